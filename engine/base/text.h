@@ -1,0 +1,23 @@
+// Small helpers on strings: natural order, nearest name.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace remap {
+
+// "layer.2" before "layer.10": runs of digits compare by value, everything else by byte. A strict weak order; equal only if identical.
+bool natural_less(std::string_view a, std::string_view b);
+
+// Levenshtein distance in bytes.
+size_t edit_distance(std::string_view a, std::string_view b);
+
+// The candidate nearest to `word`, or "" if none is near enough to be a typing mistake. Ties go to the first.
+std::string nearest_name(std::string_view word, const std::vector<std::string>& candidates);
+
+std::string human_bytes(uint64_t bytes);  // "1.42 GB" (powers of 1000), "512 B"
+std::string join(const std::vector<std::string>& parts, std::string_view separator);
+
+}  // namespace remap

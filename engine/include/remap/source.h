@@ -1,0 +1,76 @@
+// A Source lists the tensors of one checkpoint and serves their bytes. Opening reads headers only.
+//
+// Bytes are served by tile: every tensor is covered by disjoint boxes ("tiles"), each of which can be loaded alone. A mapped
+// file has one tile a tensor; a zarr array has one a chunk. Elements are little-endian, as stored.
+// tile_boxes() and load() may be called from several threads at once; everything a TileView points to lives as long as
+// the Source and the TileBuffer given to load(), whichever ends first.
+// Throws: Error for input that is damaged, truncated or changes size while open.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "remap/limits.h"
+#include "remap/manifest.h"
+#include "remap/metadata.h"
+
+namespace remap {
+
+// A box of a tensor's index space: origin and extent, one entry a dimension.
+struct Box {
+  Shape origin;
+  Shape extent;
+  bool operator==(const Box&) const = default;
+};
+
+// Where a loaded tile's elements are. Element x (absolute tensor coordinates, inside the tile's box) is at
+// data + size_bytes(dtype) * sum_d((x[d] - box.origin[d]) * strides[d]). Strides count elements and are >= 0.
+struct TileView {
+  const std::byte* data = nullptr;
+  std::vector<int64_t> strides;
+  // When the bytes are also an uncompressed range of a file: its descriptor and the file offset of `data`. -1: they are not.
+  int fd = -1;
+  uint64_t offset_bytes = 0;
+};
+
+// Scratch memory for load(), reused between calls by one thread.
+using TileBuffer = std::vector<std::byte>;
+
+class Source {
+ public:
+  virtual ~Source() = default;
+  virtual std::string_view format() const = 0;     // "torch", "t5x", "safetensors", "manifest"
+  virtual const std::string& path() const = 0;     // as the user gave it; used in messages
+  virtual const Manifest& manifest() const = 0;
+  virtual const Json& metadata() const = 0;        // an object
+  virtual bool has_data() const { return true; }   // false: a manifest standing in for a checkpoint
+
+  // Boxes that cover tensor `index` exactly, in row-major order of their origins. A tensor with no elements has none.
+  virtual std::vector<Box> tile_boxes(size_t index) const = 0;
+  // Loads tile `tile` of tensor `index`; what has to be decoded is decoded into `buffer`.
+  virtual TileView load(size_t index, size_t tile, TileBuffer& buffer) const = 0;
+
+  // Facts for `inspect`: classes a pickle named that became inert records, members left out … One line each.
+  virtual std::vector<std::string> remarks() const { return {}; }
+};
+
+struct OpenOptions {
+  Limits limits;
+  // If not empty: only tensors whose key starts with this prefix followed by a separator (or equals it) need be listed; a reader
+  // for which listing costs file operations uses it (T5X: optimizer state is never opened). Keys stay whole.
+  std::string subtree;
+  // Further files that belong to this source, by role, e.g. {"gin", "config.gin"}.
+  std::map<std::string, std::string> companions;
+};
+
+// Recognises the format by content, not by name. Throws Error "source-unknown-format" saying what was looked for.
+std::unique_ptr<Source> open_source(const std::string& path, const OpenOptions& options = {});
+
+// Copies a box of a tensor, row-major, to `out` (of element_count(box.extent) * element size bytes).
+void read_box(const Source& source, size_t index, const Box& box, std::byte* out, TileBuffer& scratch);
+
+}  // namespace remap
