@@ -4,12 +4,17 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "remap/diagnostic.h"
 #include "remap/manifest.h"
 #include "remap/metadata.h"
+#include "remap/source.h"
 
 namespace remap {
 
@@ -45,5 +50,99 @@ struct PlannedTensor {
   uint32_t rule = 0;                   // index into Plan::rules
   bool operator==(const PlannedTensor&) const = default;
 };
+
+struct PlanSource {
+  std::string name;                    // "" for the first
+  std::string format;
+  std::shared_ptr<const Manifest> manifest;
+};
+
+struct PlanRule {
+  std::string summary;                 // "encoder.layers.*.fc1.weight → encoder.layer.*.intermediate.dense.weight"
+  TextPlace place;
+};
+
+struct DroppedTensor {
+  uint32_t source = 0, tensor = 0, rule = 0;
+  std::string because;
+};
+
+// A fact about values that the plan rests on: do these two source tensors hold the same bytes?
+struct PlanCheck {
+  std::string a, b;                    // keys, as the rules see them
+  std::optional<bool> same;            // absent: not known, since there is no data; the plan takes it as true
+};
+
+struct BoundDim {
+  std::string name;
+  int64_t value = 0;
+  std::string origin;                  // "axis 1 of 'encoder.embed_tokens.weight'"
+  TextPlace place;                     // where the rule says so
+};
+
+struct Plan {
+  std::string family, title, architecture;
+  std::vector<PlanSource> sources;
+  std::vector<PlanRule> rules;
+  std::vector<PlannedTensor> tensors;  // sorted by key (bytes)
+  std::vector<DroppedTensor> dropped;  // sorted by key
+  std::vector<BoundDim> dims;          // sorted by name
+  std::vector<std::pair<std::string, std::string>> variants;
+  std::vector<PlanCheck> checks;
+  Json config = Json::object();        // config.json
+  std::vector<std::pair<std::string, Json>> files;  // further JSON files
+  std::vector<std::string> open;       // what a manifest alone cannot tell; empty for a plan made from a checkpoint
+};
+
+struct NamedSource {
+  std::string name;                    // "" for the first
+  const Source* source = nullptr;
+};
+
+// Answers whether two tensors hold the same bytes. The planner itself never reads data.
+using SameValues = std::function<bool(const Source& a, size_t index_a, const Source& b, size_t index_b)>;
+
+struct PlanOptions {
+  std::map<std::string, std::string> set;  // variants the user chose; "dtype" is one of every rule file
+  SameValues same;                         // not set: facts about values stay open
+};
+
+// A rule file with its target schema, checked; immutable and shareable between threads.
+class Rules {
+ public:
+  // `name` is a file, or the name of a built-in rule file or family. nullopt if `diagnostics` has errors: all mistakes are reported.
+  static std::optional<Rules> load(const std::string& name, Diagnostics& diagnostics);
+  static std::vector<std::string> built_in();  // names, sorted
+
+  std::string file() const;
+  std::string family() const;
+  std::string title() const;
+  std::vector<std::string> architectures() const;
+  size_t rule_count() const;
+  struct Need {
+    std::string name, format, root, doc;
+  };
+  std::vector<Need> sources() const;           // the first one has the name ""
+  struct Choice {
+    std::string name, doc;
+  };
+  std::vector<Choice> variants() const;
+  std::string subtree(size_t source) const;    // OpenOptions::subtree for this source; "" if there is a choice
+
+  // Whether the checkpoint is of this family; `why` says what spoke against it.
+  bool recognise(const Source& source, std::string& why) const;
+
+  struct Impl;
+  const Impl& impl() const { return *impl_; }
+
+ private:
+  std::shared_ptr<const Impl> impl_;
+};
+
+// Applies the rules to the manifests. nullopt if `diagnostics` has errors; all that can be found at once is reported.
+std::optional<Plan> make_plan(const Rules& rules, const std::vector<NamedSource>& sources, const PlanOptions& options, Diagnostics& diagnostics);
+
+// Why running the plan backwards would not restore this tensor's source bytes; "" if it would.
+std::string irreversible_because(const Plan& plan, const PlannedTensor& tensor);
 
 }  // namespace remap

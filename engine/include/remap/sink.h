@@ -19,6 +19,11 @@ class Sink {
   virtual ~Sink() = default;
   // The slot of target tensor `index` of the plan. May be called from several threads at once.
   virtual TensorSlot slot(size_t index) = 0;
+  // True if every byte of every slot is 0 before it is written: filling with 0 is then no work.
+  virtual bool zeroed() const { return false; }
+  // Tensor `index` is complete and will not be touched again: a sink that maps files may let its pages go. Called once a tensor
+  // that has elements, from any thread.
+  virtual void finished(size_t index) { static_cast<void>(index); }
 };
 
 }  // namespace remap

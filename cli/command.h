@@ -1,0 +1,56 @@
+// What the commands share. A command is one row: name, summary, examples, options, function.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "remap/diagnostic.h"
+
+namespace CLI {
+class App;
+}
+
+namespace cli {
+
+// Exit codes: done, nothing found | ran, and the answer is no | could not | interrupted.
+enum Exit { kDone = 0, kFound = 1, kFailed = 2, kInterrupted = 130 };
+
+enum class Format { text, json };
+
+struct Options {
+  std::string rules;
+  std::vector<std::string> inputs;           // PATH, or NAME=PATH
+  std::vector<std::string> set;              // NAME=VALUE
+  std::string output, max_shard_size = "5GB";
+  std::string format = "text";
+  int threads = 0;
+  bool force = false, full = false, metadata = false, quiet = false;
+  double atol = 0;
+  Format output_format() const { return format == "json" ? Format::json : Format::text; }
+};
+
+struct Command {
+  const char* name;      // "" : the default command
+  const char* summary;
+  const char* examples;
+  std::function<void(CLI::App&, Options&)> add_options;
+  std::function<int(const Options&)> run;
+};
+const std::vector<Command>& commands();
+
+void add_rule_options(CLI::App& app, Options& options);
+int convert(const Options& options);
+int plan(const Options& options);
+int inspect(const Options& options);
+int compare(const Options& options);
+
+// To standard error, all of them; in the chosen form.
+void print(const remap::Diagnostics& diagnostics, Format format);
+void print(const remap::Diagnostic& diagnostic, Format format);
+
+// Set by SIGINT and SIGTERM.
+bool interrupted();
+
+}  // namespace cli

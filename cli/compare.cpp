@@ -1,0 +1,58 @@
+#include <fmt/format.h>
+
+#include "cli/command.h"
+#include "remap/compare.h"
+#include "remap/report.h"
+
+namespace cli {
+namespace {
+
+struct Finding {
+  std::string key, text;
+  remap::Json json;
+};
+
+std::optional<Finding> compare_one(const remap::Source& a, size_t ia, const remap::Source& b, size_t ib, double atol) {
+  const auto &ta = a.manifest()[ia], &tb = b.manifest()[ib];
+  if (ta.shape != tb.shape) return Finding{ta.key, fmt::format("shape {} and {}", remap::to_string(ta.shape), remap::to_string(tb.shape)), {{"shape", {ta.shape, tb.shape}}}};
+  const bool complex = ta.dtype == remap::DType::c64 || ta.dtype == remap::DType::c128, complex_b = tb.dtype == remap::DType::c64 || tb.dtype == remap::DType::c128;
+  if ((atol == 0 && ta.dtype != tb.dtype) || complex != complex_b) return Finding{ta.key, fmt::format("dtype {} and {}", name(ta.dtype), name(tb.dtype)), {{"dtype", {name(ta.dtype), name(tb.dtype)}}}};
+  const auto d = remap::compare_tensors(a, ia, b, ib);
+  if (d.bits_equal || (atol > 0 && d.count_nan_mismatch == 0 && d.max_absolute_diff <= atol)) return std::nullopt;
+  return Finding{ta.key,
+                 d.count_different == 0 ? "equal in value, not in bits" : fmt::format("{} of {} elements differ, max_absolute_diff = {:g}, mean {:g}{}", d.count_different, d.count, d.max_absolute_diff, d.mean_absolute_diff, d.count_nan_mismatch > 0 ? fmt::format(", {} NaN on one side only", d.count_nan_mismatch) : ""),
+                 {{"count_different", d.count_different}, {"count", d.count}, {"max_absolute_diff", d.max_absolute_diff}, {"mean_absolute_diff", d.mean_absolute_diff}}};
+}
+
+}  // namespace
+
+int compare(const Options& options) {
+  if (options.inputs.size() != 2) throw remap::Error("usage", {}, fmt::format("two checkpoints are compared; {} given", options.inputs.size()), "remap compare A B");
+  const auto a = remap::open_source(options.inputs[0]), b = remap::open_source(options.inputs[1]);
+  std::vector<Finding> findings;
+  size_t equal = 0;
+  for (size_t i = 0; i < a->manifest().size(); ++i) {
+    const size_t j = b->manifest().find(a->manifest()[i].key);
+    if (j == remap::Manifest::npos) findings.push_back({a->manifest()[i].key, "only in the first", {{"only_in", 1}}});
+    else if (auto finding = compare_one(*a, i, *b, j, options.atol)) findings.push_back(std::move(*finding));
+    else ++equal;
+  }
+  for (const auto& tensor : b->manifest().tensors())
+    if (a->manifest().find(tensor.key) == remap::Manifest::npos) findings.push_back({tensor.key, "only in the second", {{"only_in", 2}}});
+  const std::string how = options.atol > 0 ? fmt::format("within {:g}", options.atol) : "bit for bit";
+  if (options.output_format() == Format::json) {
+    remap::Json json = {{"equal", equal}, {"atol", options.atol}, {"differences", remap::Json::array()}};
+    for (auto& f : findings) {
+      remap::Json one = {{"key", f.key}};
+      one.update(f.json);
+      json["differences"].push_back(std::move(one));
+    }
+    fmt::print("{}", remap::json_file_text(json));
+  } else {
+    for (const auto& f : findings) fmt::print("{}: {}\n", f.key, f.text);
+    fmt::print("{} tensors equal {}, {} differ\n", equal, how, findings.size());
+  }
+  return findings.empty() ? kDone : kFound;
+}
+
+}  // namespace cli

@@ -1,0 +1,127 @@
+#include "cli/inputs.h"
+
+#include <charconv>
+#include <filesystem>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "remap/compare.h"
+#include "remap/source.h"
+
+namespace cli {
+namespace {
+
+using remap::Error;
+
+struct Named {
+  std::string name, path;
+};
+
+// NAME=PATH, unless a file of that whole name exists.
+Named parse_input(const std::string& text) {
+  const size_t equals = text.find('=');
+  std::error_code ignored;
+  if (equals == std::string::npos || equals == 0 || std::filesystem::exists(text, ignored) || text.find('/') < equals) return {"", text};
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+std::vector<Named> parse_inputs(const Options& options) {
+  std::vector<Named> inputs;
+  for (const auto& text : options.inputs) {
+    inputs.push_back(parse_input(text));
+    size_t same = 0;
+    for (const auto& other : inputs) same += other.name == inputs.back().name;
+    if (same > 1)
+      throw Error("usage", {}, inputs.back().name.empty() ? fmt::format("'{}': a second checkpoint without a name", text) : fmt::format("'{}' is given twice", inputs.back().name),
+                  "name further sources: NAME=PATH");
+  }
+  return inputs;
+}
+
+std::optional<remap::Rules> recognise(const std::string& path, const std::map<std::string, std::string>& companions, remap::Diagnostics& diagnostics) {
+  std::vector<remap::Rules> families, found;
+  std::vector<std::string> notes;
+  for (const auto& name : remap::Rules::built_in())
+    if (auto rules = remap::Rules::load(name, diagnostics)) families.push_back(std::move(*rules));
+  // What lies outside the part that is converted is not even looked at, so the source is opened once for each such part.
+  std::map<std::string, std::unique_ptr<remap::Source>> opened;
+  for (const auto& rules : families) {
+    auto& source = opened[rules.subtree(0)];
+    if (!source) source = remap::open_source(path, {{}, rules.subtree(0), companions});
+    std::string why;
+    if (rules.recognise(*source, why)) found.push_back(rules);
+    else notes.push_back(fmt::format("{}: {}", rules.family(), why));
+  }
+  if (diagnostics.has_errors()) return std::nullopt;
+  if (found.size() == 1) return found.front();
+  const remap::BytePlace place{path, {}, {}};
+  if (found.empty()) {
+    diagnostics.error("family-unknown", place, "no known family looks like this checkpoint", "name the rules with --rules, and look at the keys with 'remap inspect'", notes);
+  } else {
+    notes.clear();
+    for (const auto& rules : found) notes.push_back(fmt::format("{}: {}", rules.family(), rules.title()));
+    diagnostics.error("family-ambiguous", place, "more than one family looks like this checkpoint", "choose one with --rules", notes);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& diagnostics) {
+  const auto given = parse_inputs(options);
+  Inputs inputs;
+  if (!options.rules.empty()) {
+    inputs.rules = remap::Rules::load(options.rules, diagnostics);
+    if (!inputs.rules) return std::nullopt;
+  }
+  // A name that the rules do not know belongs to the reader of the first source, such as gin=config.gin.
+  std::set<std::string> known;
+  if (inputs.rules)
+    for (const auto& need : inputs.rules->sources()) known.insert(need.name);
+  static const std::set<std::string> kCompanions = {"gin"};
+  std::map<std::string, std::string> companions;
+  std::string first;
+  for (const auto& input : given) {
+    if (input.name.empty()) first = input.path;
+    else if (!known.contains(input.name) && kCompanions.contains(input.name)) companions[input.name] = input.path;
+    else if (inputs.rules && !known.contains(input.name)) throw Error("usage", {}, fmt::format("'{}={}': the rules know no source '{}'", input.name, input.path, input.name));
+  }
+  if (first.empty()) throw Error("usage", {}, "no checkpoint was given", "remap [--rules RULES] CHECKPOINT -o OUT");
+  if (!inputs.rules) inputs.rules = recognise(first, companions, diagnostics);
+  if (!inputs.rules) return std::nullopt;
+  const auto needs = inputs.rules->sources();
+  for (const auto& input : given) {
+    if (companions.contains(input.name)) continue;
+    size_t index = 0;
+    while (index < needs.size() && needs[index].name != input.name) ++index;
+    if (index == needs.size()) throw Error("usage", {}, fmt::format("'{}={}': the rules know no source '{}'", input.name, input.path, input.name));
+    inputs.sources.push_back(remap::open_source(input.path, {{}, inputs.rules->subtree(index), index == 0 ? companions : std::map<std::string, std::string>{}}));
+    inputs.named.push_back({input.name, inputs.sources.back().get()});
+  }
+  return inputs;
+}
+
+std::optional<remap::Plan> plan_inputs(const Inputs& inputs, const Options& options, remap::Diagnostics& diagnostics) {
+  remap::PlanOptions plan_options;
+  for (const auto& text : options.set) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) throw Error("usage", {}, fmt::format("--set {}: NAME=VALUE was expected", text));
+    plan_options.set[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+  plan_options.same = [](const remap::Source& a, size_t ia, const remap::Source& b, size_t ib) { return remap::tensors_equal(a, ia, b, ib); };
+  return remap::make_plan(*inputs.rules, inputs.named, plan_options, diagnostics);
+}
+
+uint64_t parse_bytes(const std::string& text) {
+  static const std::map<std::string, uint64_t> kUnits = {{"", 1}, {"B", 1}, {"KB", 1000}, {"MB", 1000'000}, {"GB", 1000'000'000}, {"TB", 1000'000'000'000}, {"KiB", 1024}, {"MiB", uint64_t{1} << 20}, {"GiB", uint64_t{1} << 30}, {"TiB", uint64_t{1} << 40}};
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const auto unit = kUnits.find(std::string(end, text.data() + text.size()));
+  uint64_t bytes = 0;
+  if (error != std::errc() || unit == kUnits.end() || number == 0 || __builtin_mul_overflow(number, unit->second, &bytes))
+    throw Error("usage", {}, fmt::format("'{}' is no size", text), "for example 5GB, 500MB or 2GiB");
+  return bytes;
+}
+
+}  // namespace cli

@@ -1,0 +1,26 @@
+// From what the user typed to rules and open sources.
+#pragma once
+
+#include <memory>
+
+#include "cli/command.h"
+#include "remap/plan.h"
+
+namespace cli {
+
+struct Inputs {
+  std::optional<remap::Rules> rules;
+  std::vector<std::unique_ptr<remap::Source>> sources;
+  std::vector<remap::NamedSource> named;
+};
+
+// Opens the sources; without --rules, recognises the family. nullopt after reporting into `diagnostics`. Throws remap::Error.
+std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& diagnostics);
+
+// The plan, or nullopt with `diagnostics`.
+std::optional<remap::Plan> plan_inputs(const Inputs& inputs, const Options& options, remap::Diagnostics& diagnostics);
+
+// "5GB", "200MB", "1000" -> bytes (powers of 1000; GiB and the like are powers of 1024). Throws remap::Error "usage".
+uint64_t parse_bytes(const std::string& text);
+
+}  // namespace cli

@@ -1,0 +1,145 @@
+#include <algorithm>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "cli/command.h"
+#include "remap/report.h"
+
+namespace cli {
+namespace {
+
+void add_format(CLI::App& app, Options& options, const std::vector<std::string>& formats) {
+  app.add_option("--format", options.format, "How the result is printed")->check(CLI::IsMember(formats))->capture_default_str();
+}
+
+void add_convert_options(CLI::App& app, Options& options) {
+  app.add_option("CHECKPOINT", options.inputs, "The checkpoint, and further sources as NAME=PATH (codebook=encoder.pkl, gin=config.gin)");
+  add_rule_options(app, options);
+  app.add_option("-o,--output", options.output, "The folder to write; must not exist")->type_name("OUT");
+  app.add_option("--max-shard-size", options.max_shard_size, "Start a new file beyond this size")->type_name("SIZE")->capture_default_str();
+  app.add_flag("--force", options.force, "Replace an existing output folder, once the new one is whole");
+  app.add_option("--threads", options.threads, "Threads that copy (default: one a core)")->type_name("N")->check(CLI::Range(1, 1024));
+  app.add_flag("-q,--quiet", options.quiet, "Print nothing but errors");
+  add_format(app, options, {"text", "json"});
+}
+
+void add_plan_options(CLI::App& app, Options& options) {
+  app.add_option("CHECKPOINT", options.inputs, "A checkpoint or a manifest of one, and further sources as NAME=PATH")->required();
+  add_rule_options(app, options);
+  app.add_flag("--full", options.full, "A line for every tensor; else layers that differ only in their indices are folded");
+  add_format(app, options, {"text", "json"});
+}
+
+void add_inspect_options(CLI::App& app, Options& options) {
+  app.add_option("FILE", options.inputs, "A checkpoint: a file, or a folder of one")->required()->expected(1);
+  app.add_flag("--full", options.full, "A line for every tensor");
+  app.add_flag("--metadata", options.metadata, "All of the metadata, nothing cut short");
+  add_format(app, options, {"text", "json", "manifest"});
+}
+
+void add_compare_options(CLI::App& app, Options& options) {
+  app.add_option("A B", options.inputs, "Two checkpoints of any format")->required()->expected(2);
+  app.add_option("--atol", options.atol, "Largest absolute difference that counts as equal; 0 compares bits")->capture_default_str()->check(CLI::NonNegativeNumber);
+  add_format(app, options, {"text", "json"});
+}
+
+}  // namespace
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> rows = {
+      {"", "Converts model checkpoints from the layout they were saved in to the layout people load, by rules that are data.",
+       "Examples:\n"
+       "  remap model.pt -o OUT                                     recognise the family and convert\n"
+       "  remap --rules rules/roberta.yaml model.pt -o OUT --set head=mnli\n"
+       "  remap --rules switch checkpoint_1200 gin=config.gin -o OUT --max-shard-size 2GB\n"
+       "  remap --rules rules/switch.yaml                           check a rule file and say what it needs\n"
+       "\n"
+       "Exit codes: 0 done; 1 ran, and the answer is no; 2 could not; 130 interrupted.",
+       add_convert_options, convert},
+      {"plan", "Show what a conversion would do to every tensor, without reading tensor data",
+       "Examples:\n"
+       "  remap plan model.pt                      folded: layer.{0..11}\n"
+       "  remap plan --rules switch manifest.json  from a manifest; no weights needed\n"
+       "  remap plan model.pt --full --format json",
+       add_plan_options, plan},
+      {"inspect", "Show a checkpoint's tensors and metadata; nothing in it is executed",
+       "Examples:\n"
+       "  remap inspect model.pt\n"
+       "  remap inspect checkpoint_1200 --format json > manifest.json   a manifest, for 'remap plan'",
+       add_inspect_options, inspect},
+      {"compare", "Compare two checkpoints tensor by tensor, bit for bit or within a tolerance",
+       "Examples:\n"
+       "  remap compare OUT expected/model.safetensors\n"
+       "  remap compare a.pt b.safetensors --atol 1e-6",
+       add_compare_options, compare},
+  };
+  return rows;
+}
+
+void add_rule_options(CLI::App& app, Options& options) {
+  app.add_option("--rules", options.rules, "A rule file, or the name of a built-in one (default: recognise the family)")->type_name("RULES");
+  app.add_option("--set", options.set, "Choose a variant, such as head=mnli or dtype=keep")->type_name("NAME=VALUE")->take_all()->expected(1);
+}
+
+void print(const remap::Diagnostic& diagnostic, Format format) {
+  if (format == Format::json) fmt::print(stderr, "{}\n", remap::render_json(diagnostic).dump());
+  else fmt::print(stderr, "{}", remap::render_text(diagnostic));
+}
+
+void print(const remap::Diagnostics& diagnostics, Format format) {
+  for (const auto& d : diagnostics.items()) print(d, format);
+}
+
+namespace {
+
+int run_command(const Command& command, const Options& options) {
+  try {
+    return command.run(options);
+  } catch (const remap::Error& e) {
+    if (e.diagnostic().id == "cancelled") {
+      fmt::print(stderr, "interrupted; nothing was written\n");
+      return kInterrupted;
+    }
+    print(e.diagnostic(), options.output_format());
+    return kFailed;
+  } catch (const std::bad_alloc&) {
+    print({remap::Severity::error, "out-of-memory", {}, "not enough memory"}, options.output_format());
+    return kFailed;
+  } catch (const std::exception& e) {
+    print({remap::Severity::error, "internal", {}, fmt::format("this should not happen: {}", e.what()), {}, "please report it, with the command"}, options.output_format());
+    return kFailed;
+  }
+}
+
+}  // namespace
+}  // namespace cli
+
+int main(int argc, char** argv) {
+  CLI::App app;
+  app.name("remap");
+  app.set_version_flag("--version", std::string("remap ") + REMAP_VERSION);
+  app.set_help_flag("-h,--help", "Show this help");
+  cli::Options options;
+  const auto& rows = cli::commands();
+  app.description(rows[0].summary);
+  app.footer(rows[0].examples);
+  rows[0].add_options(app, options);
+  std::vector<CLI::App*> apps = {&app};
+  for (size_t i = 1; i < rows.size(); ++i) {
+    CLI::App* command = app.add_subcommand(rows[i].name, rows[i].summary);
+    command->footer(rows[i].examples);
+    rows[i].add_options(*command, options);
+    apps.push_back(command);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    const bool asked = e.get_exit_code() == 0;  // --help, --version
+    const int code = app.exit(e);
+    return asked ? code : cli::kFailed;
+  }
+  for (size_t i = 1; i < rows.size(); ++i)
+    if (apps[i]->parsed()) return cli::run_command(rows[i], options);
+  return cli::run_command(rows[0], options);
+}

@@ -1,0 +1,176 @@
+#include "remap/execute.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "exec/check.h"
+#include "exec/file_copy.h"
+#include "exec/schedule.h"
+#include "exec/work.h"
+#include "ops/cast.h"
+#include "remap/diagnostic.h"
+
+namespace remap {
+namespace {
+
+using exec::Copy;
+using exec::Job;
+using exec::Loaded;
+
+// Adds up what is done and tells it, rarely and never twice at a time.
+class Progress {
+ public:
+  Progress(const ExecOptions& options, uint64_t total_bytes) : options_(options), total_bytes_(total_bytes) {}
+
+  void add(uint64_t bytes) {
+    done_bytes_ += bytes;
+    if (!options_.progress) return;
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    const auto now = std::chrono::steady_clock::now();
+    if (!lock || now - last_ < std::chrono::milliseconds(100)) return;
+    last_ = now;
+    options_.progress(done_bytes_, total_bytes_);
+  }
+  void finish() {
+    if (options_.progress) options_.progress(total_bytes_, total_bytes_);
+  }
+
+ private:
+  const ExecOptions& options_;
+  uint64_t total_bytes_;
+  std::atomic<uint64_t> done_bytes_ = 0;
+  std::mutex mutex_;
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+uint64_t total_bytes(const std::vector<PlannedTensor>& tensors) {
+  uint64_t total = 0;
+  for (const PlannedTensor& tensor : tensors)
+    total += static_cast<uint64_t>(element_count(tensor.shape)) * static_cast<uint64_t>(size_bytes(tensor.dtype));
+  return total;
+}
+
+class Run {
+ public:
+  Run(const std::vector<PlannedTensor>& tensors, const std::vector<const Source*>& sources, Sink& sink, const ExecOptions& options)
+      : tensors_(tensors),
+        sink_(sink),
+        options_(options),
+        work_(tensors, sources, sink.zeroed()),
+        schedule_(work_.items().size()),
+        progress_(options, total_bytes(tensors)),
+        missing_elements_(tensors.size()) {
+    for (size_t t = 0; t < tensors.size(); ++t) missing_elements_[t] = element_count(tensors[t].shape);
+  }
+
+  void execute() {
+    size_t n_threads = options_.threads > 0 ? static_cast<size_t>(options_.threads) : std::max(1u, std::thread::hardware_concurrency());
+    // jthread joins when destroyed, also when starting a further one fails: then those that run do the work.
+    {
+      std::vector<std::jthread> helpers;
+      try {
+        for (size_t i = 1; i < n_threads; ++i) helpers.emplace_back([this] { do_jobs(); });
+      } catch (const std::system_error&) {
+      }
+      do_jobs();
+    }
+    schedule_.rethrow();
+    if (is_cancelled()) throw Error("cancelled", {}, "stopped before all tensors were written");
+    progress_.finish();
+  }
+
+ private:
+  bool is_cancelled() const { return options_.cancel != nullptr && options_.cancel->load(std::memory_order_relaxed); }
+
+  void do_jobs() {
+    TileBuffer buffer;
+    while (auto job = schedule_.next()) {
+      if (is_cancelled()) return schedule_.stop();
+      if (job->loaded == nullptr)
+        load_item(*job, buffer);
+      else
+        copy_part(*job);
+    }
+  }
+
+  void load_item(Job job, TileBuffer& buffer) {
+    std::shared_ptr<const Loaded> shared;
+    try {
+      auto loaded = work_.load(work_.items()[job.item], buffer);
+      if (loaded && loaded->in_buffer) {
+        job = {job.item, 0, loaded->copies.size(), std::move(loaded)};
+        copy_all(job);
+      } else {
+        shared = std::move(loaded);
+      }
+    } catch (...) {
+      schedule_.failed(job, std::current_exception());
+    }
+    schedule_.loaded(job.item, std::move(shared), tensors_);
+  }
+
+  void copy_part(const Job& job) {
+    try {
+      copy_all(job);
+    } catch (...) {
+      schedule_.failed(job, std::current_exception());
+    }
+  }
+
+  void copy_all(const Job& job) {
+    for (size_t i = job.begin; i < job.end; ++i) {
+      if (is_cancelled()) return schedule_.stop();
+      const Copy& copy = job.loaded->copies[i];
+      try {
+        copy_region(*job.loaded, copy);
+      } catch (const Error& error) {
+        Diagnostic diagnostic = error.diagnostic();
+        diagnostic.notes.push_back(job.loaded->source == nullptr
+                                       ? fmt::format("while filling '{}'", tensors_[copy.target].key)
+                                       : fmt::format("while copying '{}' to '{}'", job.loaded->source->key, tensors_[copy.target].key));
+        throw Error(std::move(diagnostic));
+      }
+      const int64_t elements = ops::element_count(copy.region);
+      if (missing_elements_[copy.target].fetch_sub(elements) == elements) sink_.finished(copy.target);
+      progress_.add(static_cast<uint64_t>(elements * size_bytes(tensors_[copy.target].dtype)));
+    }
+  }
+
+  void copy_region(const Loaded& loaded, const Copy& copy) {
+    const TensorSlot slot = sink_.slot(copy.target);
+    const DType to = tensors_[copy.target].dtype;
+    if (to != loaded.dtype || !ops::is_contiguous(copy.region))
+      return ops::strided_cast(slot.data, to, loaded.view.data, loaded.dtype, copy.region);
+    const int64_t element_bytes = size_bytes(to);
+    const auto target_begin = static_cast<uint64_t>(copy.region.target_offset * element_bytes);
+    const auto source_begin = static_cast<uint64_t>(copy.region.source_offset * element_bytes);
+    const auto length = static_cast<uint64_t>(ops::element_count(copy.region) * element_bytes);
+    if (slot.fd >= 0 && loaded.view.fd >= 0)
+      exec::copy_file_bytes(loaded.view.fd, loaded.view.offset_bytes + source_begin, slot.fd, slot.offset_bytes + target_begin, length);
+    else if (slot.fd >= 0 && loaded.in_buffer)
+      exec::write_file_bytes(slot.fd, slot.offset_bytes + target_begin, loaded.view.data + source_begin, length);
+    else
+      std::memcpy(slot.data + target_begin, loaded.view.data + source_begin, length);
+  }
+
+  const std::vector<PlannedTensor>& tensors_;
+  Sink& sink_;
+  const ExecOptions& options_;
+  exec::Work work_;
+  exec::Schedule schedule_;
+  Progress progress_;
+  std::vector<std::atomic<int64_t>> missing_elements_;  // a target tensor
+};
+
+}  // namespace
+
+void execute(const std::vector<PlannedTensor>& tensors, const std::vector<const Source*>& sources, Sink& sink, const ExecOptions& options) {
+  exec::check_plan(tensors, sources);
+  Run(tensors, sources, sink, options).execute();
+}
+
+}  // namespace remap

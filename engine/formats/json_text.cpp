@@ -1,0 +1,140 @@
+#include "formats/json_text.h"
+
+#include <algorithm>
+#include <vector>
+
+#include <fmt/format.h>
+
+namespace remap::formats {
+namespace {
+
+constexpr size_t kMaxDepth = 128;
+
+// Receives nlohmann's SAX events. The library's own builder looks every key up in a list (quadratic) and lets the last of
+// two equal keys win, which is why there is this one.
+class Builder {
+ public:
+  Builder(std::string_view text, const JsonOrigin& origin) : text_(text), origin_(origin) {}
+  Json take() { return std::move(root_); }
+
+  bool null() { return add(Json(nullptr)); }
+  bool boolean(bool value) { return add(Json(value)); }
+  bool number_integer(int64_t value) { return add(Json(value)); }
+  bool number_unsigned(uint64_t value) { return add(Json(value)); }
+  bool number_float(double value, const std::string&) { return add(Json(value)); }
+  bool string(std::string& value) { return add(Json(std::move(value))); }
+  bool binary(Json::binary_t&) { return false; }
+  bool start_object(size_t) { return open(Json::object()); }
+  bool start_array(size_t) { return open(Json::array()); }
+  bool end_array() { return close(); }
+  bool end_object() {
+    refuse_duplicates(*open_.back());
+    return close();
+  }
+  bool key(std::string& value) {
+    keys_.back() = std::move(value);
+    return true;
+  }
+  bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception& error) {
+    // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error while …": keep what follows the place.
+    std::string_view message = error.what();
+    if (const size_t colon = message.find(": "); colon != std::string_view::npos) message.remove_prefix(colon + 2);
+    throw Error(origin_.id, place(position == 0 ? 0 : position - 1), fmt::format("not valid JSON: {}", message));
+  }
+
+ private:
+  Place place(uint64_t position) const {
+    if (origin_.offset_bytes) return BytePlace{origin_.file, {}, *origin_.offset_bytes + position};
+    return text_place(origin_.file, text_, position);
+  }
+  Place whole() const {
+    return BytePlace{origin_.file, {}, origin_.offset_bytes};
+  }
+  Json* put(Json value) {
+    if (open_.empty()) {
+      root_ = std::move(value);
+      return &root_;
+    }
+    Json& parent = *open_.back();
+    if (parent.is_array()) {
+      parent.push_back(std::move(value));
+      return &parent.back();
+    }
+    auto& members = parent.get_ref<Json::object_t&>();
+    members.Json::object_t::Container::emplace_back(std::move(keys_.back()), std::move(value));
+    return &members.back().second;
+  }
+  bool add(Json value) {
+    put(std::move(value));
+    return true;
+  }
+  bool open(Json container) {
+    if (open_.size() >= kMaxDepth) throw Error(origin_.id, whole(), fmt::format("JSON nested deeper than {} levels", kMaxDepth));
+    // A container does not move while it is open: its parent grows only after it is closed.
+    open_.push_back(put(std::move(container)));
+    keys_.emplace_back();
+    return true;
+  }
+  bool close() {
+    open_.pop_back();
+    keys_.pop_back();
+    return true;
+  }
+  void refuse_duplicates(const Json& object) const {
+    std::vector<std::string_view> keys;
+    keys.reserve(object.size());
+    for (const auto& [key, value] : object.get_ref<const Json::object_t&>()) keys.push_back(key);
+    std::sort(keys.begin(), keys.end());
+    const auto twice = std::adjacent_find(keys.begin(), keys.end());
+    if (twice != keys.end()) throw Error(origin_.id, whole(), fmt::format("the key '{}' occurs twice in one JSON object", *twice));
+  }
+
+  std::string_view text_;
+  const JsonOrigin& origin_;
+  Json root_;
+  std::vector<Json*> open_;
+  std::vector<std::string> keys_;  // the key whose value comes next, for each open container
+};
+
+}  // namespace
+
+Json parse_json(std::string_view text, const JsonOrigin& origin) {
+  Builder builder(text, origin);
+  Json::sax_parse(text.begin(), text.end(), &builder);
+  return builder.take();
+}
+
+TextPlace text_place(const std::string& file, std::string_view text, uint64_t offset, uint64_t length) {
+  offset = std::min<uint64_t>(offset, text.size());
+  const std::string_view before = text.substr(0, offset);
+  const size_t newline = before.rfind('\n');
+  const size_t start = newline == std::string_view::npos ? 0 : newline + 1;
+  std::string_view line = text.substr(start, text.find('\n', offset) - start);
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  const int column = static_cast<int>(std::min<uint64_t>(offset - start, 1'000'000)) + 1;
+  TextPlace place{file, static_cast<int>(std::count(before.begin(), before.end(), '\n')) + 1, column,
+                  column + static_cast<int>(std::min<uint64_t>(length, 1'000'000)), {}};
+  constexpr size_t kMaxLine = 400;  // a minified file is one line
+  if (line.size() <= kMaxLine) place.source_line = line;
+  return place;
+}
+
+bool is_utf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const auto byte = [&](size_t at) { return static_cast<unsigned char>(text[at]); };
+    const unsigned char first = byte(i);
+    const size_t length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    if (length == 0 || length > text.size() - i) return false;
+    uint32_t code = length == 1 ? first : first & (0x7fu >> length);
+    for (size_t k = 1; k < length; ++k) {
+      if ((byte(i + k) & 0xc0) != 0x80) return false;
+      code = code << 6 | (byte(i + k) & 0x3fu);
+    }
+    const bool overlong = (length == 3 && code < 0x800) || (length == 4 && code < 0x10000);
+    if (overlong || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return false;
+    i += length;
+  }
+  return true;
+}
+
+}  // namespace remap::formats

@@ -1,0 +1,30 @@
+// JSON as checkpoints carry it: strict, a key twice in one object refused, nesting bounded. The order of keys is kept, and
+// building is linear in the text (a weight_map may have 100,000 keys).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "remap/diagnostic.h"
+#include "remap/metadata.h"
+
+namespace remap::formats {
+
+// Where the text is from, for messages.
+struct JsonOrigin {
+  std::string file;
+  std::string id = "json-syntax";               // class of the error thrown
+  std::optional<uint64_t> offset_bytes = {};    // set: the text is part of a binary file, and errors give byte offsets
+};
+
+// Throws Error `origin.id` for anything but one JSON value.
+Json parse_json(std::string_view text, const JsonOrigin& origin);
+
+// The place of byte `offset` of a text file: line, column, and the line's text.
+TextPlace text_place(const std::string& file, std::string_view text, uint64_t offset, uint64_t length = 1);
+
+bool is_utf8(std::string_view text);
+
+}  // namespace remap::formats

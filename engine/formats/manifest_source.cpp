@@ -1,0 +1,262 @@
+#include "formats/manifest_source.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <optional>
+#include <variant>
+
+#include <fmt/format.h>
+
+#include "formats/boxes.h"
+#include "formats/json_text.h"
+#include "remap/manifest_file.h"
+
+namespace remap {
+namespace formats {
+namespace {
+
+class ManifestSource final : public Source {
+ public:
+  ManifestSource(std::string path, Manifest manifest, Json metadata)
+      : path_(std::move(path)), manifest_(std::move(manifest)), metadata_(std::move(metadata)) {}
+
+  std::string_view format() const override { return "manifest"; }
+  const std::string& path() const override { return path_; }
+  const Manifest& manifest() const override { return manifest_; }
+  const Json& metadata() const override { return metadata_; }
+  bool has_data() const override { return false; }
+  std::vector<Box> tile_boxes(size_t index) const override { return whole_tensor_tile(manifest_[index].shape); }
+  TileView load(size_t index, size_t, TileBuffer&) const override {
+    throw Error("manifest-no-data", BytePlace{path_, {}, {}}, fmt::format("this is a manifest, which has no data for '{}'", manifest_[index].key),
+                "give the checkpoint itself");
+  }
+
+ private:
+  std::string path_;
+  Manifest manifest_;
+  Json metadata_;
+};
+
+// What a line or an entry says, before it is known to be right. The error's place is added by the caller.
+struct Problem {
+  size_t offset = 0;  // in the line
+  std::string message;
+};
+
+void check_tensor(const TensorInfo& tensor, const Place& place, const Limits& limits) {
+  const auto limit = [&](const std::string& message) { throw Error("limit-exceeded", place, message); };
+  if (tensor.key.empty()) throw Error("manifest-syntax", place, "a tensor's key is empty");
+  if (tensor.key.size() > limits.max_key_bytes) limit(fmt::format("a key has {} bytes; at most {} are read (max_key_bytes)", tensor.key.size(), limits.max_key_bytes));
+  if (tensor.shape.size() > static_cast<size_t>(limits.max_rank)) limit(fmt::format("{} dimensions; at most {} are read (max_rank)", tensor.shape.size(), limits.max_rank));
+  try {
+    element_count(tensor.shape, tensor.key);
+  } catch (const Error& error) {  // says what is wrong, but not where
+    throw Error(error.diagnostic().id, place, error.diagnostic().message);
+  }
+}
+
+bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+// "[2, 3]" or "[]"; nullopt for anything else.
+std::optional<Shape> parse_shape(std::string_view text) {
+  if (text.size() < 2 || text.front() != '[' || text.back() != ']') return std::nullopt;
+  text = trim(text.substr(1, text.size() - 2));
+  Shape shape;
+  while (!text.empty()) {
+    int64_t dim = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), dim);
+    if (error != std::errc() || dim < 0) return std::nullopt;
+    shape.push_back(dim);
+    text = trim(text.substr(static_cast<size_t>(end - text.data())));
+    if (text.empty()) break;
+    if (text.front() != ',') return std::nullopt;
+    text = trim(text.substr(1));
+    if (text.empty()) return std::nullopt;
+  }
+  return shape;
+}
+
+// One line, read from its end: the shape, the dtype, and what is left is the key.
+std::variant<TensorInfo, Problem> parse_line(std::string_view line) {
+  const auto offset_of = [&](std::string_view part) { return static_cast<size_t>(part.data() - line.data()); };
+  const std::string_view text = trim(line);
+  const size_t bracket = text.rfind('[');
+  if (bracket == std::string_view::npos || bracket == 0) return Problem{offset_of(text), "no shape such as [2,3] ends the line"};
+  const auto shape = parse_shape(text.substr(bracket));
+  if (!shape) return Problem{offset_of(text) + bracket, fmt::format("'{}' is not a shape such as [2,3]", text.substr(bracket))};
+  const std::string_view front = trim(text.substr(0, bracket));
+  const size_t gap = front.find_last_of(" \t");
+  if (gap == std::string_view::npos) return Problem{offset_of(front), "a key, a dtype and a shape were expected"};
+  const std::string_view dtype_text = front.substr(gap + 1), key_text = trim(front.substr(0, gap));
+  const auto dtype = parse_dtype(dtype_text);
+  if (!dtype) return Problem{offset_of(dtype_text), fmt::format("the dtype '{}' is not known", dtype_text)};
+  TensorInfo tensor{std::string(key_text), *dtype, *shape};
+  if (key_text.starts_with('"')) {
+    const Json key = Json::parse(key_text, nullptr, false);
+    if (!key.is_string()) return Problem{offset_of(key_text), "the key starts with '\"' and is not a JSON string"};
+    tensor.key = key.get<std::string>();
+  } else if (key_text.find_first_of(" \t") != std::string_view::npos) {
+    return Problem{offset_of(key_text), "a key with blanks is written as a JSON string"};
+  }
+  return tensor;
+}
+
+bool is_empty_or_comment(std::string_view line) {
+  line = trim(line);
+  return line.empty() || line.front() == '#';
+}
+
+class JsonManifest {
+ public:
+  JsonManifest(const std::string& path, const Limits& limits) : path_(path), limits_(limits) {}
+
+  std::vector<TensorInfo> tensors(const Json& list) {
+    if (!list.is_array() && !list.is_object()) fail("'tensors' is neither an array nor an object");
+    if (list.size() > limits_.max_tensors)
+      throw Error("limit-exceeded", BytePlace{path_, {}, {}}, fmt::format("{} tensors; at most {} are read (max_tensors)", list.size(), limits_.max_tensors));
+    std::vector<TensorInfo> result;
+    result.reserve(list.size());
+    if (list.is_object())
+      for (const auto& [key, entry] : list.items()) result.push_back(tensor(key, entry));
+    else
+      for (const Json& entry : list) result.push_back(tensor(text(entry, "key", "a tensor"), entry));
+    check_aliases(result);
+    return result;
+  }
+  [[noreturn]] void fail(const std::string& message) const { throw Error("manifest-syntax", BytePlace{path_, {}, {}}, message); }
+
+ private:
+  TensorInfo tensor(const std::string& key, const Json& entry) {
+    const std::string what = fmt::format("the tensor '{}'", key);
+    const std::string dtype_text = text(entry, "dtype", what);
+    const auto dtype = parse_dtype(dtype_text);
+    if (!dtype) fail(fmt::format("{}: the dtype '{}' is not known", what, dtype_text));
+    TensorInfo tensor{key, *dtype, {}};
+    if (!entry.contains("shape") || !entry["shape"].is_array()) fail(fmt::format("{} has no array 'shape'", what));
+    for (const Json& dim : entry["shape"]) {
+      if (!dim.is_number_unsigned() || dim.get<uint64_t>() > INT64_MAX) fail(fmt::format("{}: its shape holds something other than sizes", what));
+      tensor.shape.push_back(dim.get<int64_t>());
+    }
+    if (entry.contains("alias")) tensor.alias = text(entry, "alias", what);
+    check_tensor(tensor, BytePlace{path_, {}, {}}, limits_);
+    return tensor;
+  }
+  std::string text(const Json& entry, const char* field, const std::string& what) const {
+    if (!entry.is_object() || !entry.contains(field) || !entry[field].is_string()) fail(fmt::format("{} has no text '{}'", what, field));
+    return entry[field].get<std::string>();
+  }
+  // Tied tensors are the same bytes, so they look the same.
+  void check_aliases(const std::vector<TensorInfo>& tensors) const {
+    std::map<std::string_view, const TensorInfo*> first;
+    for (const auto& tensor : tensors) {
+      if (tensor.alias.empty()) continue;
+      const auto [it, fresh] = first.emplace(tensor.alias, &tensor);
+      if (!fresh && (it->second->dtype != tensor.dtype || it->second->shape != tensor.shape))
+        fail(fmt::format("'{}' and '{}' have the alias '{}' and differ in dtype or shape", it->second->key, tensor.key, tensor.alias));
+    }
+  }
+
+  const std::string& path_;
+  const Limits& limits_;
+};
+
+}  // namespace
+
+bool looks_like_manifest_text(std::string_view text) {
+  constexpr size_t kMaxLines = 1000;
+  for (size_t n = 0; n < kMaxLines && !text.empty(); ++n) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    if (!is_empty_or_comment(line)) return std::holds_alternative<TensorInfo>(parse_line(line));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+  }
+  return false;
+}
+
+std::unique_ptr<Source> open_manifest_text(const std::string& path, std::string_view text, const OpenOptions& options) {
+  if (text.size() > options.limits.max_index_bytes)
+    throw Error("limit-exceeded", BytePlace{path, {}, {}}, fmt::format("the manifest has {} bytes; at most {} are read (max_index_bytes)", text.size(), options.limits.max_index_bytes));
+  if (!is_utf8(text)) throw Error("manifest-syntax", BytePlace{path, {}, {}}, "not a text: the file is not UTF-8");
+  std::vector<TensorInfo> tensors;
+  for (size_t begin = 0; begin < text.size();) {
+    const std::string_view line = text.substr(begin, text.find('\n', begin) - begin);
+    if (!is_empty_or_comment(line)) {
+      auto parsed = parse_line(line);
+      if (const auto* problem = std::get_if<Problem>(&parsed))
+        throw Error("manifest-syntax", text_place(path, text, begin + problem->offset), problem->message);
+      auto& tensor = std::get<TensorInfo>(parsed);
+      // A place costs a count of the lines above, so it is made only for the line that is wrong.
+      try {
+        check_tensor(tensor, {}, options.limits);
+      } catch (const Error& error) {
+        throw Error(error.diagnostic().id, text_place(path, text, begin), error.diagnostic().message);
+      }
+      tensors.push_back(std::move(tensor));
+      if (tensors.size() > options.limits.max_tensors)
+        throw Error("limit-exceeded", BytePlace{path, {}, {}}, fmt::format("more than {} tensors (max_tensors)", options.limits.max_tensors));
+    }
+    begin += line.size() + 1;
+  }
+  return std::make_unique<ManifestSource>(path, Manifest(std::move(tensors), path), Json::object());
+}
+
+std::unique_ptr<Source> open_manifest_json(const std::string& path, const Json& root, const OpenOptions& options) {
+  JsonManifest parser(path, options.limits);
+  if (!root.is_object() || !root.contains("remap_manifest") || root["remap_manifest"] != 1) parser.fail("'remap_manifest' is not 1, the version that is read");
+  if (!root.contains("tensors")) parser.fail("there is no 'tensors'");
+  Json metadata = Json::object();
+  if (root.contains("metadata")) {
+    if (!root["metadata"].is_object()) parser.fail("'metadata' is not an object");
+    metadata = root["metadata"];
+  }
+  if (root.contains("format")) {
+    if (!root["format"].is_string()) parser.fail("'format' is not a text");
+    metadata["$format"] = root["format"];
+  }
+  return std::make_unique<ManifestSource>(path, Manifest(parser.tensors(root["tensors"]), path), std::move(metadata));
+}
+
+}  // namespace formats
+
+namespace {
+
+std::string dump(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+}  // namespace
+
+std::string manifest_to_json(const Source& source) {
+  // A manifest read from a file stands for a checkpoint of another format, and is written as that again.
+  Json metadata = source.metadata();
+  Json format = std::string(source.format());
+  if (const auto it = metadata.find("$format"); it != metadata.end()) {
+    format = *it;
+    metadata.erase("$format");
+  }
+  std::string out = fmt::format("{{\n\"remap_manifest\": 1,\n\"format\": {},\n\"metadata\": {},\n\"tensors\": [", dump(format), dump(metadata));
+  const char* separator = "\n";
+  for (const TensorInfo& tensor : source.manifest().tensors()) {
+    Json entry{{"key", tensor.key}, {"dtype", std::string(name(tensor.dtype))}, {"shape", tensor.shape}};
+    if (!tensor.alias.empty()) entry["alias"] = tensor.alias;
+    out += separator + dump(entry);
+    separator = ",\n";
+  }
+  return out + "\n]\n}\n";
+}
+
+std::string manifest_to_text(const Manifest& manifest) {
+  std::string out;
+  for (const TensorInfo& tensor : manifest.tensors()) {
+    const auto is_special = [](char c) { return static_cast<unsigned char>(c) <= ' '; };
+    const bool quoted = tensor.key.empty() || tensor.key.front() == '#' || tensor.key.front() == '"' || std::any_of(tensor.key.begin(), tensor.key.end(), is_special);
+    out += fmt::format("{}\t{}\t{}\n", quoted ? dump(Json(tensor.key)) : tensor.key, name(tensor.dtype), to_string(tensor.shape));
+  }
+  return out;
+}
+
+}  // namespace remap

@@ -1,0 +1,356 @@
+#include "remap/output.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <optional>
+#include <random>
+#include <utility>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/mapped_file.h"
+#include "base/text.h"
+#include "formats/safetensors_writer.h"
+#include "remap/diagnostic.h"
+
+namespace remap {
+namespace {
+
+Place at(const std::string& path) { return BytePlace{path, {}, {}}; }
+
+// The final place, cut into the folder it is in and its own name.
+struct Destination {
+  std::string path, parent, name;
+};
+
+Destination parse_destination(const std::string& given) {
+  std::string path = given;
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  const size_t slash = path.rfind('/');
+  const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
+  if (name.empty() || name == "." || name == "..")
+    throw Error("output-name", at(given), "does not name a folder that can be made", "give the output folder a name of its own, such as out/model");
+  return {path, slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash), name};
+}
+
+std::optional<mode_t> mode_of(const std::string& path) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) == 0) return info.st_mode;
+  if (errno == ENOENT) return std::nullopt;
+  throw Error("io-write", at(path), fmt::format("cannot be looked at: {}", errno_text(errno)));
+}
+
+// The names in a folder, and of which kind they are. Throws Error "io-write".
+std::vector<std::pair<std::string, mode_t>> entries_of(const std::string& folder) {
+  DIR* handle = ::opendir(folder.c_str());
+  if (handle == nullptr) throw Error("io-write", at(folder), fmt::format("the folder cannot be listed: {}", errno_text(errno)));
+  const std::unique_ptr<DIR, int (*)(DIR*)> closer(handle, &::closedir);
+  std::vector<std::pair<std::string, mode_t>> entries;
+  while (const dirent* entry = ::readdir(handle)) {
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") entries.emplace_back(name, mode_of(folder + "/" + name).value_or(S_IFREG));
+  }
+  return entries;
+}
+
+// A slip of the hand (`-o ~ --force`) must not cost more than a folder like the ones we write: files, no folders within.
+void check_replaceable(const std::string& path, mode_t mode) {
+  if (!S_ISDIR(mode))
+    throw Error("output-not-replaceable", at(path), S_ISLNK(mode) ? "is a symbolic link, not a folder" : "exists and is not a folder",
+                "only a folder is replaced; choose another place or remove it yourself");
+  for (const auto& [name, entry_mode] : entries_of(path))
+    if (S_ISDIR(entry_mode))
+      throw Error("output-not-replaceable", at(path), fmt::format("holds the folder '{}'; only a folder of plain files is replaced", name),
+                  "choose another place or remove it yourself");
+}
+
+void check_destination(const Destination& destination, bool force) {
+  const auto mode = mode_of(destination.path);
+  if (!mode) return;
+  if (!force)
+    throw Error("output-exists", at(destination.path), "exists already", "choose another place, or give --force to replace it");
+  check_replaceable(destination.path, *mode);
+}
+
+// Removes a folder without folders in it; what cannot be removed stays.
+void remove_flat_folder(const std::string& folder) {
+  for (const auto& entry : entries_of(folder)) ::unlink((folder + "/" + entry.first).c_str());
+  ::rmdir(folder.c_str());
+}
+
+std::string random_suffix() {
+  static constexpr char kLetters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+  std::random_device device;
+  std::string suffix;
+  for (int i = 0; i < 8; ++i) suffix += kLetters[device() % 36];
+  return suffix;
+}
+
+// A hidden name beside the final one that nothing has; shortened where the name would become too long for the file system.
+std::string sibling_name(const Destination& destination, const char* kind) {
+  return fmt::format("{}/.{}.{}-{}", destination.parent, destination.name.substr(0, 200), kind, random_suffix());
+}
+
+std::string make_partial_folder(const Destination& destination) {
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    const std::string folder = sibling_name(destination, "partial");
+    if (::mkdir(folder.c_str(), 0777) == 0) return folder;
+    if (errno == ENOENT)
+      throw Error("io-write", at(destination.path), fmt::format("the folder '{}' does not exist", destination.parent), "create it first");
+    if (errno != EEXIST)
+      throw Error("io-write", at(destination.path), fmt::format("cannot create a folder in '{}': {}", destination.parent, errno_text(errno)));
+  }
+  throw Error("io-write", at(destination.path), fmt::format("cannot find a free name in '{}'", destination.parent));
+}
+
+[[noreturn]] void fail_disk_full(const Destination& destination, uint64_t needed_bytes) {
+  struct statvfs info {};
+  std::string free = "too little is";
+  if (::statvfs(destination.parent.c_str(), &info) == 0)
+    free = fmt::format("{} are", human_bytes(uint64_t{info.f_bavail} * info.f_frsize));
+  throw Error("output-disk-full", at(destination.path),
+              fmt::format("the output needs {}, and {} free on the file system of '{}'", human_bytes(needed_bytes), free, destination.parent),
+              "free some space or choose another place");
+}
+
+// A file being written: its descriptor and a writable mapping of all of it.
+class MappedOutput {
+ public:
+  MappedOutput(const Destination& destination, const std::string& path, uint64_t size_bytes, uint64_t needed_bytes) : size_bytes_(size_bytes) {
+    fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd_ < 0)
+      throw Error("io-write", at(destination.path), fmt::format("cannot create a file in it: {}", errno_text(errno)),
+                  errno == EMFILE ? "choose larger shards, or allow more open files (ulimit -n)" : "");
+    try {
+      reserve(destination, needed_bytes);
+      void* address = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
+      if (address == MAP_FAILED)
+        throw Error("io-write", at(destination.path), fmt::format("cannot map {} of output: {}", human_bytes(size_bytes), errno_text(errno)));
+      data_ = static_cast<std::byte*>(address);
+    } catch (...) {
+      ::close(fd_);
+      throw;
+    }
+  }
+  MappedOutput(MappedOutput&& other) noexcept
+      : fd_(std::exchange(other.fd_, -1)), size_bytes_(other.size_bytes_), data_(std::exchange(other.data_, nullptr)) {}
+  MappedOutput& operator=(MappedOutput&&) = delete;
+  ~MappedOutput() { static_cast<void>(close()); }
+
+  int fd() const { return fd_; }
+  std::byte* data() const { return data_; }
+  // 0, or the errno of a write that the file system reports only now.
+  int close() {
+    if (data_ != nullptr) ::munmap(std::exchange(data_, nullptr), size_bytes_);
+    return fd_ < 0 || ::close(std::exchange(fd_, -1)) == 0 ? 0 : errno;
+  }
+
+ private:
+  // Blocks that are allocated now cannot be missing when a mapped page is written: that would be a SIGBUS.
+  void reserve(const Destination& destination, uint64_t needed_bytes) {
+    const auto length = static_cast<off_t>(size_bytes_);
+    int error;
+    do error = ::fallocate(fd_, 0, 0, length) == 0 ? 0 : errno;
+    while (error == EINTR);
+    // The library's way without the kernel's help: a write to every block.
+    if (error == EOPNOTSUPP || error == ENOSYS) error = ::posix_fallocate(fd_, 0, length);
+    if (error == ENOSPC || error == EDQUOT) fail_disk_full(destination, needed_bytes);
+    if (error == EFBIG)
+      throw Error("output-disk-full", at(destination.path),
+                  fmt::format("a file of {} is larger than the file system or a limit of this process allows", human_bytes(size_bytes_)),
+                  "choose smaller shards, or raise the limit (ulimit -f)");
+    if (error != 0)
+      throw Error("io-write", at(destination.path), fmt::format("cannot reserve {}: {}", human_bytes(size_bytes_), errno_text(error)));
+  }
+
+  int fd_ = -1;
+  uint64_t size_bytes_;
+  std::byte* data_ = nullptr;
+};
+
+// Found before anything is created: what cannot fit, and files beyond the process's limit, which would raise SIGXFSZ.
+void check_space(const Destination& destination, const formats::SafetensorsLayout& layout, uint64_t needed_bytes) {
+  struct statvfs info {};
+  if (::statvfs(destination.parent.c_str(), &info) == 0 && uint64_t{info.f_bfree} * info.f_frsize < needed_bytes)
+    fail_disk_full(destination, needed_bytes);
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
+  for (const auto& file : layout.files)
+    if (file.size_bytes > limit.rlim_cur)
+      throw Error("output-disk-full", at(destination.path),
+                  fmt::format("a file of {} is larger than the {} that this process may write", human_bytes(file.size_bytes),
+                              human_bytes(limit.rlim_cur)),
+                  "choose smaller shards, or raise the limit (ulimit -f)");
+}
+
+#ifdef RENAME_NOREPLACE
+int rename_with(const std::string& from, const std::string& to, unsigned flags) {
+  return ::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flags) == 0 ? 0 : errno;
+}
+#else
+constexpr unsigned RENAME_NOREPLACE = 1, RENAME_EXCHANGE = 2;
+int rename_with(const std::string&, const std::string&, unsigned) { return ENOSYS; }
+#endif
+
+// The file system does not know these ways of renaming.
+bool is_unsupported(int error) { return error == EINVAL || error == ENOSYS || error == EOPNOTSUPP; }
+
+void throw_if(int error, const Destination& destination) {
+  if (error == EEXIST || error == ENOTEMPTY)
+    throw Error("output-exists", at(destination.path), "was created by someone else meanwhile", "choose another place, or give --force to replace it");
+  if (error != 0) throw Error("io-write", at(destination.path), fmt::format("cannot give the output its name: {}", errno_text(error)));
+}
+
+int plain_rename(const std::string& from, const std::string& to) { return std::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno; }
+
+void rename_to_new(const std::string& folder, const Destination& destination) {
+  int error = rename_with(folder, destination.path, RENAME_NOREPLACE);
+  if (is_unsupported(error)) error = mode_of(destination.path) ? EEXIST : plain_rename(folder, destination.path);
+  throw_if(error, destination);
+}
+
+// Puts `folder` in the place of the existing one, which is deleted afterwards.
+void rename_over_old(const std::string& folder, const Destination& destination) {
+  std::string old = folder;
+  int error = rename_with(folder, destination.path, RENAME_EXCHANGE);
+  if (is_unsupported(error)) {
+    old = sibling_name(destination, "old");
+    error = plain_rename(destination.path, old);
+    if (error == 0) {
+      error = plain_rename(folder, destination.path);
+      if (error != 0) plain_rename(old, destination.path);
+    }
+  }
+  throw_if(error, destination);
+  try {
+    remove_flat_folder(old);
+  } catch (const Error&) {
+    // The output is in place; what remains of the old one is hidden beside it.
+  }
+}
+
+}  // namespace
+
+class OutputFolder::Impl {
+ public:
+  Impl(const std::string& path, const std::vector<PlannedTensor>& tensors, const OutputOptions& options)
+      : destination_(parse_destination(path)), force_(options.force) {
+    const auto layout = formats::lay_out(tensors, options.max_shard_bytes);
+    check_destination(destination_, force_);
+    uint64_t needed_bytes = layout.index.size();
+    for (const auto& file : layout.files) needed_bytes += file.size_bytes;
+    check_space(destination_, layout, needed_bytes);
+    folder_ = make_partial_folder(destination_);
+    try {
+      create_files(tensors, layout, needed_bytes);
+    } catch (...) {
+      discard();
+      throw;
+    }
+  }
+  ~Impl() { discard(); }
+
+  TensorSlot slot(size_t index) const {
+    const Home& home = homes_[index];
+    const MappedOutput& file = files_[home.file];
+    return {file.data() + home.offset_bytes, file.fd(), home.offset_bytes};
+  }
+
+  // The pages stay in the page cache; only the mapping lets them go, so that resident memory does not grow with the output.
+  void finished(size_t index) const {
+    constexpr uint64_t kWorthwhileBytes = uint64_t{1} << 20;
+    const Home& home = homes_[index];
+    if (home.size_bytes < kWorthwhileBytes) return;
+    static const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+    const uint64_t begin = home.offset_bytes / page * page;
+    ::madvise(files_[home.file].data() + begin, home.offset_bytes + home.size_bytes - begin, MADV_DONTNEED);
+  }
+
+  void add_file(const std::string& name, const std::string& contents) {
+    if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos || name.find('\0') != std::string::npos)
+      throw Error("output-name", at(destination_.path), fmt::format("'{}' is not the name of a file in a folder", name));
+    const std::string path = folder_ + "/" + name;
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0 && errno == EEXIST) throw Error("output-name", at(destination_.path), fmt::format("the file '{}' would be written twice", name));
+    int error = fd < 0 ? errno : write_all(fd, contents);
+    if (fd >= 0 && ::close(fd) != 0 && error == 0) error = errno;
+    if (error != 0) throw Error("io-write", at(destination_.path), fmt::format("cannot write '{}': {}", name, errno_text(error)));
+  }
+
+  void commit() {
+    for (MappedOutput& file : files_)
+      if (const int error = file.close(); error != 0)
+        throw Error("io-write", at(destination_.path), fmt::format("writing failed: {}", errno_text(error)));
+    const auto mode = mode_of(destination_.path);
+    if (mode && force_) {
+      check_replaceable(destination_.path, *mode);
+      rename_over_old(folder_, destination_);
+    } else {
+      rename_to_new(folder_, destination_);
+    }
+    folder_.clear();
+  }
+
+ private:
+  // Where a tensor is.
+  struct Home {
+    size_t file = 0;
+    uint64_t offset_bytes = 0, size_bytes = 0;
+  };
+
+  void create_files(const std::vector<PlannedTensor>& tensors, const formats::SafetensorsLayout& layout, uint64_t needed_bytes) {
+    homes_.resize(tensors.size());
+    for (const auto& file : layout.files) {
+      for (size_t i = 0; i < file.tensors.size(); ++i) {
+        const uint64_t end = i + 1 < file.tensors.size() ? file.offsets_bytes[i + 1] : file.size_bytes;
+        homes_[file.tensors[i]] = {files_.size(), file.offsets_bytes[i], end - file.offsets_bytes[i]};
+      }
+      files_.emplace_back(destination_, folder_ + "/" + file.name, file.size_bytes, needed_bytes);
+      std::copy(file.head.begin(), file.head.end(), reinterpret_cast<char*>(files_.back().data()));
+    }
+    if (!layout.index.empty()) add_file("model.safetensors.index.json", layout.index);
+  }
+
+  static int write_all(int fd, std::string_view contents) {
+    while (!contents.empty()) {
+      const ssize_t written = ::write(fd, contents.data(), contents.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written <= 0) return written < 0 ? errno : EIO;
+      contents.remove_prefix(static_cast<size_t>(written));
+    }
+    return 0;
+  }
+
+  void discard() noexcept {
+    files_.clear();
+    if (folder_.empty()) return;
+    try {
+      remove_flat_folder(folder_);
+    } catch (...) {
+      // Nothing more can be done; its name says that it is not whole.
+    }
+  }
+
+  Destination destination_;
+  bool force_;
+  std::string folder_;  // being written; empty once it has its final name
+  std::vector<MappedOutput> files_;
+  std::vector<Home> homes_;  // a tensor of the plan
+};
+
+OutputFolder::OutputFolder(const std::string& path, const std::vector<PlannedTensor>& tensors, const OutputOptions& options)
+    : impl_(std::make_unique<Impl>(path, tensors, options)) {}
+OutputFolder::~OutputFolder() = default;
+TensorSlot OutputFolder::slot(size_t index) { return impl_->slot(index); }
+void OutputFolder::finished(size_t index) { impl_->finished(index); }
+void OutputFolder::add_file(const std::string& name, const std::string& contents) { impl_->add_file(name, contents); }
+void OutputFolder::commit() { impl_->commit(); }
+
+}  // namespace remap

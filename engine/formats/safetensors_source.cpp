@@ -1,0 +1,280 @@
+#include "formats/safetensors_source.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include "base/byte_reader.h"
+#include "base/checked.h"
+#include "formats/boxes.h"
+#include "formats/json_text.h"
+
+namespace remap::formats {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint64_t kLengthBytes = 8;
+
+[[noreturn]] void fail_layout(const std::string& file, const std::string& message) {
+  throw Error("safetensors-layout", BytePlace{file, {}, {}}, message, "the file is damaged or was not written completely; fetch it again");
+}
+
+class HeaderParser {
+ public:
+  HeaderParser(std::span<const std::byte> bytes, const std::string& file, const Limits& limits)
+      : bytes_(bytes), file_(file), limits_(limits) {}
+
+  SafetensorsHeader parse() {
+    const Json header = parse_json(header_text(), {file_, "safetensors-header", kLengthBytes});
+    if (!header.is_object()) fail("the header is not a JSON object");
+    if (header.size() > limits_.max_tensors)
+      throw Error("limit-exceeded", place(), fmt::format("{} tensors; at most {} are read (max_tensors)", header.size(), limits_.max_tensors));
+    SafetensorsHeader result;
+    for (const auto& [key, value] : header.items()) {
+      if (key == "__metadata__")
+        result.metadata = check_metadata(value);
+      else
+        result.entries.push_back(parse_entry(key, value));
+    }
+    check_layout(result.entries);
+    return result;
+  }
+
+ private:
+  BytePlace place() const { return {file_, {}, kLengthBytes}; }
+  [[noreturn]] void fail(const std::string& message) const { throw Error("safetensors-header", place(), message); }
+
+  std::string_view header_text() {
+    ByteReader in(bytes_, file_, {}, "safetensors-truncated");
+    const uint64_t length = in.u64("header length");
+    if (length > limits_.max_header_bytes)
+      throw Error("limit-exceeded", BytePlace{file_, {}, 0},
+                  fmt::format("the header claims {} bytes; at most {} are read (max_header_bytes)", length, limits_.max_header_bytes));
+    const std::string_view text = in.text(length, "header");
+    if (!text.starts_with('{')) fail("the header does not start with '{'");
+    data_begin_ = in.position();
+    data_bytes_ = in.remaining();
+    return text;
+  }
+
+  const Json& check_metadata(const Json& metadata) const {
+    if (!metadata.is_object()) fail("'__metadata__' is not an object");
+    for (const auto& [key, value] : metadata.items())
+      if (!value.is_string()) fail(fmt::format("'__metadata__' holds '{}', which is not a string", key));
+    return metadata;
+  }
+
+  SafetensorsEntry parse_entry(const std::string& key, const Json& value) const {
+    if (key.size() > limits_.max_key_bytes)
+      throw Error("limit-exceeded", place(), fmt::format("a tensor's name has {} bytes; at most {} are read (max_key_bytes)", key.size(), limits_.max_key_bytes));
+    if (!value.is_object()) fail(fmt::format("tensor '{}': an object with dtype, shape and data_offsets was expected", key));
+    SafetensorsEntry entry;
+    entry.info = {key, dtype_of(key, value), shape_of(key, value)};
+    const auto [begin, end] = offsets_of(key, value);
+    const auto expected = static_cast<uint64_t>(data_bytes(entry.info));
+    if (end - begin != expected)
+      fail(fmt::format("tensor '{}': {} {} needs {} bytes, its data_offsets [{},{}] span {}", key, name(entry.info.dtype),
+                       to_string(entry.info.shape), expected, begin, end, end - begin));
+    entry.begin = data_begin_ + begin;
+    return entry;
+  }
+
+  const Json& field(const std::string& key, const Json& value, const char* name) const {
+    const auto it = value.find(name);
+    if (it == value.end()) fail(fmt::format("tensor '{}' has no '{}'", key, name));
+    return *it;
+  }
+
+  DType dtype_of(const std::string& key, const Json& value) const {
+    const Json& text = field(key, value, "dtype");
+    if (!text.is_string()) fail(fmt::format("tensor '{}': dtype is not a string", key));
+    const auto dtype = parse_dtype(text.get_ref<const std::string&>());
+    // Only the format's own spelling counts here: "float32" is not one of its dtypes.
+    if (!dtype || name(*dtype) != text.get_ref<const std::string&>())
+      fail(fmt::format("tensor '{}': the dtype '{}' is not known", key, text.get_ref<const std::string&>()));
+    return *dtype;
+  }
+
+  Shape shape_of(const std::string& key, const Json& value) const {
+    const Json& dims = field(key, value, "shape");
+    if (!dims.is_array()) fail(fmt::format("tensor '{}': shape is not an array", key));
+    if (dims.size() > static_cast<size_t>(limits_.max_rank))
+      throw Error("limit-exceeded", place(), fmt::format("tensor '{}' has {} dimensions; at most {} are read (max_rank)", key, dims.size(), limits_.max_rank));
+    Shape shape;
+    for (const Json& dim : dims) {
+      if (!dim.is_number_unsigned() || dim.get<uint64_t>() > INT64_MAX) fail(fmt::format("tensor '{}': {} is not a dimension", key, dim.dump()));
+      shape.push_back(dim.get<int64_t>());
+    }
+    return shape;
+  }
+
+  std::pair<uint64_t, uint64_t> offsets_of(const std::string& key, const Json& value) const {
+    const Json& offsets = field(key, value, "data_offsets");
+    if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() || !offsets[1].is_number_unsigned())
+      fail(fmt::format("tensor '{}': data_offsets is not [begin, end]", key));
+    const auto begin = offsets[0].get<uint64_t>(), end = offsets[1].get<uint64_t>();
+    if (begin > end) fail(fmt::format("tensor '{}': data_offsets [{},{}] run backwards", key, begin, end));
+    if (end > data_bytes_)
+      throw Error("safetensors-truncated", BytePlace{file_, {}, data_begin_},
+                  fmt::format("tensor '{}' ends at byte {} of the data, which has {} bytes", key, end, data_bytes_),
+                  "the file is damaged or was not written completely; fetch it again");
+    return {begin, end};
+  }
+
+  // Sorts by offset and proves that every byte behind the header belongs to exactly one tensor.
+  void check_layout(std::vector<SafetensorsEntry>& entries) const {
+    std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
+      return std::pair(a.begin, data_bytes(a.info)) < std::pair(b.begin, data_bytes(b.info));
+    });
+    uint64_t expected = data_begin_;
+    for (const auto& entry : entries) {
+      if (entry.begin != expected)
+        fail_layout(file_, fmt::format("tensor '{}' starts at byte {}, {} byte {} where the one before it ends", entry.info.key, entry.begin,
+                                       entry.begin > expected ? "leaving a hole from" : "overlapping from", expected));
+      expected += static_cast<uint64_t>(data_bytes(entry.info));
+    }
+    if (expected != bytes_.size())
+      fail_layout(file_, fmt::format("{} bytes follow the last tensor, which ends at byte {}", bytes_.size() - expected, expected));
+  }
+
+  std::span<const std::byte> bytes_;
+  const std::string& file_;
+  const Limits& limits_;
+  uint64_t data_begin_ = 0, data_bytes_ = 0;
+};
+
+// A file of the same folder, and nothing else: the index must not lead out of it.
+void check_shard_name(const std::string& index_file, const std::string& name) {
+  const bool plain = !name.empty() && name != "." && name != ".." && name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
+  if (!plain)
+    throw Error("safetensors-index", BytePlace{index_file, {}, {}},
+                fmt::format("weight_map names the file '{}'; shards must be files of the index's own folder", name));
+}
+
+class SafetensorsSource final : public Source {
+ public:
+  explicit SafetensorsSource(std::string path) : path_(std::move(path)) {}
+
+  // Adds a file; the manifest is made by finish().
+  void add_file(MappedFile file, SafetensorsHeader header) {
+    // Shards repeat the same pairs; where they differ, the first file in order of names counts.
+    if (!header.metadata.is_null() && !metadata_.contains("__metadata__")) metadata_["__metadata__"] = std::move(header.metadata);
+    for (auto& entry : header.entries) homes_.push_back({std::move(entry), files_.size()});
+    files_.push_back(std::move(file));
+  }
+  void finish(const fs::path& folder, const Limits& limits) {
+    std::sort(homes_.begin(), homes_.end(), [](const Home& a, const Home& b) { return a.entry.info.key < b.entry.info.key; });
+    std::vector<TensorInfo> infos;
+    infos.reserve(homes_.size());
+    for (const Home& home : homes_) infos.push_back(home.entry.info);
+    manifest_ = Manifest(std::move(infos), path_);
+    const std::string config = (folder / "config.json").string();
+    std::error_code ignored;
+    if (fs::is_regular_file(config, ignored)) metadata_["config"] = parse_json(read_text_file(config, limits.max_index_bytes), {config});
+  }
+  void set_index_metadata(Json value) { metadata_["index"] = std::move(value); }
+
+  std::string_view format() const override { return "safetensors"; }
+  const std::string& path() const override { return path_; }
+  const Manifest& manifest() const override { return manifest_; }
+  const Json& metadata() const override { return metadata_; }
+  std::vector<Box> tile_boxes(size_t index) const override { return whole_tensor_tile(manifest_[index].shape); }
+  TileView load(size_t index, size_t, TileBuffer&) const override {
+    const Home& home = homes_[index];
+    const MappedFile& file = files_[home.file];
+    return {file.data() + home.entry.begin, row_major_strides(home.entry.info.shape), file.fd(), home.entry.begin};
+  }
+
+ private:
+  struct Home {
+    SafetensorsEntry entry;
+    size_t file = 0;
+  };
+  std::string path_;
+  std::vector<MappedFile> files_;
+  std::vector<Home> homes_;  // in the manifest's order
+  Manifest manifest_;
+  Json metadata_ = Json::object();
+};
+
+// weight_map, by file: the keys that the index expects in it.
+using ShardKeys = std::map<std::string, std::unordered_map<std::string, bool>>;
+
+ShardKeys keys_by_shard(const Json& index, const std::string& index_file) {
+  const BytePlace place{index_file, {}, {}};
+  if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object())
+    throw Error("safetensors-index", place, "not an index of shards: it has no object 'weight_map'");
+  ShardKeys shards;
+  for (const auto& [key, file] : index["weight_map"].items()) {
+    if (!file.is_string()) throw Error("safetensors-index", place, fmt::format("weight_map gives no file name for '{}'", key));
+    check_shard_name(index_file, file.get_ref<const std::string&>());
+    shards[file.get<std::string>()].emplace(key, false);
+  }
+  return shards;
+}
+
+// Both ways: every tensor of the shard is expected in it, and every tensor expected in it is there.
+void check_shard(const std::string& file, const SafetensorsHeader& header, std::unordered_map<std::string, bool>& expected) {
+  for (const auto& entry : header.entries) {
+    const auto it = expected.find(entry.info.key);
+    if (it == expected.end())
+      throw Error("safetensors-index", BytePlace{file, {}, {}}, fmt::format("holds the tensor '{}', which the index does not place in this file", entry.info.key));
+    it->second = true;
+  }
+  std::string missing;  // the first in byte order, so that the message does not depend on the hash
+  for (const auto& [key, seen] : expected)
+    if (!seen && (missing.empty() || key < missing)) missing = key;
+  if (header.entries.size() != expected.size())
+    throw Error("safetensors-index", BytePlace{file, {}, {}}, fmt::format("does not hold the tensor '{}', which the index places in it", missing));
+}
+
+}  // namespace
+
+SafetensorsHeader parse_safetensors(std::span<const std::byte> bytes, const std::string& file, const Limits& limits) {
+  return HeaderParser(bytes, file, limits).parse();
+}
+
+bool looks_like_safetensors(std::span<const std::byte> bytes) {
+  // A header of less than 2^40 bytes that opens with '{'. No text has zero bytes in its first eight.
+  return bytes.size() > kLengthBytes && bytes[5] == std::byte{0} && bytes[6] == std::byte{0} && bytes[7] == std::byte{0} &&
+         bytes[8] == std::byte{'{'};
+}
+
+std::unique_ptr<Source> open_safetensors(const std::string& path, MappedFile file, const OpenOptions& options) {
+  auto source = std::make_unique<SafetensorsSource>(path);
+  const fs::path folder = fs::path(file.path()).parent_path();
+  SafetensorsHeader header = parse_safetensors(file.bytes(), file.path(), options.limits);
+  source->add_file(std::move(file), std::move(header));
+  source->finish(folder, options.limits);
+  return source;
+}
+
+std::unique_ptr<Source> open_sharded_safetensors(const std::string& path, const std::string& index_file, const OpenOptions& options) {
+  const Json index = parse_json(read_text_file(index_file, options.limits.max_index_bytes), {index_file, "safetensors-index"});
+  ShardKeys shards = keys_by_shard(index, index_file);
+  const fs::path folder = fs::path(index_file).parent_path();
+  auto source = std::make_unique<SafetensorsSource>(path);
+  uint64_t n_tensors = 0;
+  for (auto& [name, expected] : shards) {
+    const std::string shard = (folder / name).string();
+    std::error_code ignored;
+    if (!fs::exists(shard, ignored))
+      throw Error("safetensors-index", BytePlace{index_file, {}, {}}, fmt::format("the shard '{}' is not in the index's folder", name), "fetch the missing file");
+    MappedFile file(shard);
+    SafetensorsHeader header = parse_safetensors(file.bytes(), shard, options.limits);
+    check_shard(shard, header, expected);
+    n_tensors += header.entries.size();
+    if (n_tensors > options.limits.max_tensors)
+      throw Error("limit-exceeded", BytePlace{index_file, {}, {}}, fmt::format("more than {} tensors (max_tensors)", options.limits.max_tensors));
+    source->add_file(std::move(file), std::move(header));
+  }
+  if (index.contains("metadata")) source->set_index_metadata(index["metadata"]);
+  source->finish(folder, options.limits);
+  return source;
+}
+
+}  // namespace remap::formats

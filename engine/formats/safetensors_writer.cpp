@@ -1,0 +1,102 @@
+#include "formats/safetensors_writer.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "formats/json_text.h"
+#include "remap/diagnostic.h"
+
+namespace remap::formats {
+namespace {
+
+// The library sorts tensors by its own list of types, backwards, then by name. This is that list (safetensors 0.8, enum Dtype).
+constexpr std::array kOrder = {DType::boolean, DType::u8,  DType::i8,  DType::f8_e5m2, DType::f8_e4m3, DType::i16, DType::u16, DType::f16,
+                               DType::bf16,    DType::i32, DType::u32, DType::f32,     DType::c64,     DType::f64, DType::i64, DType::u64};
+
+size_t order_of(DType dtype) { return static_cast<size_t>(std::find(kOrder.begin(), kOrder.end(), dtype) - kOrder.begin()); }
+
+uint64_t data_bytes_of(const PlannedTensor& tensor) {
+  return static_cast<uint64_t>(element_count(tensor.shape, tensor.key)) * static_cast<uint64_t>(size_bytes(tensor.dtype));
+}
+
+void check(const PlannedTensor& tensor) {
+  if (order_of(tensor.dtype) == kOrder.size())
+    throw Error("output-dtype", {}, fmt::format("'{}' is {}, which safetensors files cannot hold", tensor.key, long_name(tensor.dtype)));
+  if (tensor.key == "__metadata__")
+    throw Error("output-name", {}, "a tensor is named '__metadata__', which safetensors files keep for their metadata");
+  if (!is_utf8(tensor.key)) throw Error("output-name", {}, fmt::format("the tensor name '{}' is not UTF-8", tensor.key));
+}
+
+// As transformers does: in the order given, closing a shard when the next tensor does not fit any more.
+std::vector<std::vector<size_t>> shards_of(const std::vector<PlannedTensor>& tensors, uint64_t max_shard_bytes) {
+  std::vector<std::vector<size_t>> shards(1);
+  uint64_t shard_bytes = 0;
+  for (size_t t = 0; t < tensors.size(); ++t) {
+    const uint64_t bytes = data_bytes_of(tensors[t]);
+    if (!shards.back().empty() && (bytes > max_shard_bytes || shard_bytes > max_shard_bytes - bytes)) {
+      shards.emplace_back();
+      shard_bytes = 0;
+    }
+    shards.back().push_back(t);
+    shard_bytes += bytes;
+  }
+  return shards;
+}
+
+std::string quoted(const std::string& text) { return nlohmann::json(text).dump(); }
+
+SafetensorsFile lay_out_file(const std::vector<PlannedTensor>& tensors, std::vector<size_t> members) {
+  std::sort(members.begin(), members.end(), [&](size_t a, size_t b) {
+    const size_t order_a = order_of(tensors[a].dtype), order_b = order_of(tensors[b].dtype);
+    return order_a != order_b ? order_a > order_b : tensors[a].key < tensors[b].key;
+  });
+  SafetensorsFile file;
+  std::string json = R"({"__metadata__":{"format":"pt"})";
+  uint64_t end = 0;
+  for (const size_t t : members) {
+    const uint64_t begin = end;
+    end += data_bytes_of(tensors[t]);
+    json += fmt::format(R"(,{}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", quoted(tensors[t].key), name(tensors[t].dtype),
+                        fmt::join(tensors[t].shape, ","), begin, end);
+    file.offsets_bytes.push_back(begin);
+  }
+  json += '}';
+  json.resize((json.size() + 7) / 8 * 8, ' ');
+  for (int shift = 0; shift < 64; shift += 8) file.head += static_cast<char>(uint64_t{json.size()} >> shift & 0xff);
+  file.head += json;
+  for (uint64_t& offset : file.offsets_bytes) offset += file.head.size();
+  file.tensors = std::move(members);
+  file.size_bytes = file.head.size() + end;
+  return file;
+}
+
+// As Python's json.dumps(…, indent=2, sort_keys=True) writes it: keys sorted, everything but ASCII escaped.
+std::string index_of(const std::vector<PlannedTensor>& tensors, const std::vector<SafetensorsFile>& files) {
+  nlohmann::json index = {{"metadata", {{"total_size", 0}}}, {"weight_map", nlohmann::json::object()}};
+  uint64_t total_bytes = 0;
+  for (const SafetensorsFile& file : files)
+    for (const size_t t : file.tensors) {
+      index["weight_map"][tensors[t].key] = file.name;
+      total_bytes += data_bytes_of(tensors[t]);
+    }
+  index["metadata"]["total_size"] = total_bytes;
+  return index.dump(2, ' ', true) + "\n";
+}
+
+}  // namespace
+
+SafetensorsLayout lay_out(const std::vector<PlannedTensor>& tensors, uint64_t max_shard_bytes) {
+  for (const PlannedTensor& tensor : tensors) check(tensor);
+  SafetensorsLayout layout;
+  for (auto& members : shards_of(tensors, max_shard_bytes)) layout.files.push_back(lay_out_file(tensors, std::move(members)));
+  const size_t n_files = layout.files.size();
+  for (size_t i = 0; i < n_files; ++i)
+    layout.files[i].name = n_files == 1 ? "model.safetensors" : fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, n_files);
+  if (n_files > 1) layout.index = index_of(tensors, layout.files);
+  return layout;
+}
+
+}  // namespace remap::formats

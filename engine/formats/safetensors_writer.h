@@ -1,0 +1,30 @@
+// The bytes of safetensors files beside the tensors' data: where every tensor goes, headers, the index of shards. Pure: opens no file.
+// Private to formats.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "remap/plan.h"
+
+namespace remap::formats {
+
+// One file: `head` is its first bytes (length, JSON, padding), and tensor t of `tensors` starts at offsets[i] if tensors[i] == t.
+struct SafetensorsFile {
+  std::string name;
+  std::string head;
+  std::vector<size_t> tensors;            // indices into the plan, in the order of the file
+  std::vector<uint64_t> offsets_bytes;    // from the start of the file, parallel to `tensors`
+  uint64_t size_bytes = 0;
+};
+
+struct SafetensorsLayout {
+  std::vector<SafetensorsFile> files;
+  std::string index;                      // model.safetensors.index.json; empty for a single file
+};
+
+// Throws Error "output-dtype" for a type the format lacks, "output-name" for a key it cannot hold.
+SafetensorsLayout lay_out(const std::vector<PlannedTensor>& tensors, uint64_t max_shard_bytes);
+
+}  // namespace remap::formats

@@ -1,0 +1,221 @@
+#include "formats/t5x_source.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <variant>
+
+#include <fmt/format.h>
+
+#include "formats/boxes.h"
+#include "formats/flax_leaves.h"
+#include "formats/gin.h"
+#include "formats/t5x_folder.h"
+#include "formats/zarr.h"
+
+namespace remap::formats {
+namespace {
+
+namespace fs = std::filesystem;
+
+// An array inside the msgpack file: boxes in row-major order, and where each one's elements start in the mapping.
+struct InlineTiles {
+  std::vector<Box> boxes;
+  std::vector<const std::byte*> data;
+};
+
+struct Entry {
+  TensorInfo info;
+  std::variant<InlineTiles, ZarrArray> home;
+};
+
+// Cuts elements [begin, end) of a row-major tensor into the fewest boxes that cover them in order: single rows until a
+// multiple of a larger slab is reached, slabs, then rows again. `slab[d]` is the number of elements below dimension d.
+void append_boxes(const Shape& shape, const std::vector<int64_t>& slab, int64_t begin, int64_t end, const std::byte* data, int64_t element_bytes,
+                  InlineTiles& tiles) {
+  const int64_t first = begin;
+  while (begin < end) {
+    size_t d = 0;
+    while (d < shape.size() && (begin % slab[d] != 0 || begin + slab[d] > end)) ++d;
+    Box box{Shape(shape.size(), 0), Shape(shape.size(), 1)};
+    int64_t rest = begin;
+    for (size_t k = 0; k < shape.size(); ++k) {
+      box.origin[k] = rest / slab[k];
+      rest %= slab[k];
+      if (k > d) box.extent[k] = shape[k];
+    }
+    int64_t count = 1;
+    if (d < shape.size()) {
+      box.extent[d] = std::min(shape[d] - box.origin[d], (end - begin) / slab[d]);
+      count = box.extent[d] * slab[d];
+    }
+    tiles.boxes.push_back(std::move(box));
+    tiles.data.push_back(data + (begin - first) * element_bytes);
+    begin += count;
+  }
+}
+
+InlineTiles inline_tiles(const InlineArray& array) {
+  InlineTiles tiles;
+  if (element_count(array.shape) == 0) return tiles;
+  const auto slab = row_major_strides(array.shape);
+  const int64_t element_bytes = size_bytes(array.dtype);
+  int64_t begin = 0;
+  for (const std::string_view run : array.runs) {
+    const int64_t end = begin + static_cast<int64_t>(run.size()) / element_bytes;
+    append_boxes(array.shape, slab, begin, end, reinterpret_cast<const std::byte*>(run.data()), element_bytes, tiles);
+    begin = end;
+  }
+  return tiles;
+}
+
+class T5xSource final : public Source {
+ public:
+  T5xSource(std::string path, MappedFile file, const OpenOptions& options)
+      : path_(std::move(path)), file_(std::move(file)), folder_(fs::path(file_.path()).parent_path().string()) {
+    const std::string_view bytes(reinterpret_cast<const char*>(file_.data()), file_.size());
+    const MsgpackNode root = parse_msgpack(bytes, file_.path(), 0, options.limits);
+    read_leaves(root, options);
+    finish_entries(options.limits);
+    read_gin(options);
+  }
+
+  std::string_view format() const override { return "t5x"; }
+  const std::string& path() const override { return path_; }
+  const Manifest& manifest() const override { return manifest_; }
+  const Json& metadata() const override { return metadata_; }
+  std::vector<Box> tile_boxes(size_t index) const override {
+    if (const auto* tiles = std::get_if<InlineTiles>(&entries_[index].home)) return tiles->boxes;
+    return zarr_tiles(std::get<ZarrArray>(entries_[index].home));
+  }
+  TileView load(size_t index, size_t tile, TileBuffer& buffer) const override {
+    if (const auto* array = std::get_if<ZarrArray>(&entries_[index].home)) return load_zarr_tile(*array, tile, buffer);
+    const auto& tiles = std::get<InlineTiles>(entries_[index].home);
+    const std::byte* data = tiles.data[tile];
+    return {data, row_major_strides(tiles.boxes[tile].extent), file_.fd(), static_cast<uint64_t>(data - file_.data())};
+  }
+  std::vector<std::string> remarks() const override {
+    std::vector<std::string> lines = remarks_;
+    for (const Entry& entry : entries_)
+      if (const auto* array = std::get_if<ZarrArray>(&entry.home))
+        if (const size_t missing = missing_chunks(*array); missing > 0)
+          lines.push_back(fmt::format("{}: {} chunks have no file and are read as the fill value", entry.info.key, missing));
+    return lines;
+  }
+
+ private:
+  // {"version": 3, "optimizer": {"state": …, "target": …}}, or Orbax's {"state": …, "target": …}.
+  void read_leaves(const MsgpackNode& root, const OpenOptions& options) {
+    if (!root.is(MsgpackNode::Kind::map))
+      throw Error("t5x-msgpack", BytePlace{file_.path(), {}, 0}, fmt::format("the file is {}; a map was expected", kind_name(root.kind)));
+    const MsgpackNode* optimizer = root.find("optimizer");
+    check_version(root, optimizer, options.limits);
+    const MsgpackNode& tree = optimizer != nullptr ? *optimizer : root;
+    if (const MsgpackNode* state = tree.find("state"))
+      if (const MsgpackNode* step = state->find("step"))
+        if (const auto value = flax_integer(*step, file_.path(), options.limits)) metadata_["step"] = *value;
+    const auto wanted = [&](const std::string& key) {
+      const std::string& subtree = options.subtree;
+      return subtree.empty() || (key.starts_with(subtree) && (key.size() == subtree.size() || subtree.ends_with('/') || key[subtree.size()] == '/'));
+    };
+    std::vector<FlaxLeaf> leaves;
+    for (size_t i = 0; i < root.keys.size(); ++i) {
+      if (root.keys[i] == "version") continue;
+      const bool wrapper = &root.items[i] == optimizer;
+      collect_flax_leaves(root.items[i], wrapper ? std::string() : std::string(root.keys[i]), file_.path(), options.limits, wanted, leaves);
+    }
+    for (FlaxLeaf& leaf : leaves) add_leaf(leaf, options.limits);
+  }
+
+  void check_version(const MsgpackNode& root, const MsgpackNode* optimizer, const Limits& limits) {
+    const MsgpackNode* node = root.find("version");
+    const auto refuse = [&](const std::string& message, const std::string& hint) { throw Error("t5x-version", BytePlace{file_.path(), {}, 0}, message, hint); };
+    if (node == nullptr) {
+      const bool orbax = optimizer == nullptr && root.find("target") != nullptr;
+      if (orbax) return;
+      refuse("a flax checkpoint without T5X's 'version', and not Orbax's form (a map with 'target') either", "restore it in T5X and save it again");
+    }
+    const auto version = flax_integer(*node, file_.path(), limits);
+    if (!version) refuse("'version' is not an integer", {});
+    if (*version == 2) refuse("version 2 of the format stored bfloat16 arrays as uint16, so their type cannot be told", "restore it in T5X of 2021 and save it again");
+    if (*version != 3) refuse(fmt::format("version {} of the format; version 3 is read", *version), {});
+    if (optimizer == nullptr || !optimizer->is(MsgpackNode::Kind::map)) refuse("there is no map 'optimizer' beside 'version'", {});
+    metadata_["version"] = *version;
+  }
+
+  void add_leaf(FlaxLeaf& leaf, const Limits& limits) {
+    if (const auto* value = std::get_if<Json>(&leaf.value)) {
+      // Straight to the end of the list: looking keys up would be quadratic, and paths in one tree are distinct.
+      Json& values = metadata_["values"];
+      if (values.is_null()) values = Json::object();
+      values.get_ref<Json::object_t&>().Json::object_t::Container::emplace_back(leaf.key, *value);
+    } else if (const auto* array = std::get_if<InlineArray>(&leaf.value)) {
+      entries_.push_back({{leaf.key, array->dtype, array->shape}, inline_tiles(*array)});
+    } else {
+      entries_.push_back(open_zarr(leaf, std::get<ArrayFolder>(leaf.value), limits));
+    }
+  }
+
+  Entry open_zarr(const FlaxLeaf& leaf, const ArrayFolder& spec, const Limits& limits) const {
+    const std::string folder = (fs::path(folder_) / spec.folder).string();
+    const std::string file = folder + "/.zarray";
+    std::error_code ignored;
+    if (!fs::is_regular_file(file, ignored))
+      throw Error("t5x-array-missing", BytePlace{file, {}, {}},
+                  fmt::format("the array '{}' is not there; {}", leaf.key, fs::is_directory(folder, ignored) ? "its folder has no .zarray" : "there is no such folder"),
+                  "the checkpoint was not copied completely; fetch the folder again");
+    ZarrArray array = parse_zarray(read_text_file(file, limits.max_index_bytes), file, limits);
+    array.folder = folder;
+    const auto disagree = [&](std::string_view what, std::string_view here, std::string_view there) {
+      throw Error("t5x-array-mismatch", BytePlace{file_.path(), {}, leaf.offset},
+                  fmt::format("the array '{}' has the {} {} here and {} in {}", leaf.key, what, here, there, file));
+    };
+    if (spec.shape && *spec.shape != array.shape) disagree("shape", to_string(*spec.shape), to_string(array.shape));
+    if (spec.dtype && *spec.dtype != array.dtype) disagree("dtype", long_name(*spec.dtype), long_name(array.dtype));
+    TensorInfo info{leaf.key, array.dtype, array.shape};
+    return {std::move(info), std::move(array)};
+  }
+
+  void finish_entries(const Limits& limits) {
+    if (entries_.size() > limits.max_tensors)
+      throw Error("limit-exceeded", BytePlace{file_.path(), {}, {}}, fmt::format("{} arrays; at most {} are read (max_tensors)", entries_.size(), limits.max_tensors));
+    std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) { return a.info.key < b.info.key; });
+    std::vector<TensorInfo> infos;
+    infos.reserve(entries_.size());
+    for (const Entry& entry : entries_) infos.push_back(entry.info);
+    manifest_ = Manifest(std::move(infos), file_.path());
+  }
+
+  void read_gin(const OpenOptions& options) {
+    const auto given = options.companions.find("gin");
+    const auto file = given != options.companions.end() ? std::optional(given->second) : find_gin_file(folder_);
+    if (!file) return;
+    GinConfig gin = parse_gin(read_text_file(*file, options.limits.max_index_bytes), *file, options.limits);
+    metadata_["gin"] = std::move(gin.values);
+    remarks_.insert(remarks_.end(), gin.remarks.begin(), gin.remarks.end());
+  }
+
+  std::string path_;
+  MappedFile file_;
+  std::string folder_;
+  std::vector<Entry> entries_;  // in the manifest's order
+  Manifest manifest_;
+  Json metadata_ = Json::object();
+  std::vector<std::string> remarks_;
+};
+
+}  // namespace
+
+bool looks_like_msgpack_map(std::span<const std::byte> bytes) {
+  // A map that is not empty, whose first key is a text: fixmap, map16, map32; fixstr, str8, str16, str32.
+  const auto at = [&](size_t i) { return i < bytes.size() ? std::to_integer<unsigned>(bytes[i]) : 0u; };
+  const size_t header = at(0) == 0xde ? 3 : at(0) == 0xdf ? 5 : 1;
+  const bool map = (at(0) > 0x80 && at(0) <= 0x8f) || header > 1;
+  const unsigned key = at(header);
+  return map && ((key > 0xa0 && key <= 0xbf) || (key >= 0xd9 && key <= 0xdb));
+}
+
+std::unique_ptr<Source> open_t5x(const std::string& path, MappedFile checkpoint, const OpenOptions& options) {
+  return std::make_unique<T5xSource>(path, std::move(checkpoint), options);
+}
+
+}  // namespace remap::formats

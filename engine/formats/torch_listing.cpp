@@ -1,0 +1,419 @@
+#include "formats/torch_listing.h"
+
+#include <algorithm>
+#include <limits>
+#include <set>
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include "formats/pickle_scalars.h"
+#include "formats/pickle_text.h"
+
+namespace remap::formats {
+namespace {
+
+// Appends to an object without the search for an equal key that Json's own functions make.
+void append_member(Json::object_t& object, std::string key, Json value) {
+  using Members = std::vector<std::pair<const std::string, Json>>;
+  static_cast<Members&>(object).emplace_back(std::move(key), std::move(value));
+}
+
+class Lister {
+ public:
+  Lister(TorchContents& contents, const Limits& limits)
+      : contents_(contents), limits_(limits), graph_(contents.graph), meanings_(graph_), decoder_(contents, meanings_, limits), facts_(graph_.size()) {}
+
+  TorchListing run() {
+    analyse(graph_.root());
+    list_tensors();
+    std::sort(listing_.tensors.begin(), listing_.tensors.end(), [](const ListedTensor& a, const ListedTensor& b) { return a.key < b.key; });
+    write_metadata();
+    write_remarks();
+    return std::move(listing_);
+  }
+
+ private:
+  // --- first pass: what is under each value; each is looked at once ---
+  enum class State : uint8_t { unseen, open, done };
+  struct Facts {
+    uint32_t tensors = 0;    // below it, once a path; saturates
+    bool others = false;     // anything but tensors and empty containers
+    State state = State::unseen;
+  };
+  struct Frame {
+    PickleRef ref;
+    std::vector<PickleRef> children;
+    size_t next = 0;
+  };
+
+  void analyse(PickleRef root) {
+    std::vector<Frame> stack;
+    enter(root, stack);
+    while (!stack.empty()) {
+      Frame& frame = stack.back();
+      if (frame.next < frame.children.size()) {
+        enter(frame.children[frame.next++], stack);
+        continue;
+      }
+      close(frame);
+      stack.pop_back();
+    }
+  }
+
+  void enter(PickleRef ref, std::vector<Frame>& stack) {
+    Facts& facts = facts_[ref];
+    if (facts.state != State::unseen) return;
+    facts.state = State::done;
+    const PickleView view = meanings_.view(ref);
+    if (view.guessed != kNoValue) remark(view.guessed, view.guess);
+    if (view.ref != ref && view.meaning != Meaning::scalar) {  // a wrapper: what it wraps is looked at once, not once a wrapper
+      facts.state = State::open;
+      stack.push_back({ref, {view.ref}});
+      return;
+    }
+    switch (view.meaning) {
+      case Meaning::scalar: facts.others = true; return;
+      case Meaning::tensor:
+        if (tensor(view) != nullptr) facts.tensors = 1;
+        else facts.others = true;
+        return;
+      case Meaning::record: remark_record(view); break;
+      default: break;
+    }
+    std::vector<PickleRef> children = children_of(view);
+    if (children.empty()) {
+      facts.others = view.meaning == Meaning::record;
+      return;
+    }
+    facts.state = State::open;
+    stack.push_back({ref, std::move(children)});
+  }
+
+  // Adds up the children. One that is still open contains this one: a cycle, whose tensors are counted there.
+  void close(const Frame& frame) {
+    Facts& facts = facts_[frame.ref];
+    const PickleView view = meanings_.view(frame.ref);
+    const Meaning meaning = view.ref == frame.ref ? view.meaning : Meaning::mapping;  // a wrapper passes on what it wraps
+    uint64_t tensors = 0;
+    for (const PickleRef child : frame.children) {
+      tensors += facts_[child].tensors;
+      facts.others |= facts_[child].others || facts_[child].state == State::open;
+    }
+    if (meaning == Meaning::record) unlisted_ += tensors;
+    else facts.tensors = static_cast<uint32_t>(std::min<uint64_t>(tensors, std::numeric_limits<uint32_t>::max()));
+    facts.others |= meaning == Meaning::record || meaning == Meaning::module;
+    facts.state = State::done;
+  }
+
+  // The values an object holds are looked at through the containers that hold them, which may be shared: the work stays linear.
+  std::vector<PickleRef> children_of(const PickleView& view) const {
+    std::vector<PickleRef> out;
+    const PickleKind kind = graph_.kind(view.ref);
+    if (kind == PickleKind::dict) {
+      const auto& pairs = graph_.items(view.ref);
+      for (size_t i = 1; i < pairs.size(); i += 2) out.push_back(pairs[i]);
+      return out;
+    }
+    if (kind != PickleKind::object) return view.meaning == Meaning::sequence ? graph_.items(view.ref) : out;
+    const PickleObject& object = graph_.object(view.ref);
+    const bool inert = view.row != nullptr && view.row->role == Role::inert;
+    if (inert) return out;
+    if (view.meaning == Meaning::module) {
+      for (const auto* name : {"_parameters", "_buffers", "_modules"}) out.push_back(meanings_.state_field(object, name));
+      return out;
+    }
+    const bool attributes = view.row != nullptr && view.row->role == Role::attributes;
+    if (view.meaning == Meaning::record) out.push_back(object.arguments);
+    else if (const PickleRef first = meanings_.initial(object, view.row); first != kNoValue && !attributes) out.push_back(first);
+    if (view.meaning == Meaning::record || attributes) out.insert(out.end(), object.states.begin(), object.states.end());
+    out.insert(out.end(), object.items.begin(), object.items.end());
+    for (size_t i = 1; i < object.pairs.size(); i += 2) out.push_back(object.pairs[i]);
+    return out;
+  }
+
+  // The tensor that `view` describes, nullptr if it cannot be read.
+  const TensorSpec* tensor(const PickleView& view) {
+    const auto known = specs_.find(view.ref);
+    if (known != specs_.end()) return std::get_if<TensorSpec>(&known->second);
+    const auto [it, fresh] = specs_.emplace(view.ref, decoder_.decode(view));
+    if (const auto* unreadable = std::get_if<UnreadableTensor>(&it->second)) {
+      ++unreadable_[unreadable->why];
+      return nullptr;
+    }
+    return &std::get<TensorSpec>(it->second);
+  }
+
+  // --- remarks ---
+  // Counted by class, named at the end: names are long and objects are many.
+  void remark(PickleRef object, std::string_view text) {
+    const bool named = graph_.is(object, PickleKind::object);
+    ++remarks_[{named ? meanings_.class_of(graph_.object(object)) : kNoValue, text}];
+  }
+  void remark_record(const PickleView& view) {
+    if (view.row != nullptr && view.row->role == Role::inert) return;
+    remark(view.ref, view.row == nullptr ? "not known, kept as a record" : "not in a form that is known, kept as a record");
+  }
+  void write_remarks() {
+    listing_.remarks = contents_.remarks;
+    std::map<std::pair<std::string, std::string_view>, uint64_t> by_name;
+    for (const auto& [what, count] : remarks_)
+      by_name[{what.first == kNoValue ? "a value outside the pickle" : json_text(meanings_.global_name(what.first)), what.second}] += count;
+    for (const auto& [why, count] : unreadable_) by_name[{json_text(why), "not read, kept as a record"}] += count;
+    for (const auto& [what, count] : by_name) listing_.remarks.push_back(fmt::format("{} ({} times): {}", what.first, count, what.second));
+    if (unlisted_ > 0) listing_.remarks.push_back(fmt::format("{} tensors are inside records of unknown classes and are not listed", unlisted_));
+    if (cut_) listing_.remarks.push_back("the metadata is longer than the limits allow and was cut");
+  }
+
+  // --- second pass: tensors, under every path that leads to them ---
+  struct Step {
+    PickleRef ref;  // the container
+    std::vector<NamedEntry> entries;
+    size_t next = 0;
+    size_t path_bytes;
+  };
+
+  [[noreturn]] void fail(const char* id, const std::string& message) const {
+    throw Error(id, BytePlace{contents_.origin.file, contents_.origin.member, {}}, message);
+  }
+
+  // Those entries of a container that lead to tensors. `cost` grows by what was looked at.
+  std::vector<NamedEntry> tensor_entries(const PickleView& view, uint64_t& cost) const {
+    std::vector<NamedEntry> out;
+    if (view.meaning == Meaning::mapping) {
+      out = meanings_.named_entries(view);
+      for (const NamedEntry& entry : out) cost += 1 + entry.key.size();
+    } else if (view.meaning == Meaning::sequence) {
+      const auto items = meanings_.items(view);
+      cost += items.size();
+      for (size_t i = 0; i < items.size(); ++i)
+        if (facts_[items[i]].tensors > 0) out.push_back({fmt::to_string(i), items[i]});
+    } else if (view.meaning == Meaning::module) {
+      auto module = meanings_.module(view.ref);
+      cost += module.cost;
+      out = std::move(module.tensors);
+      std::move(module.modules.begin(), module.modules.end(), std::back_inserter(out));
+    }
+    std::erase_if(out, [&](const NamedEntry& entry) { return facts_[entry.value].tensors == 0; });
+    return out;
+  }
+
+  void list_tensors() {
+    if (facts_[graph_.root()].tensors == 0) return;
+    // Values shared between containers are listed once a path. What a pickle backs with bytes of its own stays far below this.
+    uint64_t budget = 32 * graph_.size_bytes() + (64u << 10);
+    const auto spend = [&](uint64_t cost) {
+      if (cost > budget || listing_.tensors.size() >= limits_.max_tensors)
+        fail("limit-exceeded", fmt::format("values that are shared stand for more tensors ({} and on) than a pickle of {} bytes may list", listing_.tensors.size(), graph_.size_bytes()));
+      budget -= cost;
+    };
+    std::vector<bool> on_path(graph_.size());
+    std::vector<Step> steps;
+    std::string path;
+    const auto visit = [&](PickleRef ref) {
+      const PickleView view = meanings_.view(ref);
+      if (view.meaning == Meaning::tensor) {
+        spend(path.size() + 64);
+        listing_.tensors.push_back({path, *tensor(view)});
+      } else if (!on_path[view.ref]) {
+        on_path[view.ref] = true;
+        uint64_t cost = 1;
+        steps.push_back({view.ref, tensor_entries(view, cost), 0, path.size()});
+        spend(cost);
+      }
+    };
+    visit(graph_.root());
+    while (!steps.empty()) {
+      Step& step = steps.back();
+      path.resize(step.path_bytes);
+      if (step.next == step.entries.size()) {
+        on_path[step.ref] = false;
+        steps.pop_back();
+        continue;
+      }
+      const NamedEntry& entry = step.entries[step.next++];
+      extend(path, entry.key, steps.size() > 1);
+      visit(entry.value);
+    }
+  }
+
+  void extend(std::string& path, const std::string& part, bool dot) const {
+    if (part.size() > limits_.max_key_bytes || path.size() + 1 + part.size() > limits_.max_key_bytes)
+      fail("limit-exceeded", fmt::format("the key of a tensor is longer than max_key_bytes ({}): '{}...'", limits_.max_key_bytes, json_text(path.empty() ? part.substr(0, 64) : path.substr(0, 64))));
+    if (has_surrogates(part)) fail("pickle-bad-text", fmt::format("the key of a tensor is not UTF-8: '{}'", json_text(part)));
+    if (dot) path += '.';
+    path += part;
+  }
+
+  // --- third pass: everything else, as a tree ---
+  void write_metadata() {
+    nodes_left_ = limits_.max_metadata_nodes;
+    text_left_ = 16 * graph_.size_bytes() + (1u << 20);
+    on_path_.assign(graph_.size(), false);
+    Json root = tree(graph_.root(), "", 0, true);
+    if (root.is_object()) listing_.metadata = std::move(root);
+    else listing_.metadata = Json::object({{"$root", std::move(root)}});
+  }
+
+  static Json marker(const char* name, Json value = true) {
+    Json out = Json::object();
+    out[name] = std::move(value);
+    return out;
+  }
+
+  // `listed`: tensors at this path are in the manifest. Depth is bounded by max_metadata_depth, and so is the recursion.
+  Json tree(PickleRef ref, const std::string& path, int depth, bool listed) {
+    if (nodes_left_ == 0 || text_left_ == 0) {
+      cut_ = true;
+      return marker("$deep");
+    }
+    --nodes_left_;
+    const PickleView view = meanings_.view(ref);
+    if (view.meaning == Meaning::scalar) return scalar(view);
+    if (view.meaning == Meaning::tensor) return tensor_tree(view, path, depth, listed);
+    if (on_path_[view.ref]) return marker("$cycle");
+    if (depth >= limits_.max_metadata_depth) return marker("$deep");
+    on_path_[view.ref] = true;
+    Json out = container_tree(view, facts_[ref], path, depth, listed);
+    on_path_[view.ref] = false;
+    return out;
+  }
+
+  // A long text may be named many times: what the tree repeats is bounded.
+  bool spend_text(uint64_t bytes) {
+    cut_ |= bytes > text_left_;
+    text_left_ -= std::min(bytes, text_left_);
+    return text_left_ > 0;
+  }
+
+  Json scalar(const PickleView& view) {
+    PickleRef text = view.ref;
+    if (view.row != nullptr && view.row->role == Role::encoded) text = graph_.argument(graph_.object(view.ref), 0);
+    const bool has_text = graph_.is(text, PickleKind::text) || graph_.is(text, PickleKind::big_integer);
+    if (!spend_text(has_text ? graph_.text(text).size() : 0)) return marker("$deep");
+    return scalar_json(meanings_, view);
+  }
+
+  Json container_tree(const PickleView& view, const Facts& facts, const std::string& path, int depth, bool listed) {
+    const bool only_tensors = facts.tensors > 0 && !facts.others;
+    switch (view.meaning) {
+      case Meaning::mapping:
+        if (only_tensors) return marker("$tensors", facts.tensors);
+        return Json(members(meanings_.named_entries(view), path, depth, listed));
+      case Meaning::sequence:
+        if (only_tensors) return marker("$tensors", facts.tensors);
+        return elements(meanings_.items(view), path, depth, listed);
+      case Meaning::module: {
+        auto module = meanings_.module(view.ref);
+        nodes_left_ -= std::min<uint64_t>(nodes_left_, module.cost);
+        Json::object_t out;
+        append_member(out, "$module", json_text(meanings_.class_name(view.ref)));
+        for (auto& [key, value] : members(module.attributes, path, depth, false)) append_member(out, key, std::move(value));
+        for (auto& [key, value] : members(module.modules, path, depth, listed)) append_member(out, key, std::move(value));
+        return Json(std::move(out));
+      }
+      default: return record(view, depth);
+    }
+  }
+
+  static std::string child_path(const std::string& path, const std::string& part, int depth) { return depth == 0 ? part : path + "." + part; }
+
+  Json::object_t members(const std::vector<NamedEntry>& entries, const std::string& path, int depth, bool listed) {
+    Json::object_t out;
+    out.reserve(entries.size());
+    std::set<std::string_view> seen;  // 1 and "1" are different in the pickle, but not here
+    for (const NamedEntry& entry : entries) {
+      if (nodes_left_ == 0 || !spend_text(entry.key.size())) break;
+      std::string key = json_text(entry.key);
+      if (seen.contains(key)) continue;
+      append_member(out, std::move(key), tree(entry.value, listed ? child_path(path, entry.key, depth) : path, depth + 1, listed));
+      seen.insert(out.back().first);  // stays in place: the room is reserved
+    }
+    return out;
+  }
+
+  Json elements(const std::vector<PickleRef>& items, const std::string& path, int depth, bool listed) {
+    Json::array_t out;
+    out.reserve(std::min<uint64_t>(items.size(), nodes_left_ + 1));
+    for (size_t i = 0; i < items.size(); ++i) {
+      const bool last = nodes_left_ == 0;
+      out.push_back(tree(items[i], listed ? child_path(path, fmt::to_string(i), depth) : path, depth + 1, listed));
+      if (last) break;
+    }
+    return Json(std::move(out));
+  }
+
+  Json record(const PickleView& view, int depth) {
+    if (!graph_.is(view.ref, PickleKind::object)) return marker("$object", graph_.is(view.ref, PickleKind::persistent) ? "torch.Storage" : "unknown");
+    const PickleObject& object = graph_.object(view.ref);
+    Json::object_t out;
+    out.reserve(4);
+    append_member(out, "$object", json_text(meanings_.class_name(view.ref)));
+    if (!graph_.items(object.arguments).empty()) append_member(out, "args", elements(graph_.items(object.arguments), {}, depth, false));
+    if (object.keywords != kNoValue) append_member(out, "kwargs", tree(object.keywords, {}, depth + 1, false));
+    if (object.states.size() == 1) append_member(out, "state", tree(object.states[0], {}, depth + 1, false));
+    else if (!object.states.empty()) append_member(out, "states", elements(object.states, {}, depth, false));
+    if (!object.items.empty()) append_member(out, "items", elements(object.items, {}, depth, false));
+    if (!object.pairs.empty()) {
+      const PickleView pairs{.meaning = Meaning::mapping, .ref = view.ref};
+      append_member(out, "entries", Json(members(meanings_.named_entries(pairs), {}, depth, false)));
+    }
+    return Json(std::move(out));
+  }
+
+  Json tensor_tree(const PickleView& view, const std::string& path, int depth, bool listed) {
+    static constexpr int64_t kShownElements = 1024;
+    const TensorSpec* spec = tensor(view);
+    if (spec == nullptr) {
+      if (depth >= limits_.max_metadata_depth || on_path_[view.ref]) return marker("$deep");
+      on_path_[view.ref] = true;
+      Json out = record(view, depth);
+      on_path_[view.ref] = false;
+      return out;
+    }
+    const int64_t count = element_count(spec->shape);
+    if (spec->array && count <= kShownElements && static_cast<uint64_t>(count) <= nodes_left_) {
+      nodes_left_ -= static_cast<uint64_t>(count);
+      return array_tree(*spec, contents_.storages[spec->storage].memory, 0);
+    }
+    if (listed && is_listed(path)) return marker("$tensor", path);
+    Json out = marker("$object", "torch.Tensor");
+    out["dtype"] = std::string(long_name(spec->dtype));
+    out["shape"] = spec->shape;
+    return out;
+  }
+
+  bool is_listed(const std::string& key) const {
+    const auto it = std::lower_bound(listing_.tensors.begin(), listing_.tensors.end(), key, [](const ListedTensor& t, const std::string& k) { return t.key < k; });
+    return it != listing_.tensors.end() && it->key == key;
+  }
+
+  static Json array_tree(const TensorSpec& spec, const std::byte* data, size_t dim) {
+    if (dim == spec.shape.size()) return element_json(spec.dtype, data);
+    Json out = Json::array();
+    if (element_count(spec.shape) == 0) return out;
+    for (int64_t i = 0; i < spec.shape[dim]; ++i) out.push_back(array_tree(spec, data + i * spec.strides[dim] * size_bytes(spec.dtype), dim + 1));
+    return out;
+  }
+
+  TorchContents& contents_;
+  const Limits& limits_;
+  const PickleGraph& graph_;
+  PickleMeanings meanings_;
+  TensorDecoder decoder_;
+  std::vector<Facts> facts_;
+  std::unordered_map<PickleRef, DecodedTensor> specs_;
+  std::map<std::pair<PickleRef, std::string_view>, uint64_t> remarks_;  // by class or function; kNoValue: none
+  std::map<std::string, uint64_t> unreadable_;
+  uint64_t unlisted_ = 0;
+  uint64_t nodes_left_ = 0, text_left_ = 0;
+  std::vector<bool> on_path_;
+  bool cut_ = false;
+  TorchListing listing_;
+};
+
+}  // namespace
+
+TorchListing list_torch(TorchContents& contents, const Limits& limits) { return Lister(contents, limits).run(); }
+
+}  // namespace remap::formats

@@ -1,0 +1,160 @@
+#include "formats/torch_source.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <tuple>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "formats/torch_contents.h"
+#include "formats/torch_listing.h"
+
+namespace remap {
+namespace formats {
+namespace {
+
+// An unpacked member: an unlinked temporary file, mapped. Its pages can be dropped by the kernel, so memory stays bounded.
+class TemporaryCopy {
+ public:
+  TemporaryCopy(const ZipArchive& zip, const ZipMember& member, const std::string& file) : size_bytes_(member.size_bytes) {
+    const char* folder = std::getenv("TMPDIR");
+    std::string name = fmt::format("{}/remap-XXXXXX", folder != nullptr && *folder != 0 ? folder : "/tmp");
+    fd_ = ::mkostemp(name.data(), O_CLOEXEC);
+    if (fd_ < 0) throw Error("io-write", BytePlace{name, {}, {}}, fmt::format("cannot make a temporary file: {}", errno_text(errno)));
+    ::unlink(name.c_str());
+    try {
+      zip.unpack(member, [&](std::span<const std::byte> bytes) { write(bytes, name); });
+      if (size_bytes_ == 0) return;
+      void* address = ::mmap(nullptr, size_bytes_, PROT_READ, MAP_SHARED, fd_, 0);
+      if (address == MAP_FAILED) throw Error("io-read", BytePlace{file, std::string(member.name), {}}, fmt::format("cannot map {} bytes: {}", size_bytes_, errno_text(errno)));
+      data_ = static_cast<const std::byte*>(address);
+    } catch (...) {
+      ::close(fd_);
+      throw;
+    }
+  }
+  ~TemporaryCopy() {
+    if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_bytes_);
+    ::close(fd_);
+  }
+  TemporaryCopy(const TemporaryCopy&) = delete;
+  TemporaryCopy& operator=(const TemporaryCopy&) = delete;
+  const std::byte* data() const { return data_; }
+  int fd() const { return fd_; }
+
+ private:
+  void write(std::span<const std::byte> bytes, const std::string& name) const {
+    while (!bytes.empty()) {
+      const ssize_t written = ::write(fd_, bytes.data(), bytes.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) throw Error("io-write", BytePlace{name, {}, {}}, fmt::format("cannot write to a temporary file: {}", errno_text(errno)), "set TMPDIR to a folder with more room");
+      bytes = bytes.subspan(static_cast<size_t>(written));
+    }
+  }
+
+  uint64_t size_bytes_;
+  int fd_ = -1;
+  const std::byte* data_ = nullptr;
+};
+
+class TorchSource final : public Source {
+ public:
+  TorchSource(TorchContents contents, const OpenOptions& options) : contents_(std::move(contents)) {
+    TorchListing listing = list_torch(contents_, options.limits);
+    metadata_ = std::move(listing.metadata);
+    remarks_ = std::move(listing.remarks);
+    std::vector<TensorInfo> infos;
+    for (ListedTensor& tensor : listing.tensors) {
+      infos.push_back({std::move(tensor.key), tensor.spec.dtype, tensor.spec.shape, {}});
+      specs_.push_back(std::move(tensor.spec));
+    }
+    set_aliases(infos);
+    manifest_ = Manifest(std::move(infos), path());  // sorted already, so that indices agree with specs_
+    contents_.graph.drop_values();
+    copies_ = std::vector<Copy>(contents_.storages.size());
+  }
+
+  std::string_view format() const override { return "torch"; }
+  const std::string& path() const override { return contents_.file.path(); }
+  const Manifest& manifest() const override { return manifest_; }
+  const Json& metadata() const override { return metadata_; }
+  std::vector<std::string> remarks() const override { return remarks_; }
+
+  std::vector<Box> tile_boxes(size_t index) const override {
+    const Shape& shape = manifest_[index].shape;
+    if (element_count(shape) == 0) return {};
+    return {{Shape(shape.size(), 0), shape}};
+  }
+
+  TileView load(size_t index, size_t, TileBuffer&) const override {
+    const TensorSpec& spec = specs_[index];
+    const TorchStorage& storage = contents_.storages[spec.storage];
+    TileView view{.data = nullptr, .strides = spec.strides, .fd = -1, .offset_bytes = 0};
+    if (storage.file_offset) {
+      contents_.file.check_unchanged();
+      view.offset_bytes = *storage.file_offset + spec.offset_bytes;
+      view.data = contents_.file.data() + view.offset_bytes;
+      view.fd = contents_.file.fd();
+    } else if (storage.packed != nullptr) {
+      const TemporaryCopy& copy = unpacked(spec.storage, *storage.packed);
+      view.offset_bytes = spec.offset_bytes;
+      view.data = copy.data() + spec.offset_bytes;
+      view.fd = copy.fd();
+    } else {
+      view.data = storage.memory + spec.offset_bytes;
+    }
+    return view;
+  }
+
+ private:
+  // Tensors that are the same view of the same bytes are named after the first of them.
+  void set_aliases(std::vector<TensorInfo>& infos) const {
+    std::map<std::tuple<uint32_t, uint64_t, DType, Shape, std::vector<int64_t>>, std::vector<size_t>> groups;
+    for (size_t i = 0; i < infos.size(); ++i)
+      if (element_count(infos[i].shape) > 0) groups[{specs_[i].storage, specs_[i].offset_bytes, specs_[i].dtype, specs_[i].shape, specs_[i].strides}].push_back(i);
+    for (const auto& [bytes, group] : groups)
+      if (group.size() > 1)
+        for (const size_t i : group) infos[i].alias = infos[group.front()].key;
+  }
+
+  struct Copy {
+    std::once_flag once;
+    std::unique_ptr<TemporaryCopy> file;
+  };
+  const TemporaryCopy& unpacked(uint32_t storage, const ZipMember& member) const {
+    Copy& copy = copies_[storage];
+    std::call_once(copy.once, [&] { copy.file = std::make_unique<TemporaryCopy>(*contents_.zip, member, path()); });
+    return *copy.file;
+  }
+
+  TorchContents contents_;
+  std::vector<TensorSpec> specs_;  // by index in the manifest
+  Manifest manifest_;
+  Json metadata_;
+  std::vector<std::string> remarks_;
+  mutable std::vector<Copy> copies_;  // by storage; filled on first use
+};
+
+}  // namespace
+}  // namespace formats
+
+bool looks_like_torch(const MappedFile& file) {
+  const auto bytes = file.bytes();
+  return formats::looks_like_torch_legacy(bytes) || formats::looks_like_torch_tar(bytes) || formats::looks_like_torch_zip(bytes);
+}
+
+std::unique_ptr<Source> open_torch(MappedFile file, const OpenOptions& options) {
+  if (formats::looks_like_torch_tar(file.bytes()))
+    throw Error("torch-tar", BytePlace{file.path(), {}, {}}, "the checkpoint is a tar archive, as torch wrote before 0.1.10 (2017); it is not read",
+                "load it with torch and save it again");
+  auto contents = formats::ZipArchive::has_signature(file.bytes()) ? formats::read_torch_zip(std::move(file), options.limits)
+                                                                   : formats::read_torch_legacy(std::move(file), options.limits);
+  return std::make_unique<formats::TorchSource>(std::move(contents), options);
+}
+
+}  // namespace remap

@@ -1,0 +1,66 @@
+// Tensors as a pickle describes them: arguments of torch's rebuild functions and numpy's arrays, checked against the bytes there are.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "formats/pickle_known.h"
+#include "formats/torch_contents.h"
+#include "remap/manifest.h"
+
+namespace remap::formats {
+
+// Every element of the tensor lies inside its storage.
+struct TensorSpec {
+  DType dtype = DType::f32;
+  Shape shape;
+  std::vector<int64_t> strides;  // elements, >= 0
+  uint32_t storage = 0;          // index into TorchContents::storages
+  uint64_t offset_bytes = 0;     // of the first element, in the storage
+  bool array = false;            // numpy's: its numbers stand in the pickle
+  bool operator==(const TensorSpec&) const = default;
+};
+
+// A tensor that is well formed, but of a kind that is not read.
+struct UnreadableTensor {
+  std::string why;  // "a sparse tensor"
+};
+
+using DecodedTensor = std::variant<TensorSpec, UnreadableTensor>;
+
+class TensorDecoder {
+ public:
+  // Arrays inside the pickle become further storages of `contents`.
+  TensorDecoder(TorchContents& contents, const PickleMeanings& meanings, const Limits& limits)
+      : contents_(contents), meanings_(meanings), limits_(limits) {}
+
+  // `tensor` has the meaning `tensor`. Throws "torch-bad-tensor", "torch-bad-storage", "torch-unknown-storage", "limit-exceeded".
+  DecodedTensor decode(const PickleView& tensor);
+
+ private:
+  [[noreturn]] void fail(const char* id, const std::string& message) const;
+  DecodedTensor decode_from_type(const PickleObject& object);
+  DecodedTensor decode_torch(const KnownRow& row, const std::vector<PickleRef>& arguments);
+  DecodedTensor decode_array(const PickleObject& object, const KnownRow& row);
+  Shape read_shape(PickleRef ref, std::string_view what) const;
+  int64_t read_count(PickleRef ref, std::string_view what) const;
+  bool is_lazy(PickleRef metadata) const;
+  std::optional<std::string_view> array_bytes(PickleRef ref);
+  int64_t check_shape(const TensorSpec& spec) const;
+  uint64_t last_element(const TensorSpec& spec, uint64_t offset) const;
+  // The storage's index, and the bytes of it that are meant.
+  struct Part {
+    uint32_t storage;
+    uint64_t offset_bytes, size_bytes;
+  };
+  Part find_part(const StorageId& id) const;
+
+  TorchContents& contents_;
+  const PickleMeanings& meanings_;
+  const Limits& limits_;
+  std::unordered_map<PickleRef, std::optional<std::string_view>> array_bytes_;  // decoded once, however many arrays use them
+  uint64_t offset_ = 0;  // of the tensor in question, in the pickle
+};
+
+}  // namespace remap::formats

@@ -1,0 +1,111 @@
+// torch's zip archive: ROOT/data.pkl, ROOT/data/KEY for each storage, ROOT/version, and in later versions ROOT/byteorder.
+// ROOT is the file's stem, or "archive"; any one name will do.
+#include <fmt/format.h>
+
+#include "formats/torch_contents.h"
+
+namespace remap::formats {
+namespace {
+
+constexpr std::string_view kPickleName = "data.pkl";
+
+// "ROOT/" if `name` is "ROOT/data.pkl".
+std::optional<std::string_view> root_of(std::string_view name) {
+  const size_t slash = name.find('/');
+  if (slash == name.npos || slash == 0 || name.substr(slash + 1) != kPickleName) return std::nullopt;
+  return name.substr(0, slash + 1);
+}
+
+std::string find_root(const ZipArchive& zip, const std::string& file) {
+  std::vector<std::string> roots;
+  for (const ZipMember& member : zip.members())
+    if (const auto root = root_of(member.name)) roots.emplace_back(*root);
+  if (roots.size() == 1) return roots.front();
+  if (roots.empty()) throw Error("torch-no-pickle", BytePlace{file, {}, {}}, "the archive has no member */data.pkl, so torch did not write it");
+  throw Error("torch-no-pickle", BytePlace{file, {}, {}}, fmt::format("the archive has {}data.pkl and {}data.pkl; one was expected", roots[0], roots[1]));
+}
+
+std::string text_member(const ZipArchive& zip, const std::string& name) {
+  const ZipMember* member = zip.find(name);
+  if (member == nullptr || member->size_bytes > 64) return {};
+  std::string text;
+  zip.unpack(*member, [&](std::span<const std::byte> bytes) { text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size()); });
+  return text;
+}
+
+void check_kind(const ZipArchive& zip, const std::string& root, const std::string& file) {
+  if (zip.find(root + "constants.pkl") != nullptr)
+    throw Error("torch-script", BytePlace{file, {}, {}}, "the archive is a TorchScript program, not a checkpoint",
+                "load it with torch.jit.load and save its state_dict()");
+  const std::string order = text_member(zip, root + "byteorder");
+  if (order == "big")
+    throw Error("torch-big-endian", BytePlace{file, root + "byteorder", {}}, "the checkpoint was written on a big-endian machine; its bytes are not swapped here",
+                "load it with torch and save it again on a little-endian machine");
+  if (!order.empty() && order != "little")
+    throw Error("torch-big-endian", BytePlace{file, root + "byteorder", {}}, "the byte order is neither 'little' nor 'big'");
+}
+
+// The pickle's bytes: in the mapping if it is stored, else unpacked into `contents`.
+std::span<const std::byte> pickle_bytes(TorchContents& contents, const ZipMember& member, const Limits& limits) {
+  if (member.size_bytes > limits.max_pickle_bytes)
+    throw Error("limit-exceeded", BytePlace{contents.origin.file, contents.origin.member, {}},
+                fmt::format("the pickle has {} bytes, more than max_pickle_bytes ({})", member.size_bytes, limits.max_pickle_bytes));
+  contents.zip->check_readable(member);
+  if (member.stored()) {
+    contents.zip->check_crc(member);
+    return contents.zip->stored(member);
+  }
+  contents.zip->unpack(member, [&](std::span<const std::byte> bytes) { contents.pickle_bytes.insert(contents.pickle_bytes.end(), bytes.begin(), bytes.end()); });
+  return contents.pickle_bytes;
+}
+
+void list_storages(TorchContents& contents, const std::string& root) {
+  const std::string folder = root + "data/";
+  for (const ZipMember& member : contents.zip->members()) {
+    if (!member.name.starts_with(folder) || member.name.size() == folder.size()) continue;
+    TorchStorage storage{.size_bytes = member.size_bytes};
+    if (member.stored()) storage.file_offset = member.data_offset;
+    else storage.packed = &member;
+    contents.storage_by_key.emplace(member.name.substr(folder.size()), static_cast<uint32_t>(contents.storages.size()));
+    contents.storages.push_back(storage);
+  }
+}
+
+}  // namespace
+
+bool looks_like_torch_zip(std::span<const std::byte> bytes) {
+  if (!ZipArchive::has_signature(bytes)) return false;
+  try {
+    const ZipArchive zip(bytes, {}, Limits{});
+    for (const ZipMember& member : zip.members())
+      if (root_of(member.name)) return true;
+    return false;
+  } catch (const Error&) {
+    // Damaged: the reader will say how, if the first local header has the name of a member that torch writes first.
+    static constexpr size_t kNameLengthAt = 26, kNameAt = 30;
+    if (bytes.size() < kNameAt) return false;
+    const size_t length = static_cast<size_t>(bytes[kNameLengthAt]) | static_cast<size_t>(bytes[kNameLengthAt + 1]) << 8;
+    if (bytes.size() - kNameAt < length) return false;
+    const std::string_view name(reinterpret_cast<const char*>(bytes.data()) + kNameAt, length);
+    return root_of(name).has_value() || name.ends_with("/.data/serialization_id") || name.ends_with("/byteorder");
+  }
+}
+
+TorchContents read_torch_zip(MappedFile file, const Limits& limits) {
+  TorchContents contents;
+  contents.file = std::move(file);
+  const std::string& path = contents.file.path();
+  contents.zip = std::make_unique<ZipArchive>(contents.file.bytes(), path, limits);
+  const std::string root = find_root(*contents.zip, path);
+  check_kind(*contents.zip, root, path);
+  contents.origin = {path, root + std::string(kPickleName), 0};
+  const ZipMember& member = *contents.zip->find(contents.origin.member);
+  const auto bytes = pickle_bytes(contents, member, limits);
+  contents.graph = read_pickle(bytes, contents.origin, limits);
+  if (contents.graph.size_bytes() != bytes.size())
+    contents.remarks.push_back(fmt::format("{}: {} bytes after the end of the pickle are not read", contents.origin.member, bytes.size() - contents.graph.size_bytes()));
+  list_storages(contents, root);
+  return contents;
+}
+
+}  // namespace remap::formats

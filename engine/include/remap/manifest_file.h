@@ -1,0 +1,24 @@
+// A manifest as a file, which open_source() takes in place of the checkpoint it lists.
+//
+// Text: a line a tensor, "key dtype [shape]", separated by tabs or spaces; '#' starts a comment line. A key with blanks, or one
+// that starts with '#' or '"', is written as a JSON string.
+//   encoder.layers.0.fc1.weight	F32	[64,32]
+// JSON: also keeps the format, the metadata and which tensors are tied.
+//   {"remap_manifest": 1, "format": "torch", "metadata": {…}, "tensors": [{"key": …, "dtype": "F32", "shape": [64,32], "alias": …}]}
+// "tensors" may also be an object, key -> {"dtype", "shape"}.
+#pragma once
+
+#include <string>
+
+#include "remap/manifest.h"
+#include "remap/source.h"
+
+namespace remap {
+
+// JSON, one tensor a line, sorted by key: the same source gives the same text. Texts that are not UTF-8 are made so.
+std::string manifest_to_json(const Source& source);
+
+// Text; leaves out metadata and aliases.
+std::string manifest_to_text(const Manifest& manifest);
+
+}  // namespace remap

@@ -1,0 +1,48 @@
+// The Sink of the command line: a folder of safetensors files, one or sharded with an index, as the Hugging Face libraries write
+// them, byte for byte. Everything is written into a folder beside the final place, which takes its name when it is whole; without
+// commit() nothing is left behind.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "remap/plan.h"
+#include "remap/sink.h"
+
+namespace remap {
+
+struct OutputOptions {
+  // A shard is closed when the next tensor would make its data larger; a tensor that is larger by itself stands alone.
+  // Small shards load piecewise, large ones are fewer; what fits into one is written as model.safetensors without an index.
+  uint64_t max_shard_bytes = 5'000'000'000;
+  // Replace an existing output. Only a folder of plain files is replaced, and only once the new one is whole.
+  bool force = false;
+};
+
+class OutputFolder : public Sink {
+ public:
+  // Lays out the files of `tensors`, in the order given, and reserves all of their space, so that a full disk is found here.
+  // Throws Error: "output-exists", "output-not-replaceable", "output-disk-full", "output-dtype", "output-name", "io-write".
+  OutputFolder(const std::string& path, const std::vector<PlannedTensor>& tensors, const OutputOptions& options = {});
+  ~OutputFolder() override;  // not committed: removes everything it made
+  OutputFolder(const OutputFolder&) = delete;
+  OutputFolder& operator=(const OutputFolder&) = delete;
+
+  TensorSlot slot(size_t index) override;
+  bool zeroed() const override { return true; }
+  void finished(size_t index) override;
+
+  // A further file, such as config.json. Throws Error "output-name" if the name has a slash or is taken, "io-write".
+  void add_file(const std::string& name, const std::string& contents);
+  // Gives the folder its final name. Call once, after everything is written; no slot is valid afterwards.
+  // Throws Error "output-exists" if the place was taken meanwhile, "io-write"; then nothing at the final place has changed.
+  void commit();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace remap

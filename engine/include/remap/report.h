@@ -1,0 +1,40 @@
+// Turns values of the library into what a person or a program reads. Deterministic: no times, no paths but those in the values.
+#pragma once
+
+#include <string>
+
+#include "remap/diagnostic.h"
+#include "remap/plan.h"
+
+namespace remap {
+
+// "rules/roberta.yaml:41:5: error[rule-unknown-field]: …", the source line with a caret, notes, and the hint. Ends with a newline.
+std::string render_text(const Diagnostic& diagnostic);
+Json render_json(const Diagnostic& diagnostic);
+
+struct PlanTextOptions {
+  bool folded = true;   // one line for all layers that differ in nothing but their indices; else a line a tensor
+  bool header = true;   // family, variants, dims
+};
+// Target, dtype, shape, where it comes from, the rule's file:line; then what is dropped and why, and a line of counts.
+std::string render_text(const Plan& plan, const PlanTextOptions& options = {});
+
+// Version 1 of the plan's JSON form: {"remap_plan": 1, …}; everything but tensor data.
+Json render_json(const Plan& plan);
+
+// "4 renamed, 2 transposed, …": counts by kind of origin, in a fixed order.
+std::string summary(const Plan& plan);
+
+struct InspectTextOptions {
+  bool folded = true;            // one line for all layers that differ in nothing but their indices
+  bool whole_metadata = false;   // else long values and deep parts are cut short
+};
+// Format, metadata, remarks (what a pickle named that is not known …), and the tensors.
+std::string render_text(const Source& source, const InspectTextOptions& options = {});
+
+std::string human_bytes(uint64_t bytes);  // "1.42 GB" (powers of 1000), "512 B"
+
+// config.json and the like as transformers writes them: two spaces, Python's spelling of floats, one newline at the end.
+std::string json_file_text(const Json& json);
+
+}  // namespace remap

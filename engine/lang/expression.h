@@ -1,0 +1,87 @@
+// The expression language of rule and schema files: pure, no loops, no side effects, errors with positions.
+//
+//   or, and, not, == != < <= > >= in, ??, + -, * / // %, unary -, a.b, a[i], f(x), x if c else y, [1, 2], 'text', 12, 1e-5, true, null
+//
+// Values are JSON, or missing. Looking up a path that is not there gives missing; `a ?? b` is b where a is missing or null;
+// any other use of a missing value is an error. `omit` is a value too: the field it is given to is left out.
+// Arithmetic on integers is exact and checked; `/` on integers must divide exactly, `//` rounds down.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lang/yaml_tree.h"
+#include "remap/metadata.h"
+
+namespace remap::lang {
+
+struct Value {
+  enum class State { present, missing, omit };
+  State state = State::present;
+  Json json;
+  std::string what = {};  // of a missing value: the path that was looked for
+  static Value missing(std::string what) { return {State::missing, {}, std::move(what)}; }
+  static Value of(Json json) { return {State::present, std::move(json), {}}; }
+};
+
+enum class NodeKind { literal, omit, name, member, index, call, list, unary, binary, conditional };
+
+struct ExpressionNode {
+  NodeKind kind = NodeKind::literal;
+  std::string text;               // name, member name, function or operator
+  Json literal;
+  std::vector<ExpressionNode> children;
+  size_t offset = 0, length = 0;  // in the expression's text
+};
+
+// Where an expression was written: for messages.
+struct Written {
+  std::shared_ptr<const SourceText> source;
+  YamlNode node;       // the scalar
+  size_t offset = 0;   // of the expression's text in the scalar (1 after a leading '$')
+  TextPlace place(size_t at = 0, size_t length = 0) const;
+};
+
+struct Expression {
+  std::string text;
+  ExpressionNode root;
+  Written written;
+};
+
+// What an expression can see. lookup() returns nullopt for a name it does not know; call() for a function it does not know.
+// Both may throw Error. Functions that do not depend on the checkpoint (len, max, range …) need not be given.
+class Scope {
+ public:
+  virtual ~Scope() = default;
+  virtual std::optional<Value> lookup(const std::string& name) = 0;
+  // A value that outlives the evaluation, for following paths without copying; nullptr if there is none.
+  virtual const Json* reference(const std::string&) { return nullptr; }
+  virtual std::optional<Value> call(const std::string& function, const std::vector<Json>& arguments) = 0;
+};
+
+// nullopt and a diagnostic if `text` is not an expression or calls a function that does not exist.
+std::optional<Expression> parse_expression(const std::string& text, const Written& written, Diagnostics& diagnostics);
+
+// Throws Error "expression-…" at the part that has no value.
+Value evaluate(const Expression& expression, Scope& scope);
+Value evaluate(const Expression& expression, const ExpressionNode& node, Scope& scope);
+bool evaluate_condition(const Expression& expression, Scope& scope);
+// Throws if the value is missing or omit.
+Json evaluate_present(const Expression& expression, Scope& scope);
+
+// Names and functions used anywhere in the expression.
+void visit(const ExpressionNode& node, const std::function<void(const ExpressionNode&)>& visitor);
+
+// The functions of the language, one row each: docs, schema and dispatch come from it.
+struct FunctionRow {
+  std::string_view name;
+  int min_arguments, max_arguments;  // max -1: any number
+  std::string_view signature, purpose;
+  bool about_keys;                   // first argument is a key pattern or key; answered by the Scope
+};
+const std::vector<FunctionRow>& function_table();
+
+}  // namespace remap::lang

@@ -1,0 +1,328 @@
+#include "lang/pattern.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include <fmt/format.h>
+#include <re2/re2.h>
+
+#include "base/text.h"
+
+namespace remap::lang {
+namespace {
+
+bool is_word(std::string_view s) {
+  if (s.empty() || (s[0] >= '0' && s[0] <= '9')) return false;
+  return std::all_of(s.begin(), s.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; });
+}
+
+std::vector<std::string> split(std::string_view text, char separator) {
+  std::vector<std::string> parts;
+  size_t start = 0;
+  while (true) {
+    const size_t end = text.find(separator, start);
+    parts.emplace_back(text.substr(start, end - start));
+    if (end == std::string_view::npos) return parts;
+    start = end + 1;
+  }
+}
+
+std::vector<std::string> names_of(const Tables& tables) {
+  std::vector<std::string> names;
+  for (const auto& [name, table] : tables) names.push_back(name);
+  return names;
+}
+
+// Reads what stands between { and } into `token`; returns what is wrong with it, or "".
+std::string read_hole(std::string_view body, const Tables& tables, PatternToken& token, std::string& hint) {
+  token.kind = PatternToken::Kind::hole;
+  const size_t colon = body.find(':');
+  std::string_view name = body.substr(0, colon);
+  if (colon == std::string_view::npos) {
+    const size_t sign = name.find_first_of("+-");
+    if (sign != std::string_view::npos) {
+      const std::string_view digits = name.substr(sign + 1);
+      int64_t amount = 0;
+      const auto r = std::from_chars(digits.data(), digits.data() + digits.size(), amount);
+      if (r.ec != std::errc() || r.ptr != digits.data() + digits.size() || digits.empty()) return fmt::format("'{}' is no index offset", body);
+      token.add = name[sign] == '+' ? amount : -amount;
+      name = name.substr(0, sign);
+    }
+  }
+  token.text = std::string(name);
+  if (!is_word(name)) {
+    hint = "a name is letters, digits and _, and does not begin with a digit";
+    return fmt::format("'{{{}}}' names no hole", body);
+  }
+  if (colon == std::string_view::npos) return "";
+  const std::string_view spec = body.substr(colon + 1);
+  if (spec == "int") {
+    token.digits = true;
+  } else if (spec.find('|') != std::string_view::npos) {
+    token.alternatives = split(spec, '|');
+    for (const auto& a : token.alternatives)
+      if (a.empty()) return fmt::format("'{{{}}}' has an empty alternative", body);
+  } else {
+    const auto table = tables.find(std::string(spec));
+    if (table == tables.end()) {
+      const std::string near = nearest_name(spec, names_of(tables));
+      hint = near.empty() ? "write 'int', alternatives 'a|b', or the name of a table under 'maps'" : fmt::format("did you mean '{}'?", near);
+      return fmt::format("there is no table '{}' under 'maps'", spec);
+    }
+    token.table = table->first;
+    for (const auto& [key, value] : table->second) token.alternatives.push_back(key);
+  }
+  return "";
+}
+
+}  // namespace
+
+const std::string* Captures::hole(std::string_view name) const {
+  for (const auto& [n, text] : holes)
+    if (n == name) return &text;
+  return nullptr;
+}
+
+std::optional<KeyPattern> parse_pattern(const std::string& text, const Written& written, const Tables& tables, Diagnostics& diagnostics) {
+  KeyPattern pattern{text, {}, false, {}, written};
+  const auto fail = [&](size_t offset, size_t length, const std::string& message, const std::string& hint = {}) {
+    diagnostics.error("pattern-syntax", written.place(offset, length), message, hint);
+    return std::nullopt;
+  };
+  if (text.empty()) return fail(0, 1, "an empty pattern matches no key");
+  if (text.starts_with("re:")) {
+    pattern.is_regex = true;
+    pattern.regex = text.substr(3);
+    const RE2 re(pattern.regex, RE2::Quiet);
+    if (!re.ok()) {
+      const size_t at = pattern.regex.find(re.error_arg());
+      return fail(3 + (at == std::string::npos ? 0 : at), re.error_arg().size(), fmt::format("not an RE2 expression: {}", re.error()));
+    }
+    return pattern;
+  }
+  std::string literal;
+  size_t literal_start = 0;
+  const auto flush = [&](size_t end) {
+    if (!literal.empty()) {
+      PatternToken token;
+      token.text = literal;
+      token.offset = literal_start;
+      token.length = end - literal_start;
+      pattern.tokens.push_back(token);
+    }
+    literal.clear();
+  };
+  for (size_t i = 0; i < text.size();) {
+    PatternToken token;
+    token.offset = i;
+    if (text[i] == '*') {
+      flush(i);
+      token.kind = text.compare(i, 2, "**") == 0 ? PatternToken::Kind::rest : PatternToken::Kind::star;
+      token.length = token.kind == PatternToken::Kind::rest ? 2 : 1;
+    } else if (text[i] == '{' || text.compare(i, 2, "${") == 0) {
+      flush(i);
+      const size_t open = text[i] == '$' ? i + 1 : i;
+      const size_t close = text.find('}', open);
+      if (close == std::string::npos) return fail(i, 1, "'{' is not closed");
+      const std::string_view body = std::string_view(text).substr(open + 1, close - open - 1);
+      token.length = close + 1 - i;
+      if (text[i] == '$') {
+        token.kind = PatternToken::Kind::variant;
+        token.text = std::string(body);
+        if (!is_word(body)) return fail(i, token.length, fmt::format("'${{{}}}' names no variant", body));
+      } else {
+        std::string hint;
+        const std::string wrong = read_hole(body, tables, token, hint);
+        if (!wrong.empty()) return fail(i, token.length, wrong, hint);
+      }
+    } else {
+      if (text[i] == '}') return fail(i, 1, "'}' without '{'");
+      if (literal.empty()) literal_start = i;
+      literal += text[i++];
+      continue;
+    }
+    i += token.length;
+    pattern.tokens.push_back(std::move(token));
+  }
+  flush(text.size());
+  return pattern;
+}
+
+KeyPattern join(const KeyPattern& prefix, char separator, const KeyPattern& pattern) {
+  if (prefix.tokens.empty()) return pattern;
+  KeyPattern joined = prefix;
+  joined.text += separator + pattern.text;
+  PatternToken token;
+  token.text = std::string(1, separator);
+  joined.tokens.push_back(token);
+  joined.tokens.insert(joined.tokens.end(), pattern.tokens.begin(), pattern.tokens.end());
+  joined.written = pattern.written;
+  return joined;
+}
+
+KeyPattern with_suffix(KeyPattern pattern, const std::string& literal) {
+  PatternToken token;
+  token.text = literal;
+  pattern.tokens.push_back(token);
+  pattern.text += literal;
+  return pattern;
+}
+
+Matcher::Matcher(const KeyPattern& pattern, const VariantValues& variants) : is_regex_(pattern.is_regex) {
+  bool still_literal = true;
+  for (const PatternToken& token : pattern.tokens) {
+    using Kind = PatternToken::Kind;
+    if (token.kind == Kind::literal || token.kind == Kind::variant) {
+      const std::string text = token.kind == Kind::literal ? token.text : variants.at(token.text);
+      regex_ += RE2::QuoteMeta(text);
+      if (still_literal) prefix_ += text;
+      continue;
+    }
+    still_literal = false;
+    groups_.push_back({token.kind, token.text});
+    if (token.kind == Kind::star || token.digits) regex_ += "([0-9]+)";
+    else if (token.kind == Kind::rest) regex_ += "(.+)";
+    else if (token.alternatives.empty()) regex_ += "([^./]+)";
+    else {
+      std::vector<std::string> quoted;
+      for (const auto& a : token.alternatives) quoted.push_back(RE2::QuoteMeta(a));
+      regex_ += "(" + remap::join(quoted, "|") + ")";
+    }
+  }
+  if (is_regex_) regex_ = pattern.regex;
+  compiled_ = std::make_shared<const RE2>(regex_, RE2::Quiet);
+}
+
+bool Matcher::match(std::string_view key, Captures& captures) const {
+  if (!key.starts_with(prefix_)) return false;
+  const int count = compiled_->NumberOfCapturingGroups();
+  std::vector<re2::StringPiece> found(static_cast<size_t>(count) + 1);
+  const re2::StringPiece subject(key.data(), key.size());
+  if (!compiled_->Match(subject, 0, key.size(), RE2::ANCHOR_BOTH, found.data(), count + 1)) return false;
+  captures = {};
+  if (is_regex_) {
+    for (const auto& piece : found) captures.groups.emplace_back(piece.data() == nullptr ? "" : std::string(piece.data(), piece.size()));
+    return true;
+  }
+  for (size_t i = 0; i < groups_.size(); ++i) {
+    std::string text(found[i + 1].data(), found[i + 1].size());
+    if (groups_[i].kind == PatternToken::Kind::star) {
+      captures.stars.push_back(std::move(text));
+      captures.star_offsets.push_back(static_cast<size_t>(found[i + 1].data() - key.data()));
+    } else if (groups_[i].kind == PatternToken::Kind::rest) captures.rests.push_back(std::move(text));
+    else if (const std::string* before = captures.hole(groups_[i].name)) {
+      if (*before != text) return false;  // the same hole twice takes the same text
+    } else captures.holes.emplace_back(groups_[i].name, std::move(text));
+  }
+  return true;
+}
+
+namespace {
+
+const PatternToken* hole_of(const KeyPattern& pattern, std::string_view name) {
+  for (const PatternToken& token : pattern.tokens)
+    if (token.kind == PatternToken::Kind::hole && token.text == name) return &token;
+  return nullptr;
+}
+
+std::string translated(const Tables& tables, const std::string& table, const std::string& text) {
+  for (const auto& [key, value] : tables.at(table))
+    if (key == text) return value;
+  throw Error("pattern-no-translation", {}, fmt::format("maps.{} has no entry for '{}'", table, text));
+}
+
+std::string hole_text(const PatternToken& token, const KeyPattern& from, const Captures& captures, const Tables& tables) {
+  const std::string* text = captures.hole(token.text);
+  if (text == nullptr) return "";
+  if (token.add != 0) {
+    int64_t index = 0;
+    const auto r = std::from_chars(text->data(), text->data() + text->size(), index);
+    if (r.ec != std::errc() || r.ptr != text->data() + text->size() || index > (int64_t{1} << 53) || index + token.add < 0)
+      throw Error("pattern-no-translation", {}, fmt::format("'{}' moved by {} is no index", *text, token.add));
+    return std::to_string(index + token.add);
+  }
+  if (!token.table.empty()) return translated(tables, token.table, *text);
+  const PatternToken* origin = hole_of(from, token.text);
+  return origin != nullptr && !origin->table.empty() ? translated(tables, origin->table, *text) : *text;
+}
+
+}  // namespace
+
+std::string expand(const KeyPattern& to, const KeyPattern& from, const Captures& captures, const Tables& tables, const VariantValues& variants) {
+  std::string key;
+  size_t star = 0, rest = 0;
+  for (const PatternToken& token : to.tokens) {
+    switch (token.kind) {
+      case PatternToken::Kind::literal: key += token.text; break;
+      case PatternToken::Kind::star: key += captures.stars.at(star++); break;
+      case PatternToken::Kind::rest: key += captures.rests.at(rest++); break;
+      case PatternToken::Kind::variant: key += variants.at(token.text); break;
+      case PatternToken::Kind::hole: key += hole_text(token, from, captures, tables); break;
+    }
+  }
+  if (!from.is_regex) return key;
+  std::string filled;
+  for (size_t i = 0; i < key.size(); ++i) {
+    if (key[i] == '\\' && i + 1 < key.size() && key[i + 1] >= '0' && key[i + 1] <= '9') filled += captures.groups.at(static_cast<size_t>(key[++i] - '0'));
+    else filled += key[i];
+  }
+  return filled;
+}
+
+void check_expansion(const KeyPattern& to, const KeyPattern& from, const std::vector<std::string>& extra, const Tables& tables, Diagnostics& diagnostics) {
+  const auto count = [](const KeyPattern& p, PatternToken::Kind kind) {
+    return std::count_if(p.tokens.begin(), p.tokens.end(), [&](const PatternToken& t) { return t.kind == kind; });
+  };
+  if (to.is_regex) {
+    diagnostics.error("pattern-syntax", to.written.place(0, 3), "a target is not an expression", "write the key, with \\1 … \\9 for the groups of 'from'");
+    return;
+  }
+  for (const auto& [kind, sign] : {std::pair{PatternToken::Kind::star, "*"}, std::pair{PatternToken::Kind::rest, "**"}})
+    if (count(to, kind) > count(from, kind))
+      diagnostics.error("pattern-missing-capture", to.written.place(), fmt::format("'{}' has {} '{}', '{}' has {}", to.text, count(to, kind), sign, from.text, count(from, kind)),
+                        "every index of the target must come from the source key");
+  for (const PatternToken& token : to.tokens) {
+    if (token.kind != PatternToken::Kind::hole) continue;
+    const bool added = std::find(extra.begin(), extra.end(), token.text) != extra.end();
+    const PatternToken* origin = hole_of(from, token.text);
+    if (!added && origin == nullptr)
+      diagnostics.error("pattern-missing-capture", to.written.place(), fmt::format("'{{{}}}' is not a hole of '{}'", token.text, from.text), "a hole of the target must be a hole of the source, or come from 'split'");
+    if (token.add != 0 && origin != nullptr && !origin->digits)
+      diagnostics.error("pattern-missing-capture", to.written.place(), fmt::format("'{{{}}}' is moved by {} but takes any text", token.text, token.add), fmt::format("write {{{}:int}} in the source", token.text));
+    if (!token.table.empty() && origin != nullptr)
+      for (const auto& a : origin->alternatives) {
+        const Table& table = tables.at(token.table);
+        if (std::none_of(table.begin(), table.end(), [&](const auto& row) { return row.first == a; }))
+          diagnostics.error("pattern-missing-capture", to.written.place(), fmt::format("maps.{} has no entry for '{}', which '{{{}}}' can take", token.table, a, token.text));
+      }
+  }
+  if (from.is_regex) {
+    const RE2 re(from.regex, RE2::Quiet);
+    std::string error;
+    if (!re.CheckRewriteString(to.text, &error)) diagnostics.error("pattern-missing-capture", to.written.place(), error);
+  }
+}
+
+std::string regex_of_target(const KeyPattern& to, const KeyPattern& from, const Tables& tables, const VariantValues& variants) {
+  std::string regex;
+  for (const PatternToken& token : to.tokens) {
+    switch (token.kind) {
+      case PatternToken::Kind::literal: regex += RE2::QuoteMeta(token.text); break;
+      case PatternToken::Kind::variant: regex += RE2::QuoteMeta(variants.at(token.text)); break;
+      case PatternToken::Kind::star: regex += "[0-9]+"; break;
+      case PatternToken::Kind::rest: regex += ".+"; break;
+      case PatternToken::Kind::hole: {
+        const PatternToken* origin = hole_of(from, token.text);
+        const std::string table = !token.table.empty() ? token.table : origin != nullptr ? origin->table : "";
+        std::vector<std::string> values;
+        if (!table.empty()) for (const auto& [key, value] : tables.at(table)) values.push_back(RE2::QuoteMeta(value));
+        else if (origin != nullptr) for (const auto& a : origin->alternatives) values.push_back(RE2::QuoteMeta(a));
+        regex += values.empty() ? "[^./]+" : "(?:" + remap::join(values, "|") + ")";
+        break;
+      }
+    }
+  }
+  return from.is_regex ? ".+" : regex;
+}
+
+}  // namespace remap::lang

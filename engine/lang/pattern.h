@@ -1,0 +1,92 @@
+// Key patterns: which keys a rule is about, and which key it gives. A pattern always matches a whole key.
+//
+//   literal text        itself; a dot is a dot
+//   *                   one layer index (digits); the n-th * of one side is the n-th of the other
+//   **                  one or more characters, separators included
+//   {name}              one or more characters without a separator (neither '.' nor '/')
+//   {name:a|b}          one of the texts given
+//   {name:int}          digits
+//   {name:table}        one of the keys of maps.table; on the other side {name} is the value it maps to
+//   {name+1} {name-1}   on the target side: an index moved
+//   ${variant}          the value of a variant
+//   re:EXPRESSION       a whole RE2 expression; the target says \1 … \9 for its groups
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lang/expression.h"
+
+namespace re2 {
+class RE2;
+}
+
+namespace remap::lang {
+
+// maps: name -> (key -> value), in file order.
+using Table = std::vector<std::pair<std::string, std::string>>;
+using Tables = std::map<std::string, Table>;
+
+struct PatternToken {
+  enum class Kind { literal, star, rest, hole, variant };
+  Kind kind = Kind::literal;
+  std::string text;                       // literal text, hole's or variant's name
+  std::vector<std::string> alternatives;  // of a hole: the only texts it takes (empty: any)
+  std::string table;                      // of a hole: maps.table
+  bool digits = false;                    // of a hole: {name:int}
+  int64_t add = 0;                        // of a hole in a target: {name+1}
+  size_t offset = 0, length = 0;          // in the pattern's text
+};
+
+struct KeyPattern {
+  std::string text;                       // as written, prefixes of 'within' included
+  std::vector<PatternToken> tokens;
+  bool is_regex = false;
+  std::string regex;                      // without "re:"
+  Written written;
+};
+
+// What a key's match took.
+struct Captures {
+  std::vector<std::string> stars, rests, groups;
+  std::vector<size_t> star_offsets;  // where in the key each star's digits begin
+  std::vector<std::pair<std::string, std::string>> holes;
+  const std::string* hole(std::string_view name) const;
+};
+
+using VariantValues = std::map<std::string, std::string>;
+
+std::optional<KeyPattern> parse_pattern(const std::string& text, const Written& written, const Tables& tables, Diagnostics& diagnostics);
+// prefix + separator + pattern; an empty prefix adds nothing.
+KeyPattern join(const KeyPattern& prefix, char separator, const KeyPattern& pattern);
+KeyPattern with_suffix(KeyPattern pattern, const std::string& literal);
+
+// A pattern ready to match. Cheap to copy; matching is const and thread-safe.
+class Matcher {
+ public:
+  Matcher(const KeyPattern& pattern, const VariantValues& variants);
+  bool match(std::string_view key, Captures& captures) const;
+  const std::string& regex() const { return regex_; }          // anchored by FullMatch, not by text
+  const std::string& literal_prefix() const { return prefix_; } // every match starts with this
+
+ private:
+  struct Group {
+    PatternToken::Kind kind;
+    std::string name;
+  };
+  std::string regex_, prefix_;
+  std::shared_ptr<const re2::RE2> compiled_;
+  std::vector<Group> groups_;
+  bool is_regex_ = false;
+};
+
+// The key that a target pattern gives for a source pattern's captures. `from` tells which table translates a hole.
+std::string expand(const KeyPattern& to, const KeyPattern& from, const Captures& captures, const Tables& tables, const VariantValues& variants);
+// Reports holes, indices and groups of `to` that `from` does not have. `extra` names holes that operations add (split: each).
+void check_expansion(const KeyPattern& to, const KeyPattern& from, const std::vector<std::string>& extra, const Tables& tables, Diagnostics& diagnostics);
+// Matches every key that `to` could give: used to see whether another rule gave what this one would have.
+std::string regex_of_target(const KeyPattern& to, const KeyPattern& from, const Tables& tables, const VariantValues& variants);
+
+}  // namespace remap::lang

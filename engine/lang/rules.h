@@ -1,0 +1,135 @@
+// A rule file as a value: parsed, checked, with the place of everything in it. Knows no checkpoint.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lang/expression.h"
+#include "lang/pattern.h"
+#include "remap/dtype.h"
+
+namespace remap::lang {
+
+// A value of a template (config, files, architecture): plain data in which texts that begin with '$' are expressions.
+struct Template {
+  Json constant;                                             // used if nothing else is set
+  std::optional<Expression> expression;
+  std::vector<Template> items;                               // a list
+  std::vector<std::pair<std::string, Template>> fields;      // an object
+  enum class Kind { constant, expression, list, object } kind = Kind::constant;
+  TextPlace place;
+};
+
+// One entry of a shape: '_' asserts nothing.
+struct DimTerm {
+  std::optional<Expression> expression;
+};
+
+// One part of a split or concat: its name, and its size (absent: all parts are equally long).
+struct AxisPart {
+  std::string name;
+  std::optional<Expression> size;
+};
+
+// split: an axis becomes many keys.  stack / concat: many keys become one axis.
+struct AxisParts {
+  int axis = 0;
+  std::string hole;
+  bool each = false;             // one key an index, the axis vanishes (split) or appears (stack)
+  std::vector<AxisPart> parts;   // otherwise: named parts in order
+};
+
+struct LayoutStep {
+  enum class Kind { permute, reshape } kind = Kind::permute;
+  bool transpose = false;        // permute given as 'transpose: true': exchanges the two axes of a matrix
+  std::vector<int> order;        // permute: axis i of the result is axis order[i]
+  std::vector<DimTerm> shape;    // reshape
+  TextPlace place;
+};
+
+struct Rule {
+  enum class Kind { move, drop, fill, copy } kind = Kind::move;
+  std::string source;                        // which source: its name ("" is the first)
+  KeyPattern from;                           // move, drop
+  std::vector<KeyPattern> except;            // drop
+  KeyPattern to;                             // move, fill, copy
+  std::optional<std::vector<DimTerm>> shape; // of the source tensor; of the target for fill
+  TextPlace shape_place;
+  std::optional<AxisParts> split, gather;    // gather: stack or concat
+  std::vector<LayoutStep> steps;
+  std::optional<DType> cast;
+  std::optional<Expression> when;
+  bool optional = false;
+  std::string because;                       // drop
+  std::optional<KeyPattern> equal_to;        // drop: refused unless this source tensor holds the same values
+  double fill = 0;
+  KeyPattern copy_of;                        // copy: target key
+  TextPlace place;
+  std::string summary;                       // "from → to", for plans and messages
+};
+
+struct Variant {
+  std::string name;
+  std::optional<Expression> detect, values;
+  std::string doc;
+  TextPlace place;
+};
+
+struct Normalise {
+  KeyPattern from, to;
+  TextPlace place;
+};
+
+struct Requirement {
+  Expression condition;
+  std::string because;
+};
+
+struct SourceSpec {
+  std::string name;                 // "" for the first
+  std::string format;               // "" : any
+  std::vector<std::string> roots;   // the first that holds tensors is used; "" is the whole checkpoint
+  char separator = '.';
+  std::string doc;
+};
+
+struct RuleSet {
+  std::shared_ptr<const SourceText> text;
+  std::string family, title;
+  std::vector<SourceSpec> sources;  // never empty
+  std::optional<Expression> recognise;
+  std::string schema;               // name of the target schema; "" : none
+  std::optional<Template> architecture;
+  std::optional<DType> dtype;       // of all floating-point targets; absent: as in the source
+  Tables tables;
+  std::vector<Variant> variants;
+  std::vector<std::pair<std::string, Expression>> let;
+  std::vector<Normalise> normalise;
+  std::vector<Requirement> require;
+  std::vector<Rule> rules;
+  std::vector<std::pair<std::string, Template>> config;
+  std::vector<std::pair<std::string, Template>> files;
+};
+
+// nullopt if `diagnostics` has errors. All mistakes of the file are reported.
+std::optional<RuleSet> parse_rules(std::shared_ptr<const SourceText> text, Diagnostics& diagnostics);
+
+// The fields of a rule, one row each: parser, documentation and the editors' schema are checked against it.
+struct FieldRow {
+  std::string_view name;
+  std::string_view purpose;
+  std::string_view inverse;   // what it is when the plan runs backwards; "" if it is no operation
+};
+const std::vector<FieldRow>& rule_field_table();
+const std::vector<FieldRow>& file_field_table();
+
+// Shared with the parser of schema files.
+std::optional<Template> parse_template(const std::shared_ptr<const SourceText>& text, const YamlNode& node, Diagnostics& diagnostics);
+std::optional<std::vector<DimTerm>> parse_shape(const std::shared_ptr<const SourceText>& text, const YamlNode& node, Diagnostics& diagnostics);
+// Evaluates a template; fields and items whose value is `omit` are left out. nullopt: the whole is omitted.
+std::optional<Json> instantiate(const Template& value, Scope& scope);
+
+}  // namespace remap::lang

@@ -1,0 +1,207 @@
+#include "lang/schema.h"
+
+#include <algorithm>
+#include <functional>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+
+namespace remap::lang {
+namespace {
+
+constexpr size_t kMaxTensors = 10'000'000;
+
+class SchemaParser {
+ public:
+  SchemaParser(std::shared_ptr<const SourceText> text, Diagnostics& diagnostics) : text_(std::move(text)), diagnostics_(diagnostics) {}
+
+  std::optional<Schema> parse() {
+    const auto root = parse_yaml(*text_, diagnostics_);
+    if (!root) return std::nullopt;
+    schema_.text = text_;
+    if (!root->is_map()) {
+      error(*root, "a schema file is a mapping");
+      return std::nullopt;
+    }
+    for (const auto& [key, value] : root->entries) section(key, value);
+    const YamlNode* version = root->find("remap_schema");
+    if (version == nullptr || version->text != "1") error(version == nullptr ? *root : *version, "'remap_schema: 1' is missing: the version of the schema language");
+    if (diagnostics_.has_errors()) return std::nullopt;
+    return std::move(schema_);
+  }
+
+ private:
+  void error(const YamlNode& node, const std::string& message, const std::string& hint = {}) {
+    diagnostics_.error("schema-syntax", place_of(*text_, node), message, hint);
+  }
+
+  void section(const YamlNode& key, const YamlNode& value) {
+    static const std::vector<std::string> kSections = {"remap_schema", "model_type", "library", "config", "implied", "tensors", "architectures"};
+    if (key.text == "model_type") schema_.model_type = value.text;
+    else if (key.text == "library") schema_.library = value.text;
+    else if (key.text == "config") templates(value, schema_.config);
+    else if (key.text == "implied") templates(value, schema_.implied);
+    else if (key.text == "tensors") tensors(value, schema_.tensors);
+    else if (key.text == "architectures") {
+      if (!value.is_map()) return error(value, "'architectures' is a mapping of class names to tensors");
+      for (const auto& [name, list] : value.entries) {
+        schema_.architectures.emplace_back(name.text, std::vector<SchemaTensor>{});
+        if (list.kind != YamlNode::Kind::null) tensors(list, schema_.architectures.back().second);
+      }
+    } else if (std::find(kSections.begin(), kSections.end(), key.text) == kSections.end()) {
+      const std::string near = nearest_name(key.text, kSections);
+      error(key, fmt::format("'{}' is not a section of a schema", key.text), near.empty() ? "" : fmt::format("did you mean '{}'?", near));
+    }
+  }
+
+  void templates(const YamlNode& node, std::vector<std::pair<std::string, Template>>& into) {
+    if (!node.is_map()) return error(node, "a mapping of config fields was expected");
+    for (const auto& [name, value] : node.entries)
+      if (auto parsed = parse_template(text_, value, diagnostics_)) into.emplace_back(name.text, std::move(*parsed));
+  }
+
+  void tensors(const YamlNode& node, std::vector<SchemaTensor>& into) {
+    if (!node.is_map()) return error(node, "a mapping of keys to shapes was expected");
+    for (const auto& [key, value] : node.entries) {
+      SchemaTensor tensor;
+      tensor.place = place_of(*text_, key);
+      const YamlNode* shape = &value;
+      if (value.is_map()) {
+        shape = value.find("shape");
+        if (const YamlNode* when = value.find("when")) tensor.when = parse_expression(when->text, {text_, *when, 0}, diagnostics_);
+        if (shape == nullptr) {
+          error(value, "'shape' is missing");
+          continue;
+        }
+      }
+      auto terms = parse_shape(text_, *shape, diagnostics_);
+      if (!terms) continue;
+      tensor.shape = std::move(*terms);
+      if (parse_key(key, tensor.key)) into.push_back(std::move(tensor));
+    }
+  }
+
+  bool parse_key(const YamlNode& node, std::vector<SchemaKeyToken>& tokens) {
+    const std::string& key = node.text;
+    for (size_t i = 0; i < key.size();) {
+      SchemaKeyToken token;
+      if (key[i] != '{') {
+        const size_t end = std::min(key.find('{', i), key.size());
+        token.literal = key.substr(i, end - i);
+        i = end;
+      } else {
+        const size_t close = key.find('}', i);
+        if (close == std::string::npos) return error(node, "'{' is not closed"), false;
+        if (!parse_choice(node, i + 1, key.substr(i + 1, close - i - 1), token)) return false;
+        i = close + 1;
+      }
+      tokens.push_back(std::move(token));
+    }
+    return true;
+  }
+
+  bool parse_choice(const YamlNode& node, size_t offset, const std::string& body, SchemaKeyToken& token) {
+    if (const size_t in = body.find(" in "); in != std::string::npos) {
+      token.variable = body.substr(0, in);
+      token.list = parse_expression(body.substr(in + 4), {text_, node, offset + in + 4}, diagnostics_);
+      return token.list.has_value();
+    }
+    if (const size_t dots = body.find(".."); dots != std::string::npos) {
+      token.first = parse_expression(body.substr(0, dots), {text_, node, offset}, diagnostics_);
+      token.last = parse_expression(body.substr(dots + 2), {text_, node, offset + dots + 2}, diagnostics_);
+      return token.first && token.last;
+    }
+    for (size_t start = 0; start <= body.size();) {
+      const size_t bar = std::min(body.find('|', start), body.size());
+      token.alternatives.push_back(body.substr(start, bar - start));
+      start = bar + 1;
+    }
+    return true;
+  }
+
+  std::shared_ptr<const SourceText> text_;
+  Diagnostics& diagnostics_;
+  Schema schema_;
+};
+
+class ConfigScope : public Scope {
+ public:
+  explicit ConfigScope(const Json& config) : config_(config) {}
+  std::optional<Value> lookup(const std::string& name) override {
+    if (const auto it = loops.find(name); it != loops.end()) return Value::of(it->second);
+    const auto it = config_.find(name);
+    return it == config_.end() ? std::nullopt : std::optional(Value::of(*it));
+  }
+  std::optional<Value> call(const std::string&, const std::vector<Json>&) override { return std::nullopt; }
+  std::map<std::string, Json> loops;
+
+ private:
+  const Json& config_;
+};
+
+class Expander {
+ public:
+  Expander(const Json& config, std::vector<DemandedTensor>& out) : scope_(config), out_(out) {}
+  void expand(const SchemaTensor& tensor) { step(tensor, 0, ""); }
+
+ private:
+  void step(const SchemaTensor& tensor, size_t index, const std::string& key) {
+    if (index == tensor.key.size()) return emit(tensor, key);
+    const SchemaKeyToken& token = tensor.key[index];
+    if (token.list) {
+      for (const Json& item : evaluate_present(*token.list, scope_)) loop(tensor, index, key, token, item);
+    } else if (token.first) {
+      const int64_t last = integer(*token.last);
+      for (int64_t i = integer(*token.first); i <= last; ++i) loop(tensor, index, key, token, i);
+    } else if (!token.alternatives.empty()) {
+      for (const auto& text : token.alternatives) step(tensor, index + 1, key + text);
+    } else {
+      step(tensor, index + 1, key + token.literal);
+    }
+  }
+  void loop(const SchemaTensor& tensor, size_t index, const std::string& key, const SchemaKeyToken& token, const Json& item) {
+    if (!token.variable.empty()) scope_.loops[token.variable] = item;
+    step(tensor, index + 1, key + (item.is_string() ? item.get<std::string>() : item.dump()));
+    if (!token.variable.empty()) scope_.loops.erase(token.variable);
+  }
+  int64_t integer(const Expression& expression) {
+    const Json value = evaluate_present(expression, scope_);
+    if (!value.is_number_integer()) throw Error("expression-value", expression.written.place(), fmt::format("'{}' is {}; an integer was expected", expression.text, value.dump()));
+    return value.get<int64_t>();
+  }
+  void emit(const SchemaTensor& tensor, const std::string& key) {
+    if (tensor.when && !evaluate_condition(*tensor.when, scope_)) return;
+    if (out_.size() >= kMaxTensors) throw Error("limit-exceeded", tensor.place, "the schema demands too many tensors with this config");
+    DemandedTensor demanded{key, {}, &tensor};
+    for (const DimTerm& term : tensor.shape) demanded.shape.push_back(term.expression ? integer(*term.expression) : -1);
+    out_.push_back(std::move(demanded));
+  }
+
+  ConfigScope scope_;
+  std::vector<DemandedTensor>& out_;
+};
+
+}  // namespace
+
+std::optional<Schema> parse_schema(std::shared_ptr<const SourceText> text, Diagnostics& diagnostics) {
+  auto schema = SchemaParser(std::move(text), diagnostics).parse();
+  diagnostics.sort();
+  return schema;
+}
+
+std::vector<DemandedTensor> demanded_tensors(const Schema& schema, const std::string& architecture, const Json& config) {
+  std::vector<DemandedTensor> demanded;
+  Expander expander(config, demanded);
+  const auto own = std::find_if(schema.architectures.begin(), schema.architectures.end(), [&](const auto& entry) { return entry.first == architecture; });
+  if (own == schema.architectures.end()) {
+    std::vector<std::string> names;
+    for (const auto& [name, tensors] : schema.architectures) names.push_back(name);
+    throw Error("schema-unknown-architecture", schema.text->place(1, 1), fmt::format("the schema has no architecture '{}'", architecture), fmt::format("it has: {}", remap::join(names, ", ")));
+  }
+  for (const auto& tensor : schema.tensors) expander.expand(tensor);
+  for (const auto& tensor : own->second) expander.expand(tensor);
+  return demanded;
+}
+
+}  // namespace remap::lang

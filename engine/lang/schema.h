@@ -1,0 +1,56 @@
+// A target schema: the tensors that an architecture demands, in terms of the fields of its config.json.
+//
+//   remap_schema: 1
+//   model_type: roberta
+//   library: transformers 4.38.2               # whose class this describes
+//   config: {hidden_act: gelu, …}              # what the class writes where nothing else is known
+//   implied: {tie_word_embeddings: true}       # defaults that the class does not write
+//   tensors:                                   # of every architecture of the family
+//     encoder.layer.{0..num_hidden_layers-1}.output.dense.{weight|bias}: …
+//   architectures:
+//     RobertaForMaskedLM: {lm_head.bias: [vocab_size], …}
+//
+// In a key, {a|b} stands for each text, {0..n} for each index, {x in LIST} for each entry of a list, which the shape may use as x.
+// A tensor is a shape, or {shape: […], when: CONDITION}; both see the loops' variables.
+#pragma once
+
+#include "lang/rules.h"
+#include "remap/manifest.h"
+
+namespace remap::lang {
+
+struct SchemaKeyToken {
+  std::string literal;                    // if nothing else is set
+  std::vector<std::string> alternatives;
+  std::string variable;                   // of a loop; may be empty
+  std::optional<Expression> list;         // of a loop over a list
+  std::optional<Expression> first, last;  // of a loop over indices, inclusive
+};
+
+struct SchemaTensor {
+  std::vector<SchemaKeyToken> key;
+  std::vector<DimTerm> shape;
+  std::optional<Expression> when;
+  TextPlace place;
+};
+
+struct Schema {
+  std::shared_ptr<const SourceText> text;
+  std::string model_type, library;
+  std::vector<std::pair<std::string, Template>> config, implied;
+  std::vector<SchemaTensor> tensors;
+  std::vector<std::pair<std::string, std::vector<SchemaTensor>>> architectures;
+};
+
+std::optional<Schema> parse_schema(std::shared_ptr<const SourceText> text, Diagnostics& diagnostics);
+
+struct DemandedTensor {
+  std::string key;
+  Shape shape;
+  const SchemaTensor* origin = nullptr;
+};
+// Every tensor that `architecture` has with this config (all fields, implied ones included), in the schema's order.
+// Throws Error if the architecture is unknown or an expression has no value.
+std::vector<DemandedTensor> demanded_tensors(const Schema& schema, const std::string& architecture, const Json& config);
+
+}  // namespace remap::lang

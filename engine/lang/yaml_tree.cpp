@@ -1,0 +1,238 @@
+#include "lang/yaml_tree.h"
+
+#include <charconv>
+#include <set>
+#include <sstream>
+
+#include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/yaml.h>
+
+namespace remap::lang {
+
+SourceText::SourceText(std::string file, std::string text) : file_(std::move(file)), text_(std::move(text)) {
+  line_starts_.push_back(0);
+  for (size_t i = 0; i < text_.size(); ++i)
+    if (text_[i] == '\n') line_starts_.push_back(i + 1);
+}
+
+TextPlace SourceText::place(int line, int column, int length) const {
+  TextPlace place{file_, line, column, column + std::max(length, 1), {}};
+  if (line >= 1 && static_cast<size_t>(line) <= line_starts_.size()) {
+    const size_t start = line_starts_[static_cast<size_t>(line) - 1];
+    size_t end = text_.find('\n', start);
+    if (end == std::string::npos) end = text_.size();
+    place.source_line = text_.substr(start, end - start);
+    if (!place.source_line.empty() && place.source_line.back() == '\r') place.source_line.pop_back();
+  }
+  return place;
+}
+
+const YamlNode* YamlNode::find(std::string_view key) const {
+  for (const auto& [name, value] : entries)
+    if (name.text == key) return &value;
+  return nullptr;
+}
+
+std::string_view YamlNode::kind_name() const {
+  switch (kind) {
+    case Kind::null: return "nothing";
+    case Kind::scalar: return "text";
+    case Kind::sequence: return "a list";
+    case Kind::map: return "a mapping";
+  }
+  return "nothing";
+}
+
+TextPlace place_of(const SourceText& source, const YamlNode& node, size_t offset, size_t length) {
+  if (!node.is_scalar() || node.block) return source.place(node.line, node.column);
+  if (length == 0) length = node.text.size() - std::min(offset, node.text.size());
+  const int quote = node.quoted ? 1 : 0;
+  TextPlace place = source.place(node.line, node.column + quote + static_cast<int>(offset), static_cast<int>(length));
+  // Escapes and folded lines move the text: then the whole node is marked.
+  const auto& line = place.source_line;
+  const size_t at = static_cast<size_t>(node.column - 1 + quote);
+  if (line.size() < at + node.text.size() || line.compare(at, node.text.size(), node.text) != 0)
+    return source.place(node.line, node.column);
+  return place;
+}
+
+namespace {
+
+constexpr int kMaxDepth = 64;
+
+// Builds the tree from yaml-cpp's events: its own tree loses key order, positions of keys, and duplicate keys.
+class Builder : public YAML::EventHandler {
+ public:
+  Builder(const SourceText& source, Diagnostics& diagnostics) : source_(source), diagnostics_(diagnostics) {}
+
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    refuse_anchor(mark, anchor);
+    add(make(YamlNode::Kind::null, mark));
+  }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
+    diagnostics_.error("yaml-unsupported", here(mark), "an alias (*name): rule files repeat what they mean", "write the value out");
+    add(make(YamlNode::Kind::null, mark));
+  }
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override {
+    refuse_anchor(mark, anchor);
+    YamlNode node = make(YamlNode::Kind::scalar, mark);
+    node.text = value;
+    const TextPlace place = here(mark);
+    const char first = place.column - 1 < static_cast<int>(place.source_line.size()) ? place.source_line[static_cast<size_t>(place.column) - 1] : ' ';
+    node.quoted = tag == "!" && (first == '"' || first == '\'');
+    node.block = tag == "!" && !node.quoted;
+    if (tag != "!" && tag != "?") refuse_tag(mark, tag);
+    if (!node.quoted && !node.block && (value == "~" || value == "null")) node.kind = YamlNode::Kind::null;
+    add(std::move(node));
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+    open(YamlNode::Kind::sequence, mark, tag, anchor);
+  }
+  void OnSequenceEnd() override { close(); }
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+    open(YamlNode::Kind::map, mark, tag, anchor);
+  }
+  void OnMapEnd() override { close(); }
+
+  YamlNode root;
+  bool has_root = false;
+
+ private:
+  struct Frame {
+    YamlNode node;
+    std::optional<YamlNode> key;  // of a map: a key that waits for its value
+  };
+
+  TextPlace here(const YAML::Mark& mark) const { return source_.place(mark.line + 1, mark.column + 1); }
+  static YamlNode make(YamlNode::Kind kind, const YAML::Mark& mark) {
+    YamlNode node;
+    node.kind = kind;
+    node.line = mark.line + 1;
+    node.column = mark.column + 1;
+    return node;
+  }
+  void refuse_anchor(const YAML::Mark& mark, YAML::anchor_t anchor) {
+    if (anchor != 0) diagnostics_.error("yaml-unsupported", here(mark), "an anchor (&name): rule files repeat what they mean", "write the value out");
+  }
+  void refuse_tag(const YAML::Mark& mark, const std::string& tag) {
+    if (!tag.empty() && tag != "?" && tag != "!")
+      diagnostics_.error("yaml-unsupported", here(mark), fmt::format("the tag '{}': tags have no meaning here", tag), "leave it out");
+  }
+  void open(YamlNode::Kind kind, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
+    refuse_anchor(mark, anchor);
+    refuse_tag(mark, tag);
+    if (stack_.size() >= kMaxDepth) throw YAML::ParserException(mark, "nested too deeply");
+    stack_.push_back({make(kind, mark), std::nullopt});
+  }
+  void close() {
+    YamlNode node = std::move(stack_.back().node);
+    stack_.pop_back();
+    add(std::move(node));
+  }
+  void add(YamlNode node) {
+    if (stack_.empty()) {
+      root = std::move(node);
+      has_root = true;
+      return;
+    }
+    Frame& top = stack_.back();
+    if (top.node.is_sequence()) {
+      top.node.items.push_back(std::move(node));
+    } else if (!top.key) {
+      check_key(top.node, node);
+      top.key = std::move(node);
+    } else {
+      top.node.entries.emplace_back(std::move(*top.key), std::move(node));
+      top.key.reset();
+    }
+  }
+  void check_key(const YamlNode& map, const YamlNode& key) {
+    if (!key.is_scalar()) {
+      diagnostics_.error("yaml-unsupported", source_.place(key.line, key.column), fmt::format("a key must be text; this is {}", key.kind_name()));
+      return;
+    }
+    if (key.text == "<<" && !key.quoted)
+      diagnostics_.error("yaml-unsupported", place_of(source_, key), "a merge key (<<): rule files repeat what they mean", "write the fields out");
+    for (const auto& [other, value] : map.entries)
+      if (other.text == key.text)
+        diagnostics_.error("yaml-duplicate-key", place_of(source_, key), fmt::format("'{}' is given twice in one mapping", key.text),
+                           "keep one of them", {fmt::format("{}: the first one", to_string(Place(place_of(source_, other))))});
+  }
+
+  const SourceText& source_;
+  Diagnostics& diagnostics_;
+  std::vector<Frame> stack_;
+};
+
+}  // namespace
+
+std::optional<YamlNode> parse_yaml(const SourceText& source, Diagnostics& diagnostics) {
+  const size_t errors_before = diagnostics.size();
+  Builder builder(source, diagnostics);
+  try {
+    std::istringstream stream(source.text());
+    YAML::Parser parser(stream);
+    if (!parser.HandleNextDocument(builder) || !builder.has_root) {
+      diagnostics.error("yaml-syntax", source.place(1, 1), "the file is empty");
+      return std::nullopt;
+    }
+    Diagnostics ignored;
+    Builder second(source, ignored);
+    if (parser.HandleNextDocument(second)) {
+      diagnostics.error("yaml-unsupported", source.place(second.root.line, second.root.column), "a second document begins here; one file holds one document");
+      return std::nullopt;
+    }
+  } catch (const YAML::Exception& e) {
+    diagnostics.error("yaml-syntax", source.place(e.mark.line + 1, e.mark.column + 1), fmt::format("not YAML: {}", e.msg));
+    return std::nullopt;
+  }
+  if (diagnostics.size() != errors_before) return std::nullopt;
+  return std::move(builder.root);
+}
+
+namespace {
+
+Json scalar_to_json(const YamlNode& node) {
+  const std::string& t = node.text;
+  if (node.quoted || node.block) return t;
+  if (t == "true") return true;
+  if (t == "false") return false;
+  if (t.empty()) return t;
+  const char* end = t.data() + t.size();
+  const bool numeric_start = (t[0] >= '0' && t[0] <= '9') || (t[0] == '-' && t.size() > 1 && t[1] >= '0' && t[1] <= '9');
+  if (numeric_start) {
+    int64_t integer = 0;
+    const auto [p, e] = std::from_chars(t.data(), end, integer);
+    const size_t digits = t[0] == '-' ? 1 : 0;
+    if (e == std::errc() && p == end && (t[digits] != '0' || t.size() == digits + 1)) return integer;
+    double number = 0;
+    const auto [q, e2] = std::from_chars(t.data(), end, number);
+    if (e2 == std::errc() && q == end && t.find_first_of(".eE") != std::string::npos) return number;
+  }
+  return t;
+}
+
+}  // namespace
+
+Json to_json(const YamlNode& node) {
+  switch (node.kind) {
+    case YamlNode::Kind::null: return nullptr;
+    case YamlNode::Kind::scalar: return scalar_to_json(node);
+    case YamlNode::Kind::sequence: {
+      Json list = Json::array();
+      for (const auto& item : node.items) list.push_back(to_json(item));
+      return list;
+    }
+    case YamlNode::Kind::map: {
+      Json object = Json::object();
+      for (const auto& [key, value] : node.entries) object[key.text] = to_json(value);
+      return object;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace remap::lang

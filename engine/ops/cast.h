@@ -1,0 +1,27 @@
+// Changes of element type, and which of them exist.
+//
+// Widening is exact: NaN payloads are shifted, never quieted, and signed zeros and subnormals keep their value. Narrowing between
+// floats rounds to nearest, ties to even, and overflows to infinity; a NaN stays a NaN with the upper bits of its payload, and only
+// where none of those is set is the quiet bit set. So narrowing what was widened gives the same bits back.
+// There is no other cast: integers (and bool) go to types that hold every value of theirs, floats never go to integers.
+// Private to the engine.
+#pragma once
+
+#include <cstddef>
+
+#include "ops/strided_copy.h"
+#include "remap/dtype.h"
+
+namespace remap::ops {
+
+// True if there is a cast from `from` to `to`; equal types count.
+bool cast_supported(DType to, DType from);
+
+// Copies a normalised region, changing its type. Throws Error "cast-unsupported".
+void strided_cast(std::byte* target, DType to, const std::byte* source, DType from, const CopyRegion& region);
+
+// Writes `value` as one element of `to` at `out` (16 bytes are enough for any type); false if the type cannot hold it: not an
+// integer, or out of range. Floats round to nearest.
+bool encode_value(double value, DType to, std::byte* out);
+
+}  // namespace remap::ops

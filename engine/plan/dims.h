@@ -1,0 +1,37 @@
+// Binds named sizes from the shapes that rules state, once each, and checks them everywhere they occur.
+#pragma once
+
+#include "plan/facts.h"
+
+namespace remap::plan {
+
+class Dims {
+ public:
+  explicit Dims(Facts& facts) : facts_(facts) {}
+
+  // One statement: axis `axis` of tensor `key` is `actual`, and the rule says it is `expression`.
+  void state(const lang::Expression& expression, int64_t actual, size_t axis, const std::string& key);
+  // Solves what has one unknown name, as often as that helps, then checks every statement.
+  void resolve(Diagnostics& diagnostics);
+  const std::map<std::string, BoundDim>& bound() const { return bound_; }
+
+ private:
+  struct Statement {
+    const lang::Expression* expression;
+    int64_t actual;
+    size_t axis;
+    std::string key;
+  };
+  bool solve(const Statement& statement);
+  bool solve_node(const Statement& statement, const lang::ExpressionNode& node, int64_t value);
+  bool is_unknown(const lang::ExpressionNode& node) const;
+  void bind(const Statement& statement, const std::string& name, int64_t value);
+  void check(const Statement& statement, Diagnostics& diagnostics);
+
+  Facts& facts_;
+  std::vector<Statement> statements_;
+  std::map<std::string, BoundDim> bound_;
+  std::set<std::pair<const lang::Expression*, int64_t>> seen_;  // the same rule says the same of every layer
+};
+
+}  // namespace remap::plan

@@ -1,0 +1,118 @@
+#include "plan/facts.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+
+namespace remap::plan {
+
+using lang::Value;
+
+Facts::Facts(const lang::RuleSet& rules, const KeyTable& keys, const std::vector<NamedSource>& sources, const PlanOptions& options)
+    : rules_(rules), keys_(keys), sources_(sources), options_(options) {}
+
+const Json* Facts::reference(const std::string& name) {
+  if (name == "meta") return &sources_.front().source->metadata();
+  const auto known = let_.find(name);
+  return known == let_.end() ? nullptr : &known->second;
+}
+
+std::optional<Value> Facts::lookup(const std::string& name) {
+  if (const auto dim = dims.find(name); dim != dims.end()) return Value::of(dim->second);
+  if (const auto variant = variants.find(name); variant != variants.end()) return Value::of(variant->second);
+  if (const Json* known = reference(name)) return Value::of(*known);
+  if (name == "dtype" && !target_dtype.empty()) return Value::of(target_dtype);
+  for (const auto& [entry, expression] : rules_.let) {
+    if (entry != name) continue;
+    if (!evaluating_.insert(name).second) throw Error("expression-value", expression.written.place(), fmt::format("'{}' is defined by itself", name));
+    Value value;
+    try {
+      value = lang::evaluate(expression, *this);
+    } catch (...) {
+      evaluating_.erase(name);
+      throw;
+    }
+    evaluating_.erase(name);
+    if (value.state == Value::State::present) let_[name] = value.json;
+    return value;
+  }
+  // Declared (the parser checked that), but without a value for this checkpoint.
+  return Value::missing(fmt::format("a size for the dim '{}'", name));
+}
+
+bool Facts::same(const SourceKey& a, const SourceKey& b) {
+  const auto& info_a = sources_[a.source].source->manifest()[a.tensor];
+  const auto& info_b = sources_[b.source].source->manifest()[b.tensor];
+  for (const auto& check : checks_)
+    if (check.a == a.key && check.b == b.key) return check.same.value_or(true);
+  PlanCheck check{a.key, b.key, {}};
+  if (info_a.dtype != info_b.dtype || info_a.shape != info_b.shape) check.same = false;
+  else if (a.source == b.source && !info_a.alias.empty() && info_a.alias == info_b.alias) check.same = true;
+  else if (options_.same && sources_[a.source].source->has_data() && sources_[b.source].source->has_data())
+    check.same = options_.same(*sources_[a.source].source, a.tensor, *sources_[b.source].source, b.tensor);
+  checks_.push_back(check);
+  return check.same.value_or(true);
+}
+
+const SourceKey& Facts::key_argument(const Json& argument) const {
+  if (!argument.is_string()) throw Error("expression-value", {}, "a key is text");
+  const auto& name = argument.get_ref<const std::string&>();
+  for (size_t s = 0; s < sources_.size(); ++s)
+    if (const SourceKey* key = keys_.find(s, name)) return *key;
+  throw Error("expression-missing", {}, fmt::format("the checkpoint has no tensor '{}'", name));
+}
+
+lang::Matcher Facts::pattern_argument(const Json& argument, lang::KeyPattern& pattern) const {
+  if (!argument.is_string()) throw Error("expression-value", {}, "a key pattern is text");
+  Diagnostics diagnostics;
+  auto parsed = lang::parse_pattern(argument.get<std::string>(), {rules_.text, {}, 0}, rules_.tables, diagnostics);
+  if (!parsed) throw Error("expression-value", {}, diagnostics.items().front().message);
+  pattern = std::move(*parsed);
+  return lang::Matcher(pattern, variants);
+}
+
+Json Facts::distinct(const std::string& function, const std::vector<Json>& arguments) const {
+  lang::KeyPattern pattern;
+  const lang::Matcher matcher = pattern_argument(arguments[0], pattern);
+  if (function == "indices" && std::none_of(pattern.tokens.begin(), pattern.tokens.end(), [](const auto& t) { return t.kind == lang::PatternToken::Kind::star; }))
+    throw Error("expression-value", {}, fmt::format("'{}' has no '*' whose values could be listed", pattern.text));
+  std::set<std::string, decltype(&natural_less)> texts(&natural_less);
+  std::set<int64_t> numbers;
+  for (size_t s = 0; s < sources_.size(); ++s)
+    keys_.match(s, matcher, [&](const SourceKey&, const lang::Captures& c) {
+      if (function == "indices") numbers.insert(std::stoll(c.stars.front().substr(0, 18)));
+      else if (function == "captures") {
+        if (const std::string* hole = c.hole(arguments[1].is_string() ? arguments[1].get<std::string>() : "")) texts.insert(*hole);
+      } else {
+        std::string combination;
+        for (const auto& star : c.stars) combination += star + "\n";
+        for (const auto& [name, text] : c.holes) combination += text + "\n";
+        texts.insert(combination);
+      }
+      return true;
+    });
+  if (function == "count") return static_cast<int64_t>(texts.size());
+  return function == "indices" ? Json(std::vector<int64_t>(numbers.begin(), numbers.end())) : Json(std::vector<std::string>(texts.begin(), texts.end()));
+}
+
+std::optional<Value> Facts::call(const std::string& function, const std::vector<Json>& arguments) {
+  if (function == "exists") {
+    lang::KeyPattern pattern;
+    const lang::Matcher matcher = pattern_argument(arguments[0], pattern);
+    bool found = false;
+    for (size_t s = 0; s < sources_.size() && !found; ++s)
+      keys_.match(s, matcher, [&](const SourceKey&, const lang::Captures&) { return found = true, false; });
+    return Value::of(found);
+  }
+  if (function == "count" || function == "indices" || function == "captures") return Value::of(distinct(function, arguments));
+  if (function == "same") return Value::of(same(key_argument(arguments[0]), key_argument(arguments[1])));
+  if (function == "shape") {
+    const SourceKey& key = key_argument(arguments[0]);
+    return Value::of(sources_[key.source].source->manifest()[key.tensor].shape);
+  }
+  return std::nullopt;
+}
+
+}  // namespace remap::plan

@@ -1,0 +1,42 @@
+// What the expressions of a rule file can see of a checkpoint: metadata, dims, let, variants, and facts about keys and values.
+#pragma once
+
+#include <map>
+
+#include "plan/keys.h"
+
+namespace remap::plan {
+
+class Facts : public lang::Scope {
+ public:
+  Facts(const lang::RuleSet& rules, const KeyTable& keys, const std::vector<NamedSource>& sources, const PlanOptions& options);
+
+  std::optional<lang::Value> lookup(const std::string& name) override;
+  const Json* reference(const std::string& name) override;
+  std::optional<lang::Value> call(const std::string& function, const std::vector<Json>& arguments) override;
+
+  // Whether two source tensors hold the same bytes; recorded among checks(). True where it is not known.
+  bool same(const SourceKey& a, const SourceKey& b);
+  // Entries of let are evaluated once; those evaluated before the dims were bound are evaluated again.
+  void forget_let() { let_.clear(); }
+
+  std::map<std::string, int64_t> dims;         // bound so far
+  lang::VariantValues variants;                // detected or set so far
+  std::string target_dtype;                    // "float32"; empty until the target tensors are known
+  const std::vector<PlanCheck>& checks() const { return checks_; }
+
+ private:
+  const SourceKey& key_argument(const Json& argument) const;
+  lang::Matcher pattern_argument(const Json& argument, lang::KeyPattern& pattern) const;
+  Json distinct(const std::string& function, const std::vector<Json>& arguments) const;
+
+  const lang::RuleSet& rules_;
+  const KeyTable& keys_;
+  const std::vector<NamedSource>& sources_;
+  const PlanOptions& options_;
+  std::map<std::string, Json> let_;            // evaluated entries
+  std::set<std::string> evaluating_;
+  std::vector<PlanCheck> checks_;
+};
+
+}  // namespace remap::plan

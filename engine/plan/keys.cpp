@@ -1,0 +1,71 @@
+#include "plan/keys.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace remap::plan {
+namespace {
+
+// The part of `key` below `root`; nullopt if it lies outside.
+std::optional<std::string_view> below(std::string_view key, std::string_view root, char separator) {
+  if (root.empty()) return key;
+  if (!key.starts_with(root) || key.size() <= root.size() + 1 || key[root.size()] != separator) return std::nullopt;
+  return key.substr(root.size() + 1);
+}
+
+std::string pick_root(const lang::SourceSpec& spec, const Manifest& manifest) {
+  for (const auto& root : spec.roots)
+    for (const auto& tensor : manifest.tensors())
+      if (below(tensor.key, root, spec.separator)) return root;
+  return spec.roots.front();
+}
+
+struct Spelling {
+  const lang::Normalise* rule;
+  lang::Matcher matcher;
+};
+
+std::string normalised(std::string key, const std::vector<Spelling>& spellings, const lang::Tables& tables) {
+  lang::Captures captures;
+  for (const auto& [rule, matcher] : spellings)
+    if (matcher.match(key, captures)) key = lang::expand(rule->to, rule->from, captures, tables, {});
+  return key;
+}
+
+}  // namespace
+
+KeyTable::KeyTable(const lang::RuleSet& rules, const std::vector<NamedSource>& sources, Diagnostics& diagnostics)
+    : keys_(sources.size()), roots_(sources.size()), outside_(sources.size()) {
+  std::vector<Spelling> spellings;
+  for (const auto& rule : rules.normalise) spellings.push_back({&rule, lang::Matcher(rule.from, {})});
+  for (size_t s = 0; s < sources.size(); ++s) {
+    const lang::SourceSpec& spec = rules.sources[s];
+    const Manifest& manifest = sources[s].source->manifest();
+    roots_[s] = pick_root(spec, manifest);
+    for (size_t t = 0; t < manifest.size(); ++t) {
+      const auto key = below(manifest[t].key, roots_[s], spec.separator);
+      if (!key) ++outside_[s];
+      else keys_[s].push_back({normalised(std::string(*key), spellings, rules.tables), static_cast<uint32_t>(s), static_cast<uint32_t>(t)});
+    }
+    const BytePlace place{sources[s].source->path(), {}, {}};
+    if (keys_[s].empty())
+      diagnostics.error("plan-empty-root", place, roots_[s].empty() ? "the checkpoint holds no tensors" : fmt::format("no tensor lies below '{}' ({} lie elsewhere)", roots_[s], outside_[s]),
+                        "look at the keys with 'remap inspect'");
+    std::sort(keys_[s].begin(), keys_[s].end(), [](const SourceKey& a, const SourceKey& b) { return a.key < b.key; });
+    for (size_t i = 1; i < keys_[s].size(); ++i)
+      if (keys_[s][i].key == keys_[s][i - 1].key)
+        diagnostics.error("plan-spelling-collision", place, fmt::format("'{}' and '{}' are both '{}' once older spellings are normalised", manifest[keys_[s][i - 1].tensor].key, manifest[keys_[s][i].tensor].key, keys_[s][i].key));
+  }
+}
+
+std::vector<SourceKey>::const_iterator KeyTable::lower_bound(size_t source, std::string_view key) const {
+  return std::lower_bound(keys_[source].begin(), keys_[source].end(), key, [](const SourceKey& a, std::string_view b) { return a.key < b; });
+}
+
+const SourceKey* KeyTable::find(size_t source, std::string_view key) const {
+  const auto it = lower_bound(source, key);
+  return it != keys_[source].end() && it->key == key ? &*it : nullptr;
+}
+
+}  // namespace remap::plan

@@ -1,0 +1,44 @@
+// The source keys as the rules see them: below the root, older spellings normalised.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "lang/rules.h"
+#include "remap/plan.h"
+
+namespace remap::plan {
+
+struct SourceKey {
+  std::string key;
+  uint32_t source = 0, tensor = 0;  // indices into the plan's sources and that source's manifest
+};
+
+class KeyTable {
+ public:
+  // Reports keys that two spellings collide on, and a root that holds nothing.
+  KeyTable(const lang::RuleSet& rules, const std::vector<NamedSource>& sources, Diagnostics& diagnostics);
+
+  const std::vector<SourceKey>& keys(size_t source) const { return keys_[source]; }  // sorted by key
+  const SourceKey* find(size_t source, std::string_view key) const;
+  const std::string& root(size_t source) const { return roots_[source]; }
+  size_t outside(size_t source) const { return outside_[source]; }  // tensors beside the root
+
+  // Calls visit(key, captures) for every key of the source that the pattern matches.
+  template <typename Visit>
+  void match(size_t source, const lang::Matcher& matcher, Visit visit) const {
+    const auto& list = keys_[source];
+    lang::Captures captures;
+    for (auto it = lower_bound(source, matcher.literal_prefix()); it != list.end() && it->key.starts_with(matcher.literal_prefix()); ++it)
+      if (matcher.match(it->key, captures) && !visit(*it, captures)) return;
+  }
+
+ private:
+  std::vector<SourceKey>::const_iterator lower_bound(size_t source, std::string_view key) const;
+  std::vector<std::vector<SourceKey>> keys_;
+  std::vector<std::string> roots_;
+  std::vector<size_t> outside_;
+};
+
+}  // namespace remap::plan

@@ -1,0 +1,684 @@
+// Rules + manifests -> plan, one step after another; each step reports all it finds.
+#include <algorithm>
+#include <unordered_map>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <re2/re2.h>
+
+#include "base/text.h"
+#include "ops/cast.h"
+#include "plan/dims.h"
+#include "plan/facts.h"
+#include "plan/near_miss.h"
+#include "plan/rules_file.h"
+#include "plan/view.h"
+
+namespace remap {
+namespace plan {
+namespace {
+
+using lang::Rule;
+
+constexpr size_t kMaxReported = 20;  // of one kind of finding; the rest is counted
+
+// One key that one rule matched.
+struct Match {
+  const SourceKey* key;
+  lang::Captures captures;
+};
+
+// A finding that can occur once a tensor: the first few are shown, the rest counted.
+class Findings {
+ public:
+  Findings(Diagnostics& diagnostics, std::string id) : diagnostics_(diagnostics), id_(std::move(id)) {}
+  ~Findings() {
+    if (count_ > kMaxReported) diagnostics_.error(id_, last_, fmt::format("… and {} more of this kind", count_ - kMaxReported));
+  }
+  Findings(const Findings&) = delete;
+  void add(Place place, std::string message, std::string hint = {}, std::vector<std::string> notes = {}) {
+    if (++count_ <= kMaxReported) diagnostics_.error(id_, place, std::move(message), std::move(hint), std::move(notes));
+    last_ = place;
+  }
+
+ private:
+  Diagnostics& diagnostics_;
+  std::string id_;
+  size_t count_ = 0;
+  Place last_;
+};
+
+class Planner {
+ public:
+  Planner(const Rules::Impl& rules, const std::vector<NamedSource>& sources, const PlanOptions& options, Diagnostics& diagnostics)
+      : set_(rules.set), schema_(rules.schema), sources_(sources), options_(options), diagnostics_(diagnostics),
+        keys_(set_, sources, diagnostics), facts_(set_, keys_, sources, options), dims_(facts_) {}
+
+  std::optional<Plan> run() {
+    if (stop()) return std::nullopt;
+    describe_sources();
+    choose_variants();
+    if (stop()) return std::nullopt;
+    // A requirement that can be checked already gives the better reason for whatever would go wrong below.
+    check_requirements(true);
+    if (stop()) return std::nullopt;
+    activate_rules();
+    match_keys();
+    if (stop()) return std::nullopt;
+    bind_dims();
+    check_indices();
+    if (stop()) return std::nullopt;
+    check_requirements(false);
+    build_moves();
+    build_made();
+    if (stop()) return std::nullopt;
+    check_unused_rules();
+    check_twins();
+    std::sort(plan_.tensors.begin(), plan_.tensors.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
+    make_config();
+    check_schema();
+    if (stop()) return std::nullopt;
+    finish();
+    return std::move(plan_);
+  }
+
+ private:
+  bool stop() const { return diagnostics_.has_errors(); }
+  // A manifest stands in for a checkpoint: what it cannot tell stays open instead of being an error.
+  bool only_manifest() const {
+    return std::any_of(sources_.begin(), sources_.end(), [](const NamedSource& s) { return !s.source->has_data(); });
+  }
+  Place source_place(uint32_t source) const { return BytePlace{sources_[source].source->path(), {}, {}}; }
+  const TensorInfo& info(const SourceKey& key) const { return sources_[key.source].source->manifest()[key.tensor]; }
+
+  void describe_sources() {
+    plan_.family = set_.family;
+    plan_.title = set_.title;
+    for (const auto& s : sources_) plan_.sources.push_back({s.name, std::string(s.source->format()), std::make_shared<Manifest>(s.source->manifest())});
+    for (const auto& rule : set_.rules) plan_.rules.push_back({rule.summary, rule.place});
+  }
+
+  // ------------------------------------------------------------ variants and requirements
+
+  void choose_variants() {
+    choose_dtype();
+    std::vector<std::string> names = {"dtype"};
+    for (const auto& variant : set_.variants) names.push_back(variant.name);
+    for (const auto& [name, value] : options_.set)
+      if (std::find(names.begin(), names.end(), name) == names.end()) {
+        const std::string near = nearest_name(name, names);
+        diagnostics_.error("plan-unknown-variant", {}, fmt::format("--set {}={}: the rules have no variant '{}'", name, value, name), near.empty() ? fmt::format("they have: {}", join(names, ", ")) : fmt::format("did you mean '{}'?", near));
+      }
+    for (const auto& variant : set_.variants) choose_variant(variant);
+  }
+
+  void choose_dtype() {
+    dtype_ = set_.dtype;
+    const auto chosen = options_.set.find("dtype");
+    if (chosen == options_.set.end()) return;
+    dtype_ = parse_dtype(chosen->second);
+    if (chosen->second != "keep" && (!dtype_ || !is_floating(*dtype_)))
+      diagnostics_.error("plan-unknown-variant", {}, fmt::format("--set dtype={}: not a floating-point dtype", chosen->second), "keep, float32, float16, bfloat16 or float64");
+  }
+
+  void choose_variant(const lang::Variant& variant) {
+    try {
+      const auto chosen = options_.set.find(variant.name);
+      const Json value = chosen != options_.set.end() ? Json(chosen->second) : lang::evaluate_present(*variant.detect, facts_);
+      if (!value.is_string()) throw Error("expression-value", variant.detect->written.place(), fmt::format("variant '{}' is {}; text was expected", variant.name, value.dump()));
+      if (variant.values) {
+        const Json allowed = lang::evaluate_present(*variant.values, facts_);
+        if (std::find(allowed.begin(), allowed.end(), value) == allowed.end())
+          diagnostics_.error("plan-unknown-variant", variant.place, fmt::format("'{}' cannot be {} for this checkpoint", variant.name, value.dump()), fmt::format("it can be: {}", allowed.dump()));
+      }
+      facts_.variants[variant.name] = value.get<std::string>();
+      plan_.variants.emplace_back(variant.name, value.get<std::string>());
+    } catch (const Error& e) {
+      diagnostics_.add(e.diagnostic());
+    }
+  }
+
+  void check_requirements(bool first_round) {
+    checked_.resize(set_.require.size());
+    for (size_t i = 0; i < set_.require.size(); ++i) {
+      if (checked_[i]) continue;
+      const auto& requirement = set_.require[i];
+      try {
+        checked_[i] = true;
+        if (!lang::evaluate_condition(requirement.condition, facts_))
+          diagnostics_.error("plan-refused", requirement.condition.written.place(), fmt::format("{}: refused, since {}", sources_.front().source->path(), requirement.because), {}, {fmt::format("required: {}", requirement.condition.text)});
+      } catch (const Error& e) {
+        checked_[i] = false;  // it may need a dim that the shapes will bind
+        if (first_round) continue;
+        if (only_manifest() && e.diagnostic().id == "expression-missing") plan_.open.push_back(fmt::format("required: {}", requirement.condition.text));
+        else diagnostics_.add(e.diagnostic());
+      }
+    }
+  }
+
+  // ------------------------------------------------------------ matching
+
+  void activate_rules() {
+    for (uint32_t r = 0; r < set_.rules.size(); ++r) {
+      const Rule& rule = set_.rules[r];
+      active_.push_back(false);
+      matches_.emplace_back();
+      try {
+        active_[r] = !rule.when || lang::evaluate_condition(*rule.when, facts_);
+      } catch (const Error& e) {
+        diagnostics_.add(e.diagnostic());
+      }
+    }
+  }
+
+  struct RuleMatcher {
+    uint32_t rule;
+    lang::Matcher matcher;
+    std::vector<lang::Matcher> except;
+  };
+
+  std::vector<RuleMatcher> matchers_of(size_t source) const {
+    std::vector<RuleMatcher> matchers;
+    for (uint32_t r = 0; r < set_.rules.size(); ++r) {
+      const Rule& rule = set_.rules[r];
+      const bool matching = rule.kind == Rule::Kind::move || rule.kind == Rule::Kind::drop;
+      if (!active_[r] || !matching || set_.sources[source].name != rule.source) continue;
+      RuleMatcher one{r, lang::Matcher(rule.from, facts_.variants), {}};
+      for (const auto& pattern : rule.except) one.except.emplace_back(pattern, facts_.variants);
+      matchers.push_back(std::move(one));
+    }
+    return matchers;
+  }
+
+  void match_keys() {
+    if (stop()) return;
+    Findings unmatched(diagnostics_, "plan-unmatched-key"), twice(diagnostics_, "plan-key-matched-twice");
+    for (size_t s = 0; s < sources_.size(); ++s) {
+      const auto matchers = matchers_of(s);
+      for (const SourceKey& key : keys_.keys(s)) match_key(key, matchers, unmatched, twice);
+    }
+  }
+
+  void match_key(const SourceKey& key, const std::vector<RuleMatcher>& matchers, Findings& unmatched, Findings& twice) {
+    lang::Captures captures, ignored;
+    const RuleMatcher* found = nullptr;
+    for (const RuleMatcher& candidate : matchers) {
+      if (!candidate.matcher.match(key.key, found == nullptr ? captures : ignored)) continue;
+      if (std::any_of(candidate.except.begin(), candidate.except.end(), [&](const auto& m) { return m.match(key.key, ignored); })) continue;
+      if (found == nullptr) {
+        found = &candidate;
+        continue;
+      }
+      const Rule &a = set_.rules[found->rule], &b = set_.rules[candidate.rule];
+      twice.add(b.place, fmt::format("the key '{}' matches two rules", key.key), "make one of the patterns narrower",
+                {fmt::format("{}: {}", to_string(Place(a.place)), a.summary), fmt::format("{}: {}", to_string(Place(b.place)), b.summary)});
+    }
+    if (found == nullptr) return report_unmatched(key, unmatched);
+    note_indices(key, captures);
+    const Rule& rule = set_.rules[found->rule];
+    if (rule.kind == Rule::Kind::drop) plan_.dropped.push_back({key.source, key.tensor, found->rule, rule.because});
+    matches_[found->rule].push_back({&key, std::move(captures)});
+  }
+
+  void report_unmatched(const SourceKey& key, Findings& unmatched) {
+    std::vector<NearRule> candidates;
+    for (uint32_t r = 0; r < set_.rules.size(); ++r) {
+      const Rule& rule = set_.rules[r];
+      if ((rule.kind == Rule::Kind::move || rule.kind == Rule::Kind::drop) && set_.sources[key.source].name == rule.source) candidates.push_back({&rule.from, &rule.place, active_[r] ? nullptr : &*rule.when});
+    }
+    const std::string& original = info(key).key;
+    unmatched.add(source_place(key.source), fmt::format("no rule matches the key '{}'{} ({} {})", key.key, original == key.key ? "" : fmt::format(" ('{}' in the file)", original), name(info(key).dtype), to_string(info(key).shape)),
+                  "add a rule for it, or drop it with a reason", explain_near_miss(key.key, candidates, facts_.variants));
+  }
+
+  // The indices seen under one prefix, over all rules, must be 0 … n-1.
+  void note_indices(const SourceKey& key, const lang::Captures& captures) {
+    for (size_t i = 0; i < captures.stars.size(); ++i) {
+      if (captures.stars[i].size() > 9) continue;
+      indices_[{key.source, key.key.substr(0, captures.star_offsets[i])}].insert(std::stoi(captures.stars[i]));
+    }
+  }
+  void check_indices() {
+    for (const auto& [where, seen] : indices_) {
+      const int last = *seen.rbegin();
+      if (static_cast<size_t>(last) + 1 == seen.size()) continue;
+      std::vector<int> missing;
+      for (int i = 0; i < last && missing.size() < 8; ++i)
+        if (!seen.contains(i)) missing.push_back(i);
+      diagnostics_.error("plan-index-gap", source_place(where.first), fmt::format("under '{}' there are the indices {}; {} {} missing", where.second, fmt::join(seen, " "), fmt::join(missing, " "), missing.size() == 1 ? "is" : "are"),
+                         "layers are numbered 0 … n-1 without a gap; a pruned checkpoint has to be renumbered first");
+    }
+  }
+
+  // ------------------------------------------------------------ shapes
+
+  void bind_dims() {
+    Findings ranks(diagnostics_, "plan-shape-mismatch");
+    for (uint32_t r = 0; r < set_.rules.size(); ++r) {
+      const Rule& rule = set_.rules[r];
+      if (!rule.shape || rule.kind != Rule::Kind::move) continue;
+      for (const Match& match : matches_[r]) {
+        const Shape& shape = info(*match.key).shape;
+        if (shape.size() != rule.shape->size()) {
+          ranks.add(rule.shape_place, fmt::format("'{}' has the shape {}: {} axes, where the rule says {}", match.key->key, to_string(shape), shape.size(), rule.shape->size()));
+          continue;
+        }
+        for (size_t d = 0; d < shape.size(); ++d)
+          if ((*rule.shape)[d].expression) dims_.state(*(*rule.shape)[d].expression, shape[d], d, match.key->key);
+      }
+    }
+    dims_.resolve(diagnostics_);
+    facts_.forget_let();
+    for (const auto& [name, dim] : dims_.bound()) plan_.dims.push_back(dim);
+  }
+
+  Shape evaluate_shape(const std::vector<lang::DimTerm>& terms) {
+    Shape shape;
+    for (const auto& term : terms) {
+      if (!term.expression) throw Error("expression-value", {}, "'_' is no size");
+      const Json value = lang::evaluate_present(*term.expression, facts_);
+      if (!value.is_number_integer() || value < 0) throw Error("expression-value", term.expression->written.place(), fmt::format("'{}' is {}; a size was expected", term.expression->text, value.dump()));
+      shape.push_back(value.get<int64_t>());
+    }
+    return shape;
+  }
+
+  // ------------------------------------------------------------ target tensors
+
+  DType target_dtype(const Rule& rule, DType source) const {
+    if (rule.cast) return *rule.cast;
+    return dtype_ && is_floating(source) ? *dtype_ : source;
+  }
+
+  PlannedTensor* add_target(const Rule& rule, uint32_t r, const std::string& key, DType dtype, Shape shape) {
+    const auto [it, fresh] = by_key_.emplace(key, plan_.tensors.size());
+    if (fresh) {
+      plan_.tensors.push_back({key, dtype, std::move(shape), {}, {}, r});
+      return &plan_.tensors.back();
+    }
+    const PlannedTensor& first = plan_.tensors[it->second];
+    const PlanRule& other = plan_.rules[first.rule];
+    diagnostics_.error("plan-target-twice", rule.place, fmt::format("the target '{}' is given twice", key), "a target tensor has one origin",
+                       {fmt::format("{}: {}", to_string(Place(other.place)), other.summary), fmt::format("{}: {}", to_string(Place(rule.place)), rule.summary)});
+    return nullptr;
+  }
+
+  void layout_error(const Rule& rule, const SourceKey& key, const std::string& wrong) {
+    diagnostics_.error("plan-layout", rule.place, fmt::format("'{}' of shape {}: {}", key.key, to_string(info(key).shape), wrong));
+  }
+
+  // The rule's steps on a view; false if one of them does not fit.
+  bool apply_steps(const Rule& rule, const SourceKey& key, View& view) {
+    for (const auto& step : rule.steps) {
+      std::string wrong;
+      if (step.kind == lang::LayoutStep::Kind::permute)
+        wrong = step.transpose && view.dims.size() != 2 ? fmt::format("'transpose' exchanges the axes of a matrix; this is {}", to_string(view.shape())) : view.permute(step.order);
+      else
+        wrong = view.reshape(evaluate_shape(step.shape));
+      if (!wrong.empty()) {
+        diagnostics_.error("plan-layout", step.place, fmt::format("'{}' of shape {}: {}", key.key, to_string(info(key).shape), wrong));
+        return false;
+      }
+    }
+    return true;
+  }
+
+  void build_moves() {
+    for (uint32_t r = 0; r < set_.rules.size(); ++r) {
+      const Rule& rule = set_.rules[r];
+      if (rule.kind != Rule::Kind::move || matches_[r].empty()) continue;
+      try {
+        if (rule.gather) build_gathered(rule, r);
+        else
+          for (const Match& match : matches_[r]) build_single(rule, r, match);
+      } catch (const Error& e) {
+        diagnostics_.add(e.diagnostic());
+      }
+    }
+  }
+
+  static std::vector<uint8_t> axes_in_order(size_t rank) {
+    std::vector<uint8_t> axes(rank);
+    for (size_t d = 0; d < rank; ++d) axes[d] = static_cast<uint8_t>(d);
+    return axes;
+  }
+
+  void emit_whole(const Rule& rule, uint32_t r, const SourceKey& key, const lang::Captures& captures, View view) {
+    if (!apply_steps(rule, key, view)) return;
+    const DType dtype = checked_dtype(rule, key);
+    const std::string target = lang::expand(rule.to, rule.from, captures, set_.tables, facts_.variants);
+    const Shape shape = view.shape();
+    if (PlannedTensor* tensor = add_target(rule, r, target, dtype, shape)) tensor->pieces.push_back(view.piece(key.source, key.tensor, std::vector<int64_t>(shape.size(), 0), axes_in_order(shape.size())));
+  }
+
+  DType checked_dtype(const Rule& rule, const SourceKey& key) {
+    const DType from = info(key).dtype, to = target_dtype(rule, from);
+    if (from != to && !ops::cast_supported(to, from))
+      diagnostics_.error("plan-cast", rule.place, fmt::format("'{}' is {}; no cast to {} keeps its meaning", key.key, name(from), name(to)));
+    return to;
+  }
+
+  void build_single(const Rule& rule, uint32_t r, const Match& match) {
+    const View whole = View::of(info(*match.key).shape);
+    if (!rule.split) return emit_whole(rule, r, *match.key, match.captures, whole);
+    const size_t axis = static_cast<size_t>(rule.split->axis);
+    const Shape shape = whole.shape();
+    if (axis >= shape.size()) return layout_error(rule, *match.key, fmt::format("there is no axis {} to split", axis));
+    lang::Captures captures = match.captures;
+    captures.holes.emplace_back(rule.split->hole, "");
+    std::string& part = captures.holes.back().second;
+    if (rule.split->each) {
+      for (int64_t i = 0; i < shape[axis]; ++i) {
+        View view = whole;
+        view.select(axis, i);
+        part = std::to_string(i);
+        emit_whole(rule, r, *match.key, captures, std::move(view));
+      }
+      return;
+    }
+    const auto sizes = part_sizes(rule, *match.key, shape[axis]);
+    int64_t begin = 0;
+    for (size_t i = 0; i < sizes.size(); ++i) {
+      View view = whole;
+      view.slice(axis, begin, sizes[i]);
+      begin += sizes[i];
+      part = rule.split->parts[i].name;
+      emit_whole(rule, r, *match.key, captures, std::move(view));
+    }
+  }
+
+  std::vector<int64_t> part_sizes(const Rule& rule, const SourceKey& key, int64_t total) {
+    const auto& parts = rule.split->parts;
+    std::vector<int64_t> sizes;
+    int64_t sum = 0;
+    for (const auto& part : parts) {
+      const Json size = part.size ? lang::evaluate_present(*part.size, facts_) : Json(total / static_cast<int64_t>(parts.size()));
+      if (!size.is_number_integer() || size < 0) throw Error("expression-value", part.size->written.place(), fmt::format("'{}' is no size", part.size->text));
+      sizes.push_back(size.get<int64_t>());
+      sum += sizes.back();
+    }
+    if (sum == total) return sizes;
+    layout_error(rule, key, fmt::format("axis {} has {} entries; the {} parts have {}", rule.split->axis, total, parts.size(), sum));
+    return {};
+  }
+
+  // stack and concat: the keys that differ only in the gathered hole give one target.
+  void build_gathered(const Rule& rule, uint32_t r) {
+    struct Part {
+      std::string name;
+      const Match* match;
+    };
+    std::map<std::string, std::vector<Part>> groups;
+    for (const Match& match : matches_[r])
+      groups[lang::expand(rule.to, rule.from, match.captures, set_.tables, facts_.variants)].push_back({*match.captures.hole(rule.gather->hole), &match});
+    for (auto& [target, parts] : groups) {
+      std::vector<const Match*> ordered;
+      std::string missing;
+      const size_t expected = rule.gather->each ? parts.size() : rule.gather->parts.size();
+      for (size_t i = 0; i < expected; ++i) {
+        const std::string name = rule.gather->each ? std::to_string(i) : rule.gather->parts[i].name;
+        const auto it = std::find_if(parts.begin(), parts.end(), [&](const Part& p) { return p.name == name; });
+        if (it == parts.end()) missing += (missing.empty() ? "" : ", ") + name;
+        else ordered.push_back(it->match);
+      }
+      if (!missing.empty()) diagnostics_.error("plan-part-missing", rule.place, fmt::format("'{}' needs the parts {} of '{{{}}}', which the checkpoint does not have", target, missing, rule.gather->hole));
+      else emit_gathered(rule, r, target, ordered);
+    }
+  }
+
+  void emit_gathered(const Rule& rule, uint32_t r, const std::string& target, const std::vector<const Match*>& parts) {
+    const size_t axis = static_cast<size_t>(rule.gather->axis);
+    const bool stacking = rule.gather->each;
+    std::vector<View> views;
+    int64_t total = 0;
+    for (const Match* match : parts) {
+      View view = View::of(info(*match->key).shape);
+      if (!apply_steps(rule, *match->key, view)) return;
+      const Shape shape = view.shape();
+      if (axis > shape.size() || (!stacking && axis == shape.size())) return layout_error(rule, *match->key, fmt::format("there is no axis {} to join along", axis));
+      total += stacking ? 1 : shape[axis];
+      views.push_back(std::move(view));
+    }
+    Shape shape = views.front().shape();
+    if (stacking) shape.insert(shape.begin() + static_cast<std::ptrdiff_t>(axis), total);
+    else shape[axis] = total;
+    const DType dtype = checked_dtype(rule, *parts.front()->key);
+    std::vector<Piece> pieces;
+    int64_t at = 0;
+    for (size_t i = 0; i < views.size(); ++i) {
+      Shape own = views[i].shape();
+      std::vector<uint8_t> axes = axes_in_order(own.size());
+      const int64_t length = stacking ? 1 : own[axis];
+      if (stacking) {
+        own.insert(own.begin() + static_cast<std::ptrdiff_t>(axis), total);
+        for (auto& a : axes) a = static_cast<uint8_t>(a + (a >= axis ? 1 : 0));
+      } else {
+        own[axis] = total;
+      }
+      if (own != shape || info(*parts[i]->key).dtype != info(*parts.front()->key).dtype) {
+        layout_error(rule, *parts[i]->key, fmt::format("it cannot be joined with '{}' of shape {} {}", parts.front()->key->key, name(info(*parts.front()->key).dtype), to_string(info(*parts.front()->key).shape)));
+        return;
+      }
+      std::vector<int64_t> origin(shape.size(), 0);
+      origin[axis] = at;
+      pieces.push_back(views[i].piece(parts[i]->key->source, parts[i]->key->tensor, std::move(origin), axes));
+      at += length;
+    }
+    if (PlannedTensor* tensor = add_target(rule, r, target, dtype, shape)) tensor->pieces = std::move(pieces);
+  }
+
+  // fill and copy_of: targets without a source key of their own.
+  void build_made() {
+    for (uint32_t r = 0; r < set_.rules.size(); ++r) {
+      const Rule& rule = set_.rules[r];
+      if (!active_[r]) continue;
+      try {
+        if (rule.kind == Rule::Kind::fill) {
+          const std::string key = lang::expand(rule.to, {}, {}, set_.tables, facts_.variants);
+          const DType dtype = rule.cast ? *rule.cast : dtype_.value_or(main_dtype());
+          if (PlannedTensor* tensor = add_target(rule, r, key, dtype, evaluate_shape(*rule.shape))) tensor->fill = rule.fill;
+        } else if (rule.kind == Rule::Kind::copy) {
+          build_copy(rule, r);
+        }
+      } catch (const Error& e) {
+        diagnostics_.add(e.diagnostic());
+      }
+    }
+  }
+
+  void build_copy(const Rule& rule, uint32_t r) {
+    const std::string key = lang::expand(rule.to, {}, {}, set_.tables, facts_.variants);
+    const std::string of = lang::expand(rule.copy_of, {}, {}, set_.tables, facts_.variants);
+    const auto it = by_key_.find(of);
+    if (it == by_key_.end()) {
+      diagnostics_.error("plan-copy-of-nothing", rule.place, fmt::format("'{}' repeats '{}', which no rule gives", key, of));
+      return;
+    }
+    const PlannedTensor original = plan_.tensors[it->second];
+    if (PlannedTensor* tensor = add_target(rule, r, key, original.dtype, original.shape)) {
+      tensor->pieces = original.pieces;
+      tensor->fill = original.fill;
+    }
+  }
+
+  // The floating-point dtype that most bytes of the target have.
+  DType main_dtype() const {
+    std::map<DType, int64_t> bytes;
+    for (const auto& tensor : plan_.tensors)
+      if (is_floating(tensor.dtype)) bytes[tensor.dtype] += element_count(tensor.shape) * size_bytes(tensor.dtype);
+    const auto most = std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+    return most == bytes.end() ? DType::f32 : most->first;
+  }
+
+  // ------------------------------------------------------------ checks
+
+  // A rule that matches nothing is a mistake, unless another rule gave what it would have given, as for older and newer spellings.
+  void check_unused_rules() {
+    for (uint32_t r = 0; r < set_.rules.size(); ++r) {
+      const Rule& rule = set_.rules[r];
+      if (rule.kind != Rule::Kind::move || !active_[r] || rule.optional || !matches_[r].empty()) continue;
+      const RE2 targets(lang::regex_of_target(rule.to, rule.from, set_.tables, facts_.variants), RE2::Quiet);
+      const bool given = std::any_of(plan_.tensors.begin(), plan_.tensors.end(), [&](const PlannedTensor& t) { return RE2::FullMatch(t.key, targets); });
+      if (!given) diagnostics_.error("plan-rule-unused", rule.place, fmt::format("no key of the checkpoint matches '{}', and no other rule gives '{}'", rule.from.text, rule.to.text), "say 'optional: true' or 'when: …' if that is right");
+    }
+  }
+
+  void check_twins() {
+    for (uint32_t r = 0; r < set_.rules.size(); ++r) {
+      const Rule& rule = set_.rules[r];
+      if (!rule.equal_to) continue;
+      for (const Match& match : matches_[r]) {
+        const std::string twin_name = lang::expand(*rule.equal_to, rule.from, match.captures, set_.tables, facts_.variants);
+        const SourceKey* twin = keys_.find(match.key->source, twin_name);
+        if (twin == nullptr) diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' is dropped as equal to '{}', which the checkpoint does not have", match.key->key, twin_name));
+        else if (!facts_.same(*match.key, *twin)) diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' is dropped as equal to '{}', but they differ", match.key->key, twin_name), "look at both with 'remap compare'; the checkpoint is not what the rule file takes it for");
+      }
+    }
+  }
+
+  // ------------------------------------------------------------ config and schema
+
+  void put_fields(const std::vector<std::pair<std::string, lang::Template>>& fields, Json& object) {
+    for (const auto& [name, field] : fields) {
+      try {
+        if (auto value = lang::instantiate(field, facts_)) object[name] = std::move(*value);
+        else object.erase(name);
+      } catch (const Error& e) {
+        if (only_manifest() && e.diagnostic().id == "expression-missing") {
+          plan_.open.push_back(fmt::format("config field {}: {}", name, e.diagnostic().message));
+          object.erase(name);
+        } else {
+          diagnostics_.add(e.diagnostic());
+        }
+      }
+    }
+  }
+
+  void make_config() {
+    facts_.target_dtype = std::string(long_name(main_dtype()));
+    Json config = Json::object();
+    if (schema_) {
+      put_fields(schema_->config, config);
+      config["model_type"] = schema_->model_type;
+      const size_t space = schema_->library.rfind(' ');
+      if (space != std::string::npos) config["transformers_version"] = schema_->library.substr(space + 1);
+      config["torch_dtype"] = facts_.target_dtype;
+    }
+    put_fields(set_.config, config);
+    if (set_.architecture) {
+      const auto architecture = lang::instantiate(*set_.architecture, facts_);
+      plan_.architecture = architecture && architecture->is_string() ? architecture->get<std::string>() : "";
+      config["architectures"] = Json::array({plan_.architecture});
+    }
+    for (const auto& [name, body] : set_.files)
+      if (auto value = lang::instantiate(body, facts_)) plan_.files.emplace_back(name, std::move(*value));
+    plan_.config = Json::object();
+    std::map<std::string, Json> sorted;
+    for (auto& [name, value] : config.items()) sorted[name] = value;
+    for (auto& [name, value] : sorted) plan_.config[name] = value;
+  }
+
+  void check_schema() {
+    if (!schema_ || stop()) return;
+    Json config = Json::object();
+    for (const auto& [name, value] : schema_->implied)
+      if (auto made = lang::instantiate(value, facts_)) config[name] = *made;
+    config.update(plan_.config);
+    std::vector<lang::DemandedTensor> demanded;
+    try {
+      demanded = lang::demanded_tensors(*schema_, plan_.architecture, config);
+    } catch (const Error& e) {
+      if (!only_manifest() || plan_.open.empty()) diagnostics_.add(e.diagnostic());
+      else plan_.open.push_back(fmt::format("target schema not checked: {}", e.diagnostic().message));
+      return;
+    }
+    Findings missing(diagnostics_, "schema-missing-tensor"), unexpected(diagnostics_, "schema-unexpected-tensor"), shapes(diagnostics_, "schema-wrong-shape");
+    std::unordered_map<std::string, const lang::DemandedTensor*> wanted;
+    for (const auto& d : demanded) {
+      wanted.emplace(d.key, &d);
+      const auto it = std::lower_bound(plan_.tensors.begin(), plan_.tensors.end(), d.key, [](const PlannedTensor& t, const std::string& k) { return t.key < k; });
+      if (it == plan_.tensors.end() || it->key != d.key) {
+        missing.add(d.origin->place, fmt::format("{} needs '{}' {}, which no rule gives", plan_.architecture, d.key, to_string(d.shape)), missing_hint(d.key));
+      } else if (!fits(it->shape, d.shape)) {
+        const PlanRule& rule = plan_.rules[it->rule];
+        shapes.add(rule.place, fmt::format("'{}' would have the shape {}; {} needs {}", d.key, to_string(it->shape), plan_.architecture, to_string(d.shape)), {},
+                   {fmt::format("{}: the schema says so", to_string(Place(d.origin->place))), fmt::format("{}: {}", to_string(Place(rule.place)), rule.summary)});
+      }
+    }
+    for (const auto& tensor : plan_.tensors)
+      if (!wanted.contains(tensor.key)) unexpected.add(plan_.rules[tensor.rule].place, fmt::format("{} has no tensor '{}'", plan_.architecture, tensor.key));
+  }
+  static bool fits(const Shape& shape, const Shape& wanted) {
+    if (shape.size() != wanted.size()) return false;
+    for (size_t d = 0; d < shape.size(); ++d)
+      if (wanted[d] >= 0 && wanted[d] != shape[d]) return false;
+    return true;
+  }
+  // Which rule would give it, if its source key were there.
+  std::string missing_hint(const std::string& key) const {
+    for (uint32_t r = 0; r < set_.rules.size(); ++r) {
+      const Rule& rule = set_.rules[r];
+      if (rule.kind != Rule::Kind::move || !RE2::FullMatch(key, RE2(lang::regex_of_target(rule.to, rule.from, set_.tables, facts_.variants), RE2::Quiet))) continue;
+      return fmt::format("'{}' ({}) would give it, from a key that this checkpoint does not have{}", rule.summary, to_string(Place(rule.place)), active_[r] ? "" : fmt::format("; it holds only when {}", rule.when->text));
+    }
+    return "";
+  }
+
+  void finish() {
+    plan_.checks = facts_.checks();
+    for (const auto& check : plan_.checks)
+      if (!check.same) plan_.open.push_back(fmt::format("taken as equal: '{}' and '{}'", check.a, check.b));
+    std::sort(plan_.dropped.begin(), plan_.dropped.end(), [](const auto& a, const auto& b) { return std::tie(a.source, a.tensor) < std::tie(b.source, b.tensor); });
+  }
+
+  const lang::RuleSet& set_;
+  const std::optional<lang::Schema>& schema_;
+  const std::vector<NamedSource>& sources_;
+  const PlanOptions& options_;
+  Diagnostics& diagnostics_;
+  KeyTable keys_;
+  Facts facts_;
+  Dims dims_;
+  Plan plan_;
+  std::optional<DType> dtype_;
+  std::vector<bool> checked_, active_;
+  std::vector<std::vector<Match>> matches_;
+  std::map<std::pair<uint32_t, std::string>, std::set<int>> indices_;
+  std::unordered_map<std::string, size_t> by_key_;
+};
+
+// Sources in the order of the rule file's own list; reports those that are missing or not known.
+std::vector<NamedSource> in_order(const lang::RuleSet& set, const std::vector<NamedSource>& given, Diagnostics& diagnostics) {
+  std::vector<NamedSource> ordered;
+  for (const auto& spec : set.sources) {
+    const auto it = std::find_if(given.begin(), given.end(), [&](const NamedSource& s) { return s.name == spec.name; });
+    if (it != given.end()) ordered.push_back(*it);
+    else diagnostics.error("plan-source-missing", set.text->place(1, 1), fmt::format("the rules need a source '{}'{}{}", spec.name, spec.doc.empty() ? "" : ": ", spec.doc), fmt::format("give it as {}=PATH", spec.name));
+  }
+  for (const auto& source : given)
+    if (std::none_of(set.sources.begin(), set.sources.end(), [&](const auto& spec) { return spec.name == source.name; }))
+      diagnostics.error("plan-source-unknown", set.text->place(1, 1), fmt::format("the rules know no source '{}'", source.name));
+  return ordered;
+}
+
+}  // namespace
+}  // namespace plan
+
+std::optional<Plan> make_plan(const Rules& rules, const std::vector<NamedSource>& sources, const PlanOptions& options, Diagnostics& diagnostics) {
+  const auto ordered = plan::in_order(rules.impl().set, sources, diagnostics);
+  if (diagnostics.has_errors()) return std::nullopt;
+  auto plan = plan::Planner(rules.impl(), ordered, options, diagnostics).run();
+  diagnostics.sort();
+  return plan;
+}
+
+std::string irreversible_because(const Plan& plan, const PlannedTensor& tensor) {
+  if (tensor.fill) return "it is a constant: nothing of the source is in it";
+  for (const Piece& piece : tensor.pieces) {
+    const DType from = (*plan.sources[piece.source].manifest)[piece.tensor].dtype;
+    if (from != tensor.dtype && size_bytes(from) >= size_bytes(tensor.dtype)) return fmt::format("the cast from {} to {} rounds", name(from), name(tensor.dtype));
+  }
+  return "";
+}
+
+}  // namespace remap

@@ -1,0 +1,145 @@
+#include "plan/rules_file.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "base/mapped_file.h"
+#include "base/text.h"
+#include "lang/built_in.h"
+#include "plan/facts.h"
+
+namespace remap {
+namespace fs = std::filesystem;
+namespace {
+
+using Text = std::shared_ptr<const lang::SourceText>;
+
+Text built_in_text(const std::vector<lang::BuiltInFile>& files, std::string_view name) {
+  for (const auto& file : files)
+    if (file.name == name) return std::make_shared<lang::SourceText>(std::string(file.path), std::string(file.text));
+  return nullptr;
+}
+
+Text file_text(const std::string& path) { return std::make_shared<lang::SourceText>(path, read_text_file(path, Limits{}.max_index_bytes)); }
+
+// A built-in name, or the family a built-in file is about.
+Text find_built_in(const std::string& name) {
+  if (Text text = built_in_text(lang::built_in_rules(), name)) return text;
+  for (const auto& file : lang::built_in_rules()) {
+    const std::string line = "\nfamily: " + name + "\n";
+    if (file.text.find(line) != std::string_view::npos) return built_in_text(lang::built_in_rules(), file.name);
+  }
+  return nullptr;
+}
+
+Text find_rules(const std::string& name, Diagnostics& diagnostics) {
+  std::error_code ignored;
+  if (fs::is_regular_file(name, ignored)) return file_text(name);
+  if (Text text = find_built_in(name)) return text;
+  const auto names = Rules::built_in();
+  const std::string near = nearest_name(name, names);
+  diagnostics.error("rules-not-found", {}, fmt::format("'{}' is neither a file nor a built-in rule file", name),
+                    near.empty() ? fmt::format("built in: {}", join(names, ", ")) : fmt::format("did you mean '{}'?", near));
+  return nullptr;
+}
+
+// Beside the rules (NAME.schema.yaml), in the schemas folder next to theirs, or built in. The rule file gives a name, never a path.
+Text find_schema(const std::string& name, const std::string& rules_file) {
+  const fs::path folder = fs::path(rules_file).parent_path();
+  std::error_code ignored;
+  for (const fs::path& candidate : {folder / (name + ".schema.yaml"), folder / ".." / "schemas" / (name + ".yaml")})
+    if (fs::is_regular_file(candidate, ignored)) return file_text(candidate.lexically_normal().string());
+  return built_in_text(lang::built_in_schemas(), name);
+}
+
+}  // namespace
+
+std::optional<Rules> Rules::load(const std::string& name, Diagnostics& diagnostics) {
+  const Text text = find_rules(name, diagnostics);
+  if (!text) return std::nullopt;
+  auto impl = std::make_shared<Impl>();
+  auto set = lang::parse_rules(text, diagnostics);
+  if (!set) return std::nullopt;
+  impl->set = std::move(*set);
+  if (!impl->set.schema.empty()) {
+    const Text schema = find_schema(impl->set.schema, text->file());
+    if (!schema) {
+      diagnostics.error("schema-not-found", text->place(1, 1), fmt::format("there is no target schema '{}'", impl->set.schema), "put it beside the rules as NAME.schema.yaml, or into ../schemas/NAME.yaml");
+      return std::nullopt;
+    }
+    impl->schema = lang::parse_schema(schema, diagnostics);
+    if (!impl->schema) return std::nullopt;
+  }
+  Rules rules;
+  rules.impl_ = std::move(impl);
+  return rules;
+}
+
+std::vector<std::string> Rules::built_in() {
+  std::vector<std::string> names;
+  for (const auto& file : lang::built_in_rules()) names.emplace_back(file.name);
+  return names;
+}
+
+std::string Rules::file() const { return impl_->set.text->file(); }
+std::string Rules::family() const { return impl_->set.family; }
+std::string Rules::title() const { return impl_->set.title; }
+size_t Rules::rule_count() const { return impl_->set.rules.size(); }
+
+std::vector<std::string> Rules::architectures() const {
+  std::vector<std::string> names;
+  if (impl_->schema)
+    for (const auto& [name, tensors] : impl_->schema->architectures) names.push_back(name);
+  return names;
+}
+
+std::vector<Rules::Need> Rules::sources() const {
+  std::vector<Need> needs;
+  for (const auto& spec : impl_->set.sources) needs.push_back({spec.name, spec.format, join(spec.roots, " or "), spec.doc});
+  return needs;
+}
+
+std::vector<Rules::Choice> Rules::variants() const {
+  std::vector<Choice> choices;
+  for (const auto& variant : impl_->set.variants) choices.push_back({variant.name, variant.doc});
+  return choices;
+}
+
+std::string Rules::subtree(size_t source) const {
+  const auto& sources = impl_->set.sources;
+  return source < sources.size() && sources[source].roots.size() == 1 ? sources[source].roots.front() : "";
+}
+
+bool Rules::recognise(const Source& source, std::string& why) const {
+  const lang::RuleSet& set = impl_->set;
+  const std::string& wanted = set.sources.front().format;
+  const std::string format = source.format() == "manifest" ? source.metadata().value("$format", wanted) : std::string(source.format());
+  if (!wanted.empty() && format != wanted) {
+    why = fmt::format("it reads {} checkpoints; this is {}", wanted, format);
+    return false;
+  }
+  if (!set.recognise) {
+    why = "it does not say what it recognises";
+    return false;
+  }
+  Diagnostics diagnostics;
+  const std::vector<NamedSource> sources = {{"", &source}};
+  const plan::KeyTable keys(set, sources, diagnostics);
+  if (diagnostics.has_errors()) {
+    why = diagnostics.items().front().message;
+    return false;
+  }
+  const PlanOptions options;
+  plan::Facts facts(set, keys, sources, options);
+  try {
+    if (lang::evaluate_condition(*set.recognise, facts)) return true;
+    why = fmt::format("not: {}", set.recognise->text);
+  } catch (const Error& e) {
+    why = e.diagnostic().message;
+  }
+  return false;
+}
+
+}  // namespace remap

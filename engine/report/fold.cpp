@@ -1,0 +1,158 @@
+#include "report/fold.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <optional>
+#include <set>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/text.h"
+
+namespace remap::report {
+namespace {
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+// Texts and numbers in turn: texts.size() == numbers.size() + 1.
+struct Pieces {
+  std::vector<std::string> texts{""};
+  std::vector<int64_t> numbers;
+};
+
+// nullopt if a number has leading zeros or is too long: it could not be written back.
+std::optional<Pieces> take_apart(const std::string& text) {
+  Pieces pieces;
+  for (size_t i = 0; i < text.size();) {
+    if (!is_digit(text[i])) {
+      pieces.texts.back() += text[i++];
+      continue;
+    }
+    size_t end = i;
+    while (end < text.size() && is_digit(text[end])) ++end;
+    if (end - i > 15 || (end - i > 1 && text[i] == '0')) return std::nullopt;
+    int64_t number = 0;
+    std::from_chars(text.data() + i, text.data() + end, number);
+    pieces.numbers.push_back(number);
+    pieces.texts.emplace_back();
+    i = end;
+  }
+  return pieces;
+}
+
+std::string set_text(const std::set<int64_t>& values) {
+  if (values.size() == 1) return std::to_string(*values.begin());
+  const int64_t first = *values.begin(), last = *values.rbegin(), step = *std::next(values.begin()) - first;
+  const bool even = (last - first) == step * static_cast<int64_t>(values.size() - 1) &&
+                    std::all_of(values.begin(), values.end(), [&](int64_t v) { return (v - first) % step == 0; });
+  if (even && step == 1 && values.size() > 1) return fmt::format("{{{}..{}}}", first, last);
+  if (even && values.size() > 3) return fmt::format("{{{},{}..{}}}", first, first + step, last);
+  return fmt::format("{{{}}}", fmt::join(values, ","));
+}
+
+struct Group {
+  std::vector<size_t> lines;
+};
+
+// The lines of one group as one line, or nullopt if their numbers are no full product or a later cell does not follow the first.
+std::optional<FoldedLine> fold_group(const std::vector<Line>& lines, const std::vector<std::vector<Pieces>>& parts, const std::vector<size_t>& members) {
+  const auto& first = parts[members.front()];
+  const size_t positions = first[0].numbers.size();
+  std::vector<std::set<int64_t>> sets(positions);
+  std::set<std::vector<int64_t>> distinct;
+  for (const size_t m : members) {
+    for (size_t p = 0; p < positions; ++p) sets[p].insert(parts[m][0].numbers[p]);
+    distinct.insert(parts[m][0].numbers);
+  }
+  size_t product = 1;
+  for (const auto& s : sets) product *= s.size();
+  if (product != members.size() || distinct.size() != members.size()) return std::nullopt;
+
+  FoldedLine folded{{}, members.size(), lines[members.front()].cells[0]};
+  for (size_t c = 0; c < first.size(); ++c) {
+    std::string cell = first[c].texts[0];
+    for (size_t n = 0; n < first[c].numbers.size(); ++n) {
+      const auto constant = [&] { return std::all_of(members.begin(), members.end(), [&](size_t m) { return parts[m][c].numbers[n] == first[c].numbers[n]; }); };
+      if (c == 0) cell += set_text(sets[n]);
+      else if (constant()) cell += std::to_string(first[c].numbers[n]);
+      else {
+        // The number is that of a position of the first cell, perhaps moved by a constant.
+        std::optional<std::string> text;
+        for (size_t p = 0; p < positions && !text; ++p) {
+          const int64_t offset = first[c].numbers[n] - first[0].numbers[p];
+          if (!std::all_of(members.begin(), members.end(), [&](size_t m) { return parts[m][c].numbers[n] - parts[m][0].numbers[p] == offset; })) continue;
+          std::set<int64_t> moved;
+          for (const int64_t v : sets[p]) moved.insert(v + offset);
+          text = set_text(moved);
+        }
+        if (!text) return std::nullopt;
+        cell += *text;
+      }
+      cell += first[c].texts[n + 1];
+    }
+    folded.cells.push_back(std::move(cell));
+  }
+  return folded;
+}
+
+}  // namespace
+
+std::vector<FoldedLine> fold(std::vector<Line> lines) {
+  std::sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) { return natural_less(a.cells[0], b.cells[0]); });
+  std::vector<std::vector<Pieces>> parts(lines.size());
+  std::map<std::string, std::vector<size_t>> groups;
+  for (size_t i = 0; i < lines.size(); ++i) {
+    std::string signature = lines[i].group;
+    for (const auto& cell : lines[i].cells) {
+      auto taken = take_apart(cell);
+      if (!taken) taken = Pieces{{cell}, {}};
+      signature += '\x1f';
+      for (const auto& text : taken->texts) signature += text + '\x1e';
+      parts[i].push_back(std::move(*taken));
+    }
+    groups[signature].push_back(i);
+  }
+  std::vector<std::pair<size_t, FoldedLine>> placed;
+  for (const auto& [signature, members] : groups) {
+    if (auto folded = members.size() > 1 ? fold_group(lines, parts, members) : std::nullopt) {
+      placed.emplace_back(members.front(), std::move(*folded));
+      continue;
+    }
+    for (const size_t m : members) placed.emplace_back(m, FoldedLine{lines[m].cells, 1, lines[m].cells[0]});
+  }
+  std::sort(placed.begin(), placed.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<FoldedLine> result;
+  for (auto& [order, line] : placed) result.push_back(std::move(line));
+  return result;
+}
+
+std::vector<FoldedLine> in_order(std::vector<Line> lines) {
+  std::sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) { return natural_less(a.cells[0], b.cells[0]); });
+  std::vector<FoldedLine> result;
+  for (auto& line : lines) result.push_back({line.cells, 1, line.cells[0]});
+  return result;
+}
+
+std::string table(const std::vector<FoldedLine>& lines, const std::vector<size_t>& limits) {
+  // Characters, not bytes: arrows and ellipses occur.
+  const auto width = [](const std::string& s) { return static_cast<size_t>(std::count_if(s.begin(), s.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; })); };
+  std::vector<size_t> widths(limits.size(), 0);
+  for (const auto& line : lines)
+    for (size_t c = 0; c < limits.size() && c < line.cells.size(); ++c)
+      if (width(line.cells[c]) <= limits[c]) widths[c] = std::max(widths[c], width(line.cells[c]));
+  std::string text;
+  for (const auto& line : lines) {
+    for (size_t c = 0; c < line.cells.size(); ++c) {
+      text += line.cells[c];
+      if (c + 1 == line.cells.size()) break;
+      const size_t own = width(line.cells[c]);
+      text += std::string((c < widths.size() && own < widths[c] ? widths[c] - own : 0) + 2, ' ');
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+}  // namespace remap::report

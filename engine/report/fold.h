@@ -1,0 +1,31 @@
+// Folding: lines that differ in nothing but numbers become one line with sets of numbers, "layer.{0..11}".
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace remap::report {
+
+// A table row; lines with equal `group` may fold. `cells` are folded together: a number in a later cell that always equals one in the
+// first cell is written as the same set.
+struct Line {
+  std::vector<std::string> cells;
+  std::string group;
+};
+
+struct FoldedLine {
+  std::vector<std::string> cells;
+  size_t count = 1;
+  std::string first;  // first cell of the first line folded into this one
+};
+
+// In natural order of the first cell.
+std::vector<FoldedLine> fold(std::vector<Line> lines);
+// The same order, a line each.
+std::vector<FoldedLine> in_order(std::vector<Line> lines);
+
+// Lines as a table: a column is as wide as its widest cell that is not wider than its limit, so that one long key does not push
+// everything aside. The last cell needs no limit.
+std::string table(const std::vector<FoldedLine>& lines, const std::vector<size_t>& limits);
+
+}  // namespace remap::report

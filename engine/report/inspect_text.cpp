@@ -1,0 +1,62 @@
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "remap/report.h"
+#include "report/fold.h"
+
+namespace remap {
+namespace {
+
+constexpr int kShortDepth = 3;
+constexpr size_t kShortEntries = 40;
+constexpr size_t kShortText = 100;
+
+std::string one_line(const Json& json, bool whole) {
+  std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (whole || text.size() <= kShortText) return text;
+  size_t end = kShortText;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // not inside a character
+  return text.substr(0, end) + " …";
+}
+
+void print_tree(const Json& json, int depth, bool whole, std::string& out) {
+  size_t shown = 0;
+  for (const auto& [name, value] : json.items()) {
+    if (!whole && ++shown > kShortEntries) {
+      out += fmt::format("{:{}}… {} more\n", "", 2 + 2 * depth, json.size() - kShortEntries);
+      return;
+    }
+    const bool deeper = value.is_object() && !value.empty() && (whole || depth + 1 < kShortDepth) && !value.contains("$tensor") && !value.contains("$tensors");
+    out += fmt::format("{:{}}{}:{}\n", "", 2 + 2 * depth, name, deeper ? "" : " " + one_line(value, whole));
+    if (deeper) print_tree(value, depth + 1, whole, out);
+  }
+}
+
+}  // namespace
+
+std::string render_text(const Source& source, const InspectTextOptions& options) {
+  const Manifest& manifest = source.manifest();
+  uint64_t bytes = 0;
+  std::set<std::string> aliases;
+  for (const auto& tensor : manifest.tensors())
+    if (tensor.alias.empty() || aliases.insert(tensor.alias).second) bytes += static_cast<uint64_t>(data_bytes(tensor));
+  std::string text = fmt::format("{}: {}, {} tensors, {}\n", source.path(), source.format(), manifest.size(), human_bytes(bytes));
+  if (!source.metadata().empty()) {
+    text += "\nmetadata:\n";
+    print_tree(source.metadata(), 0, options.whole_metadata, text);
+  }
+  const auto remarks = source.remarks();
+  if (!remarks.empty()) text += "\nremarks:\n";
+  for (const auto& remark : remarks) text += fmt::format("  {}\n", remark);
+  std::vector<report::Line> lines;
+  for (const auto& tensor : manifest.tensors()) {
+    const std::string dtype(name(tensor.dtype)), shape = to_string(tensor.shape);
+    lines.push_back({{"  " + tensor.key, dtype, shape}, dtype + shape});
+  }
+  if (!lines.empty()) text += "\ntensors:\n";
+  return text + report::table(options.folded ? report::fold(std::move(lines)) : report::in_order(std::move(lines)), {100, 8});
+}
+
+}  // namespace remap

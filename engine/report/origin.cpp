@@ -1,0 +1,80 @@
+#include "report/origin.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/text.h"
+
+namespace remap::report {
+namespace {
+
+const TensorInfo& source_of(const Plan& plan, const Piece& piece) { return (*plan.sources[piece.source].manifest)[piece.tensor]; }
+
+std::string key_of(const Plan& plan, const Piece& piece) {
+  const PlanSource& source = plan.sources[piece.source];
+  return source.name.empty() ? source_of(plan, piece).key : source.name + ":" + source_of(plan, piece).key;
+}
+
+int64_t origin(const std::vector<int64_t>& origins, size_t dim) { return origins.empty() ? 0 : origins[dim]; }
+
+// Each source dimension is walked by one axis, without gaps.
+bool is_box(const Piece& piece) {
+  std::vector<int> uses(256, 0);
+  return std::all_of(piece.axes.begin(), piece.axes.end(), [&](const Axis& a) { return a.source_step == 1 && a.target_step == 1 && ++uses[a.source_dim] == 1; });
+}
+
+// "[3]", "[0:32]", "[:, 4:8]", or "" for the whole tensor.
+std::string slice_text(const Piece& piece, const Shape& shape) {
+  std::vector<std::string> parts;
+  size_t used = 0;
+  for (size_t d = 0; d < shape.size(); ++d) {
+    const auto axis = std::find_if(piece.axes.begin(), piece.axes.end(), [&](const Axis& a) { return a.source_dim == d; });
+    const int64_t begin = origin(piece.source_origin, d);
+    if (axis == piece.axes.end() && shape[d] != 1) parts.push_back(std::to_string(begin)), used = d + 1;
+    else if (axis != piece.axes.end() && axis->extent != shape[d]) parts.push_back(fmt::format("{}:{}", begin, begin + axis->extent)), used = d + 1;
+    else parts.emplace_back(":");
+  }
+  parts.resize(used);
+  return parts.empty() ? "" : "[" + join(parts, ", ") + "]";
+}
+
+Origin piece_origin(const Plan& plan, const Piece& piece) {
+  const Shape& shape = source_of(plan, piece).shape;
+  const std::string key = key_of(plan, piece);
+  if (!is_box(piece)) return {OriginKind::regrouped, key + ".regrouped"};
+  const std::string slice = slice_text(piece, shape);
+  std::vector<uint8_t> order;
+  for (const Axis& a : piece.axes) order.push_back(a.source_dim);
+  Origin result{slice.empty() ? OriginKind::renamed : OriginKind::part, key + slice};
+  if (std::is_sorted(order.begin(), order.end())) return result;
+  if (slice.empty()) result.kind = OriginKind::transposed;
+  result.text += order.size() == 2 ? ".T" : fmt::format(".permute({})", fmt::join(order, ", "));
+  return result;
+}
+
+}  // namespace
+
+Origin origin_of(const Plan& plan, const PlannedTensor& tensor) {
+  if (tensor.fill) return {OriginKind::filled, fmt::format("all {:g}", *tensor.fill)};
+  if (tensor.pieces.size() == 1) return piece_origin(plan, tensor.pieces.front());
+  std::vector<std::string> parts;
+  for (const Piece& piece : tensor.pieces) parts.push_back(piece_origin(plan, piece).text);
+  return {OriginKind::joined, "join(" + join(parts, ", ") + ")"};
+}
+
+Json piece_json(const Plan& plan, const Piece& piece) {
+  Json json = Json::object();
+  if (!plan.sources[piece.source].name.empty()) json["source"] = plan.sources[piece.source].name;
+  json["key"] = source_of(plan, piece).key;
+  json["dtype"] = name(source_of(plan, piece).dtype);
+  if (!piece.source_origin.empty()) json["source_origin"] = piece.source_origin;
+  if (!piece.target_origin.empty()) json["target_origin"] = piece.target_origin;
+  Json axes = Json::array();
+  for (const Axis& a : piece.axes) axes.push_back(Json::array({a.extent, a.target_dim, a.target_step, a.source_dim, a.source_step}));
+  json["axes"] = std::move(axes);
+  return json;
+}
+
+}  // namespace remap::report

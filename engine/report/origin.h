@@ -1,0 +1,20 @@
+// What a target tensor is made of, in words: "encoder/layers_1/mlp/expert/wi/kernel[3].T".
+#pragma once
+
+#include <string>
+
+#include "remap/plan.h"
+
+namespace remap::report {
+
+enum class OriginKind { renamed, transposed, regrouped, part, joined, filled };
+
+struct Origin {
+  OriginKind kind = OriginKind::renamed;
+  std::string text;
+};
+
+Origin origin_of(const Plan& plan, const PlannedTensor& tensor);
+Json piece_json(const Plan& plan, const Piece& piece);
+
+}  // namespace remap::report

@@ -1,0 +1,190 @@
+// The rules of the house, read off the sources themselves: which stage may include which, that the engine knows no model
+// family, that every diagnostic is a row of the table, and that every source is listed.
+#include "remap/diagnostic.h"
+#include "support/catch.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <re2/re2.h>
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct SourceText {
+  std::string path;  // from the root of the repository: "engine/lang/rules.cpp"
+  std::string text;
+};
+
+const fs::path kRoot = REMAP_SOURCE_DIR;
+
+std::string read(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// Every regular file below `folders`, sorted, whose extension is one of `extensions` (none given: all).
+std::vector<SourceText> files_below(const std::vector<std::string>& folders, const std::set<std::string>& extensions) {
+  std::vector<SourceText> files;
+  for (const auto& folder : folders) {
+    if (!fs::exists(kRoot / folder)) continue;
+    for (const auto& entry : fs::recursive_directory_iterator(kRoot / folder)) {
+      if (!entry.is_regular_file()) continue;
+      if (!extensions.empty() && !extensions.contains(entry.path().extension().string())) continue;
+      files.push_back({fs::relative(entry.path(), kRoot).generic_string(), read(entry.path())});
+    }
+  }
+  std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+  return files;
+}
+
+const std::vector<SourceText>& code() {
+  static const auto files = files_below({"engine", "cli"}, {".h", ".cpp"});
+  return files;
+}
+
+// "file:line: the matched text" for every match of `pattern`.
+std::vector<std::string> matches(const std::vector<SourceText>& files, const RE2& pattern) {
+  std::vector<std::string> found;
+  for (const auto& file : files) {
+    re2::StringPiece rest(file.text), match;
+    while (pattern.Match(rest, 0, rest.size(), RE2::UNANCHORED, &match, 1) && !match.empty()) {
+      const auto line = 1 + std::count(file.text.data(), match.data(), '\n');
+      found.push_back(fmt::format("{}:{}: {}", file.path, line, std::string(match.data(), match.size())));
+      rest.remove_prefix(static_cast<size_t>(match.data() + match.size() - rest.data()));
+    }
+  }
+  return found;
+}
+
+// All texts that the first group of `pattern` matches, with the file where each occurs first.
+std::map<std::string, std::string> captures(const std::vector<SourceText>& files, const RE2& pattern) {
+  std::map<std::string, std::string> found;
+  for (const auto& file : files) {
+    re2::StringPiece rest(file.text);
+    std::string text;
+    while (RE2::FindAndConsume(&rest, pattern, &text)) found.try_emplace(text, file.path);
+  }
+  return found;
+}
+
+// "engine/lang/rules.cpp" -> "lang"; a public header -> "remap"; "cli/main.cpp" -> "cli".
+std::string stage_of(const std::string& path) {
+  if (path.starts_with("cli/")) return "cli";
+  if (path.starts_with("engine/include/remap/")) return "remap";
+  std::string stage;
+  RE2::PartialMatch(path, "^engine/([a-z0-9_]+)/", &stage);
+  return stage;
+}
+
+// What a stage may include beside itself and remap/*.h. A stage that is not a row here is a fault.
+const std::map<std::string, std::set<std::string>> kMayInclude = {
+    {"remap", {}},
+    {"base", {}},
+    {"tensor", {"base"}},
+    {"ops", {"base", "tensor"}},
+    {"lang", {"base", "tensor", "ops"}},
+    {"plan", {"base", "tensor", "ops", "lang"}},
+    {"exec", {"base", "tensor", "ops", "lang", "plan"}},
+    {"formats", {"base", "tensor"}},
+    {"verify", {"base", "tensor", "ops", "formats"}},
+    {"report", {"base", "tensor", "ops", "lang", "plan", "exec", "formats", "verify"}},
+    {"cli", {}},
+};
+
+const auto no_faults = std::vector<std::string>{};
+
+}  // namespace
+
+TEST_CASE("includes go one way") {
+  static const RE2 include(R"re((?m)^[ \t]*#[ \t]*include[ \t]*"([^"]+)")re");
+  REQUIRE(code().size() > 20);
+  std::vector<std::string> faults;
+  for (const auto& file : code()) {
+    const std::string stage = stage_of(file.path);
+    const auto row = kMayInclude.find(stage);
+    if (row == kMayInclude.end()) {
+      faults.push_back(fmt::format("{}: the stage '{}' is not in the law", file.path, stage));
+      continue;
+    }
+    for (const auto& [header, _] : captures({file}, include)) {
+      const std::string from = header.substr(0, header.find('/'));
+      const bool beside = fs::exists((kRoot / file.path).parent_path() / header);
+      if (beside || from == stage || from == "remap" || row->second.contains(from)) continue;
+      faults.push_back(fmt::format("{} includes {}", file.path, header));
+    }
+  }
+  CHECK(faults == no_faults);
+}
+
+TEST_CASE("the engine and the command line name no model family") {
+  // Spelt so that a search for the names does not find this file.
+  static const RE2 family("(?i)rober" "ta|xmo" "d|data2" "vec|fla" "va|switch_" "transformers");
+  CHECK(matches(code(), family) == no_faults);
+}
+
+TEST_CASE("every diagnostic that is reported is a row of the table, and every row is reported somewhere") {
+  std::set<std::string> rows, subjects;
+  for (const auto& row : remap::diagnostic_table()) {
+    rows.insert(std::string(row.id));
+    subjects.insert(std::string(row.id.substr(0, row.id.find('-'))));
+  }
+  auto files = code();
+  std::erase_if(files, [](const auto& file) { return file.path == "engine/base/diagnostic_table.cpp"; });
+
+  // An id is what an error is given on the spot, or a word that looks like one and is handed to a function that reports later.
+  static const RE2 reported(R"re((?:\bError|[.>]error|[.>]warning)\s*\(\s*"([^"]*)")re");
+  static const RE2 built(R"re(\bSeverity::[a-z]+,\s*"([^"]*)")re");
+  static const RE2 word(R"re("([a-z0-9]+(?:-[a-z0-9]+)*)")re");
+  const auto words = captures(files, word);
+  auto ids = captures(files, reported);
+  ids.merge(captures(files, built));
+  for (const auto& [text, path] : words)
+    if (text.find('-') != std::string::npos && subjects.contains(text.substr(0, text.find('-')))) ids.try_emplace(text, path);
+  std::vector<std::string> faults;
+  for (const auto& [id, path] : ids)
+    if (!rows.contains(id)) faults.push_back(fmt::format("{}: '{}' is not a row of diagnostic_table()", path, id));
+  for (const auto& id : rows)
+    if (!words.contains(id)) faults.push_back(fmt::format("nothing reports '{}'", id));
+  CHECK(faults == no_faults);
+}
+
+TEST_CASE("no file names a path of a developer's machine") {
+  static const RE2 path("(?m)(?:^|[^A-Za-z0-9_.])/(?:wo" "rk|ro" "ot|ho" "me)/[A-Za-z]");
+  auto files = files_below({"engine", "cli", "rules", "schemas", "tests", "docs", ".ci"}, {});
+  for (const char* name : {"CMakeLists.txt", "CMakePresets.json", "Makefile", "README.md"})
+    if (fs::exists(kRoot / name)) files.push_back({name, read(kRoot / name)});
+  // Text only: what a pickle or a compressed chunk looks like says nothing.
+  std::erase_if(files, [](const auto& file) { return file.text.find('\0') != std::string::npos; });
+  REQUIRE(files.size() > 40);
+  CHECK(matches(files, path) == no_faults);
+}
+
+TEST_CASE("every source, public header and test is listed for the build") {
+  std::vector<std::string> faults;
+  const auto listed = [](const std::string& list, const std::string& name) {
+    return RE2::PartialMatch(list, "(?:^|[\\s(/])" + RE2::QuoteMeta(name) + "(?:$|[\\s)])");
+  };
+  for (const auto& file : code()) {
+    const fs::path path = kRoot / file.path;
+    const bool is_public = stage_of(file.path) == "remap";
+    if (path.extension() != ".cpp" && !is_public) continue;
+    const fs::path list = is_public ? kRoot / "engine/CMakeLists.txt" : path.parent_path() / "CMakeLists.txt";
+    if (!listed(read(list), path.filename().string())) faults.push_back(file.path);
+  }
+  const std::string tests = read(kRoot / "tests/CMakeLists.txt");
+  for (const auto& file : files_below({"tests/unit"}, {".cpp"})) {
+    std::string name;
+    RE2::FullMatch(file.path, "tests/unit/(.+)_test\\.cpp", &name);
+    if (!RE2::PartialMatch(tests, "remap_test\\(" + RE2::QuoteMeta(name) + "[\\s)]")) faults.push_back(file.path);
+  }
+  CHECK(faults == no_faults);
+}

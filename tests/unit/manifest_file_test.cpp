@@ -1,0 +1,118 @@
+// Manifests as files: both forms, what they become, and what is refused.
+#include "remap/manifest_file.h"
+#include "support/catch.h"
+#include "support/source_values.h"
+#include "support/temp_folder.h"
+
+using namespace remap;
+using namespace remap::test;
+
+TEST_CASE("a text manifest is read in every spelling of the listings we have") {
+  const TempFolder folder;
+  const auto source = open_source(folder.write("m.tsv",
+                                               "# key dtype shape\n\n"
+                                               "b.weight\tF32\t[30,24]\n"
+                                               "a.weight float32 [32, 32]\r\n"
+                                               "  c   bfloat16\t[ ]  \n"
+                                               "\"d e\\t\" I64 [1]"));
+  CHECK(source->format() == "manifest");
+  CHECK(!source->has_data());
+  const std::vector<TensorInfo> expected = {{"a.weight", DType::f32, {32, 32}}, {"b.weight", DType::f32, {30, 24}}, {"c", DType::bf16, {}}, {"d e\t", DType::i64, {1}}};
+  CHECK(source->manifest().tensors() == expected);
+  CHECK(source->metadata() == Json::object());
+  TileBuffer buffer;
+  CHECK(contains(error_of([&] { source->load(0, 0, buffer); }), "manifest-no-data"));
+  CHECK(source->tile_boxes(0) == std::vector<Box>{{{0, 0}, {32, 32}}});
+}
+
+TEST_CASE("a JSON manifest keeps format, metadata and ties") {
+  const TempFolder folder;
+  const char* list = R"({"remap_manifest":1,"format":"torch","metadata":{"args":{"layers":2}},
+    "tensors":[{"key":"b","dtype":"F16","shape":[2],"alias":"s"},{"key":"a","dtype":"torch.float16","shape":[2],"alias":"s"}]})";
+  const auto source = open_source(folder.write("m.json", list));
+  CHECK(source->manifest().tensors() == std::vector<TensorInfo>{{"a", DType::f16, {2}, "s"}, {"b", DType::f16, {2}, "s"}});
+  CHECK(source->metadata().dump() == R"({"args":{"layers":2},"$format":"torch"})");
+  const auto object = open_source(folder.write("o.json", R"({"remap_manifest":1,"tensors":{"x":{"dtype":"U8","shape":[]}}})"));
+  CHECK(object->manifest().tensors() == std::vector<TensorInfo>{{"x", DType::u8, {}}});
+}
+
+TEST_CASE("what is written is read back the same") {
+  const TempFolder folder;
+  const auto checkpoint = open_source(REMAP_TEST_DATA "/switch/source");
+  const std::string json = manifest_to_json(*checkpoint);
+  const auto read = open_source(folder.write("m.json", json));
+  CHECK(read->manifest() == checkpoint->manifest());
+  CHECK(read->metadata()["$format"] == "t5x");
+  CHECK(read->metadata()["gin"] == checkpoint->metadata()["gin"]);
+  CHECK(manifest_to_json(*read) == json);
+  const std::string text = manifest_to_text(checkpoint->manifest());
+  CHECK(open_source(folder.write("m.txt", text))->manifest() == checkpoint->manifest());
+}
+
+TEST_CASE("odd keys survive the text form") {
+  const TempFolder folder;
+  const Manifest manifest({{"#a", DType::f32, {}}, {"\"b\"", DType::f32, {1}}, {"c d", DType::f32, {}}, {"e\nf", DType::f32, {}}, {"g[1]", DType::f32, {2}}});
+  CHECK(manifest_to_text(manifest).find("\"#a\"\tF32\t[]\n") != std::string::npos);
+  CHECK(open_source(folder.write("m", manifest_to_text(manifest)))->manifest() == manifest);
+}
+
+TEST_CASE("mistakes in a manifest are reported where they are") {
+  struct Row {
+    const char* text;
+    const char* error;
+  };
+  const Row rows[] = {
+      {"a F32 [1]\nb F33 [1]", "2:3 manifest-syntax: the dtype 'F33' is not known"},
+      {"a F32 [1]\nb F32", "2:1 manifest-syntax: no shape such as [2,3] ends the line"},
+      {"a F32 [1]\nb F32 [1,]", "2:7 manifest-syntax: '[1,]' is not a shape"},
+      {"a F32 [1]\nb F32 [-1]", "2:7 manifest-syntax: '[-1]' is not a shape"},
+      {"a F32 [1]\nb c F32 [1]", "2:1 manifest-syntax: a key with blanks is written as a JSON string"},
+      {"a F32 [1]\n\"b F32 [1]", "2:1 manifest-syntax: the key starts with"},
+      {"a F32 [1]\nF32 [1]", "2:1 manifest-syntax: a key, a dtype and a shape were expected"},
+      {"a F32 [1]\nb F32 [4611686018427387904,8]", "2:1 tensor-shape-overflow"},
+      {"a F32 [1]\na F32 [1]", "manifest-duplicate-key"},
+      {R"({"remap_manifest":2,"tensors":[]})", "manifest-syntax: 'remap_manifest' is not 1"},
+      {R"({"remap_manifest":1})", "manifest-syntax: there is no 'tensors'"},
+      {R"({"remap_manifest":1,"tensors":3})", "'tensors' is neither an array nor an object"},
+      {R"({"remap_manifest":1,"tensors":[{"dtype":"F32","shape":[]}]})", "a tensor has no text 'key'"},
+      {R"({"remap_manifest":1,"tensors":[{"key":"a","dtype":"F32"}]})", "the tensor 'a' has no array 'shape'"},
+      {R"({"remap_manifest":1,"tensors":[{"key":"a","dtype":"F32","shape":[-1]}]})", "its shape holds something other than sizes"},
+      {R"({"remap_manifest":1,"tensors":{"a":{"dtype":"?","shape":[]}}})", "the dtype '?' is not known"},
+      {R"({"remap_manifest":1,"tensors":[{"key":"a","dtype":"F32","shape":[],"alias":"s"},{"key":"b","dtype":"F32","shape":[1],"alias":"s"}]})", "'a' and 'b' have the alias 's' and differ"},
+      {"{\"remap_manifest\":1,\n \"tensors\":[}", "2:13 json-syntax: not valid JSON"},
+  };
+  const TempFolder folder;
+  for (const Row& row : rows) {
+    INFO(row.text);
+    const auto path = folder.write("m", row.text);
+    const auto error = text_error_of([&] { open_source(path); });
+    INFO(error);
+    CHECK(contains(error, row.error));
+  }
+}
+
+TEST_CASE("what is no checkpoint is called by its name") {
+  struct Row {
+    std::string bytes;
+    const char* error;
+  };
+  const Row rows[] = {
+      {"", "the file is empty"},
+      {"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "the file is a Git LFS pointer"},
+      {"<!DOCTYPE html><html>", "the file is an HTML page"},
+      {"\x1f\x8b\x08", "the file is a gzip file"},
+      {"hello world", "the file starts with \"hello world\", which is none of: safetensors"},
+      {std::string("\x80\x04]."), "the file"},
+      {R"({"a":1})", "a JSON file with neither 'weight_map'"},
+  };
+  const TempFolder folder;
+  for (const Row& row : rows) {
+    const auto path = folder.write("f", row.bytes);
+    const auto error = error_of([&] { open_source(path); });
+    INFO(error);
+    CHECK(contains(error, row.error));
+  }
+  const TempFolder empty;
+  CHECK(contains(error_of([&] { open_source(empty.path()); }), "source-unknown-format: the folder holds nothing known: looked for model.safetensors"));
+  CHECK(contains(error_of([&] { open_source(empty.path("absent")); }), "io-read"));
+}

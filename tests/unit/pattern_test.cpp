@@ -1,0 +1,100 @@
+// Key patterns: what they match, and which key they give.
+#include "lang/pattern.h"
+#include "support/catch.h"
+
+using namespace remap;
+using namespace remap::lang;
+
+namespace {
+
+const Tables kTables = {{"qkv", {{"q", "query"}, {"k", "key"}, {"v", "value"}}}, {"ff", {{"encoder", "1"}, {"decoder", "2"}}}};
+
+KeyPattern pattern(const std::string& text) {
+  auto source = std::make_shared<SourceText>("test.yaml", text);
+  YamlNode node;
+  node.kind = YamlNode::Kind::scalar;
+  node.text = text;
+  node.line = node.column = 1;
+  Diagnostics diagnostics;
+  auto parsed = parse_pattern(text, {source, node, 0}, kTables, diagnostics);
+  if (!parsed) throw Error(diagnostics.items().front());
+  return *parsed;
+}
+
+// The target key, or "-" if the source key does not match.
+std::string applied(const std::string& from, const std::string& to, const std::string& key) {
+  const KeyPattern f = pattern(from), t = pattern(to);
+  Diagnostics diagnostics;
+  check_expansion(t, f, {}, kTables, diagnostics);
+  if (diagnostics.has_errors()) throw Error(diagnostics.items().front());
+  const VariantValues variants = {{"head", "mnli"}};
+  Captures captures;
+  return Matcher(f, variants).match(key, captures) ? expand(t, f, captures, kTables, variants) : "-";
+}
+
+}  // namespace
+
+TEST_CASE("patterns match whole keys and give target keys") {
+  struct Row {
+    const char *from, *to, *key, *expected;
+  };
+  const Row rows[] = {
+      {"a.b", "c", "a.b", "c"},
+      {"a.b", "c", "aXb", "-"},      // a dot is a dot
+      {"a.b", "c", "a.b.c", "-"},    // a prefix is no match
+      {"a.b", "c", "x.a.b", "-"},    // nor is a suffix
+      {"layers.*.w", "layer.*.w", "layers.12.w", "layer.12.w"},
+      {"layers.*.w", "layer.*.w", "layers.x.w", "-"},
+      {"a.*.b.*", "*.x.*", "a.3.b.4", "3.x.4"},
+      {"{x}.{y}", "{y}.{x}", "left.right", "right.left"},
+      {"{x}.w", "{x}", "a.b.w", "-"},  // a hole takes no separator
+      {"{x}/w", "{x}", "a/w", "a"},
+      {"a.**", "b.**", "a.x.y.z", "b.x.y.z"},
+      {"a.**", "b.**", "a.", "-"},
+      {"{p:qkv}_proj.{q:weight|bias}", "{p}.{q}", "k_proj.bias", "key.bias"},
+      {"{p:qkv}_proj.{q:weight|bias}", "{p}.{q}", "out_proj.bias", "-"},
+      {"{p:qkv}_proj.{q:weight|bias}", "{p}.{q}", "k_proj.scale", "-"},
+      {"{side:encoder|decoder}.mlp", "{side}.{side:ff}", "decoder.mlp", "decoder.2"},
+      {"block_{i:int}", "block.{i-1}", "block_4", "block.3"},
+      {"heads.${head}.w", "classifier.w", "heads.mnli.w", "classifier.w"},
+      {"heads.${head}.w", "classifier.w", "heads.rte.w", "-"},
+      {"{x}.{x}", "{x}", "a.a", "a"},
+      {"{x}.{x}", "{x}", "a.b", "-"},
+      {"re:(enc|dec)\\.(\\d+)\\.w", "\\2.\\1", "dec.3.w", "3.dec"},
+      {"re:(enc|dec)\\.(\\d+)\\.w", "\\2.\\1", "xdec.3.w", "-"},
+      {"router/w", "r", "router/w", "r"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.from, row.to, row.key);
+    CHECK(applied(row.from, row.to, row.key) == row.expected);
+  }
+}
+
+TEST_CASE("mistakes in patterns are named where they are") {
+  struct Row {
+    const char *from, *to, *message;
+  };
+  const Row rows[] = {
+      {"a.{b", "c", "test.yaml:1:3: error[pattern-syntax]: '{' is not closed"},
+      {"a.b}", "c", "test.yaml:1:4: error[pattern-syntax]: '}' without '{'"},
+      {"a.{1x}", "c", "test.yaml:1:3: error[pattern-syntax]: '{1x}' names no hole"},
+      {"a.{p:qkw}", "c", "test.yaml:1:3: error[pattern-syntax]: there is no table 'qkw' under 'maps'"},
+      {"a.{p:x||y}", "c", "test.yaml:1:3: error[pattern-syntax]: '{p:x||y}' has an empty alternative"},
+      {"re:a(b", "c", "test.yaml:1:4: error[pattern-syntax]: not an RE2 expression: missing ): a(b"},
+      {"a.*", "b.*.*", "test.yaml:1:1: error[pattern-missing-capture]: 'b.*.*' has 2 '*', 'a.*' has 1"},
+      {"a.{x}", "b.{y}", "test.yaml:1:1: error[pattern-missing-capture]: '{y}' is not a hole of 'a.{x}'"},
+      {"a.{x}", "b.{x+1}", "test.yaml:1:1: error[pattern-missing-capture]: '{x}' is moved by 1 but takes any text"},
+      {"{s:encoder|other}", "{s:ff}", "test.yaml:1:1: error[pattern-missing-capture]: maps.ff has no entry for 'other', which '{s}' can take"},
+      {"re:(a)", "\\2", "test.yaml:1:1: error[pattern-missing-capture]: rewrite schema requests 2 matches, but the regexp only has 1 parenthesized subexpressions."},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.from, row.to);
+    std::string message = "no error";
+    try {
+      applied(row.from, row.to, "x");
+    } catch (const Error& e) {
+      message = e.what();
+    }
+    CHECK(message == row.message);
+  }
+}
