@@ -92,7 +92,7 @@ int convert(const Options& options) {
   if (options.output_format() == Format::json)
     fmt::print("{}", remap::json_file_text({{"output", options.output}, {"family", plan->family}, {"architecture", plan->architecture}, {"summary", remap::summary(*plan)}}));
   else if (!options.quiet)
-    fmt::print(stderr, "{}: {} in {:.1f} s\n  {}\n", options.output, plan->architecture, progress.seconds(), remap::summary(*plan));
+    fmt::print(stderr, "{}: {}{}\n  {}\n", options.output, plan->architecture, progress.visible() ? fmt::format(" in {:.1f} s", progress.seconds()) : "", remap::summary(*plan));
   return kDone;
 }
 

@@ -51,7 +51,7 @@ const std::vector<Command>& commands() {
       {"", "Converts model checkpoints from the layout they were saved in to the layout people load, by rules that are data.",
        "Examples:\n"
        "  remap model.pt -o OUT                                     recognise the family and convert\n"
-       "  remap --rules rules/roberta.yaml model.pt -o OUT --set head=mnli\n"
+       "  remap --rules rules/FAMILY.yaml model.pt -o OUT --set head=mnli\n"
        "  remap --rules switch checkpoint_1200 gin=config.gin -o OUT --max-shard-size 2GB\n"
        "  remap --rules rules/switch.yaml                           check a rule file and say what it needs\n"
        "\n"

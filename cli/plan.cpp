@@ -12,7 +12,7 @@ int plan(const Options& options) {
   if (inputs) plan = plan_inputs(*inputs, options, diagnostics);
   print(diagnostics, options.output_format());
   if (!plan) return kFailed;
-  if (options.output_format() == Format::json) fmt::print("{}\n", remap::render_json(*plan).dump(1));
+  if (options.output_format() == Format::json) fmt::print("{}", remap::render_json_text(*plan));
   else fmt::print("{}", remap::render_text(*plan, {!options.full, true}));
   return kDone;
 }

@@ -13,6 +13,7 @@ class Progress {
   Progress(const Progress&) = delete;
   void update(uint64_t done_bytes, uint64_t total_bytes);
   void clear();  // the bar makes room for other lines
+  bool visible() const { return visible_; }
   double seconds() const;
 
  private:

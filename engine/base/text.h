@@ -11,7 +11,7 @@ namespace remap {
 // "layer.2" before "layer.10": runs of digits compare by value, everything else by byte. A strict weak order; equal only if identical.
 bool natural_less(std::string_view a, std::string_view b);
 
-// Levenshtein distance in bytes.
+// Edits between two texts in bytes; exchanging two neighbours counts as one (optimal string alignment).
 size_t edit_distance(std::string_view a, std::string_view b);
 
 // The candidate nearest to `word`, or "" if none is near enough to be a typing mistake. Ties go to the first.

@@ -45,7 +45,8 @@ class ChunkOutput {
     out_.resize(expected_);
   }
   [[noreturn]] void fail(const std::string& message, uint64_t offset) const {
-    throw Error("zarr-chunk", BytePlace{file_.path(), {}, offset}, message, "the chunk is damaged or was not copied completely; fetch it again");
+    throw Error("zarr-chunk", BytePlace{file_.path(), {}, offset}, message,
+                "the chunk is damaged or was not copied completely; fetch it again");
   }
 
  private:
@@ -92,7 +93,8 @@ void inflate_chunk(const MappedFile& file, size_t size_bytes, bool gzip, std::ve
     if (status == Z_STREAM_END) {
       if (offset == file.size()) break;
       // gzip may go on with another member; anything else does not belong here.
-      if (!gzip || file.data()[offset] != std::byte{0x1f}) output.fail(fmt::format("{} bytes follow the {} data", file.size() - offset, what), offset);
+      if (!gzip || file.data()[offset] != std::byte{0x1f})
+        output.fail(fmt::format("{} bytes follow the {} data", file.size() - offset, what), offset);
       inflateReset(&stream);
     } else if (consumed == 0 && produced == 0) {
       output.fail(fmt::format("{} data ends early", what), offset);

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "formats/json_text.h"
+#include "formats/limit.h"
 
 namespace remap::formats {
 namespace {
@@ -25,7 +26,8 @@ class LeafReader {
   // A leaf's value; nullopt if `node` is a subtree, nil or an empty map.
   std::optional<decltype(FlaxLeaf::value)> read(const MsgpackNode& node) const {
     switch (node.kind) {
-      case Kind::nil: return std::nullopt;
+      case Kind::nil:
+        return std::nullopt;
       case Kind::extension:
         if (node.extension_type == kComplexExtension) return complex_value(node);
         return inline_array(node);
@@ -36,7 +38,8 @@ class LeafReader {
       case Kind::text:
         if (node.data.starts_with(kPlaceholder)) return ArrayFolder{folder_name(node, node.data.substr(kPlaceholder.size())), {}, {}};
         return plain_value(node);
-      default: return plain_value(node);
+      default:
+        return plain_value(node);
     }
   }
 
@@ -48,11 +51,13 @@ class LeafReader {
     InlineArray array;
     array.shape = shape_of(parts.items[0]);
     array.dtype = dtype_of(parts.items[1]);
-    if (!parts.items[2].is(Kind::binary)) fail(node, fmt::format("an array's elements are {}; binary was expected", kind_name(parts.items[2].kind)));
+    if (!parts.items[2].is(Kind::binary))
+      fail(node, fmt::format("an array's elements are {}; binary was expected", kind_name(parts.items[2].kind)));
     const std::string_view bytes = parts.items[2].data;
     const auto expected = bytes_needed(node, array);
     if (bytes.size() != expected)
-      fail(node, fmt::format("an array of {} {} needs {} bytes and has {}", long_name(array.dtype), to_string(array.shape), expected, bytes.size()));
+      fail(node, fmt::format("an array of {} {} needs {} bytes and has {}", long_name(array.dtype), to_string(array.shape), expected,
+                             bytes.size()));
     array.runs = {bytes};
     return array;
   }
@@ -71,8 +76,7 @@ class LeafReader {
   }
 
   void check_rank(const MsgpackNode& node, size_t rank) const {
-    if (rank > static_cast<size_t>(limits_.max_rank))
-      throw Error("limit-exceeded", BytePlace{file_, {}, node.offset}, fmt::format("an array of {} dimensions; at most {} are read (max_rank)", rank, limits_.max_rank));
+    check_limit(rank, static_cast<uint64_t>(limits_.max_rank), "max_rank", BytePlace{file_, {}, node.offset}, "dimensions of an array");
   }
 
   Shape shape_of(const MsgpackNode& node) const {
@@ -122,7 +126,8 @@ class LeafReader {
     if (parts.empty()) fail(*chunks, "a chunked array without chunks");
     uint64_t found = 0;
     for (size_t i = 0; i < parts.size(); ++i) {
-      if (!parts[i]->is(Kind::extension)) fail(*parts[i], fmt::format("chunk {} is {}; an array was expected", i, kind_name(parts[i]->kind)));
+      if (!parts[i]->is(Kind::extension))
+        fail(*parts[i], fmt::format("chunk {} is {}; an array was expected", i, kind_name(parts[i]->kind)));
       const InlineArray chunk = inline_array(*parts[i]);
       if (i == 0) array.dtype = chunk.dtype;
       if (chunk.dtype != array.dtype)
@@ -132,15 +137,16 @@ class LeafReader {
     }
     const auto expected = bytes_needed(node, array);
     if (found != expected)
-      fail(node, fmt::format("a chunked array of {} {} needs {} bytes, its {} chunks have {}", long_name(array.dtype), to_string(array.shape),
-                             expected, parts.size(), found));
+      fail(node, fmt::format("a chunked array of {} {} needs {} bytes, its {} chunks have {}", long_name(array.dtype),
+                             to_string(array.shape), expected, parts.size(), found));
     return array;
   }
 
   ArrayFolder zarr_spec(const MsgpackNode& node) const {
     const std::string_view driver = text_of(node, "driver");
     if (driver != "zarr")
-      throw Error("t5x-unsupported", BytePlace{file_, {}, node.offset}, fmt::format("an array is stored with the tensorstore driver '{}'; 'zarr' is read", driver));
+      throw Error("t5x-unsupported", BytePlace{file_, {}, node.offset},
+                  fmt::format("an array is stored with the tensorstore driver '{}'; 'zarr' is read", driver));
     const MsgpackNode& kvstore = *node.find("kvstore");
     if (!kvstore.is(Kind::map)) fail(kvstore, fmt::format("'kvstore' is {}; a map was expected", kind_name(kvstore.kind)));
     const std::string_view store = text_of(kvstore, "driver");
@@ -159,7 +165,8 @@ class LeafReader {
 
   std::string_view text_of(const MsgpackNode& map, std::string_view key) const {
     const MsgpackNode* value = map.find(key);
-    if (value == nullptr || !value->is(Kind::text) || !is_utf8(value->data)) fail(map, fmt::format("'{}' of an array's spec is not a text", key));
+    if (value == nullptr || !value->is(Kind::text) || !is_utf8(value->data))
+      fail(map, fmt::format("'{}' of an array's spec is not a text", key));
     return value->data;
   }
 
@@ -174,8 +181,9 @@ class LeafReader {
       begin = end + 1;
     }
     if (!inside)
-      throw Error("t5x-path", BytePlace{file_, {}, node.offset},
-                  fmt::format("an array is said to be at '{}'; only folders inside the checkpoint are read", is_utf8(path) ? path : "(not UTF-8)"));
+      throw Error(
+          "t5x-path", BytePlace{file_, {}, node.offset},
+          fmt::format("an array is said to be at '{}'; only folders inside the checkpoint are read", is_utf8(path) ? path : "(not UTF-8)"));
     return std::string(path);
   }
 
@@ -189,10 +197,14 @@ class LeafReader {
 
   Json plain_value(const MsgpackNode& node) const {
     switch (node.kind) {
-      case Kind::nil: return nullptr;
-      case Kind::boolean: return node.integer != 0;
-      case Kind::integer: return node.integer;
-      case Kind::real: return node.real;
+      case Kind::nil:
+        return nullptr;
+      case Kind::boolean:
+        return node.integer != 0;
+      case Kind::integer:
+        return node.integer;
+      case Kind::real:
+        return node.real;
       case Kind::text:
         if (!is_utf8(node.data)) fail(node, "a text is not UTF-8");
         return std::string(node.data);
@@ -201,7 +213,8 @@ class LeafReader {
         for (const auto& item : node.items) list.push_back(plain_value(item));
         return list;
       }
-      default: fail(node, fmt::format("{} where an array or a plain value was expected", kind_name(node.kind)));
+      default:
+        fail(node, fmt::format("{} where an array or a plain value was expected", kind_name(node.kind)));
     }
   }
 
@@ -218,12 +231,12 @@ void collect_flax_leaves(const MsgpackNode& node, const std::string& prefix, con
   const std::function<void(const MsgpackNode&, const std::string&)> walk = [&](const MsgpackNode& at, const std::string& key) {
     const bool subtree = at.is(Kind::map) && !at.find(kChunkedMark) && !(at.find("driver") && at.find("kvstore") && at.find("metadata"));
     if (subtree) {
-      for (size_t i = 0; i < at.keys.size(); ++i) walk(at.items[i], key.empty() ? std::string(at.keys[i]) : fmt::format("{}/{}", key, at.keys[i]));
+      for (size_t i = 0; i < at.keys.size(); ++i)
+        walk(at.items[i], key.empty() ? std::string(at.keys[i]) : fmt::format("{}/{}", key, at.keys[i]));
       return;
     }
     if (!wanted(key)) return;
-    if (key.size() > limits.max_key_bytes)
-      throw Error("limit-exceeded", BytePlace{file, {}, at.offset}, fmt::format("a leaf's path has {} bytes; at most {} are read (max_key_bytes)", key.size(), limits.max_key_bytes));
+    check_limit(key.size(), limits.max_key_bytes, "max_key_bytes", BytePlace{file, {}, at.offset}, "bytes of a leaf's path");
     if (auto value = reader.read(at)) leaves.push_back({key, at.offset, std::move(*value)});
   };
   walk(node, prefix);

@@ -136,16 +136,23 @@ class ValueParser {
  private:
   Json value(int depth) {
     if (depth > kMaxDepth) in_.fail(fmt::format("a value nested deeper than {} levels", kMaxDepth));
-    if (++n_nodes_ > limits_.max_metadata_nodes) in_.fail_limit(fmt::format("more than {} values (max_metadata_nodes)", limits_.max_metadata_nodes));
+    if (++n_nodes_ > limits_.max_metadata_nodes)
+      in_.fail_limit(fmt::format("more than {} values (max_metadata_nodes)", limits_.max_metadata_nodes));
     in_.skip_blanks(depth > 0);
     const char c = in_.peek();
     switch (c) {
-      case '[': return sequence(']', depth);
-      case '(': return sequence(')', depth);
-      case '{': return dictionary(depth);
-      case '%': return macro();
-      case '@': return reference(depth);
-      default: break;
+      case '[':
+        return sequence(']', depth);
+      case '(':
+        return sequence(')', depth);
+      case '{':
+        return dictionary(depth);
+      case '%':
+        return macro();
+      case '@':
+        return reference(depth);
+      default:
+        break;
     }
     if (string_prefix() >= 0) return strings(depth);
     if (is_digit(c) || c == '.' || c == '-' || c == '+') return number();
@@ -289,7 +296,8 @@ class ValueParser {
 
   // digits [. digits] [e [sign] digits], with a '.' or an exponent.
   static std::optional<double> parse_real(const std::string& text) {
-    if (text.find_first_of(".eE") == std::string::npos || text.find_first_not_of("0123456789.eE+-") != std::string::npos) return std::nullopt;
+    if (text.find_first_of(".eE") == std::string::npos) return std::nullopt;
+    if (text.find_first_not_of("0123456789.eE+-") != std::string::npos) return std::nullopt;
     if (text.find_first_of("0123456789") > 1) return std::nullopt;
     double value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -300,9 +308,9 @@ class ValueParser {
   // Length of a string's prefix (r, b, u and so on) if a string starts here, else -1.
   int string_prefix() const {
     int n = 0;
-    while (n < 2 && std::string_view("rRbBuU").find(in_.peek(static_cast<size_t>(n))) != std::string_view::npos && in_.peek(static_cast<size_t>(n)) != '\0') ++n;
-    const char quote = in_.peek(static_cast<size_t>(n));
-    return quote == '\'' || quote == '"' ? n : -1;
+    const auto at = [&](int i) { return in_.peek(static_cast<size_t>(i)); };
+    while (n < 2 && at(n) != '\0' && std::string_view("rRbBuU").find(at(n)) != std::string_view::npos) ++n;
+    return at(n) == '\'' || at(n) == '"' ? n : -1;
   }
 
   // Adjacent strings are one.
@@ -470,7 +478,8 @@ class FileParser {
     const Json name = values_.parse();
     if (!name.is_string()) in_.fail_at(begin, "include is followed by something other than a file's name");
     in_.expect_line_end();
-    remarks_.push_back(fmt::format("{}:{}: include '{}' is not followed", file_, in_.place(begin).line, name.get_ref<const std::string&>()));
+    remarks_.push_back(
+        fmt::format("{}:{}: include '{}' is not followed", file_, in_.place(begin).line, name.get_ref<const std::string&>()));
   }
 
   Cursor in_;
@@ -508,7 +517,8 @@ class MacroResolver {
       const auto it = file_.index().find(value.begin()->get<std::string>());
       if (it == file_.index().end()) return;  // a constant of some module
       if (states_[it->second] == State::busy)
-        throw Error("gin-macro-cycle", file_.cursor().place(file_.bindings()[owner].position), fmt::format("the macro '%{}' is defined by itself", it->first));
+        throw Error("gin-macro-cycle", file_.cursor().place(file_.bindings()[owner].position),
+                    fmt::format("the macro '%{}' is defined by itself", it->first));
       resolve(it->second, depth + 1);
       const Json& resolved = file_.bindings()[it->second].value;
       count(resolved, owner, depth);

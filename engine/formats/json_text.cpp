@@ -47,9 +47,7 @@ class Builder {
     if (origin_.offset_bytes) return BytePlace{origin_.file, {}, *origin_.offset_bytes + position};
     return text_place(origin_.file, text_, position);
   }
-  Place whole() const {
-    return BytePlace{origin_.file, {}, origin_.offset_bytes};
-  }
+  Place whole() const { return BytePlace{origin_.file, {}, origin_.offset_bytes}; }
   Json* put(Json value) {
     if (open_.empty()) {
       root_ = std::move(value);
@@ -112,8 +110,11 @@ TextPlace text_place(const std::string& file, std::string_view text, uint64_t of
   std::string_view line = text.substr(start, text.find('\n', offset) - start);
   if (line.ends_with('\r')) line.remove_suffix(1);
   const int column = static_cast<int>(std::min<uint64_t>(offset - start, 1'000'000)) + 1;
-  TextPlace place{file, static_cast<int>(std::count(before.begin(), before.end(), '\n')) + 1, column,
-                  column + static_cast<int>(std::min<uint64_t>(length, 1'000'000)), {}};
+  TextPlace place{file,
+                  static_cast<int>(std::count(before.begin(), before.end(), '\n')) + 1,
+                  column,
+                  column + static_cast<int>(std::min<uint64_t>(length, 1'000'000)),
+                  {}};
   constexpr size_t kMaxLine = 400;  // a minified file is one line
   if (line.size() <= kMaxLine) place.source_line = line;
   return place;

@@ -15,8 +15,8 @@ namespace remap::formats {
 // Where the text is from, for messages.
 struct JsonOrigin {
   std::string file;
-  std::string id = "json-syntax";               // class of the error thrown
-  std::optional<uint64_t> offset_bytes = {};    // set: the text is part of a binary file, and errors give byte offsets
+  std::string id = "json-syntax";             // class of the error thrown
+  std::optional<uint64_t> offset_bytes = {};  // set: the text is part of a binary file, and errors give byte offsets
 };
 
 // Throws Error `origin.id` for anything but one JSON value.

@@ -10,6 +10,7 @@
 
 #include "formats/boxes.h"
 #include "formats/json_text.h"
+#include "formats/limit.h"
 #include "remap/manifest_file.h"
 
 namespace remap {
@@ -28,8 +29,8 @@ class ManifestSource final : public Source {
   bool has_data() const override { return false; }
   std::vector<Box> tile_boxes(size_t index) const override { return whole_tensor_tile(manifest_[index].shape); }
   TileView load(size_t index, size_t, TileBuffer&) const override {
-    throw Error("manifest-no-data", BytePlace{path_, {}, {}}, fmt::format("this is a manifest, which has no data for '{}'", manifest_[index].key),
-                "give the checkpoint itself");
+    throw Error("manifest-no-data", BytePlace{path_, {}, {}},
+                fmt::format("this is a manifest, which has no data for '{}'", manifest_[index].key), "give the checkpoint itself");
   }
 
  private:
@@ -45,10 +46,9 @@ struct Problem {
 };
 
 void check_tensor(const TensorInfo& tensor, const Place& place, const Limits& limits) {
-  const auto limit = [&](const std::string& message) { throw Error("limit-exceeded", place, message); };
   if (tensor.key.empty()) throw Error("manifest-syntax", place, "a tensor's key is empty");
-  if (tensor.key.size() > limits.max_key_bytes) limit(fmt::format("a key has {} bytes; at most {} are read (max_key_bytes)", tensor.key.size(), limits.max_key_bytes));
-  if (tensor.shape.size() > static_cast<size_t>(limits.max_rank)) limit(fmt::format("{} dimensions; at most {} are read (max_rank)", tensor.shape.size(), limits.max_rank));
+  check_limit(tensor.key.size(), limits.max_key_bytes, "max_key_bytes", place, "bytes of a key");
+  check_limit(tensor.shape.size(), static_cast<uint64_t>(limits.max_rank), "max_rank", place, "dimensions");
   try {
     element_count(tensor.shape, tensor.key);
   } catch (const Error& error) {  // says what is wrong, but not where
@@ -119,8 +119,7 @@ class JsonManifest {
 
   std::vector<TensorInfo> tensors(const Json& list) {
     if (!list.is_array() && !list.is_object()) fail("'tensors' is neither an array nor an object");
-    if (list.size() > limits_.max_tensors)
-      throw Error("limit-exceeded", BytePlace{path_, {}, {}}, fmt::format("{} tensors; at most {} are read (max_tensors)", list.size(), limits_.max_tensors));
+    check_limit(list.size(), limits_.max_tensors, "max_tensors", BytePlace{path_, {}, {}}, "tensors");
     std::vector<TensorInfo> result;
     result.reserve(list.size());
     if (list.is_object())
@@ -141,7 +140,8 @@ class JsonManifest {
     TensorInfo tensor{key, *dtype, {}};
     if (!entry.contains("shape") || !entry["shape"].is_array()) fail(fmt::format("{} has no array 'shape'", what));
     for (const Json& dim : entry["shape"]) {
-      if (!dim.is_number_unsigned() || dim.get<uint64_t>() > INT64_MAX) fail(fmt::format("{}: its shape holds something other than sizes", what));
+      if (!dim.is_number_unsigned() || dim.get<uint64_t>() > INT64_MAX)
+        fail(fmt::format("{}: its shape holds something other than sizes", what));
       tensor.shape.push_back(dim.get<int64_t>());
     }
     if (entry.contains("alias")) tensor.alias = text(entry, "alias", what);
@@ -180,8 +180,7 @@ bool looks_like_manifest_text(std::string_view text) {
 }
 
 std::unique_ptr<Source> open_manifest_text(const std::string& path, std::string_view text, const OpenOptions& options) {
-  if (text.size() > options.limits.max_index_bytes)
-    throw Error("limit-exceeded", BytePlace{path, {}, {}}, fmt::format("the manifest has {} bytes; at most {} are read (max_index_bytes)", text.size(), options.limits.max_index_bytes));
+  check_limit(text.size(), options.limits.max_index_bytes, "max_index_bytes", BytePlace{path, {}, {}}, "bytes of a manifest");
   if (!is_utf8(text)) throw Error("manifest-syntax", BytePlace{path, {}, {}}, "not a text: the file is not UTF-8");
   std::vector<TensorInfo> tensors;
   for (size_t begin = 0; begin < text.size();) {
@@ -198,8 +197,7 @@ std::unique_ptr<Source> open_manifest_text(const std::string& path, std::string_
         throw Error(error.diagnostic().id, text_place(path, text, begin), error.diagnostic().message);
       }
       tensors.push_back(std::move(tensor));
-      if (tensors.size() > options.limits.max_tensors)
-        throw Error("limit-exceeded", BytePlace{path, {}, {}}, fmt::format("more than {} tensors (max_tensors)", options.limits.max_tensors));
+      check_limit(tensors.size(), options.limits.max_tensors, "max_tensors", BytePlace{path, {}, {}}, "tensors");
     }
     begin += line.size() + 1;
   }
@@ -208,7 +206,8 @@ std::unique_ptr<Source> open_manifest_text(const std::string& path, std::string_
 
 std::unique_ptr<Source> open_manifest_json(const std::string& path, const Json& root, const OpenOptions& options) {
   JsonManifest parser(path, options.limits);
-  if (!root.is_object() || !root.contains("remap_manifest") || root["remap_manifest"] != 1) parser.fail("'remap_manifest' is not 1, the version that is read");
+  if (!root.is_object() || !root.contains("remap_manifest") || root["remap_manifest"] != 1)
+    parser.fail("'remap_manifest' is not 1, the version that is read");
   if (!root.contains("tensors")) parser.fail("there is no 'tensors'");
   Json metadata = Json::object();
   if (root.contains("metadata")) {
@@ -238,7 +237,8 @@ std::string manifest_to_json(const Source& source) {
     format = *it;
     metadata.erase("$format");
   }
-  std::string out = fmt::format("{{\n\"remap_manifest\": 1,\n\"format\": {},\n\"metadata\": {},\n\"tensors\": [", dump(format), dump(metadata));
+  std::string out =
+      fmt::format("{{\n\"remap_manifest\": 1,\n\"format\": {},\n\"metadata\": {},\n\"tensors\": [", dump(format), dump(metadata));
   const char* separator = "\n";
   for (const TensorInfo& tensor : source.manifest().tensors()) {
     Json entry{{"key", tensor.key}, {"dtype", std::string(name(tensor.dtype))}, {"shape", tensor.shape}};
@@ -253,8 +253,9 @@ std::string manifest_to_text(const Manifest& manifest) {
   std::string out;
   for (const TensorInfo& tensor : manifest.tensors()) {
     const auto is_special = [](char c) { return static_cast<unsigned char>(c) <= ' '; };
-    const bool quoted = tensor.key.empty() || tensor.key.front() == '#' || tensor.key.front() == '"' || std::any_of(tensor.key.begin(), tensor.key.end(), is_special);
-    out += fmt::format("{}\t{}\t{}\n", quoted ? dump(Json(tensor.key)) : tensor.key, name(tensor.dtype), to_string(tensor.shape));
+    const std::string& key = tensor.key;
+    const bool quoted = key.empty() || key.front() == '#' || key.front() == '"' || std::any_of(key.begin(), key.end(), is_special);
+    out += fmt::format("{}\t{}\t{}\n", quoted ? dump(Json(key)) : key, name(tensor.dtype), to_string(tensor.shape));
   }
   return out;
 }

@@ -104,7 +104,8 @@ class TreeBuilder : public msgpack::null_visitor {
   // Older writers stored names as raw bytes, which arrive as binary.
   bool add_key(std::string_view key) {
     if (key.empty()) return refuse("a map's key is empty");
-    if (key.size() > limits_.max_key_bytes) return refuse(fmt::format("a map's key has {} bytes; at most {} are read (max_key_bytes)", key.size(), limits_.max_key_bytes));
+    if (key.size() > limits_.max_key_bytes)
+      return refuse(fmt::format("a map's key has {} bytes; at most {} are read (max_key_bytes)", key.size(), limits_.max_key_bytes));
     if (!is_utf8(key)) return refuse("a map's key is not UTF-8");
     open_.back()->keys.push_back(key);
     advance(key);
@@ -153,7 +154,7 @@ const MsgpackNode* MsgpackNode::find(std::string_view key) const {
 }
 
 std::string_view kind_name(Kind kind) {
-  static constexpr std::array<std::string_view, 9> kNames = {"nil",    "a boolean",         "an integer", "a number", "a text",
+  static constexpr std::array<std::string_view, 9> kNames = {"nil",    "a boolean",          "an integer", "a number", "a text",
                                                              "binary", "an extension value", "an array",   "a map"};
   return kNames[static_cast<size_t>(kind)];
 }

@@ -18,8 +18,8 @@ struct MsgpackNode {
 
   Kind kind = Kind::nil;
   int8_t extension_type = 0;
-  uint64_t offset = 0;                 // of the value in the file; inside an array of numbers, that of the array
-  int64_t integer = 0;                 // booleans: 0 or 1
+  uint64_t offset = 0;  // of the value in the file; inside an array of numbers, that of the array
+  int64_t integer = 0;  // booleans: 0 or 1
   double real = 0;
   std::string_view data;               // text, binary, or an extension's payload
   uint64_t data_offset = 0;            // of `data` in the file

@@ -6,6 +6,7 @@
 
 #include "base/mapped_file.h"
 #include "formats/json_text.h"
+#include "formats/limit.h"
 #include "formats/manifest_source.h"
 #include "formats/safetensors_source.h"
 #include "formats/t5x_folder.h"
@@ -47,7 +48,10 @@ constexpr Lookalike kLookalikes[] = {
     {0, "\x1f\x8b"sv, "a gzip file", "unpack it first"},
     {0, "\x28\xb5\x2f\xfd"sv, "a zstd file", "unpack it first"},
     {0, "BZh", "a bzip2 file", "unpack it first"},
-    {0, "\xfd" "7zXZ"sv, "an xz file", "unpack it first"},
+    {0,
+     "\xfd"
+     "7zXZ"sv,
+     "an xz file", "unpack it first"},
     {257, "ustar", "a tar archive", "unpack it first"},
     {0, "PK\x03\x04"sv, "a zip archive that is no torch checkpoint", ""},
     {0, "\x89HDF"sv, "an HDF5 file", "formats other than torch, T5X and safetensors are not read"},
@@ -64,20 +68,21 @@ constexpr Lookalike kLookalikes[] = {
   const std::string_view text = as_text(file);
   if (text.empty()) unknown(file.path(), "the file is empty", "the copy or download that made it failed; fetch it again");
   for (const Lookalike& kind : kLookalikes)
-    if (text.size() > kind.offset && text.substr(kind.offset).starts_with(kind.bytes)) unknown(file.path(), fmt::format("the file is {}", kind.what), std::string(kind.hint));
+    if (text.size() > kind.offset && text.substr(kind.offset).starts_with(kind.bytes))
+      unknown(file.path(), fmt::format("the file is {}", kind.what), std::string(kind.hint));
   std::string first;
   for (const char c : text.substr(0, 16)) {
     const bool printable = c >= ' ' && c <= '~' && c != '\\';
     first += printable ? std::string(1, c) : fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
   }
-  unknown(file.path(), fmt::format("the file starts with \"{}\", which is none of: safetensors, an index of safetensors shards, torch (zip or "
-                                   "the older stream), T5X's msgpack file, a manifest (text or JSON)", first));
+  unknown(file.path(),
+          fmt::format("the file starts with \"{}\", which is none of: safetensors, an index of safetensors shards, torch (zip or "
+                      "the older stream), T5X's msgpack file, a manifest (text or JSON)",
+                      first));
 }
 
 std::unique_ptr<Source> open_json(const std::string& path, const MappedFile& file, const OpenOptions& options) {
-  if (file.size() > options.limits.max_index_bytes)
-    throw Error("limit-exceeded", BytePlace{path, {}, {}},
-                fmt::format("a JSON file of {} bytes; at most {} are read (max_index_bytes)", file.size(), options.limits.max_index_bytes));
+  formats::check_limit(file.size(), options.limits.max_index_bytes, "max_index_bytes", BytePlace{path, {}, {}}, "bytes of a JSON file");
   const Json root = formats::parse_json(as_text(file), {path});
   if (root.is_object() && root.contains("remap_manifest")) return formats::open_manifest_json(path, root, options);
   if (root.is_object() && root.contains("weight_map")) return formats::open_sharded_safetensors(path, path, options);
@@ -104,7 +109,8 @@ std::unique_ptr<Source> open_folder(const std::string& path, const OpenOptions& 
   const fs::path folder(path);
   if (is_file(folder / kSingle)) return formats::open_safetensors(path, MappedFile((folder / kSingle).string()), options);
   if (is_file(folder / kIndex)) return formats::open_sharded_safetensors(path, (folder / kIndex).string(), options);
-  if (const auto t5x = formats::find_t5x_folder(path)) return formats::open_t5x(path, MappedFile((fs::path(*t5x) / "checkpoint").string()), options);
+  if (const auto t5x = formats::find_t5x_folder(path))
+    return formats::open_t5x(path, MappedFile((fs::path(*t5x) / "checkpoint").string()), options);
   // A torch checkpoint has no fixed name, so its folder says nothing; name what might be meant.
   std::vector<std::string> candidates;
   std::error_code error;
@@ -114,7 +120,9 @@ std::unique_ptr<Source> open_folder(const std::string& path, const OpenOptions& 
       candidates.push_back(entry.path().filename().string());
   }
   std::sort(candidates.begin(), candidates.end());
-  unknown(path, fmt::format("the folder holds nothing known: looked for {}, {}, checkpoint (T5X), state/checkpoint and checkpoint_* folders", kSingle, kIndex),
+  unknown(path,
+          fmt::format("the folder holds nothing known: looked for {}, {}, checkpoint (T5X), state/checkpoint and checkpoint_* folders",
+                      kSingle, kIndex),
           candidates.empty() ? "" : fmt::format("give a file, such as '{}'", candidates.front()));
 }
 

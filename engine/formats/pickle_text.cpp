@@ -186,6 +186,7 @@ std::string long_to_text(std::span<const std::byte> bytes) {
       out += "0123456789abcdef"[b & 15];
       out += "0123456789abcdef"[b >> 4];
     }
+    if (out.ends_with('0')) out.pop_back();
     out += "x0";
   } else {
     while (!magnitude.empty()) {

@@ -11,6 +11,7 @@
 #include "base/checked.h"
 #include "formats/boxes.h"
 #include "formats/json_text.h"
+#include "formats/limit.h"
 
 namespace remap::formats {
 namespace {
@@ -31,8 +32,7 @@ class HeaderParser {
   SafetensorsHeader parse() {
     const Json header = parse_json(header_text(), {file_, "safetensors-header", kLengthBytes});
     if (!header.is_object()) fail("the header is not a JSON object");
-    if (header.size() > limits_.max_tensors)
-      throw Error("limit-exceeded", place(), fmt::format("{} tensors; at most {} are read (max_tensors)", header.size(), limits_.max_tensors));
+    check_limit(header.size(), limits_.max_tensors, "max_tensors", place(), "tensors");
     SafetensorsHeader result;
     for (const auto& [key, value] : header.items()) {
       if (key == "__metadata__")
@@ -51,9 +51,7 @@ class HeaderParser {
   std::string_view header_text() {
     ByteReader in(bytes_, file_, {}, "safetensors-truncated");
     const uint64_t length = in.u64("header length");
-    if (length > limits_.max_header_bytes)
-      throw Error("limit-exceeded", BytePlace{file_, {}, 0},
-                  fmt::format("the header claims {} bytes; at most {} are read (max_header_bytes)", length, limits_.max_header_bytes));
+    check_limit(length, limits_.max_header_bytes, "max_header_bytes", BytePlace{file_, {}, 0}, "bytes of header are claimed");
     const std::string_view text = in.text(length, "header");
     if (!text.starts_with('{')) fail("the header does not start with '{'");
     data_begin_ = in.position();
@@ -69,8 +67,7 @@ class HeaderParser {
   }
 
   SafetensorsEntry parse_entry(const std::string& key, const Json& value) const {
-    if (key.size() > limits_.max_key_bytes)
-      throw Error("limit-exceeded", place(), fmt::format("a tensor's name has {} bytes; at most {} are read (max_key_bytes)", key.size(), limits_.max_key_bytes));
+    check_limit(key.size(), limits_.max_key_bytes, "max_key_bytes", place(), "bytes of a tensor's name");
     if (!value.is_object()) fail(fmt::format("tensor '{}': an object with dtype, shape and data_offsets was expected", key));
     SafetensorsEntry entry;
     entry.info = {key, dtype_of(key, value), shape_of(key, value)};
@@ -102,11 +99,11 @@ class HeaderParser {
   Shape shape_of(const std::string& key, const Json& value) const {
     const Json& dims = field(key, value, "shape");
     if (!dims.is_array()) fail(fmt::format("tensor '{}': shape is not an array", key));
-    if (dims.size() > static_cast<size_t>(limits_.max_rank))
-      throw Error("limit-exceeded", place(), fmt::format("tensor '{}' has {} dimensions; at most {} are read (max_rank)", key, dims.size(), limits_.max_rank));
+    check_limit(dims.size(), static_cast<uint64_t>(limits_.max_rank), "max_rank", place(), "dimensions of a tensor");
     Shape shape;
     for (const Json& dim : dims) {
-      if (!dim.is_number_unsigned() || dim.get<uint64_t>() > INT64_MAX) fail(fmt::format("tensor '{}': {} is not a dimension", key, dim.dump()));
+      if (!dim.is_number_unsigned() || dim.get<uint64_t>() > INT64_MAX)
+        fail(fmt::format("tensor '{}': {} is not a dimension", key, dim.dump()));
       shape.push_back(dim.get<int64_t>());
     }
     return shape;
@@ -133,8 +130,8 @@ class HeaderParser {
     uint64_t expected = data_begin_;
     for (const auto& entry : entries) {
       if (entry.begin != expected)
-        fail_layout(file_, fmt::format("tensor '{}' starts at byte {}, {} byte {} where the one before it ends", entry.info.key, entry.begin,
-                                       entry.begin > expected ? "leaving a hole from" : "overlapping from", expected));
+        fail_layout(file_, fmt::format("tensor '{}' starts at byte {}, {} byte {} where the one before it ends", entry.info.key,
+                                       entry.begin, entry.begin > expected ? "leaving a hole from" : "overlapping from", expected));
       expected += static_cast<uint64_t>(data_bytes(entry.info));
     }
     if (expected != bytes_.size())
@@ -222,14 +219,16 @@ void check_shard(const std::string& file, const SafetensorsHeader& header, std::
   for (const auto& entry : header.entries) {
     const auto it = expected.find(entry.info.key);
     if (it == expected.end())
-      throw Error("safetensors-index", BytePlace{file, {}, {}}, fmt::format("holds the tensor '{}', which the index does not place in this file", entry.info.key));
+      throw Error("safetensors-index", BytePlace{file, {}, {}},
+                  fmt::format("holds the tensor '{}', which the index does not place in this file", entry.info.key));
     it->second = true;
   }
   std::string missing;  // the first in byte order, so that the message does not depend on the hash
   for (const auto& [key, seen] : expected)
     if (!seen && (missing.empty() || key < missing)) missing = key;
   if (header.entries.size() != expected.size())
-    throw Error("safetensors-index", BytePlace{file, {}, {}}, fmt::format("does not hold the tensor '{}', which the index places in it", missing));
+    throw Error("safetensors-index", BytePlace{file, {}, {}},
+                fmt::format("does not hold the tensor '{}', which the index places in it", missing));
 }
 
 }  // namespace
@@ -263,13 +262,13 @@ std::unique_ptr<Source> open_sharded_safetensors(const std::string& path, const 
     const std::string shard = (folder / name).string();
     std::error_code ignored;
     if (!fs::exists(shard, ignored))
-      throw Error("safetensors-index", BytePlace{index_file, {}, {}}, fmt::format("the shard '{}' is not in the index's folder", name), "fetch the missing file");
+      throw Error("safetensors-index", BytePlace{index_file, {}, {}}, fmt::format("the shard '{}' is not in the index's folder", name),
+                  "fetch the missing file");
     MappedFile file(shard);
     SafetensorsHeader header = parse_safetensors(file.bytes(), shard, options.limits);
     check_shard(shard, header, expected);
     n_tensors += header.entries.size();
-    if (n_tensors > options.limits.max_tensors)
-      throw Error("limit-exceeded", BytePlace{index_file, {}, {}}, fmt::format("more than {} tensors (max_tensors)", options.limits.max_tensors));
+    check_limit(n_tensors, options.limits.max_tensors, "max_tensors", BytePlace{index_file, {}, {}}, "tensors");
     source->add_file(std::move(file), std::move(header));
   }
   if (index.contains("metadata")) source->set_index_metadata(index["metadata"]);

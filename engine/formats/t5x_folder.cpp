@@ -25,10 +25,14 @@ bool is_folder(const fs::path& path) {
 }
 
 // The name of the last component, also of "a/b/".
-std::string last_name(const fs::path& path) { return path.has_filename() ? path.filename().string() : path.parent_path().filename().string(); }
+std::string last_name(const fs::path& path) {
+  return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
+}
 
 // T5X writes into checkpoint_N.tmp-<time>, Orbax into checkpoint_N.orbax-checkpoint-tmp-<time>, and both rename at the end.
-bool is_unfinished(const std::string& name) { return name.starts_with("checkpoint_") && (name.find(".tmp-") != std::string::npos || name.find("-tmp-") != std::string::npos); }
+bool is_unfinished(const std::string& name) {
+  return name.starts_with("checkpoint_") && (name.find(".tmp-") != std::string::npos || name.find("-tmp-") != std::string::npos);
+}
 
 [[noreturn]] void refuse_unfinished(const fs::path& path) {
   throw Error("t5x-unfinished", BytePlace{path.string(), {}, {}}, "T5X was still writing this checkpoint when it stopped",
@@ -38,12 +42,18 @@ bool is_unfinished(const std::string& name) { return name.starts_with("checkpoin
 void refuse_ocdbt(const fs::path& folder) {
   const fs::path manifest = folder / "manifest.ocdbt";
   if (!is_file(manifest)) return;
-  Diagnostic d{Severity::error, "t5x-ocdbt", BytePlace{manifest.string(), {}, {}},
-               "the arrays of this checkpoint are in an OCDBT database, which is not read", {}, {}};
+  Diagnostic d{Severity::error,
+               "t5x-ocdbt",
+               BytePlace{manifest.string(), {}, {}},
+               "the arrays of this checkpoint are in an OCDBT database, which is not read",
+               {},
+               {}};
   d.notes = {
       "in Python, for every array NAME of the tree (or save again with Orbax's use_ocdbt=False):",
       "  import tensorstore as ts",
-      fmt::format("  a = ts.open({{'driver': 'zarr', 'kvstore': {{'driver': 'ocdbt', 'base': 'file://' + '{}/', 'path': NAME + '/'}}}}).result()", folder.string()),
+      fmt::format(
+          "  a = ts.open({{'driver': 'zarr', 'kvstore': {{'driver': 'ocdbt', 'base': 'file://' + '{}/', 'path': NAME + '/'}}}}).result()",
+          folder.string()),
       "  b = ts.open({'driver': 'zarr', 'kvstore': {'driver': 'file', 'path': 'OUT/' + NAME}, 'metadata': {'compressor': {'id': 'gzip'}}},",
       "              create=True, dtype=a.dtype, shape=a.shape).result()",
       "  b.write(a.read().result()).result()",
@@ -84,7 +94,8 @@ std::optional<std::string> find_t5x_folder(const std::string& path) {
   std::sort(finished.begin(), finished.end(), natural_less);
   std::sort(unfinished.begin(), unfinished.end(), natural_less);
   if (finished.size() > 1)
-    throw Error("t5x-several", BytePlace{path, {}, {}}, fmt::format("the folder holds several checkpoints: {}", join(finished, ", ")), "name one of them");
+    throw Error("t5x-several", BytePlace{path, {}, {}}, fmt::format("the folder holds several checkpoints: {}", join(finished, ", ")),
+                "name one of them");
   if (finished.size() == 1) return find_t5x_folder((folder / finished.front()).string());
   if (!unfinished.empty()) refuse_unfinished(folder / unfinished.front());
   return std::nullopt;

@@ -9,6 +9,7 @@
 #include "formats/boxes.h"
 #include "formats/flax_leaves.h"
 #include "formats/gin.h"
+#include "formats/limit.h"
 #include "formats/t5x_folder.h"
 #include "formats/zarr.h"
 
@@ -30,8 +31,8 @@ struct Entry {
 
 // Cuts elements [begin, end) of a row-major tensor into the fewest boxes that cover them in order: single rows until a
 // multiple of a larger slab is reached, slabs, then rows again. `slab[d]` is the number of elements below dimension d.
-void append_boxes(const Shape& shape, const std::vector<int64_t>& slab, int64_t begin, int64_t end, const std::byte* data, int64_t element_bytes,
-                  InlineTiles& tiles) {
+void append_boxes(const Shape& shape, const std::vector<int64_t>& slab, int64_t begin, int64_t end, const std::byte* data,
+                  int64_t element_bytes, InlineTiles& tiles) {
   const int64_t first = begin;
   while (begin < end) {
     size_t d = 0;
@@ -115,7 +116,8 @@ class T5xSource final : public Source {
         if (const auto value = flax_integer(*step, file_.path(), options.limits)) metadata_["step"] = *value;
     const auto wanted = [&](const std::string& key) {
       const std::string& subtree = options.subtree;
-      return subtree.empty() || (key.starts_with(subtree) && (key.size() == subtree.size() || subtree.ends_with('/') || key[subtree.size()] == '/'));
+      if (subtree.empty()) return true;
+      return key.starts_with(subtree) && (key.size() == subtree.size() || subtree.ends_with('/') || key[subtree.size()] == '/');
     };
     std::vector<FlaxLeaf> leaves;
     for (size_t i = 0; i < root.keys.size(); ++i) {
@@ -128,15 +130,20 @@ class T5xSource final : public Source {
 
   void check_version(const MsgpackNode& root, const MsgpackNode* optimizer, const Limits& limits) {
     const MsgpackNode* node = root.find("version");
-    const auto refuse = [&](const std::string& message, const std::string& hint) { throw Error("t5x-version", BytePlace{file_.path(), {}, 0}, message, hint); };
+    const auto refuse = [&](const std::string& message, const std::string& hint) {
+      throw Error("t5x-version", BytePlace{file_.path(), {}, 0}, message, hint);
+    };
     if (node == nullptr) {
       const bool orbax = optimizer == nullptr && root.find("target") != nullptr;
       if (orbax) return;
-      refuse("a flax checkpoint without T5X's 'version', and not Orbax's form (a map with 'target') either", "restore it in T5X and save it again");
+      refuse("a flax checkpoint without T5X's 'version', and not Orbax's form (a map with 'target') either",
+             "restore it in T5X and save it again");
     }
     const auto version = flax_integer(*node, file_.path(), limits);
     if (!version) refuse("'version' is not an integer", {});
-    if (*version == 2) refuse("version 2 of the format stored bfloat16 arrays as uint16, so their type cannot be told", "restore it in T5X of 2021 and save it again");
+    if (*version == 2)
+      refuse("version 2 of the format stored bfloat16 arrays as uint16, so their type cannot be told",
+             "restore it in T5X of 2021 and save it again");
     if (*version != 3) refuse(fmt::format("version {} of the format; version 3 is read", *version), {});
     if (optimizer == nullptr || !optimizer->is(MsgpackNode::Kind::map)) refuse("there is no map 'optimizer' beside 'version'", {});
     metadata_["version"] = *version;
@@ -161,7 +168,8 @@ class T5xSource final : public Source {
     std::error_code ignored;
     if (!fs::is_regular_file(file, ignored))
       throw Error("t5x-array-missing", BytePlace{file, {}, {}},
-                  fmt::format("the array '{}' is not there; {}", leaf.key, fs::is_directory(folder, ignored) ? "its folder has no .zarray" : "there is no such folder"),
+                  fmt::format("the array '{}' is not there; {}", leaf.key,
+                              fs::is_directory(folder, ignored) ? "its folder has no .zarray" : "there is no such folder"),
                   "the checkpoint was not copied completely; fetch the folder again");
     ZarrArray array = parse_zarray(read_text_file(file, limits.max_index_bytes), file, limits);
     array.folder = folder;
@@ -176,8 +184,7 @@ class T5xSource final : public Source {
   }
 
   void finish_entries(const Limits& limits) {
-    if (entries_.size() > limits.max_tensors)
-      throw Error("limit-exceeded", BytePlace{file_.path(), {}, {}}, fmt::format("{} arrays; at most {} are read (max_tensors)", entries_.size(), limits.max_tensors));
+    check_limit(entries_.size(), limits.max_tensors, "max_tensors", BytePlace{file_.path(), {}, {}}, "arrays");
     std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) { return a.info.key < b.info.key; });
     std::vector<TensorInfo> infos;
     infos.reserve(entries_.size());

@@ -14,6 +14,7 @@
 #include "base/mapped_file.h"
 #include "formats/decompress.h"
 #include "formats/json_text.h"
+#include "formats/limit.h"
 
 namespace remap::formats {
 namespace {
@@ -113,15 +114,24 @@ std::optional<std::array<std::byte, 16>> floating_fill(DType dtype, const Json& 
 std::optional<std::array<std::byte, 16>> fill_bytes(DType dtype, const Json& value) {
   if (value.is_null()) return std::array<std::byte, 16>{};
   switch (dtype) {
-    case DType::boolean: return value.is_boolean() ? std::optional(bytes_of(value.get<bool>())) : std::nullopt;
-    case DType::u8: return integer_fill<uint8_t>(value);
-    case DType::i8: return integer_fill<int8_t>(value);
-    case DType::u16: return integer_fill<uint16_t>(value);
-    case DType::i16: return integer_fill<int16_t>(value);
-    case DType::u32: return integer_fill<uint32_t>(value);
-    case DType::i32: return integer_fill<int32_t>(value);
-    case DType::u64: return integer_fill<uint64_t>(value);
-    case DType::i64: return integer_fill<int64_t>(value);
+    case DType::boolean:
+      return value.is_boolean() ? std::optional(bytes_of(value.get<bool>())) : std::nullopt;
+    case DType::u8:
+      return integer_fill<uint8_t>(value);
+    case DType::i8:
+      return integer_fill<int8_t>(value);
+    case DType::u16:
+      return integer_fill<uint16_t>(value);
+    case DType::i16:
+      return integer_fill<int16_t>(value);
+    case DType::u32:
+      return integer_fill<uint32_t>(value);
+    case DType::i32:
+      return integer_fill<int32_t>(value);
+    case DType::u64:
+      return integer_fill<uint64_t>(value);
+    case DType::i64:
+      return integer_fill<int64_t>(value);
     case DType::c64:
     case DType::c128: {
       if (!value.is_array() || value.size() != 2) return std::nullopt;
@@ -130,7 +140,8 @@ std::optional<std::array<std::byte, 16>> fill_bytes(DType dtype, const Json& val
       if (dtype == DType::c128) return bytes_of(std::array{*real, *imaginary});
       return bytes_of(std::array{static_cast<float>(*real), static_cast<float>(*imaginary)});
     }
-    default: return floating_fill(dtype, value);
+    default:
+      return floating_fill(dtype, value);
   }
 }
 
@@ -169,7 +180,8 @@ class ZarrayParser {
   BytePlace place() const { return {file_, {}, {}}; }
   [[noreturn]] void fail(const std::string& message) const { throw Error("zarr-metadata", place(), message); }
   [[noreturn]] void unsupported(const std::string& message) const {
-    throw Error("zarr-unsupported", place(), message, "copy the array with tensorstore or zarr-python to gzip, zstd or no compression, without filters");
+    throw Error("zarr-unsupported", place(), message,
+                "copy the array with tensorstore or zarr-python to gzip, zstd or no compression, without filters");
   }
   const Json& field(const char* name) const {
     const auto it = root_.find(name);
@@ -179,11 +191,11 @@ class ZarrayParser {
   Shape sizes(const char* name) const {
     const Json& list = field(name);
     if (!list.is_array()) fail(fmt::format("'{}' is {}; an array of sizes was expected", name, shown(list)));
-    if (list.size() > static_cast<size_t>(limits_.max_rank))
-      throw Error("limit-exceeded", place(), fmt::format("{} dimensions; at most {} are read (max_rank)", list.size(), limits_.max_rank));
+    check_limit(list.size(), static_cast<uint64_t>(limits_.max_rank), "max_rank", place(), "dimensions");
     Shape result;
     for (const Json& size : list) {
-      if (!size.is_number_unsigned() || size.get<uint64_t>() > INT64_MAX) fail(fmt::format("'{}' holds {}, which is not a size", name, shown(size)));
+      if (!size.is_number_unsigned() || size.get<uint64_t>() > INT64_MAX)
+        fail(fmt::format("'{}' holds {}, which is not a size", name, shown(size)));
       result.push_back(size.get<int64_t>());
     }
     return result;
@@ -207,7 +219,8 @@ class ZarrayParser {
   ZarrCodec codec() const {
     const Json& compressor = field("compressor");
     if (compressor.is_null()) return ZarrCodec::raw;
-    if (!compressor.is_object() || !compressor.contains("id") || !compressor["id"].is_string()) fail("'compressor' is neither null nor an object with an 'id'");
+    if (!compressor.is_object() || !compressor.contains("id") || !compressor["id"].is_string())
+      fail("'compressor' is neither null nor an object with an 'id'");
     const auto& id = compressor["id"].get_ref<const std::string&>();
     if (id == "gzip") return ZarrCodec::gzip;
     if (id == "zlib") return ZarrCodec::zlib;
@@ -224,9 +237,13 @@ class ZarrayParser {
       if (chunks) chunks = checked_mul(*chunks, static_cast<uint64_t>(array.grid()[d]));
     }
     if (!bytes || *bytes > limits_.max_chunk_bytes)
-      throw Error("limit-exceeded", place(), fmt::format("a chunk of {} {} is larger than {} bytes (max_chunk_bytes)", to_string(array.chunks), long_name(array.dtype), limits_.max_chunk_bytes));
+      throw Error("limit-exceeded", place(),
+                  fmt::format("a chunk of {} {} is larger than {} bytes (max_chunk_bytes)", to_string(array.chunks), long_name(array.dtype),
+                              limits_.max_chunk_bytes));
     if (!chunks || *chunks > kMaxChunks)
-      throw Error("limit-exceeded", place(), fmt::format("shape {} in chunks of {} makes more than {} chunks", to_string(array.shape), to_string(array.chunks), kMaxChunks));
+      throw Error(
+          "limit-exceeded", place(),
+          fmt::format("shape {} in chunks of {} makes more than {} chunks", to_string(array.shape), to_string(array.chunks), kMaxChunks));
   }
 
   const Json& root_;
@@ -311,10 +328,18 @@ TileView load_zarr_tile(const ZarrArray& array, size_t tile, TileBuffer& buffer)
   }
   const MappedFile file(path);
   switch (array.codec) {
-    case ZarrCodec::raw: copy_raw(file, array.chunk_bytes(), buffer); break;
-    case ZarrCodec::gzip: inflate_chunk(file, array.chunk_bytes(), true, buffer); break;
-    case ZarrCodec::zlib: inflate_chunk(file, array.chunk_bytes(), false, buffer); break;
-    case ZarrCodec::zstd: unpack_zstd_chunk(file, array.chunk_bytes(), buffer); break;
+    case ZarrCodec::raw:
+      copy_raw(file, array.chunk_bytes(), buffer);
+      break;
+    case ZarrCodec::gzip:
+      inflate_chunk(file, array.chunk_bytes(), true, buffer);
+      break;
+    case ZarrCodec::zlib:
+      inflate_chunk(file, array.chunk_bytes(), false, buffer);
+      break;
+    case ZarrCodec::zstd:
+      unpack_zstd_chunk(file, array.chunk_bytes(), buffer);
+      break;
   }
   if (array.big_endian) swap_elements(buffer, array.dtype);
   return {buffer.data(), chunk_strides(array), -1, 0};

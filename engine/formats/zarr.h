@@ -17,18 +17,18 @@ namespace remap::formats {
 enum class ZarrCodec { raw, gzip, zlib, zstd };
 
 struct ZarrArray {
-  std::string folder;                    // path to open
+  std::string folder;  // path to open
   DType dtype = DType::f32;
   bool big_endian = false;
   bool column_major = false;
   char separator = '.';
   ZarrCodec codec = ZarrCodec::raw;
   Shape shape;
-  Shape chunks;                          // extents of a chunk, all >= 1, as many as `shape` has
-  std::array<std::byte, 16> fill = {};   // one element, little-endian
+  Shape chunks;                         // extents of a chunk, all >= 1, as many as `shape` has
+  std::array<std::byte, 16> fill = {};  // one element, little-endian
 
-  size_t chunk_bytes() const;            // decoded
-  Shape grid() const;                    // chunks along each dimension
+  size_t chunk_bytes() const;  // decoded
+  Shape grid() const;          // chunks along each dimension
   std::string chunk_name(const Shape& chunk) const;
 };
 

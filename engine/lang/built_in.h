@@ -7,8 +7,8 @@
 namespace remap::lang {
 
 struct BuiltInFile {
-  std::string_view name;  // "roberta"
-  std::string_view path;  // "rules/roberta.yaml", for messages
+  std::string_view name;  // "family"
+  std::string_view path;  // "rules/family.yaml", for messages
   std::string_view text;
 };
 const std::vector<BuiltInFile>& built_in_rules();

@@ -269,6 +269,17 @@ std::string expand(const KeyPattern& to, const KeyPattern& from, const Captures&
   return filled;
 }
 
+namespace {
+
+void check_groups(const KeyPattern& to, const KeyPattern& from, Diagnostics& diagnostics) {
+  const int groups = RE2(from.regex, RE2::Quiet).NumberOfCapturingGroups();
+  for (size_t i = 0; i + 1 < to.text.size(); ++i)
+    if (to.text[i] == '\\' && to.text[i + 1] >= '0' && to.text[i + 1] <= '9' && to.text[i + 1] - '0' > groups)
+      diagnostics.error("pattern-missing-capture", to.written.place(), fmt::format("'\\{}' is not a group of '{}', which has {}", to.text[i + 1], from.regex, groups));
+}
+
+}  // namespace
+
 void check_expansion(const KeyPattern& to, const KeyPattern& from, const std::vector<std::string>& extra, const Tables& tables, Diagnostics& diagnostics) {
   const auto count = [](const KeyPattern& p, PatternToken::Kind kind) {
     return std::count_if(p.tokens.begin(), p.tokens.end(), [&](const PatternToken& t) { return t.kind == kind; });
@@ -296,11 +307,7 @@ void check_expansion(const KeyPattern& to, const KeyPattern& from, const std::ve
           diagnostics.error("pattern-missing-capture", to.written.place(), fmt::format("maps.{} has no entry for '{}', which '{{{}}}' can take", token.table, a, token.text));
       }
   }
-  if (from.is_regex) {
-    const RE2 re(from.regex, RE2::Quiet);
-    std::string error;
-    if (!re.CheckRewriteString(to.text, &error)) diagnostics.error("pattern-missing-capture", to.written.place(), error);
-  }
+  if (from.is_regex) check_groups(to, from, diagnostics);
 }
 
 std::string regex_of_target(const KeyPattern& to, const KeyPattern& from, const Tables& tables, const VariantValues& variants) {

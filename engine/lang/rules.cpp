@@ -224,7 +224,7 @@ class RuleParser {
     check_fields(node, {"schema", "architecture", "dtype"}, "'target'");
     set_.schema = text_field(node, "schema").value_or("");
     if (set_.schema.find_first_of("/\\") != std::string::npos || set_.schema.starts_with("."))
-      error("rule-wrong-type", *node.find("schema"), fmt::format("'{}' is no schema's name", set_.schema), "a name such as 'roberta'; schemas are found beside the rules or are built in");
+      error("rule-wrong-type", *node.find("schema"), fmt::format("'{}' is no schema's name", set_.schema), "a name without slashes; schemas are found beside the rules or are built in");
     if (const YamlNode* architecture = node.find("architecture")) set_.architecture = template_of(*architecture);
     if (const YamlNode* dtype = node.find("dtype")) set_.dtype = dtype_of(*dtype);
   }

@@ -1,14 +1,14 @@
 // A target schema: the tensors that an architecture demands, in terms of the fields of its config.json.
 //
 //   remap_schema: 1
-//   model_type: roberta
+//   model_type: bert
 //   library: transformers 4.38.2               # whose class this describes
 //   config: {hidden_act: gelu, …}              # what the class writes where nothing else is known
 //   implied: {tie_word_embeddings: true}       # defaults that the class does not write
 //   tensors:                                   # of every architecture of the family
 //     encoder.layer.{0..num_hidden_layers-1}.output.dense.{weight|bias}: …
 //   architectures:
-//     RobertaForMaskedLM: {lm_head.bias: [vocab_size], …}
+//     BertForMaskedLM: {lm_head.bias: [vocab_size], …}
 //
 // In a key, {a|b} stands for each text, {0..n} for each index, {x in LIST} for each entry of a list, which the shape may use as x.
 // A tensor is a shape, or {shape: […], when: CONDITION}; both see the loops' variables.

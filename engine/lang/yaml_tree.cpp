@@ -186,7 +186,8 @@ std::optional<YamlNode> parse_yaml(const SourceText& source, Diagnostics& diagno
       return std::nullopt;
     }
   } catch (const YAML::Exception& e) {
-    diagnostics.error("yaml-syntax", source.place(e.mark.line + 1, e.mark.column + 1), fmt::format("not YAML: {}", e.msg));
+    diagnostics.error("yaml-syntax", source.place(e.mark.line + 1, e.mark.column + 1), fmt::format("not YAML: {}", e.msg),
+                      "text that begins with '*', '{' or '&', or that holds ', ' or '}' inside braces, has to be quoted");
     return std::nullopt;
   }
   if (diagnostics.size() != errors_before) return std::nullopt;

@@ -33,10 +33,11 @@ std::vector<FoldedLine> arranged(std::vector<Line> lines, bool folded) {
 }
 
 std::string header(const Plan& plan) {
-  std::string text = fmt::format("{}: {}\n", plan.family, plan.title);
-  if (!plan.architecture.empty()) text += fmt::format("gives {}", plan.architecture);
-  for (const auto& [name, value] : plan.variants) text += fmt::format(", {} = {}", name, value);
-  text += "\n";
+  std::string text = plan.title.empty() ? plan.family + "\n" : fmt::format("{}: {}\n", plan.family, plan.title);
+  std::vector<std::string> facts;
+  if (!plan.architecture.empty()) facts.push_back("gives " + plan.architecture);
+  for (const auto& [name, value] : plan.variants) facts.push_back(fmt::format("{} = {}", name, value));
+  if (!facts.empty()) text += join(facts, ", ") + "\n";
   std::vector<std::string> dims;
   for (const auto& dim : plan.dims) dims.push_back(fmt::format("{} {}", dim.name, dim.value));
   if (!dims.empty()) text += fmt::format("dims: {}\n", join(dims, ", "));
@@ -116,6 +117,22 @@ Json render_json(const Plan& plan) {
   json["open"] = plan.open;
   json["summary"] = summary(plan);
   return json;
+}
+
+std::string render_json_text(const Plan& plan) {
+  const Json json = render_json(plan);
+  std::string text = "{";
+  for (const auto& [name, value] : json.items()) {
+    text += text.size() == 1 ? "\n" : ",\n";
+    text += Json(name).dump() + ": ";
+    if (!value.is_array() || value.empty()) {
+      text += value.dump();
+      continue;
+    }
+    for (size_t i = 0; i < value.size(); ++i) text += (i == 0 ? "[\n " : ",\n ") + value[i].dump();
+    text += "\n]";
+  }
+  return text + "\n}\n";
 }
 
 std::string json_file_text(const Json& json) { return json.dump(2) + "\n"; }

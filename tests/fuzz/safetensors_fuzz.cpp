@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "formats/safetensors_source.h"
+#include "remap/diagnostic.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::span bytes(reinterpret_cast<const std::byte*>(data), size);

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "formats/zarr.h"
+#include "remap/diagnostic.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {

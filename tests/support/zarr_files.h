@@ -45,8 +45,8 @@ struct Zarray {
   std::string separator = "\".\"", format = "2";
   std::string json() const {
     return R"({"chunks":)" + chunks + R"(,"compressor":)" + compressor + R"(,"dimension_separator":)" + separator + R"(,"dtype":)" + dtype +
-           R"(,"fill_value":)" + fill_value + R"(,"filters":)" + filters + R"(,"order":)" + order + R"(,"shape":)" + shape + R"(,"zarr_format":)" +
-           format + "}";
+           R"(,"fill_value":)" + fill_value + R"(,"filters":)" + filters + R"(,"order":)" + order + R"(,"shape":)" + shape +
+           R"(,"zarr_format":)" + format + "}";
   }
 };
 

@@ -85,7 +85,7 @@ TEST_CASE("mistakes in patterns are named where they are") {
       {"a.{x}", "b.{y}", "test.yaml:1:1: error[pattern-missing-capture]: '{y}' is not a hole of 'a.{x}'"},
       {"a.{x}", "b.{x+1}", "test.yaml:1:1: error[pattern-missing-capture]: '{x}' is moved by 1 but takes any text"},
       {"{s:encoder|other}", "{s:ff}", "test.yaml:1:1: error[pattern-missing-capture]: maps.ff has no entry for 'other', which '{s}' can take"},
-      {"re:(a)", "\\2", "test.yaml:1:1: error[pattern-missing-capture]: rewrite schema requests 2 matches, but the regexp only has 1 parenthesized subexpressions."},
+      {"re:(a)", "\\2", "test.yaml:1:1: error[pattern-missing-capture]: '\\2' is not a group of '(a)', which has 1"},
   };
   for (const Row& row : rows) {
     CAPTURE(row.from, row.to);

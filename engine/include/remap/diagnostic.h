@@ -77,7 +77,7 @@ class Diagnostics {
   std::vector<Diagnostic> items_;
 };
 
-// "model.pt!archive/data.pkl@0x1a3", "rules/roberta.yaml:41:5", or "" for no place.
+// "model.pt!archive/data.pkl@0x1a3", "rules/family.yaml:41:5", or "" for no place.
 std::string to_string(const Place& place);
 std::string_view to_string(Severity severity);
 

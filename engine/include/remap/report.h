@@ -8,7 +8,7 @@
 
 namespace remap {
 
-// "rules/roberta.yaml:41:5: error[rule-unknown-field]: …", the source line with a caret, notes, and the hint. Ends with a newline.
+// "rules/family.yaml:41:5: error[rule-unknown-field]: …", the source line with a caret, notes, and the hint. Ends with a newline.
 std::string render_text(const Diagnostic& diagnostic);
 Json render_json(const Diagnostic& diagnostic);
 
@@ -19,8 +19,10 @@ struct PlanTextOptions {
 // Target, dtype, shape, where it comes from, the rule's file:line; then what is dropped and why, and a line of counts.
 std::string render_text(const Plan& plan, const PlanTextOptions& options = {});
 
-// Version 1 of the plan's JSON form: {"remap_plan": 1, …}; everything but tensor data.
+// Version 1 of the plan's JSON form: {"remap_plan": 1, …}; everything but tensor data. The text has one tensor a line, so that diffs are
+// as short as the change.
 Json render_json(const Plan& plan);
+std::string render_json_text(const Plan& plan);
 
 // "4 renamed, 2 transposed, …": counts by kind of origin, in a fixed order.
 std::string summary(const Plan& plan);

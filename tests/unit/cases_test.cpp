@@ -1,0 +1,200 @@
+// Runs the files of tests/cases: each holds input files, commands, and what the commands print and return. See tests/cases/README.md.
+// REMAP_UPDATE=1 writes what was printed into the files; read the difference before you commit it.
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <vector>
+
+#include "support/catch.h"
+#include "support/temp_folder.h"
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Section {
+  enum class Kind { comment, file, run } kind = Kind::comment;
+  std::string title;                    // file name, or command
+  std::string body;                     // of a file or comment
+  std::string out, err;                 // of a run
+  int exit_code = 0;
+};
+
+std::string slurp(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+std::vector<Section> parse(const std::string& text) {
+  std::vector<Section> sections(1);
+  std::string* into = &sections[0].body;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("=== run: ")) {
+      sections.push_back({Section::Kind::run, line.substr(9), {}, {}, {}, 0});
+      into = &sections.back().body;
+    } else if (line.starts_with("=== ")) {
+      sections.push_back({Section::Kind::file, line.substr(4), {}, {}, {}, 0});
+      into = &sections.back().body;
+    } else if (line == "--- stdout") {
+      into = &sections.back().out;
+    } else if (line == "--- stderr") {
+      into = &sections.back().err;
+    } else if (line.starts_with("--- exit ")) {
+      sections.back().exit_code = std::stoi(line.substr(9));
+      into = &sections.back().body;
+    } else {
+      *into += line + "\n";
+    }
+  }
+  return sections;
+}
+
+std::string print(const std::vector<Section>& sections) {
+  std::string text;
+  for (const auto& s : sections) {
+    if (s.kind == Section::Kind::file) text += "=== " + s.title + "\n";
+    if (s.kind != Section::Kind::run) {
+      text += s.body;
+      continue;
+    }
+    text += "=== run: " + s.title + "\n";
+    if (!s.out.empty()) text += "--- stdout\n" + s.out;
+    if (!s.err.empty()) text += "--- stderr\n" + s.err;
+    text += "--- exit " + std::to_string(s.exit_code) + "\n" + s.body;
+  }
+  return text;
+}
+
+Section run(const Section& wanted, const fs::path& folder) {
+  Section got = wanted;
+  // Times differ from run to run; everything else must not.
+  const std::string command = "cd '" + folder.string() + "' && PATH='" REMAP_PROGRAM_DIR "':\"$PATH\" TERM=dumb sh -c '" + wanted.title + "' >.stdout 2>.stderr </dev/null";
+  const int status = std::system(command.c_str());
+  got.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  const auto end_line = [](std::string text) { return text.empty() || text.back() == '\n' ? text : text + "\n"; };
+  got.out = end_line(slurp(folder / ".stdout"));
+  got.err = end_line(slurp(folder / ".stderr"));
+  return got;
+}
+
+// The fenced blocks of a Markdown file that begin with ```KIND: start and end of their bodies.
+std::vector<std::pair<size_t, size_t>> blocks(const std::string& text, const std::string& kind) {
+  std::vector<std::pair<size_t, size_t>> found;
+  const std::string open = "```" + kind + "\n";
+  for (size_t at = text.find(open); at != std::string::npos; at = text.find(open, at)) {
+    const size_t start = at + open.size(), end = text.find("```\n", start);
+    found.emplace_back(start, end);
+    at = end;
+  }
+  return found;
+}
+
+// "$ command" lines and what each prints, standard error after standard output.
+std::vector<Section> parse_console(const std::string& text) {
+  std::vector<Section> sections;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("$ ")) sections.push_back({Section::Kind::run, line.substr(2), {}, {}, {}, 0});
+    else sections.back().out += line + "\n";
+  }
+  return sections;
+}
+
+// Lines of `got` that are wanted, in order; "…" alone on a line stands for any lines.
+bool fits(const std::string& got, const std::string& wanted) {
+  if (wanted.find("…\n") == std::string::npos) return got == wanted;
+  size_t at = 0;
+  std::string rest = wanted;
+  bool anywhere = false;
+  while (!rest.empty()) {
+    const size_t gap = rest.find("…\n");
+    const std::string part = rest.substr(0, gap);
+    const size_t found = anywhere ? got.find(part, at) : (got.compare(at, part.size(), part) == 0 ? at : std::string::npos);
+    if (found == std::string::npos) return false;
+    at = found + part.size();
+    if (gap == std::string::npos) return anywhere ? got.size() >= part.size() && got.compare(got.size() - part.size(), part.size(), part) == 0 : at == got.size();
+    rest = rest.substr(gap + std::string("…\n").size());
+    anywhere = true;
+  }
+  return true;
+}
+
+void check(const Section& got, const Section& wanted) {
+  INFO(wanted.title);
+  CHECK(got.out == wanted.out);
+  CHECK(got.err == wanted.err);
+  CHECK(got.exit_code == wanted.exit_code);
+}
+
+}  // namespace
+
+TEST_CASE("the files of tests/cases give what they say") {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(fs::path(REMAP_SOURCE_DIR) / "tests/cases"))
+    if (entry.path().extension() == ".case") files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  REQUIRE(!files.empty());
+  const bool update = std::getenv("REMAP_UPDATE") != nullptr;
+  for (const auto& file : files) {
+    DYNAMIC_SECTION(file.filename().string()) {
+      remap::test::TempFolder folder;
+      fs::create_directory_symlink(REMAP_TEST_DATA, folder.path("data"));
+      auto sections = parse(slurp(file));
+      for (auto& section : sections) {
+        if (section.kind == Section::Kind::file) folder.write(section.title, section.body);
+        if (section.kind != Section::Kind::run) continue;
+        const Section got = run(section, folder.path());
+        if (update) {
+          section = got;
+          continue;
+        }
+        check(got, section);
+      }
+      if (update) std::ofstream(file, std::ios::binary) << print(sections);
+    }
+  }
+}
+
+TEST_CASE("the examples of the documentation give what they say") {
+  std::vector<fs::path> files = {fs::path(REMAP_SOURCE_DIR) / "README.md"};
+  for (const auto& entry : fs::directory_iterator(fs::path(REMAP_SOURCE_DIR) / "docs"))
+    if (entry.path().extension() == ".md") files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  const bool update = std::getenv("REMAP_UPDATE") != nullptr;
+  for (const auto& file : files) {
+    DYNAMIC_SECTION(file.filename().string()) {
+      std::string text = slurp(file);
+      auto cases = blocks(text, "case");
+      for (auto block = cases.rbegin(); block != cases.rend(); ++block) {  // from the end: an update moves what follows
+        remap::test::TempFolder folder;
+        auto sections = parse(text.substr(block->first, block->second - block->first));
+        for (auto& section : sections) {
+          if (section.kind == Section::Kind::file) folder.write(section.title, section.body);
+          if (section.kind != Section::Kind::run) continue;
+          const Section got = run(section, folder.path());
+          if (update) section = got;
+          else check(got, section);
+        }
+        if (update) text.replace(block->first, block->second - block->first, print(sections));
+      }
+      if (update) std::ofstream(file, std::ios::binary) << text;
+      // The console blocks of one page share a folder that looks like the repository.
+      remap::test::TempFolder folder;
+      for (const char* name : {"rules", "schemas", "tests"}) fs::create_directory_symlink(fs::path(REMAP_SOURCE_DIR) / name, folder.path(name));
+      for (const auto& [start, end] : blocks(text, "console"))
+        for (const auto& section : parse_console(text.substr(start, end - start))) {
+          const Section got = run(section, folder.path());
+          INFO(section.title);
+          INFO(got.out + got.err);
+          CHECK(fits(got.out + got.err, section.out));
+        }
+    }
+  }
+}

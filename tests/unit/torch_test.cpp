@@ -1,0 +1,441 @@
+// torch checkpoints as a whole: real files against their manifests and tensors, built ones for every damage.
+#include "formats/torch_source.h"
+#include "support/catch.h"
+#include "support/source_values.h"
+#include "support/temp_folder.h"
+#include "support/torch_files.h"
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include <fmt/format.h>
+
+using namespace remap;
+using remap::test::build_torch_legacy;
+using remap::test::build_torch_zip;
+using remap::test::build_zip;
+using remap::test::error_of;
+using remap::test::little;
+using remap::test::Pickle;
+using remap::test::six_floats;
+using remap::test::TempFolder;
+using remap::test::tensor_values;
+using remap::test::torch_entries;
+using namespace std::string_literals;
+
+namespace {
+
+const std::string kData = REMAP_TEST_DATA;
+
+std::unique_ptr<Source> open(const std::string& path, const OpenOptions& options = {}) { return open_torch(MappedFile(path), options); }
+std::unique_ptr<Source> open_bytes(const TempFolder& folder, const std::string& bytes, const OpenOptions& options = {}) {
+  return open(folder.write("model.pt", bytes), options);
+}
+
+// "key dtype [shape]" of the tensors below `prefix`, which is taken off.
+std::vector<std::string> lines(const Source& source, std::string_view prefix) {
+  std::vector<std::string> out;
+  for (const TensorInfo& t : source.manifest().tensors())
+    if (t.key.starts_with(prefix)) out.push_back(fmt::format("{}\t{}\t{}", t.key.substr(prefix.size()), long_name(t.dtype), to_string(t.shape)));
+  return out;
+}
+std::vector<std::string> manifest_file(const std::string& path) {
+  std::ifstream in(path);
+  std::vector<std::string> out;
+  for (std::string line; std::getline(in, line);) {
+    line.erase(std::remove(line.begin(), line.end(), ' '), line.end());
+    out.push_back(line);
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+std::vector<std::string> keys(const Source& source) {
+  std::vector<std::string> out;
+  for (const TensorInfo& t : source.manifest().tensors()) out.push_back(t.key);
+  return out;
+}
+
+std::string id_of(const std::string& error) { return error.substr(0, error.find(':')); }
+
+}  // namespace
+
+// --- real files ---
+
+TEST_CASE("every layout of the years gives the manifest that torch gives") {
+  for (const auto& folder : {"source"s, "source-mnli"s})
+    for (const auto& variant : {".2019"s, ".2019b"s, ".args"s, ".dictconfig"s, ""s, ".legacy"s}) {
+      INFO(folder << variant);
+      const auto source = open(kData + "/roberta/" + folder + "/model" + variant + ".pt");
+      CHECK(lines(*source, "model.") == manifest_file(kData + "/roberta/manifest-" + folder + (variant == ".legacy" ? "" : variant) + ".tsv"));
+    }
+}
+
+TEST_CASE("tensors have the bytes that the real conversion copied") {
+  const auto source = open(kData + "/roberta/source/model.pt");
+  const auto converted = open_source(kData + "/roberta/expected/model.safetensors");
+  const std::vector<std::pair<const char*, const char*>> pairs = {
+      {"model.encoder.sentence_encoder.embed_tokens.weight", "roberta.embeddings.word_embeddings.weight"},
+      {"model.encoder.sentence_encoder.embed_positions.weight", "roberta.embeddings.position_embeddings.weight"},
+      {"model.encoder.sentence_encoder.layers.1.self_attn.q_proj.weight", "roberta.encoder.layer.1.attention.self.query.weight"},
+      {"model.encoder.sentence_encoder.layers.0.fc2.bias", "roberta.encoder.layer.0.output.dense.bias"},
+      {"model.encoder.lm_head.bias", "lm_head.decoder.bias"},
+  };
+  for (const auto& [from, to] : pairs) CHECK(test::tensor_bytes(*source, from) == test::tensor_bytes(*converted, to));
+}
+
+TEST_CASE("the legacy stream and the zip archive of one object are one source") {
+  const auto zip = open(kData + "/roberta/source/model.pt"), legacy = open(kData + "/roberta/source/model.legacy.pt");
+  CHECK(zip->manifest() == legacy->manifest());
+  CHECK(zip->metadata() == legacy->metadata());
+  for (const auto& key : keys(*zip)) CHECK(test::tensor_bytes(*zip, key) == test::tensor_bytes(*legacy, key));
+}
+
+TEST_CASE("tied weights have one alias") {
+  const auto source = open(kData + "/roberta/source/model.pt");
+  const Manifest& manifest = source->manifest();
+  const auto& head = manifest[manifest.find("model.encoder.lm_head.weight")];
+  const auto& embedding = manifest[manifest.find("model.encoder.sentence_encoder.embed_tokens.weight")];
+  CHECK(head.alias == "model.encoder.lm_head.weight");
+  CHECK(head.alias == embedding.alias);
+  CHECK(manifest[manifest.find("model.encoder.lm_head.bias")].alias.empty());
+}
+
+TEST_CASE("settings are found as a Namespace, a dict and a DictConfig have them") {
+  const auto heads = [](const std::string& file, const char* path) { return open(kData + "/roberta/source/" + file)->metadata().at(Json::json_pointer(path)); };
+  CHECK(heads("model.2019.pt", "/args/encoder_attention_heads") == 4);
+  CHECK(heads("model.args.pt", "/args/encoder_attention_heads") == 4);
+  CHECK(heads("model.pt", "/cfg/model/encoder_attention_heads") == 4);
+  CHECK(heads("model.dictconfig.pt", "/cfg/model/encoder_attention_heads") == 4);
+  CHECK(heads("model.dictconfig.pt", "/cfg/optimization/lr/0").is_number());
+  CHECK(heads("model.pt", "/args").is_null());
+}
+
+TEST_CASE("a state dict is summarised, and what is set on it is no key") {
+  const auto source = open(kData + "/roberta/source/model.pt");
+  CHECK(source->metadata()["model"] == Json{{"$tensors", 43}});
+  CHECK(source->manifest().find("model._metadata") == Manifest::npos);
+}
+
+TEST_CASE("classes that are not known are kept as records and named") {
+  const auto source = open(kData + "/roberta/source/model.2019.pt");
+  const auto remarks = source->remarks();
+  CHECK(std::find(remarks.begin(), remarks.end(), "fairseq.meters.AverageMeter (9 times): not known, kept as a record") != remarks.end());
+  CHECK(source->metadata()["extra_state"]["train_meters"]["train_loss"]["$object"] == "fairseq.meters.AverageMeter");
+}
+
+// --- built files ---
+
+TEST_CASE("views, offsets and storages that are shared") {
+  const TempFolder folder;
+  Pickle pickle;
+  pickle << "}(";
+  pickle.text("whole").tensor({});
+  pickle.text("transposed").tensor({.shape = {3, 2}, .strides = {1, 3}});
+  pickle.text("row").tensor({.offset = 3, .shape = {3}, .strides = {1}});
+  pickle.text("expanded").tensor({.offset = 2, .shape = {2, 2}, .strides = {0, 1}});
+  pickle.text("scalar").tensor({.offset = 5, .shape = {}, .strides = {}});
+  pickle.text("empty").tensor({.offset = 6, .shape = {0, 3}, .strides = {3, 1}});
+  pickle.text("again").tensor({});
+  const auto source = open_bytes(folder, build_torch_zip(pickle.bytes() + "u."));
+  CHECK(tensor_values<float>(*source, "whole") == std::vector<float>{0, 1, 2, 3, 4, 5});
+  CHECK(tensor_values<float>(*source, "transposed") == std::vector<float>{0, 3, 1, 4, 2, 5});
+  CHECK(tensor_values<float>(*source, "row") == std::vector<float>{3, 4, 5});
+  CHECK(tensor_values<float>(*source, "expanded") == std::vector<float>{2, 3, 2, 3});
+  CHECK(tensor_values<float>(*source, "scalar") == std::vector<float>{5});
+  CHECK(source->tile_boxes(source->manifest().find("empty")).empty());
+  CHECK(source->manifest()[source->manifest().find("whole")].alias == "again");
+  CHECK(source->manifest()[source->manifest().find("transposed")].alias.empty());
+
+  TileBuffer scratch;
+  const TileView view = source->load(source->manifest().find("row"), 0, scratch);
+  CHECK(view.fd >= 0);
+  float in_file = 0;
+  std::ifstream file(folder.path("model.pt"), std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(view.offset_bytes));
+  file.read(reinterpret_cast<char*>(&in_file), sizeof in_file);
+  CHECK(in_file == 3);
+}
+
+TEST_CASE("deflated archives are read by many threads at once") {
+  const TempFolder folder;
+  Pickle pickle;
+  pickle << "}";
+  pickle.text("w").tensor({}) << "s";
+  const auto source = open_bytes(folder, build_zip(torch_entries(pickle.stop(), true)));
+  std::vector<std::vector<float>> seen(8);
+  std::vector<std::thread> threads;
+  for (auto& values : seen) threads.emplace_back([&source, &values] { values = tensor_values<float>(*source, "w"); });
+  for (auto& thread : threads) thread.join();
+  for (const auto& values : seen) CHECK(values == std::vector<float>{0, 1, 2, 3, 4, 5});
+}
+
+TEST_CASE("a legacy stream may hold views of storages and classes with their source text") {
+  const TempFolder folder;
+  Pickle pickle;
+  // A view of elements 2 to 5 of the storage; in it, the tensor starts at 1.
+  const auto storage_view = [&] {
+    pickle << "(";
+    pickle.text("storage").global("torch", "FloatStorage").text("0").text("cpu").integer(6) << "(";
+    pickle.text("view").integer(2).integer(4) << "ttQ";
+  };
+  pickle << "}(";
+  pickle.text("w").global("torch._utils", "_rebuild_tensor_v2") << "(";
+  storage_view();
+  pickle.integer(1).tuple({2}).tuple({1}) << "\x89Nt" << "R";
+  pickle.text("m") << "(";
+  pickle.text("module").global("a.b", "Net").text("net.py").text("class Net: ...") << "tQ)\x81}(";
+  pickle.text("_parameters") << "}";
+  pickle.text("_buffers") << "}";
+  pickle.text("_modules") << "}";
+  pickle.text("width").integer(7) << "ub";
+  const auto source = open_bytes(folder, build_torch_legacy(pickle.bytes() + "u.", {{"0", 6, six_floats()}}));
+  CHECK(tensor_values<float>(*source, "w") == std::vector<float>{3, 4});
+  CHECK(source->metadata()["m"] == Json{{"$module", "a.b.Net"}, {"width", 7}});
+}
+
+TEST_CASE("a module's parameters and buffers have the keys its state dict would have") {
+  const TempFolder folder;
+  Pickle pickle;
+  const auto module = [&](const char* name, const auto& parameters, const auto& buffers, const auto& modules) {
+    pickle.global("my.nets", name) << ")\x81}(";
+    pickle.text("_parameters") << "}(";
+    parameters();
+    pickle << "u";
+    pickle.text("_buffers") << "}(";
+    buffers();
+    pickle << "u";
+    pickle.text("_non_persistent_buffers_set").global("__builtin__", "set") << "](";
+    pickle.text("mask") << "e\x85R";
+    pickle.text("_modules").global("collections", "OrderedDict") << ")R(";
+    modules();
+    pickle << "u";
+    pickle.text("width").integer(3);
+    pickle.text("_hooks") << "N";
+    pickle << "ub";
+  };
+  const auto nothing = [] {};
+  module(
+      "Net", [&] { pickle.text("w").tensor({}).text("bias") << "N"; }, [&] { pickle.text("mean").tensor({}).text("mask").tensor({}); },
+      [&] {
+        pickle.text("skip");
+        module("Identity", nothing, nothing, nothing);
+        pickle.text("block");
+        module("Block", [&] { pickle.text("w").tensor({}); }, nothing, nothing);
+        pickle.text("none") << "N";
+      });
+  const auto source = open_bytes(folder, build_torch_zip(pickle.stop()));
+  CHECK(keys(*source) == std::vector<std::string>{"block.w", "mean", "w"});
+  CHECK(source->metadata()["$module"] == "my.nets.Net");
+  CHECK(source->metadata()["width"] == 3);
+  CHECK(source->metadata()["block"]["width"] == 3);
+  CHECK(source->remarks().empty());
+}
+
+TEST_CASE("known classes become the values they hold") {
+  struct Row {
+    const char* name;
+    std::string opcodes, json;
+  };
+  const auto text = [](std::string_view t) { return "X" + little<uint32_t>(static_cast<uint32_t>(t.size())) + std::string(t); };
+  const std::string dtype_f4 = "cnumpy\ndtype\n" + text("f4") + "\x89\x88\x87R(K\3" + text("<") + "NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0t"s + "b";
+  const std::vector<Row> rows = {
+      {"OrderedDict of pairs, as Python 2 wrote it", "ccollections\nOrderedDict\n](](K\1K\2eK\3K\4\x86" "e\x85R", R"({"1":2,"3":4})"},
+      {"Namespace", "cargparse\nNamespace\n)\x81}" + text("a") + "K\1sb", R"({"a":1})"},
+      {"Namespace of protocol 0", "ccopy_reg\n_reconstructor\n(cargparse\nNamespace\nc__builtin__\nobject\nNtR}" + text("a") + "K\1sb", R"({"a":1})"},
+      {"Namespace with slots", "cargparse\nNamespace\n)\x81N}" + text("a") + "K\1s\x86" "b", R"({"a":1})"},
+      {"set", "c__builtin__\nset\n](K\1K\2e\x85R", "[1,2]"},
+      {"long", "c__builtin__\nlong\nK\5\x85R", "5"},
+      {"complex", "c__builtin__\ncomplex\nK\1K\2\x86R", "[1,2]"},
+      {"slice", "c__builtin__\nslice\nNK\2N\x87R", "[null,2,null]"},
+      {"defaultdict", "ccollections\ndefaultdict\nc__builtin__\nlist\n\x85RK\1K\2s", R"({"1":2})"},
+      {"bytes of protocol 2", "c_codecs\nencode\n" + text("a\u00ff") + text("latin1") + "\x86R", R"({"$bytes":2,"hex":"61ff"})"},
+      {"enumeration", "cmy\nColor\nK\2\x85R", "2"},
+      {"path", "cpathlib\nPosixPath\n" + text("/") + text("a") + text("b") + "\x87R", R"("/a/b")"},
+      {"device", "ctorch\ndevice\n" + text("cuda") + "K\1\x86R", R"("cuda:1")"},
+      {"dtype", "ctorch\nbfloat16\n", R"("bfloat16")"},
+      {"Size", "ctorch\nSize\nK\2K\3\x86\x85R", "[2,3]"},
+      {"numpy scalar", "cnumpy.core.multiarray\nscalar\n" + dtype_f4 + "C\4\0\0\xc0\x3f\x86R"s, "1.5"},
+      {"numpy scalar, new name", "cnumpy._core.multiarray\nscalar\n" + dtype_f4 + "C\4\0\0\xc0\x3f\x86R"s, "1.5"},
+      {"numpy array",
+       "cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85"s + "C\1b\x87R(K\1K\2\x85" + dtype_f4 + "\x89" + "C\x08\0\0\0\0\0\0\xc0\x3ftb"s, "[0.0,1.5]"},
+      {"DictConfig in a DictConfig, each with its parent",
+       "comegaconf.dictconfig\nDictConfig\n)\x81q\1}("s + text("_parent") + "N" + text("_content") + "}" + text("model") +
+           "comegaconf.nodes\nAnyNode\n)\x81}(" + text("_parent") + "h\1" + text("_val") + "K\7ubsub",
+       R"({"model":7})"},
+      {"ListConfig", "comegaconf.listconfig\nListConfig\n)\x81}" + text("_content") + "](K\1K\2esb", "[1,2]"},
+      {"class", "ctyping\nAny\n", R"({"$global":"typing.Any"})"},
+      {"unknown class", "ca\nB\nK\1\x85\x81}" + text("x") + "K\2sb", R"({"$object":"a.B","args":[1],"state":{"x":2}})"},
+      {"os.system", "cos\nsystem\n" + text("true") + "\x85R", R"({"$object":"os.system","args":["true"]})"},
+      {"a list in itself", "]q\1h\1" "a", R"([{"$cycle":true}])"},
+      {"a dict in itself", "}q\1K\1h\1s", R"({"1":{"$cycle":true}})"},
+      {"a node that is its own value", "comegaconf.nodes\nAnyNode\n)\x81q\1}" + text("_val") + "h\1sb", ""},
+      {"later keys win", "}(" + text("a") + "K\1" + text("a") + "K\2u", R"({"a":2})"},
+      {"a surrogate", "X" + little<uint32_t>(3) + "\xed\xb2\x80", "\"\ufffd\""},
+  };
+  const TempFolder folder;
+  for (const Row& row : rows) {
+    INFO(row.name);
+    const auto source = open_bytes(folder, build_torch_zip(Pickle(4).bytes() + "}" + text("other") + "Ns" + text("v") + row.opcodes + "s."));
+    const std::string json = source->metadata()["v"].dump();
+    if (row.json.empty()) continue;  // only that it ends
+    CHECK(json == row.json);
+  }
+}
+
+TEST_CASE("malformed tensors are refused by name") {
+  using Tensor = Pickle::Tensor;
+  struct Row {
+    const char* damage;
+    Tensor tensor;
+    const char* id;
+  };
+  const int large = 0x7fffffff;
+  const std::vector<Row> rows = {
+      {"a negative stride", {.strides = {-3, 1}}, "torch-bad-tensor"},
+      {"a negative offset", {.offset = -1}, "torch-bad-tensor"},
+      {"a negative size", {.shape = {-2, 3}}, "torch-bad-tensor"},
+      {"one element too many", {.offset = 1}, "torch-bad-tensor"},
+      {"a stride too long", {.strides = {4, 1}}, "torch-bad-tensor"},
+      {"fewer strides than dimensions", {.strides = {1}}, "torch-bad-tensor"},
+      {"reaching far past the end", {.shape = {large, 2}, .strides = {large, large}}, "torch-bad-tensor"},
+      {"more elements than can be counted", {.shape = {large, large, large}, .strides = {0, 0, 0}}, "tensor-shape-overflow"},
+      {"expanded to terabytes", {.shape = {large, 1000}, .strides = {0, 0}}, "limit-exceeded"},
+      {"thirty-three dimensions", {.shape = std::vector<int>(33, 1), .strides = std::vector<int>(33, 1)}, "limit-exceeded"},
+      {"a storage longer than its member", {.elements = 7}, "torch-bad-storage"},
+      {"a storage that is absent", {.key = "1"}, "torch-bad-storage"},
+      {"a storage outside the folder", {.key = "../data.pkl"}, "torch-bad-storage"},
+      {"a storage of a negative size", {.elements = -1}, "torch-bad-storage"},
+      {"a storage class nobody knows", {.type = "FunnyStorage"}, "torch-unknown-storage"},
+      {"a wider type than the member has bytes for", {.type = "DoubleStorage"}, "torch-bad-storage"},
+  };
+  const TempFolder folder;
+  for (const Row& row : rows) {
+    INFO(row.damage);
+    const auto file = build_torch_zip((Pickle() << "}").text("w").tensor(row.tensor).bytes() + "s.");
+    CHECK(id_of(error_of([&] { open_bytes(folder, file); })) == row.id);
+  }
+  const auto good = (Pickle() << "}").text("w").tensor({}).bytes() + "s.";
+  CHECK_NOTHROW(open_bytes(folder, build_torch_zip(good)));
+}
+
+TEST_CASE("tensors that cannot be read are records with a remark") {
+  const TempFolder folder;
+  Pickle pickle;
+  pickle << "}(";
+  pickle.text("q").tensor({.type = "QInt8Storage"});
+  pickle.text("s").global("torch._utils", "_rebuild_sparse_tensor") << "NN\x86R";
+  pickle.text("w").tensor({});
+  const auto source = open_bytes(folder, build_torch_zip(pickle.bytes() + "u."));
+  CHECK(keys(*source) == std::vector<std::string>{"w"});
+  CHECK(source->remarks() == std::vector<std::string>{"a quantized tensor (1 times): not read, kept as a record", "a sparse tensor (1 times): not read, kept as a record"});
+}
+
+TEST_CASE("files of other kinds are told apart") {
+  const TempFolder folder;
+  const auto is_torch = [&](const std::string& bytes) { return looks_like_torch(MappedFile(folder.write("x", bytes))); };
+  const std::string good = build_torch_zip((Pickle() << "}").stop());
+  CHECK(is_torch(good));
+  CHECK(is_torch(good.substr(0, good.size() / 2)));  // cut short, but torch's: opening says so
+  CHECK(is_torch(build_torch_legacy((Pickle() << "}").stop(), {})));
+  CHECK(!is_torch(build_zip({{"word/document.xml", "x"}})));
+  CHECK(!is_torch(build_zip({{"data.pkl", "x"}})));
+  CHECK(!is_torch((Pickle() << "}").stop()));
+  CHECK(!is_torch(""));
+
+  std::string tar(1024, '\0');
+  tar.replace(0, 8, "sys_info");
+  tar.replace(257, 5, "ustar");
+  CHECK(is_torch(tar));
+  CHECK(id_of(error_of([&] { open_bytes(folder, tar); })) == "torch-tar");
+
+  auto entries = torch_entries((Pickle() << "}").stop());
+  const auto with = [&](const char* name, const char* data) {
+    auto more = entries;
+    more.push_back({name, data});
+    return id_of(error_of([&] { open_bytes(folder, build_zip(more)); }));
+  };
+  CHECK(with("archive/constants.pkl", "x") == "torch-script");
+  CHECK(with("other/data.pkl", "x") == "torch-no-pickle");
+  entries[1].data = "big";
+  CHECK(id_of(error_of([&] { open_bytes(folder, build_zip(entries)); })) == "torch-big-endian");
+  CHECK(id_of(error_of([&] { open_bytes(folder, build_torch_legacy((Pickle() << "}").stop(), {}, false)); })) == "torch-big-endian");
+  CHECK(id_of(error_of([&] { open_bytes(folder, build_zip({{"a/b", "x"}})); })) == "torch-no-pickle");
+}
+
+TEST_CASE("a pickle that is damaged on disk is refused before it is read") {
+  const TempFolder folder;
+  const auto file = build_zip(torch_entries((Pickle() << "}").stop()), test::ZipDamage::bad_crc);
+  CHECK(id_of(error_of([&] { open_bytes(folder, file); })) == "zip-bad-crc");
+}
+
+TEST_CASE("legacy streams that contradict themselves are refused") {
+  const TempFolder folder;
+  const std::string object = (Pickle() << "}").text("w").tensor({.legacy = true}).bytes() + "s.";
+  const auto open_with = [&](const std::vector<test::LegacyStorage>& storages) {
+    return id_of(error_of([&] { open_bytes(folder, build_torch_legacy(object, storages)); }));
+  };
+  CHECK(open_with({{"0", 6, six_floats()}}) == "nothing was thrown");
+  CHECK(open_with({{"0", 5, six_floats()}}) == "torch-bad-stream");
+  CHECK(open_with({{"0", 6, "short"}}) == "torch-truncated");
+  CHECK(open_with({}) == "torch-bad-storage");
+  CHECK(open_with({{"0", 6, six_floats()}, {"1", 6, six_floats()}}) == "torch-bad-stream");
+  CHECK(open_with({{"0", 6, six_floats()}, {"0", 6, six_floats()}}) == "torch-bad-stream");
+}
+
+TEST_CASE("a truncated checkpoint throws, whatever its length") {
+  const TempFolder folder;
+  const std::string object = (Pickle() << "}").text("w").tensor({}).bytes() + "s.";
+  for (const std::string& whole : {build_torch_zip(object), build_zip(torch_entries(object, true)), build_torch_legacy(object, {{"0", 6, six_floats()}})}) {
+    CHECK_NOTHROW(open_bytes(folder, whole));
+    for (size_t length = 0; length < whole.size(); ++length) CHECK_THROWS_AS(open_bytes(folder, whole.substr(0, length)), Error);
+  }
+}
+
+TEST_CASE("a file that shrinks while it is open is noticed") {
+  const TempFolder folder;
+  const auto source = open_bytes(folder, build_torch_zip((Pickle() << "}").text("w").tensor({}).bytes() + "s."));
+  std::filesystem::resize_file(folder.path("model.pt"), 100);
+  CHECK(id_of(error_of([&] { test::tensor_bytes(*source, "w"); })) == "io-truncated");
+}
+
+TEST_CASE("sharing cannot make a small pickle list more than it is worth") {
+  const TempFolder folder;
+  // A dict in a dict in a dict, each named sixteen times by the next: 16^12 paths lead to the tensor.
+  Pickle pickle;
+  pickle << "}";
+  pickle.text("w").tensor({}) << "sq\1";
+  for (int level = 0; level < 12; ++level) {
+    pickle << "}(";
+    for (int i = 0; i < 16; ++i) pickle.integer(i) << "h\1";
+    pickle << "uq\1";
+  }
+  CHECK(test::contains(error_of([&] { open_bytes(folder, build_torch_zip(pickle.stop())); }), "limit-exceeded: values that are shared"));
+  // Without a tensor, it is metadata, which is cut.
+  Pickle plain;
+  plain << "]q\1";
+  for (int level = 0; level < 12; ++level) plain << "](" << "h\1h\1h\1h\1h\1h\1h\1h\1h\1h\1h\1h\1h\1h\1h\1h\1" << "eq\1";
+  OpenOptions options;
+  options.limits.max_metadata_nodes = 1000;
+  const auto source = open_bytes(folder, build_torch_zip(plain.stop()), options);
+  CHECK(source->metadata().dump().size() < 100'000);
+  CHECK(source->remarks() == std::vector<std::string>{"the metadata is longer than the limits allow and was cut"});
+}
+
+TEST_CASE("depth costs nothing") {
+  const TempFolder folder;
+  const auto source = open_bytes(folder, build_torch_zip(std::string(200'000, ']') + std::string(199'999, 'a') + "."));
+  CHECK(source->metadata().dump().find("$deep") != std::string::npos);
+}
+
+TEST_CASE("keys are whole") {
+  const TempFolder folder;
+  const auto with_key = [&](const std::string& key) { return build_torch_zip((Pickle() << "}").text(key).tensor({}).bytes() + "s."); };
+  CHECK(test::contains(error_of([&] { open_bytes(folder, with_key(std::string(5000, 'k'))); }), "max_key_bytes (4096)"));
+  CHECK(id_of(error_of([&] { open_bytes(folder, with_key("a\xed\xb2\x80")); })) == "pickle-bad-text");
+  Pickle twice;
+  twice << "}(";
+  twice.text("1").tensor({}).integer(1).tensor({}) << "u";
+  CHECK(id_of(error_of([&] { open_bytes(folder, build_torch_zip(twice.stop())); })) == "manifest-duplicate-key");
+}
