@@ -1,35 +1,34 @@
-// A real pickle (torch 2.13, protocol 2: {"w": a float32 [2, 3] tensor}), and what becomes of each line here:
+// A real pickle (torch 2.13, protocol 2: torch.save({"w": torch.zeros(2, 3)}); BINPUTs, which give each value a memo slot, are
+// left out after the first), and what becomes of each line here:
 //
 //     0: 80 PROTO      2
-//     2: 7d EMPTY_DICT                             a dict value, pushed
-//     3: 71 BINPUT     0                           memo[0] names it
-//     5: 58 BINUNICODE 'w'                         a text that views these bytes
-//    11: 71 BINPUT     1
-//    13: 63 GLOBAL     'torch._utils _rebuild_tensor_v2'   two words; nothing is imported
-//    46: 71 BINPUT     2
-//    48: 28 MARK                                   arguments begin
+//     2: 7d EMPTY_DICT                                a dict value, pushed
+//     3: 71 BINPUT     0                              memo[0] names it
+//     5: 58 BINUNICODE 'w'                            a text that views these bytes
+//    13: 63 GLOBAL     'torch._utils _rebuild_tensor_v2'    two words; nothing is imported
+//    48: 28 MARK                                      its arguments begin
 //    49: 28     MARK
 //    50: 58         BINUNICODE 'storage'
 //    64: 63         GLOBAL     'torch FloatStorage'
 //    86: 58         BINUNICODE '0'
 //    94: 58         BINUNICODE 'cpu'
 //   104: 4b         BININT1    6
-//   106: 74         TUPLE      (MARK at 49)        ('storage', FloatStorage, '0', 'cpu', 6)
-//   109: 51     BINPERSID                          a persistent value with that id: elements are in archive/data/0
-//   110: 4b     BININT1    0                       storage offset
+//   106: 74         TUPLE      (MARK at 49)           ('storage', FloatStorage, '0', 'cpu', 6)
+//   109: 51     BINPERSID                             a persistent value with that id: the elements are in archive/data/0
+//   110: 4b     BININT1    0                          storage offset
 //   112: 4b     BININT1    2
 //   114: 4b     BININT1    3
-//   116: 86     TUPLE2                             shape
+//   116: 86     TUPLE2                                shape
 //   119: 4b     BININT1    3
 //   121: 4b     BININT1    1
-//   123: 86     TUPLE2                             strides
-//   126: 89     NEWFALSE                           requires_grad
+//   123: 86     TUPLE2                                strides
+//   126: 89     NEWFALSE                              requires_grad
 //   127: 63     GLOBAL     'collections OrderedDict'
 //   154: 29     EMPTY_TUPLE
-//   155: 52     REDUCE                             backward hooks: an object {callable OrderedDict, arguments ()}
+//   155: 52     REDUCE                                backward hooks: an object {callable OrderedDict, arguments ()}
 //   158: 74     TUPLE      (MARK at 48)
-//   161: 52 REDUCE                                 an object {callable _rebuild_tensor_v2, arguments (…)}; nothing is called
-//   164: 73 SETITEM                                dict["w"] = object
+//   161: 52 REDUCE                                    an object {callable _rebuild_tensor_v2, arguments (...)}; nothing is called
+//   164: 73 SETITEM                                   dict['w'] = object
 //   165: 2e STOP
 #include "formats/pickle.h"
 
@@ -195,14 +194,16 @@ class PickleMachine {
   }
   PickleRef add_object(PickleRef callable, PickleRef arguments, PickleRef keywords, bool made_by_new) {
     const PickleKind kind = graph_.kind(callable);
-    if (kind != PickleKind::global && kind != PickleKind::persistent && kind != PickleKind::object) fail_type("a class or function", callable);
+    if (kind != PickleKind::global && kind != PickleKind::persistent && kind != PickleKind::object)
+      fail_type("a class or function", callable);
     if (!graph_.is(arguments, PickleKind::tuple)) fail_type("its arguments as a tuple", arguments);
     graph_.objects_.push_back({callable, arguments, keywords, made_by_new, origin_.base + opcode_at_, {}, {}, {}});
     return add(of_kind(PickleKind::object, static_cast<uint32_t>(graph_.objects_.size() - 1)));
   }
   // From two lines of the stream.
   PickleRef add_written_global(std::string_view module, std::string_view name) {
-    if (!is_pickle_text(module) || !is_pickle_text(name)) fail("pickle-bad-text", fmt::format("{} names a class that is not UTF-8", opcode_->name));
+    if (!is_pickle_text(module) || !is_pickle_text(name))
+      fail("pickle-bad-text", fmt::format("{} names a class that is not UTF-8", opcode_->name));
     return add_global(module, name);
   }
   PickleRef add_global(std::string_view module, std::string_view name) {
@@ -214,7 +215,9 @@ class PickleMachine {
   size_t floor() const { return marks_.empty() ? 0 : marks_.back(); }
   void push(PickleRef ref) { stack_.push_back(ref); }
   PickleRef top() const {
-    if (stack_.size() <= floor()) fail("pickle-stack-underflow", fmt::format("{} needs a value, the stack is empty{}", opcode_->name, marks_.empty() ? "" : " above the mark"));
+    if (stack_.size() <= floor())
+      fail("pickle-stack-underflow",
+           fmt::format("{} needs a value, the stack is empty{}", opcode_->name, marks_.empty() ? "" : " above the mark"));
     return stack_.back();
   }
   PickleRef pop() {
@@ -285,7 +288,8 @@ class PickleMachine {
     const auto text = line("a memo index");
     uint64_t index = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), index);
-    if (error != std::errc{} || end != text.data() + text.size()) fail("pickle-bad-number", fmt::format("{} has '{}' for a memo index", opcode_->name, printable(text)));
+    if (error != std::errc{} || end != text.data() + text.size())
+      fail("pickle-bad-number", fmt::format("{} has '{}' for a memo index", opcode_->name, printable(text)));
     return index;
   }
   void memo_get(uint64_t index) {
@@ -294,7 +298,8 @@ class PickleMachine {
     push(ref);
   }
   void memo_put(uint64_t index) {
-    if (memo_.count() >= limits_.max_pickle_memo) fail("limit-exceeded", fmt::format("the pickle uses more than max_pickle_memo ({}) memo slots", limits_.max_pickle_memo));
+    if (memo_.count() >= limits_.max_pickle_memo)
+      fail("limit-exceeded", fmt::format("the pickle uses more than max_pickle_memo ({}) memo slots", limits_.max_pickle_memo));
     memo_.put(index, top());
   }
 
@@ -312,7 +317,8 @@ class PickleMachine {
   }
   static void append(std::vector<PickleRef>& to, const std::vector<PickleRef>& more) { to.insert(to.end(), more.begin(), more.end()); }
   void check_pairs(const std::vector<PickleRef>& items) const {
-    if (items.size() % 2 != 0) fail("pickle-odd-items", fmt::format("{} has {} values: the last key has none", opcode_->name, items.size()));
+    if (items.size() % 2 != 0)
+      fail("pickle-odd-items", fmt::format("{} has {} values: the last key has none", opcode_->name, items.size()));
   }
 
   // --- the opcodes, in the order of the table ---
@@ -444,7 +450,8 @@ class PickleMachine {
   void op_ext2() { refuse_extension(in_.u16("an extension code")); }
   void op_ext4() { refuse_extension(in_.integer<int32_t>("an extension code")); }
   [[noreturn]] void refuse_extension(int64_t code) {
-    fail("pickle-extension", fmt::format("{} names extension {}: what it stands for is known only to the program that wrote the file", opcode_->name, code));
+    fail("pickle-extension",
+         fmt::format("{} names extension {}: what it stands for is known only to the program that wrote the file", opcode_->name, code));
   }
   void push_tuple(std::vector<PickleRef> items) { push(items.empty() ? empty_tuple_ : add_list(PickleKind::tuple, std::move(items))); }
   void op_tuple1() {

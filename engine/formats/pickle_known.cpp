@@ -95,9 +95,11 @@ namespace {
 
 // Modules that were renamed: the old name, the one the table has.
 std::string canonical_name(const PickleGlobal& global) {
-  static const std::vector<std::pair<std::string_view, std::string_view>> kRenamed = {
-      {"__builtin__", "builtins"}, {"copy_reg", "copyreg"}, {"pathlib._local", "pathlib"}, {"numpy._core.multiarray", "numpy.core.multiarray"},
-      {"numpy._core.numeric", "numpy.core.numeric"}};
+  static const std::vector<std::pair<std::string_view, std::string_view>> kRenamed = {{"__builtin__", "builtins"},
+                                                                                      {"copy_reg", "copyreg"},
+                                                                                      {"pathlib._local", "pathlib"},
+                                                                                      {"numpy._core.multiarray", "numpy.core.multiarray"},
+                                                                                      {"numpy._core.numeric", "numpy.core.numeric"}};
   for (const auto& [old_name, new_name] : kRenamed)
     if (global.module == old_name) return fmt::format("{}.{}", new_name, global.name);
   return global.full_name();
@@ -246,7 +248,8 @@ PickleRef PickleMeanings::state_field(const PickleObject& object, std::string_vi
 // --- meanings ---
 
 bool PickleMeanings::is_module(const PickleObject& object) const {
-  return state_field(object, "_parameters") != kNoValue && state_field(object, "_buffers") != kNoValue && state_field(object, "_modules") != kNoValue;
+  return state_field(object, "_parameters") != kNoValue && state_field(object, "_buffers") != kNoValue &&
+         state_field(object, "_modules") != kNoValue;
 }
 
 // A member of an enumeration is pickled as its class called with its value; class names start with a capital, functions do not.
@@ -306,9 +309,11 @@ PickleView PickleMeanings::view_object(PickleRef ref, PickleView& view) const {
   };
   if (row == nullptr) {
     if (is_module(object)) view.meaning = Meaning::module;
-    else if (is_enumeration(object)) return guess(Meaning::scalar, "taken for a member of an enumeration"), stands_for(graph_.argument(object, 0));
+    else if (is_enumeration(object))
+      return guess(Meaning::scalar, "taken for a member of an enumeration"), stands_for(graph_.argument(object, 0));
     else if (extends_container(object))
-      return object.items.empty() ? guess(Meaning::mapping, "taken for the dict it extends") : guess(Meaning::sequence, "taken for the list it extends");
+      return object.items.empty() ? guess(Meaning::mapping, "taken for the dict it extends")
+                                  : guess(Meaning::sequence, "taken for the list it extends");
     else view.meaning = Meaning::record;
     return view;
   }

@@ -13,11 +13,21 @@ namespace remap::formats {
 namespace {
 
 std::optional<DType> dtype_of_code(std::string_view code) {
-  static constexpr std::array<std::pair<std::string_view, DType>, 16> kCodes = {{{"b1", DType::boolean}, {"?", DType::boolean}, {"i1", DType::i8},
-                                                                                 {"u1", DType::u8}, {"i2", DType::i16}, {"u2", DType::u16},
-                                                                                 {"i4", DType::i32}, {"u4", DType::u32}, {"i8", DType::i64},
-                                                                                 {"u8", DType::u64}, {"f2", DType::f16}, {"f4", DType::f32},
-                                                                                 {"f8", DType::f64}, {"c8", DType::c64}, {"c16", DType::c128},
+  static constexpr std::array<std::pair<std::string_view, DType>, 16> kCodes = {{{"b1", DType::boolean},
+                                                                                 {"?", DType::boolean},
+                                                                                 {"i1", DType::i8},
+                                                                                 {"u1", DType::u8},
+                                                                                 {"i2", DType::i16},
+                                                                                 {"u2", DType::u16},
+                                                                                 {"i4", DType::i32},
+                                                                                 {"u4", DType::u32},
+                                                                                 {"i8", DType::i64},
+                                                                                 {"u8", DType::u64},
+                                                                                 {"f2", DType::f16},
+                                                                                 {"f4", DType::f32},
+                                                                                 {"f8", DType::f64},
+                                                                                 {"c8", DType::c64},
+                                                                                 {"c16", DType::c128},
                                                                                  {"b", DType::i8}}};
   for (const auto& [name, dtype] : kCodes)
     if (code == name) return dtype;

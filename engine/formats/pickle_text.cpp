@@ -126,7 +126,8 @@ std::optional<std::string> decode_string_escapes(std::string_view quoted) {
       i += 3;
     } else if (text[i] >= '0' && text[i] <= '7') {
       unsigned value = 0;
-      for (size_t k = 0; k < 3 && i < text.size() && text[i] >= '0' && text[i] <= '7'; ++k) value = value * 8 + static_cast<unsigned>(text[i++] - '0');
+      for (size_t k = 0; k < 3 && i < text.size() && text[i] >= '0' && text[i] <= '7'; ++k)
+        value = value * 8 + static_cast<unsigned>(text[i++] - '0');
       out += static_cast<char>(value);
     } else {
       out += '\\';  // Python keeps a backslash that means nothing

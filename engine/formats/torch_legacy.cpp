@@ -28,9 +28,11 @@ class LegacyReader {
   LegacyReader(TorchContents& contents, const Limits& limits) : contents_(contents), limits_(limits) {}
 
   void read() {
-    if (const PickleGraph magic = next("the magic number"); !magic.is(magic.root(), PickleKind::big_integer) || magic.text(magic.root()) != kMagicDecimal)
+    if (const PickleGraph magic = next("the magic number");
+        !magic.is(magic.root(), PickleKind::big_integer) || magic.text(magic.root()) != kMagicDecimal)
       fail("the stream does not begin with torch's magic number");
-    if (const PickleGraph protocol = next("the protocol"); !protocol.is(protocol.root(), PickleKind::integer) || protocol[protocol.root()].integer != kStreamProtocol)
+    if (const PickleGraph protocol = next("the protocol");
+        !protocol.is(protocol.root(), PickleKind::integer) || protocol[protocol.root()].integer != kStreamProtocol)
       fail(fmt::format("the stream has another protocol than {}", kStreamProtocol));
     check_machine(next("sys_info"));
     contents_.origin.base = position_;
@@ -58,7 +60,8 @@ class LegacyReader {
     for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
       const bool order = info.is(pairs[i], PickleKind::text) && info.text(pairs[i]) == "little_endian";
       if (order && info.is(pairs[i + 1], PickleKind::boolean) && info[pairs[i + 1]].integer == 0)
-        throw Error("torch-big-endian", BytePlace{contents_.origin.file, {}, {}}, "the checkpoint was written on a big-endian machine; its bytes are not swapped here",
+        throw Error("torch-big-endian", BytePlace{contents_.origin.file, {}, {}},
+                    "the checkpoint was written on a big-endian machine; its bytes are not swapped here",
                     "load it with torch and save it again on a little-endian machine");
     }
   }
@@ -73,7 +76,8 @@ class LegacyReader {
       if (!id) continue;
       const auto [it, fresh] = ids.emplace(id->key, *id);
       if (!fresh && (it->second.type != id->type || it->second.elements != id->elements))
-        throw Error("torch-bad-storage", BytePlace{contents_.origin.file, {}, {}}, fmt::format("storage '{}' is said to have two types or sizes", id->key));
+        throw Error("torch-bad-storage", BytePlace{contents_.origin.file, {}, {}},
+                    fmt::format("storage '{}' is said to have two types or sizes", id->key));
     }
     return ids;
   }
@@ -97,9 +101,11 @@ class LegacyReader {
     if (elements != id.elements) fail(fmt::format("storage '{}' has {} elements here, {} in the pickle", key, elements, id.elements));
     const auto size_bytes = checked_mul<uint64_t>(elements, static_cast<uint64_t>(id.type->element_bytes));
     if (!size_bytes || *size_bytes > in.remaining())
-      in.fail(fmt::format("storage '{}' has {} elements of {} bytes, {} bytes are left", key, elements, id.type->element_bytes, in.remaining()),
-              "the file is cut short: copy or download it again");
-    if (!contents_.storage_by_key.emplace(key, static_cast<uint32_t>(contents_.storages.size())).second) fail(fmt::format("storage '{}' is listed twice", key));
+      in.fail(
+          fmt::format("storage '{}' has {} elements of {} bytes, {} bytes are left", key, elements, id.type->element_bytes, in.remaining()),
+          "the file is cut short: copy or download it again");
+    if (!contents_.storage_by_key.emplace(key, static_cast<uint32_t>(contents_.storages.size())).second)
+      fail(fmt::format("storage '{}' is listed twice", key));
     contents_.storages.push_back({.size_bytes = *size_bytes, .file_offset = in.position()});
     position_ = in.position() + *size_bytes;
   }

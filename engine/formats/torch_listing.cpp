@@ -22,7 +22,12 @@ void append_member(Json::object_t& object, std::string key, Json value) {
 class Lister {
  public:
   Lister(TorchContents& contents, const Limits& limits)
-      : contents_(contents), limits_(limits), graph_(contents.graph), meanings_(graph_), decoder_(contents, meanings_, limits), facts_(graph_.size()) {}
+      : contents_(contents),
+        limits_(limits),
+        graph_(contents.graph),
+        meanings_(graph_),
+        decoder_(contents, meanings_, limits),
+        facts_(graph_.size()) {}
 
   TorchListing run() {
     analyse(graph_.root());
@@ -161,7 +166,8 @@ class Lister {
       by_name[{what.first == kNoValue ? "a value outside the pickle" : json_text(meanings_.global_name(what.first)), what.second}] += count;
     for (const auto& [why, count] : unreadable_) by_name[{json_text(why), "not read, kept as a record"}] += count;
     for (const auto& [what, count] : by_name) listing_.remarks.push_back(fmt::format("{} ({} times): {}", what.first, count, what.second));
-    if (unlisted_ > 0) listing_.remarks.push_back(fmt::format("{} tensors are inside records of unknown classes and are not listed", unlisted_));
+    if (unlisted_ > 0)
+      listing_.remarks.push_back(fmt::format("{} tensors are inside records of unknown classes and are not listed", unlisted_));
     if (cut_) listing_.remarks.push_back("the metadata is longer than the limits allow and was cut");
   }
 
@@ -204,7 +210,8 @@ class Lister {
     uint64_t budget = 32 * graph_.size_bytes() + (64u << 10);
     const auto spend = [&](uint64_t cost) {
       if (cost > budget || listing_.tensors.size() >= limits_.max_tensors)
-        fail("limit-exceeded", fmt::format("values that are shared stand for more tensors ({} and on) than a pickle of {} bytes may list", listing_.tensors.size(), graph_.size_bytes()));
+        fail("limit-exceeded", fmt::format("values that are shared stand for more tensors ({} and on) than a pickle of {} bytes may list",
+                                           listing_.tensors.size(), graph_.size_bytes()));
       budget -= cost;
     };
     std::vector<bool> on_path(graph_.size());
@@ -239,7 +246,8 @@ class Lister {
 
   void extend(std::string& path, const std::string& part, bool dot) const {
     if (part.size() > limits_.max_key_bytes || path.size() + 1 + part.size() > limits_.max_key_bytes)
-      fail("limit-exceeded", fmt::format("the key of a tensor is longer than max_key_bytes ({}): '{}...'", limits_.max_key_bytes, json_text(path.empty() ? part.substr(0, 64) : path.substr(0, 64))));
+      fail("limit-exceeded", fmt::format("the key of a tensor is longer than max_key_bytes ({}): '{}...'", limits_.max_key_bytes,
+                                         json_text(path.empty() ? part.substr(0, 64) : path.substr(0, 64))));
     if (has_surrogates(part)) fail("pickle-bad-text", fmt::format("the key of a tensor is not UTF-8: '{}'", json_text(part)));
     if (dot) path += '.';
     path += part;
@@ -316,7 +324,9 @@ class Lister {
     }
   }
 
-  static std::string child_path(const std::string& path, const std::string& part, int depth) { return depth == 0 ? part : path + "." + part; }
+  static std::string child_path(const std::string& path, const std::string& part, int depth) {
+    return depth == 0 ? part : path + "." + part;
+  }
 
   Json::object_t members(const std::vector<NamedEntry>& entries, const std::string& path, int depth, bool listed) {
     Json::object_t out;
@@ -344,7 +354,8 @@ class Lister {
   }
 
   Json record(const PickleView& view, int depth) {
-    if (!graph_.is(view.ref, PickleKind::object)) return marker("$object", graph_.is(view.ref, PickleKind::persistent) ? "torch.Storage" : "unknown");
+    if (!graph_.is(view.ref, PickleKind::object))
+      return marker("$object", graph_.is(view.ref, PickleKind::persistent) ? "torch.Storage" : "unknown");
     const PickleObject& object = graph_.object(view.ref);
     Json::object_t out;
     out.reserve(4);
@@ -384,7 +395,8 @@ class Lister {
   }
 
   bool is_listed(const std::string& key) const {
-    const auto it = std::lower_bound(listing_.tensors.begin(), listing_.tensors.end(), key, [](const ListedTensor& t, const std::string& k) { return t.key < k; });
+    const auto it = std::lower_bound(listing_.tensors.begin(), listing_.tensors.end(), key,
+                                     [](const ListedTensor& t, const std::string& k) { return t.key < k; });
     return it != listing_.tensors.end() && it->key == key;
   }
 
@@ -392,7 +404,8 @@ class Lister {
     if (dim == spec.shape.size()) return element_json(spec.dtype, data);
     Json out = Json::array();
     if (element_count(spec.shape) == 0) return out;
-    for (int64_t i = 0; i < spec.shape[dim]; ++i) out.push_back(array_tree(spec, data + i * spec.strides[dim] * size_bytes(spec.dtype), dim + 1));
+    for (int64_t i = 0; i < spec.shape[dim]; ++i)
+      out.push_back(array_tree(spec, data + i * spec.strides[dim] * size_bytes(spec.dtype), dim + 1));
     return out;
   }
 

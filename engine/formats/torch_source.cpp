@@ -31,7 +31,9 @@ class TemporaryCopy {
       zip.unpack(member, [&](std::span<const std::byte> bytes) { write(bytes, name); });
       if (size_bytes_ == 0) return;
       void* address = ::mmap(nullptr, size_bytes_, PROT_READ, MAP_SHARED, fd_, 0);
-      if (address == MAP_FAILED) throw Error("io-read", BytePlace{file, std::string(member.name), {}}, fmt::format("cannot map {} bytes: {}", size_bytes_, errno_text(errno)));
+      if (address == MAP_FAILED)
+        throw Error("io-read", BytePlace{file, std::string(member.name), {}},
+                    fmt::format("cannot map {} bytes: {}", size_bytes_, errno_text(errno)));
       data_ = static_cast<const std::byte*>(address);
     } catch (...) {
       ::close(fd_);
@@ -52,7 +54,9 @@ class TemporaryCopy {
     while (!bytes.empty()) {
       const ssize_t written = ::write(fd_, bytes.data(), bytes.size());
       if (written < 0 && errno == EINTR) continue;
-      if (written < 0) throw Error("io-write", BytePlace{name, {}, {}}, fmt::format("cannot write to a temporary file: {}", errno_text(errno)), "set TMPDIR to a folder with more room");
+      if (written < 0)
+        throw Error("io-write", BytePlace{name, {}, {}}, fmt::format("cannot write to a temporary file: {}", errno_text(errno)),
+                    "set TMPDIR to a folder with more room");
       bytes = bytes.subspan(static_cast<size_t>(written));
     }
   }
@@ -116,7 +120,8 @@ class TorchSource final : public Source {
   void set_aliases(std::vector<TensorInfo>& infos) const {
     std::map<std::tuple<uint32_t, uint64_t, DType, Shape, std::vector<int64_t>>, std::vector<size_t>> groups;
     for (size_t i = 0; i < infos.size(); ++i)
-      if (element_count(infos[i].shape) > 0) groups[{specs_[i].storage, specs_[i].offset_bytes, specs_[i].dtype, specs_[i].shape, specs_[i].strides}].push_back(i);
+      if (element_count(infos[i].shape) > 0)
+        groups[{specs_[i].storage, specs_[i].offset_bytes, specs_[i].dtype, specs_[i].shape, specs_[i].strides}].push_back(i);
     for (const auto& [bytes, group] : groups)
       if (group.size() > 1)
         for (const size_t i : group) infos[i].alias = infos[group.front()].key;
@@ -150,7 +155,8 @@ bool looks_like_torch(const MappedFile& file) {
 
 std::unique_ptr<Source> open_torch(MappedFile file, const OpenOptions& options) {
   if (formats::looks_like_torch_tar(file.bytes()))
-    throw Error("torch-tar", BytePlace{file.path(), {}, {}}, "the checkpoint is a tar archive, as torch wrote before 0.1.10 (2017); it is not read",
+    throw Error("torch-tar", BytePlace{file.path(), {}, {}},
+                "the checkpoint is a tar archive, as torch wrote before 0.1.10 (2017); it is not read",
                 "load it with torch and save it again");
   auto contents = formats::ZipArchive::has_signature(file.bytes()) ? formats::read_torch_zip(std::move(file), options.limits)
                                                                    : formats::read_torch_legacy(std::move(file), options.limits);

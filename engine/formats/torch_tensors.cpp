@@ -40,7 +40,8 @@ int64_t TensorDecoder::read_count(PickleRef ref, std::string_view what) const {
 Shape TensorDecoder::read_shape(PickleRef ref, std::string_view what) const {
   if (ref == kNoValue) fail("torch-bad-tensor", fmt::format("a tensor has no {}", what));
   const PickleView view = meanings_.view(ref);
-  if (view.meaning != Meaning::sequence) fail("torch-bad-tensor", fmt::format("a tensor's {} is {}", what, describe(meanings_.graph().kind(ref))));
+  if (view.meaning != Meaning::sequence)
+    fail("torch-bad-tensor", fmt::format("a tensor's {} is {}", what, describe(meanings_.graph().kind(ref))));
   const auto items = meanings_.items(view);
   if (items.size() > static_cast<size_t>(limits_.max_rank))
     fail("limit-exceeded", fmt::format("a tensor has {} dimensions, more than max_rank ({})", items.size(), limits_.max_rank));
@@ -60,7 +61,9 @@ uint64_t TensorDecoder::last_element(const TensorSpec& spec, uint64_t offset) co
   for (size_t d = 0; d < spec.shape.size(); ++d) {
     const auto reach = checked_mul<uint64_t>(static_cast<uint64_t>(spec.shape[d]) - 1, static_cast<uint64_t>(spec.strides[d]));
     const auto sum = reach ? checked_add(last, *reach) : std::nullopt;
-    if (!sum) fail("torch-bad-tensor", fmt::format("a tensor of shape {} and strides {} reaches further than can be counted", to_string(spec.shape), to_string(spec.strides)));
+    if (!sum)
+      fail("torch-bad-tensor", fmt::format("a tensor of shape {} and strides {} reaches further than can be counted", to_string(spec.shape),
+                                           to_string(spec.strides)));
     last = *sum;
   }
   return last;
@@ -72,7 +75,8 @@ TensorDecoder::Part TensorDecoder::find_part(const StorageId& id) const {
   const uint64_t element_bytes = static_cast<uint64_t>(id.type->element_bytes), size_bytes = contents_.storages[it->second].size_bytes;
   const auto claimed = checked_mul(id.elements, element_bytes);
   if (!claimed || *claimed > size_bytes)
-    fail("torch-bad-storage", fmt::format("storage '{}' should have {} elements of {} bytes, the file has {} bytes of it", id.key, id.elements, element_bytes, size_bytes));
+    fail("torch-bad-storage", fmt::format("storage '{}' should have {} elements of {} bytes, the file has {} bytes of it", id.key,
+                                          id.elements, element_bytes, size_bytes));
   return {it->second, id.first_element * element_bytes, id.part_elements * element_bytes};  // parts are inside the whole
 }
 
@@ -102,13 +106,15 @@ DecodedTensor TensorDecoder::decode_from_type(const PickleObject& object) {
   const PickleGraph& graph = meanings_.graph();
   const std::vector<PickleRef>* arguments = &graph.items(object.arguments);
   for (int depth = 0; depth < 8; ++depth) {
-    if (arguments->size() < 3 || !graph.is((*arguments)[2], PickleKind::tuple)) fail("torch-bad-tensor", "a tensor of a subclass lacks its function, type or arguments");
+    if (arguments->size() < 3 || !graph.is((*arguments)[2], PickleKind::tuple))
+      fail("torch-bad-tensor", "a tensor of a subclass lacks its function, type or arguments");
     const KnownRow* row = meanings_.row_of_callable((*arguments)[0]);
     arguments = &graph.items((*arguments)[2]);
     if (row == nullptr) break;
     if (row->role == Role::tensor) return decode_torch(*row, *arguments);
     if (row->role == Role::first_argument && !arguments->empty())  // a parameter of a subclass
-      if (const PickleView inner = meanings_.view(arguments->front()); inner.meaning == Meaning::tensor && inner.row->role == Role::tensor) return decode(inner);
+      if (const PickleView inner = meanings_.view(arguments->front()); inner.meaning == Meaning::tensor && inner.row->role == Role::tensor)
+        return decode(inner);
     if (row->role != Role::tensor_from_type) break;
   }
   return UnreadableTensor{"a tensor of a subclass"};
@@ -119,7 +125,8 @@ DecodedTensor TensorDecoder::decode_torch(const KnownRow& row, const std::vector
   const PickleGraph& graph = meanings_.graph();
   const bool v3 = row.name.ends_with("_v3");
   if (arguments.size() < (v3 ? 7 : 4)) fail("torch-bad-tensor", fmt::format("{} has {} arguments", row.name, arguments.size()));
-  if (const size_t metadata = v3 ? 7 : 6; arguments.size() > metadata && is_lazy(arguments[metadata])) return UnreadableTensor{"a conjugate or negative view"};
+  if (const size_t metadata = v3 ? 7 : 6; arguments.size() > metadata && is_lazy(arguments[metadata]))
+    return UnreadableTensor{"a conjugate or negative view"};
   const auto id = graph.is(arguments[0], PickleKind::persistent) ? read_storage_id(graph, arguments[0], contents_.origin) : std::nullopt;
   if (!id) fail("torch-bad-tensor", fmt::format("a tensor's storage is {}", describe(graph.kind(arguments[0]))));
   if (id->type->quantized) return UnreadableTensor{"a quantized tensor"};
@@ -145,12 +152,14 @@ DecodedTensor TensorDecoder::decode_torch(const KnownRow& row, const std::vector
   spec.storage = part.storage;
   spec.offset_bytes = part.offset_bytes;
   if (elements == 0) return spec;
-  const uint64_t element_bytes = static_cast<uint64_t>(size_bytes(spec.dtype)), available = part.size_bytes / element_bytes, last = last_element(spec, offset);
+  const uint64_t element_bytes = static_cast<uint64_t>(size_bytes(spec.dtype)), available = part.size_bytes / element_bytes,
+                 last = last_element(spec, offset);
   if (last >= available)
-    fail("torch-bad-tensor", fmt::format("a tensor of shape {}, strides {} and offset {} needs {} elements; its storage '{}' has {}", to_string(spec.shape),
-                                         to_string(spec.strides), offset, last + 1, id->key, available));
+    fail("torch-bad-tensor", fmt::format("a tensor of shape {}, strides {} and offset {} needs {} elements; its storage '{}' has {}",
+                                         to_string(spec.shape), to_string(spec.strides), offset, last + 1, id->key, available));
   if (static_cast<uint64_t>(elements) > available && elements > kMaxExpandedBytes / size_bytes(spec.dtype))
-    fail("limit-exceeded", fmt::format("a tensor of shape {} is an expanded view of {} elements; such views may have {} bytes", to_string(spec.shape), available, kMaxExpandedBytes));
+    fail("limit-exceeded", fmt::format("a tensor of shape {} is an expanded view of {} elements; such views may have {} bytes",
+                                       to_string(spec.shape), available, kMaxExpandedBytes));
   spec.offset_bytes += offset * element_bytes;
   return spec;
 }
@@ -177,7 +186,8 @@ DecodedTensor TensorDecoder::decode_array(const PickleObject& object, const Know
   }
   if (parts.size() != 4) return UnreadableTensor{"a numpy array without its state"};
   const auto type = read_array_type(meanings_, parts[1]);
-  if (!type || !type->dtype) return UnreadableTensor{fmt::format("a numpy array of {}", type ? "'" + type->name.substr(0, 40) + "'" : "an unknown type")};
+  if (!type || !type->dtype)
+    return UnreadableTensor{fmt::format("a numpy array of {}", type ? "'" + type->name.substr(0, 40) + "'" : "an unknown type")};
   if (type->big_endian && size_bytes(*type->dtype) > 1) return UnreadableTensor{"a big-endian numpy array"};
   const auto bytes = array_bytes(parts[3]);
   if (!bytes) return UnreadableTensor{"a numpy array whose bytes are not in the pickle"};
@@ -188,7 +198,8 @@ DecodedTensor TensorDecoder::decode_array(const PickleObject& object, const Know
   const bool column_major = (graph.is(parts[2], PickleKind::boolean) && graph[parts[2]].integer != 0) || meanings_.text(parts[2]) == "F";
   const int64_t elements = check_shape(spec);
   if (bytes->size() != static_cast<uint64_t>(elements) * static_cast<uint64_t>(size_bytes(spec.dtype)))
-    fail("torch-bad-tensor", fmt::format("a numpy array of shape {} and type {} has {} bytes", to_string(spec.shape), long_name(spec.dtype), bytes->size()));
+    fail("torch-bad-tensor",
+         fmt::format("a numpy array of shape {} and type {} has {} bytes", to_string(spec.shape), long_name(spec.dtype), bytes->size()));
   if (elements > 0) spec.strides = contiguous_strides(spec.shape, column_major);
   else spec.strides.assign(spec.shape.size(), 1);
   const auto* data = reinterpret_cast<const std::byte*>(bytes->data());

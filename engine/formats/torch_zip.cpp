@@ -21,8 +21,10 @@ std::string find_root(const ZipArchive& zip, const std::string& file) {
   for (const ZipMember& member : zip.members())
     if (const auto root = root_of(member.name)) roots.emplace_back(*root);
   if (roots.size() == 1) return roots.front();
-  if (roots.empty()) throw Error("torch-no-pickle", BytePlace{file, {}, {}}, "the archive has no member */data.pkl, so torch did not write it");
-  throw Error("torch-no-pickle", BytePlace{file, {}, {}}, fmt::format("the archive has {}data.pkl and {}data.pkl; one was expected", roots[0], roots[1]));
+  if (roots.empty())
+    throw Error("torch-no-pickle", BytePlace{file, {}, {}}, "the archive has no member */data.pkl, so torch did not write it");
+  throw Error("torch-no-pickle", BytePlace{file, {}, {}},
+              fmt::format("the archive has {}data.pkl and {}data.pkl; one was expected", roots[0], roots[1]));
 }
 
 std::string text_member(const ZipArchive& zip, const std::string& name) {
@@ -39,7 +41,8 @@ void check_kind(const ZipArchive& zip, const std::string& root, const std::strin
                 "load it with torch.jit.load and save its state_dict()");
   const std::string order = text_member(zip, root + "byteorder");
   if (order == "big")
-    throw Error("torch-big-endian", BytePlace{file, root + "byteorder", {}}, "the checkpoint was written on a big-endian machine; its bytes are not swapped here",
+    throw Error("torch-big-endian", BytePlace{file, root + "byteorder", {}},
+                "the checkpoint was written on a big-endian machine; its bytes are not swapped here",
                 "load it with torch and save it again on a little-endian machine");
   if (!order.empty() && order != "little")
     throw Error("torch-big-endian", BytePlace{file, root + "byteorder", {}}, "the byte order is neither 'little' nor 'big'");
@@ -55,7 +58,9 @@ std::span<const std::byte> pickle_bytes(TorchContents& contents, const ZipMember
     contents.zip->check_crc(member);
     return contents.zip->stored(member);
   }
-  contents.zip->unpack(member, [&](std::span<const std::byte> bytes) { contents.pickle_bytes.insert(contents.pickle_bytes.end(), bytes.begin(), bytes.end()); });
+  contents.zip->unpack(member, [&](std::span<const std::byte> bytes) {
+    contents.pickle_bytes.insert(contents.pickle_bytes.end(), bytes.begin(), bytes.end());
+  });
   return contents.pickle_bytes;
 }
 
@@ -103,7 +108,8 @@ TorchContents read_torch_zip(MappedFile file, const Limits& limits) {
   const auto bytes = pickle_bytes(contents, member, limits);
   contents.graph = read_pickle(bytes, contents.origin, limits);
   if (contents.graph.size_bytes() != bytes.size())
-    contents.remarks.push_back(fmt::format("{}: {} bytes after the end of the pickle are not read", contents.origin.member, bytes.size() - contents.graph.size_bytes()));
+    contents.remarks.push_back(fmt::format("{}: {} bytes after the end of the pickle are not read", contents.origin.member,
+                                           bytes.size() - contents.graph.size_bytes()));
   list_storages(contents, root);
   return contents;
 }

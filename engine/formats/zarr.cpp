@@ -229,13 +229,15 @@ class ZarrayParser {
   }
   void check_sizes(const ZarrArray& array) const {
     element_count(array.shape, file_);
+    // All of them first: grid() divides by every extent.
+    if (std::find(array.chunks.begin(), array.chunks.end(), 0) != array.chunks.end())
+      fail(fmt::format("chunks {} have no elements", to_string(array.chunks)));
     auto bytes = std::optional<uint64_t>(size_bytes(array.dtype));
+    for (const int64_t extent : array.chunks)
+      if (bytes) bytes = checked_mul(*bytes, static_cast<uint64_t>(extent));
     auto chunks = std::optional<uint64_t>(1);
-    for (size_t d = 0; d < array.chunks.size(); ++d) {
-      if (array.chunks[d] == 0) fail(fmt::format("chunks {} have no elements", to_string(array.chunks)));
-      if (bytes) bytes = checked_mul(*bytes, static_cast<uint64_t>(array.chunks[d]));
-      if (chunks) chunks = checked_mul(*chunks, static_cast<uint64_t>(array.grid()[d]));
-    }
+    for (const int64_t extent : array.grid())
+      if (chunks) chunks = checked_mul(*chunks, static_cast<uint64_t>(extent));
     if (!bytes || *bytes > limits_.max_chunk_bytes)
       throw Error("limit-exceeded", place(),
                   fmt::format("a chunk of {} {} is larger than {} bytes (max_chunk_bytes)", to_string(array.chunks), long_name(array.dtype),

@@ -33,21 +33,25 @@ struct Directory {
 // Parses an archive's headers; what it returns is checked against the file's size and itself.
 class DirectoryReader {
  public:
-  DirectoryReader(std::span<const std::byte> bytes, const std::string& file, const Limits& limits) : bytes_(bytes), file_(file), limits_(limits) {}
+  DirectoryReader(std::span<const std::byte> bytes, const std::string& file, const Limits& limits)
+      : bytes_(bytes), file_(file), limits_(limits) {}
 
   std::vector<ZipMember> read() {
     const Directory directory = find_directory();
     if (directory.members > limits_.max_zip_members)
-      fail("limit-exceeded", directory.offset, fmt::format("the archive has {} members, more than max_zip_members ({})", directory.members, limits_.max_zip_members));
+      fail("limit-exceeded", directory.offset,
+           fmt::format("the archive has {} members, more than max_zip_members ({})", directory.members, limits_.max_zip_members));
     // Each takes at least a header's bytes, so that reserving is backed by the file.
     if (directory.members > directory.size_bytes / kCentralHeaderBytes)
-      fail("zip-bad-directory", directory.offset, fmt::format("{} members cannot be listed in a directory of {} bytes", directory.members, directory.size_bytes));
+      fail("zip-bad-directory", directory.offset,
+           fmt::format("{} members cannot be listed in a directory of {} bytes", directory.members, directory.size_bytes));
     std::vector<ZipMember> members;
     members.reserve(directory.members);
     ByteReader in(bytes_.subspan(directory.offset, directory.size_bytes), file_, {}, "zip-truncated", directory.offset);
     for (uint64_t i = 0; i < directory.members; ++i) members.push_back(read_member(in));
     if (in.remaining() != 0)
-      fail("zip-bad-directory", directory.offset, fmt::format("{} bytes of the directory are left after its {} members", in.remaining(), directory.members));
+      fail("zip-bad-directory", directory.offset,
+           fmt::format("{} bytes of the directory are left after its {} members", in.remaining(), directory.members));
     check_places(members, directory.offset);
     return members;
   }
@@ -92,15 +96,16 @@ class DirectoryReader {
     const bool zip64 = end >= kLocator64Bytes && signature_at(end - kLocator64Bytes) == kLocator64;
     if (zip64) {
       directory = read_end64(end, directory_end);
-      const bool agree = (members == 0xffff || members == directory.members) && (size_bytes == kIn64 || size_bytes == directory.size_bytes) &&
-                         (offset == kIn64 || offset == directory.offset);
+      const bool agree = (members == 0xffff || members == directory.members) &&
+                         (size_bytes == kIn64 || size_bytes == directory.size_bytes) && (offset == kIn64 || offset == directory.offset);
       if (!agree) fail("zip-bad-directory", end, "the end record and the zip64 end record disagree");
     } else if (disk != 0 || first_disk != 0 || members_here != members) {
       fail("zip-bad-directory", end, "the archive is one part of several");
     }
     if (!range_inside(directory.offset, directory.size_bytes, directory_end) || directory.offset + directory.size_bytes != directory_end)
       fail("zip-bad-directory", end,
-           fmt::format("the directory is said to be {} bytes at {}, which is not what precedes the end record at {}", directory.size_bytes, directory.offset, directory_end));
+           fmt::format("the directory is said to be {} bytes at {}, which is not what precedes the end record at {}", directory.size_bytes,
+                       directory.offset, directory_end));
     return directory;
   }
 
@@ -119,7 +124,8 @@ class DirectoryReader {
     in.take(4, "versions");
     const uint32_t this_disk = in.u32("disk number"), first_disk = in.u32("disk of the directory");
     const uint64_t members_here = in.u64("members on this disk"), members = in.u64("members");
-    if (this_disk != 0 || first_disk != 0 || members_here != members) fail("zip-bad-directory", offset, "the archive is one part of several");
+    if (this_disk != 0 || first_disk != 0 || members_here != members)
+      fail("zip-bad-directory", offset, "the archive is one part of several");
     directory_end = offset;
     const uint64_t size_bytes = in.u64("directory size");
     return {in.u64("directory offset"), size_bytes, members};
@@ -144,15 +150,18 @@ class DirectoryReader {
     check_name(member.name, header_at);
     const auto extra = in.take(extra_bytes, "extra field");
     in.take(comment_bytes, "comment");
-    const bool wide_size = member.size_bytes == kIn64, wide_packed = member.packed_bytes == kIn64, wide_offset = member.header_offset == kIn64;
+    const bool wide_size = member.size_bytes == kIn64, wide_packed = member.packed_bytes == kIn64,
+               wide_offset = member.header_offset == kIn64;
     read_zip64_extra(extra, header_at, {wide_size ? &member.size_bytes : nullptr, wide_packed ? &member.packed_bytes : nullptr,
                                         wide_offset ? &member.header_offset : nullptr});
     if (disk == 0xffff) disk = 0;  // then it stands in the extra field, of which there is one part only
     if (disk != 0) fail("zip-bad-directory", header_at, fmt::format("'{}' is on another part of the archive", member.name));
     if ((member.flags & (kFlagEncrypted | kFlagStrongEncryption | kFlagMaskedHeaders)) != 0)
-      fail("zip-encrypted", header_at, fmt::format("'{}' is encrypted", member.name), "unpack it with its password and pack it again without");
+      fail("zip-encrypted", header_at, fmt::format("'{}' is encrypted", member.name),
+           "unpack it with its password and pack it again without");
     if (member.method == kStored && member.packed_bytes != member.size_bytes)
-      fail("zip-bad-size", header_at, fmt::format("'{}' is stored, but has {} bytes packed and {} unpacked", member.name, member.packed_bytes, member.size_bytes));
+      fail("zip-bad-size", header_at,
+           fmt::format("'{}' is stored, but has {} bytes packed and {} unpacked", member.name, member.packed_bytes, member.size_bytes));
     return member;
   }
 
@@ -208,19 +217,22 @@ class DirectoryReader {
     const bool late = (flags & kFlagDescriptor) != 0;
     const auto known = [&](uint64_t here, uint64_t there) { return here == there || (late && here == 0); };
     if (size_bytes == kIn64 || packed_bytes == kIn64)
-      read_zip64_extra(extra, member.header_offset, {size_bytes == kIn64 ? &size_bytes : nullptr, packed_bytes == kIn64 ? &packed_bytes : nullptr, nullptr});
+      read_zip64_extra(extra, member.header_offset,
+                       {size_bytes == kIn64 ? &size_bytes : nullptr, packed_bytes == kIn64 ? &packed_bytes : nullptr, nullptr});
     if (!known(size_bytes, member.size_bytes) || !known(packed_bytes, member.packed_bytes)) refuse("has other sizes than the directory");
     if (!known(crc, member.crc)) refuse("has another CRC than the directory");
     member.data_offset = in.position();
     if (!range_inside(member.data_offset, member.packed_bytes, bytes_.size()))
-      fail("zip-truncated", member.header_offset, fmt::format("'{}' has {} bytes at {}, the file has {}", member.name, member.packed_bytes, member.data_offset, bytes_.size()));
+      fail("zip-truncated", member.header_offset,
+           fmt::format("'{}' has {} bytes at {}, the file has {}", member.name, member.packed_bytes, member.data_offset, bytes_.size()));
   }
 
   // In file order, so that members which share bytes are found before they are read many times.
   void check_places(std::vector<ZipMember>& members, uint64_t directory_offset) const {
     std::vector<ZipMember*> by_offset(members.size());
     std::transform(members.begin(), members.end(), by_offset.begin(), [](ZipMember& m) { return &m; });
-    std::sort(by_offset.begin(), by_offset.end(), [](const ZipMember* a, const ZipMember* b) { return a->header_offset < b->header_offset; });
+    std::sort(by_offset.begin(), by_offset.end(),
+              [](const ZipMember* a, const ZipMember* b) { return a->header_offset < b->header_offset; });
     for (size_t i = 0; i < by_offset.size(); ++i) {
       ZipMember& member = *by_offset[i];
       check_local_header(member);
@@ -259,7 +271,8 @@ ZipArchive::ZipArchive(std::span<const std::byte> bytes, std::string file, const
   by_name_.reserve(members_.size());
   for (size_t i = 0; i < members_.size(); ++i)
     if (!by_name_.emplace(members_[i].name, i).second)
-      throw Error("zip-duplicate-name", BytePlace{file_, {}, members_[i].header_offset}, fmt::format("the archive has two members named '{}'", members_[i].name));
+      throw Error("zip-duplicate-name", BytePlace{file_, {}, members_[i].header_offset},
+                  fmt::format("the archive has two members named '{}'", members_[i].name));
 }
 
 const ZipMember* ZipArchive::find(std::string_view name) const {
@@ -270,14 +283,16 @@ const ZipMember* ZipArchive::find(std::string_view name) const {
 void ZipArchive::check_readable(const ZipMember& member) const {
   const BytePlace place{file_, std::string(member.name), {}};
   if (member.method != kStored && member.method != kDeflated)
-    throw Error("zip-method", place, fmt::format("the member is packed by method {}; stored (0) and deflated (8) can be read", member.method));
+    throw Error("zip-method", place,
+                fmt::format("the member is packed by method {}; stored (0) and deflated (8) can be read", member.method));
   if (member.method == kDeflated && member.size_bytes / kMaxDeflateRatio > member.packed_bytes)
     throw Error("zip-bad-size", place, fmt::format("{} bytes cannot unpack to {}", member.packed_bytes, member.size_bytes));
 }
 
 void ZipArchive::check_crc(const ZipMember& member) const {
   if (const uint32_t found = crc_of(stored(member)); found != member.crc)
-    throw Error("zip-bad-crc", BytePlace{file_, std::string(member.name), {}}, fmt::format("the CRC is {:08x}, the directory says {:08x}", found, member.crc),
+    throw Error("zip-bad-crc", BytePlace{file_, std::string(member.name), {}},
+                fmt::format("the CRC is {:08x}, the directory says {:08x}", found, member.crc),
                 "the file is damaged: copy or download it again");
 }
 
@@ -306,9 +321,12 @@ void ZipArchive::unpack(const ZipMember& member, const std::function<void(std::s
     z.avail_out = static_cast<uInt>(piece.size());
     state = inflate(&z, Z_NO_FLUSH);
     if (state != Z_OK && state != Z_STREAM_END)
-      throw Error("zip-bad-deflate", place, state == Z_BUF_ERROR ? "the packed data ends early" : fmt::format("the packed data is damaged: {}", z.msg ? z.msg : "unknown"));
+      throw Error(
+          "zip-bad-deflate", place,
+          state == Z_BUF_ERROR ? "the packed data ends early" : fmt::format("the packed data is damaged: {}", z.msg ? z.msg : "unknown"));
     const std::span<const std::byte> out(piece.data(), piece.size() - z.avail_out);
-    if (out.size() > member.size_bytes - made) throw Error("zip-bad-size", place, fmt::format("the member unpacks to more than the {} bytes it declares", member.size_bytes));
+    if (out.size() > member.size_bytes - made)
+      throw Error("zip-bad-size", place, fmt::format("the member unpacks to more than the {} bytes it declares", member.size_bytes));
     made += out.size();
     crc = crc_of(out, crc);
     if (!out.empty()) sink(out);
@@ -316,7 +334,8 @@ void ZipArchive::unpack(const ZipMember& member, const std::function<void(std::s
   if (made != member.size_bytes || z.avail_in != 0 || taken != packed.size())
     throw Error("zip-bad-size", place, fmt::format("the member unpacks to {} bytes, {} are declared", made, member.size_bytes));
   if (crc != member.crc)
-    throw Error("zip-bad-crc", place, fmt::format("the CRC is {:08x}, the directory says {:08x}", crc, member.crc), "the file is damaged: copy or download it again");
+    throw Error("zip-bad-crc", place, fmt::format("the CRC is {:08x}, the directory says {:08x}", crc, member.crc),
+                "the file is damaged: copy or download it again");
 }
 
 bool ZipArchive::has_signature(std::span<const std::byte> bytes) {

@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 namespace remap::ops {
 namespace {
 
@@ -40,34 +44,92 @@ void copy_run(std::byte* target, int64_t target_stride, const std::byte* source,
   for (int64_t i = 0; i < count; ++i) store(target + i * target_stride * kSize, load<Word>(source + i * source_stride * kSize));
 }
 
-// Transposes blocks of one cache line by one cache line through a buffer, so that every line of either side is touched once
-// however the strides fall into the cache's sets; blocks are visited in squares of kSquare elements, which keeps the pages of both
-// sides in the TLB. Target element (r, c) is source element (c, r): `rows` strides over the source, `columns` over the target.
+// Transposes a square of kBlock x kBlock words: source columns are `source_stride` bytes apart, target rows `target_stride`.
+template <typename Word, int64_t kBlock>
+void transpose_block(std::byte* target, int64_t target_stride, const std::byte* source, int64_t source_stride) {
+  constexpr int64_t kSize = sizeof(Word);
+  for (int64_t c = 0; c < kBlock; ++c)
+    for (int64_t r = 0; r < kBlock; ++r) store(target + r * target_stride + c * kSize, load<Word>(source + c * source_stride + r * kSize));
+}
+
+#ifdef __SSE2__
+// Interleaves the lower, or the upper, halves of two vectors of words.
+template <size_t kSize>
+__m128i interleave_low(__m128i a, __m128i b) {
+  if constexpr (kSize == 1) return _mm_unpacklo_epi8(a, b);
+  if constexpr (kSize == 2) return _mm_unpacklo_epi16(a, b);
+  if constexpr (kSize == 4) return _mm_unpacklo_epi32(a, b);
+  if constexpr (kSize == 8) return _mm_unpacklo_epi64(a, b);
+}
+template <size_t kSize>
+__m128i interleave_high(__m128i a, __m128i b) {
+  if constexpr (kSize == 1) return _mm_unpackhi_epi8(a, b);
+  if constexpr (kSize == 2) return _mm_unpackhi_epi16(a, b);
+  if constexpr (kSize == 4) return _mm_unpackhi_epi32(a, b);
+  if constexpr (kSize == 8) return _mm_unpackhi_epi64(a, b);
+}
+
+// The same in registers, for the square that fills one vector a row: each pass interleaves the two halves of the rows, and as many
+// passes as the index has bits exchange row and column.
 template <typename Word>
-void transpose(std::byte* target, int64_t target_row_stride, const std::byte* source, int64_t source_column_stride, int64_t rows,
-               int64_t columns) {
+void transpose_vectors(std::byte* target, int64_t target_stride, const std::byte* source, int64_t source_stride) {
+  constexpr size_t kLanes = 16 / sizeof(Word);
+  __m128i rows[kLanes], next[kLanes];
+  for (size_t i = 0; i < kLanes; ++i)
+    rows[i] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(source + static_cast<int64_t>(i) * source_stride));
+  for (size_t pass = 1; pass < kLanes; pass *= 2) {
+    for (size_t i = 0; i < kLanes / 2; ++i) {
+      next[2 * i] = interleave_low<sizeof(Word)>(rows[i], rows[i + kLanes / 2]);
+      next[2 * i + 1] = interleave_high<sizeof(Word)>(rows[i], rows[i + kLanes / 2]);
+    }
+    for (size_t i = 0; i < kLanes; ++i) rows[i] = next[i];
+  }
+  for (size_t i = 0; i < kLanes; ++i)
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(target + static_cast<int64_t>(i) * target_stride), rows[i]);
+}
+#endif
+
+// Transposes one cache line by one cache line through a buffer, so that every line of either side is touched once however the
+// strides fall into the cache's sets.
+template <typename Word, int64_t kBlock>
+void transpose_lines(std::byte* target, int64_t target_stride, const std::byte* source, int64_t source_stride) {
+  constexpr int64_t kSize = sizeof(Word), kLineBytes = kBlock * kSize;
+  alignas(64) std::byte buffer[kBlock * kLineBytes];
+#ifdef __SSE2__
+  if constexpr (kSize < 16) {
+    constexpr int64_t kLanes = 16 / kSize;
+    for (int64_t c = 0; c < kBlock; c += kLanes)
+      for (int64_t r = 0; r < kBlock; r += kLanes)
+        transpose_vectors<Word>(buffer + r * kLineBytes + c * kSize, kLineBytes, source + c * source_stride + r * kSize, source_stride);
+  } else {
+    transpose_block<Word, kBlock>(buffer, kLineBytes, source, source_stride);
+  }
+#else
+  transpose_block<Word, kBlock>(buffer, kLineBytes, source, source_stride);
+#endif
+  for (int64_t r = 0; r < kBlock; ++r) std::memcpy(target + r * target_stride, buffer + r * kLineBytes, kLineBytes);
+}
+
+// Target element (r, c) is source element (c, r): the target's rows are `target_stride` apart, the source's columns `source_stride`,
+// in elements. Goes by squares of kSquare, which keeps the pages of both sides in the TLB.
+template <typename Word>
+void transpose(std::byte* target, int64_t target_stride, const std::byte* source, int64_t source_stride, int64_t rows, int64_t columns) {
   constexpr int64_t kSize = sizeof(Word);
   constexpr int64_t kBlock = std::max<int64_t>(8, 64 / kSize);
   constexpr int64_t kSquare = 16 * kBlock;
-  const auto block = [&](int64_t row, int64_t column, int64_t n_rows, int64_t n_columns) {
-    Word buffer[kBlock][kBlock];
-    for (int64_t c = 0; c < n_columns; ++c) {
-      const std::byte* from = source + ((column + c) * source_column_stride + row) * kSize;
-      for (int64_t r = 0; r < n_rows; ++r) buffer[r][c] = load<Word>(from + r * kSize);
-    }
-    for (int64_t r = 0; r < n_rows; ++r)
-      std::memcpy(target + ((row + r) * target_row_stride + column) * kSize, buffer[r], static_cast<size_t>(n_columns * kSize));
+  const auto block = [&](int64_t row, int64_t column, int64_t end_row, int64_t end_column) {
+    std::byte* to = target + (row * target_stride + column) * kSize;
+    const std::byte* from = source + (column * source_stride + row) * kSize;
+    if (end_row - row >= kBlock && end_column - column >= kBlock)
+      return transpose_lines<Word, kBlock>(to, target_stride * kSize, from, source_stride * kSize);
+    for (int64_t r = 0; r < std::min(kBlock, end_row - row); ++r)
+      copy_run<Word>(to + r * target_stride * kSize, 1, from + r * kSize, source_stride, std::min(kBlock, end_column - column));
   };
   for (int64_t square_row = 0; square_row < rows; square_row += kSquare)
     for (int64_t square_column = 0; square_column < columns; square_column += kSquare) {
       const int64_t end_row = std::min(rows, square_row + kSquare), end_column = std::min(columns, square_column + kSquare);
-      for (int64_t row = square_row; row < end_row; row += kBlock)
-        for (int64_t column = square_column; column < end_column; column += kBlock) {
-          if (end_row - row >= kBlock && end_column - column >= kBlock)
-            block(row, column, kBlock, kBlock);  // constant counts: unrolled
-          else
-            block(row, column, std::min(kBlock, end_row - row), std::min(kBlock, end_column - column));
-        }
+      for (int64_t column = square_column; column < end_column; column += kBlock)
+        for (int64_t row = square_row; row < end_row; row += kBlock) block(row, column, end_row, end_column);
     }
 }
 

@@ -146,13 +146,25 @@ class Planner {
       try {
         checked_[i] = true;
         if (!lang::evaluate_condition(requirement.condition, facts_))
-          diagnostics_.error("plan-refused", requirement.condition.written.place(), fmt::format("{}: refused, since {}", sources_.front().source->path(), requirement.because), {}, {fmt::format("required: {}", requirement.condition.text)});
+          diagnostics_.error("plan-refused", requirement.condition.written.place(), fmt::format("{}: refused, since {}", sources_.front().source->path(), requirement.because), {}, found_values(requirement.condition));
       } catch (const Error& e) {
         checked_[i] = false;  // it may need a dim that the shapes will bind
         if (first_round) continue;
         if (only_manifest() && e.diagnostic().id == "expression-missing") plan_.open.push_back(fmt::format("required: {}", requirement.condition.text));
         else diagnostics_.add(e.diagnostic());
       }
+    }
+  }
+
+  // Of a comparison that failed: what both sides are.
+  std::vector<std::string> found_values(const lang::Expression& condition) {
+    const auto& root = condition.root;
+    if (root.kind != lang::NodeKind::binary || (root.text != "==" && root.text != "in")) return {};
+    try {
+      const Json left = lang::evaluate(condition, root.children[0], facts_).json, right = lang::evaluate(condition, root.children[1], facts_).json;
+      return {fmt::format("found {} where {}{} was expected", left.dump(), root.text == "in" ? "one of " : "", right.dump())};
+    } catch (const Error&) {
+      return {};
     }
   }
 

@@ -93,17 +93,21 @@ Miss compare(const std::vector<std::string>& key, const KeyPattern& pattern, con
 std::vector<std::string> explain_near_miss(const std::string& key, const std::vector<NearRule>& rules, const lang::VariantValues& variants) {
   const auto segments = segments_of(key);
   lang::Captures ignored;
+  std::vector<std::string> notes;
   const NearRule* best = nullptr;
   Miss best_miss;
   for (const NearRule& rule : rules) {
-    if (rule.inactive != nullptr && lang::Matcher(*rule.pattern, variants).match(key, ignored))
-      return {fmt::format("{}: '{}' matches, but holds only when {}", to_string(Place(*rule.place)), rule.pattern->text, rule.inactive->text)};
+    if (rule.inactive != nullptr) {
+      if (lang::Matcher(*rule.pattern, variants).match(key, ignored))
+        notes.push_back(fmt::format("{}: '{}' matches, but holds only when {}", to_string(Place(*rule.place)), rule.pattern->text, rule.inactive->text));
+      continue;
+    }
     if (rule.pattern->is_regex) continue;
     Miss miss = compare(segments, *rule.pattern, variants);
     if (miss.score > best_miss.score) best = &rule, best_miss = std::move(miss);
   }
-  if (best == nullptr) return {};
-  return {fmt::format("{}: nearest rule '{}': {}", to_string(Place(*best->place)), best->pattern->text, best_miss.reason)};
+  if (best != nullptr) notes.push_back(fmt::format("{}: nearest rule '{}': {}", to_string(Place(*best->place)), best->pattern->text, best_miss.reason));
+  return notes;
 }
 
 }  // namespace remap::plan

@@ -141,6 +141,14 @@ PUBLISHED = {
     "switch-c-2048": lambda: switch(2048, **C),
 }
 
+# Not published: small ones for tests, which edit them.
+SMALL = {
+    "roberta-small": lambda: roberta(layers=2, hidden=8, ffn=16, heads=2, vocab=20),
+    "switch-small": lambda: switch(2, layers=4, step=2, d_model=8, d_ff=16, heads=2, d_kv=4, vocab=20),
+    "switch-small-untied": lambda: switch(2, layers=4, step=2, d_model=8, d_ff=16, heads=2, d_kv=4, vocab=20, tied=False),
+    "switch-small-step-4": lambda: switch(2, layers=8, step=4, d_model=8, d_ff=16, heads=2, d_kv=4, vocab=20),
+}
+
 # Arrays, arrays with experts counted one by one, parameters, bytes of the largest array. The Switch rows were computed
 # with the original JAX modules; RoBERTa's are the published 125 M and 355 M, exactly, with the tied head stored twice.
 KNOWN = {
@@ -176,10 +184,10 @@ def main(arguments):
         for name in wrong:
             print(f"{name}: {numbers(PUBLISHED[name]())}, but known is {KNOWN[name]}", file=sys.stderr)
         return 1 if wrong else 0
-    if len(arguments) == 1 and arguments[0] in PUBLISHED:
-        manifest = PUBLISHED[arguments[0]]()
+    if len(arguments) == 1 and arguments[0] in PUBLISHED | SMALL:
+        manifest = (PUBLISHED | SMALL)[arguments[0]]()
         manifest["tensors"].sort(key=lambda t: t["key"])
-        json.dump(manifest, sys.stdout, separators=(",", ":"))
+        json.dump(manifest, sys.stdout)
         print()
         return 0
     print(__doc__.strip(), file=sys.stderr)

@@ -143,12 +143,20 @@ inline std::string build_zip(std::vector<ZipEntry> entries, ZipDamage damage = Z
 
     const bool late = entry.descriptor;
     file += is(local_signature) ? "PK\x03\x05" : "PK\x03\x04";
-    file += little<uint16_t>(20) + little<uint16_t>(is(local_flags) ? flags ^ 8 : flags) + little<uint16_t>(is(local_method) ? 8 : method) + little<uint32_t>(0);
-    file += little<uint32_t>(late ? 0 : is(local_crc) ? crc ^ 1 : crc) + little<uint32_t>(late ? 0 : packed_size) + little<uint32_t>(late ? 0 : is(local_size) ? size + 1 : size);
+    file += little<uint16_t>(20) + little<uint16_t>(is(local_flags) ? flags ^ 8 : flags) + little<uint16_t>(is(local_method) ? 8 : method) +
+            little<uint32_t>(0);
+    file += little<uint32_t>(late            ? 0
+                             : is(local_crc) ? crc ^ 1
+                                             : crc) +
+            little<uint32_t>(late ? 0 : packed_size) +
+            little<uint32_t>(late             ? 0
+                             : is(local_size) ? size + 1
+                                              : size);
     std::string local = entry.name;
     if (is(local_name)) local.back() ^= 1;
     const std::string padding = "FB" + little<uint16_t>(4) + "ZZZZ";  // as torch pads
-    file += little<uint16_t>(static_cast<uint16_t>(local.size())) + little<uint16_t>(static_cast<uint16_t>(padding.size())) + local + padding;
+    file +=
+        little<uint16_t>(static_cast<uint16_t>(local.size())) + little<uint16_t>(static_cast<uint16_t>(padding.size())) + local + padding;
     file += packed;
     if (late) file += "PK\x07\x08" + little(crc) + little(packed_size) + little(size);
 
@@ -167,13 +175,18 @@ inline std::string build_zip(std::vector<ZipEntry> entries, ZipDamage damage = Z
     }
     std::string extra;
     if (damage == zip64 || is(zip64_extra_absent)) {
-      if (damage == zip64) extra = little<uint16_t>(1) + little<uint16_t>(24) + little<uint64_t>(size) + little<uint64_t>(packed_size) + little<uint64_t>(header);
+      if (damage == zip64)
+        extra =
+            little<uint16_t>(1) + little<uint16_t>(24) + little<uint64_t>(size) + little<uint64_t>(packed_size) + little<uint64_t>(header);
       size = packed_size = header = 0xffffffff;
     }
     directory += is(directory_signature) ? "PK\x01\x03" : "PK\x01\x02";
-    directory += little<uint16_t>(20) + little<uint16_t>(20) + little(flags) + little(method) + little<uint32_t>(0) + little(crc) + little(packed_size) + little(size);
-    directory += little<uint16_t>(static_cast<uint16_t>(entry.name.size())) + little<uint16_t>(static_cast<uint16_t>(extra.size())) + little<uint16_t>(0);
-    directory += little<uint16_t>(is(member_on_other_disk) ? 1 : 0) + little<uint16_t>(0) + little<uint32_t>(0) + little(header) + entry.name + extra;
+    directory += little<uint16_t>(20) + little<uint16_t>(20) + little(flags) + little(method) + little<uint32_t>(0) + little(crc) +
+                 little(packed_size) + little(size);
+    directory += little<uint16_t>(static_cast<uint16_t>(entry.name.size())) + little<uint16_t>(static_cast<uint16_t>(extra.size())) +
+                 little<uint16_t>(0);
+    directory += little<uint16_t>(is(member_on_other_disk) ? 1 : 0) + little<uint16_t>(0) + little<uint32_t>(0) + little(header) +
+                 entry.name + extra;
   }
   uint64_t offset = file.size(), size = directory.size(), count = entries.size();
   file += directory;
@@ -202,7 +215,10 @@ inline std::string six_floats() {
   return data;
 }
 inline std::vector<ZipEntry> torch_entries(const std::string& pickle, bool deflate = false) {
-  return {{"archive/data.pkl", pickle, deflate}, {"archive/byteorder", "little", false}, {"archive/data/0", six_floats(), deflate}, {"archive/version", "3\n", false}};
+  return {{"archive/data.pkl", pickle, deflate},
+          {"archive/byteorder", "little", false},
+          {"archive/data/0", six_floats(), deflate},
+          {"archive/version", "3\n", false}};
 }
 inline std::string build_torch_zip(const std::string& pickle) { return build_zip(torch_entries(pickle)); }
 

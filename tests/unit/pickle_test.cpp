@@ -51,7 +51,8 @@ std::string dump(const PickleGraph& graph, PickleRef ref, int depth = 0) {
     case PickleKind::persistent: return "@" + dump(graph, graph.persistent_id(ref), depth + 1);
     case PickleKind::object: {
       const PickleObject& o = graph.object(ref);
-      std::string out = "<" + std::string(o.made_by_new ? "new " : "") + dump(graph, o.callable, depth + 1) + dump(graph, o.arguments, depth + 1);
+      std::string out =
+          "<" + std::string(o.made_by_new ? "new " : "") + dump(graph, o.callable, depth + 1) + dump(graph, o.arguments, depth + 1);
       if (o.keywords != kNoValue) out += "**" + dump(graph, o.keywords, depth + 1);
       for (const PickleRef state : o.states) out += " state " + dump(graph, state, depth + 1);
       if (!o.items.empty()) out += " items " + join(o.items, false);
@@ -262,10 +263,12 @@ TEST_CASE("a class or function is a name, however a pickle asks for it to be cal
       {"NEWOBJ_EX", call + "}\x92", "<new os.system('true')**{}>"},
       {"STACK_GLOBAL", "\x8c\2os\x8c\6system\x93" + command + "\x85R", "<os.system('true')>"},
       {"a dotted name", "\x8c\2os\x8c\x0epath.os.system\x93" + command + "\x85R", "<os.path.os.system('true')>"},
-      {"getattr", "c__builtin__\ngetattr\nX" + little<uint32_t>(6) + "system\x85R" + command + "\x85R", "<<__builtin__.getattr('system')>('true')>"},
+      {"getattr", "c__builtin__\ngetattr\nX" + little<uint32_t>(6) + "system\x85R" + command + "\x85R",
+       "<<__builtin__.getattr('system')>('true')>"},
       {"BUILD of a __setstate__", "ca\nB\n)\x81}\x8c\x0c__setstate__cos\nsystem\nsb" + command + "b",
        "<new a.B() state {'__setstate__': os.system} state 'true'>"},
-      {"__reduce__ in a state", "ca\nB\n)\x81}\x8c\x0a__reduce__" + call + "\x86sb", "<new a.B() state {'__reduce__': (os.system, ('true'))}>"},
+      {"__reduce__ in a state", "ca\nB\n)\x81}\x8c\x0a__reduce__" + call + "\x86sb",
+       "<new a.B() state {'__reduce__': (os.system, ('true'))}>"},
       {"dict with a __getitem__", "ca\nB\n)R" + call + "R" + "Ns", "<a.B() pairs <os.system('true')>: None>"},
   };
   for (const Row& row : rows) {
@@ -287,7 +290,8 @@ TEST_CASE("a truncated pickle throws, whatever its length") {
 
 TEST_CASE("what is said to be long must be there before room is made for it") {
   // Each claims gigabytes in a few bytes; a reader that believed it would need them.
-  for (const auto& claim : {"X\xff\xff\xff\x7f"s, "B\xff\xff\xff\x7f"s, "\x8e\0\0\0\0\1\0\0\0"s, "T\xff\xff\xff\x7f"s, "Nr\xff\xff\xff\x7f"s})
+  for (const auto& claim :
+       {"X\xff\xff\xff\x7f"s, "B\xff\xff\xff\x7f"s, "\x8e\0\0\0\0\1\0\0\0"s, "T\xff\xff\xff\x7f"s, "Nr\xff\xff\xff\x7f"s})
     CHECK_THROWS_AS(read(claim), Error);
 }
 

@@ -38,7 +38,8 @@ std::unique_ptr<Source> open_bytes(const TempFolder& folder, const std::string& 
 std::vector<std::string> lines(const Source& source, std::string_view prefix) {
   std::vector<std::string> out;
   for (const TensorInfo& t : source.manifest().tensors())
-    if (t.key.starts_with(prefix)) out.push_back(fmt::format("{}\t{}\t{}", t.key.substr(prefix.size()), long_name(t.dtype), to_string(t.shape)));
+    if (t.key.starts_with(prefix))
+      out.push_back(fmt::format("{}\t{}\t{}", t.key.substr(prefix.size()), long_name(t.dtype), to_string(t.shape)));
   return out;
 }
 std::vector<std::string> manifest_file(const std::string& path) {
@@ -68,7 +69,8 @@ TEST_CASE("every layout of the years gives the manifest that torch gives") {
     for (const auto& variant : {".2019"s, ".2019b"s, ".args"s, ".dictconfig"s, ""s, ".legacy"s}) {
       INFO(folder << variant);
       const auto source = open(kData + "/roberta/" + folder + "/model" + variant + ".pt");
-      CHECK(lines(*source, "model.") == manifest_file(kData + "/roberta/manifest-" + folder + (variant == ".legacy" ? "" : variant) + ".tsv"));
+      CHECK(lines(*source, "model.") ==
+            manifest_file(kData + "/roberta/manifest-" + folder + (variant == ".legacy" ? "" : variant) + ".tsv"));
     }
 }
 
@@ -103,7 +105,9 @@ TEST_CASE("tied weights have one alias") {
 }
 
 TEST_CASE("settings are found as a Namespace, a dict and a DictConfig have them") {
-  const auto heads = [](const std::string& file, const char* path) { return open(kData + "/roberta/source/" + file)->metadata().at(Json::json_pointer(path)); };
+  const auto heads = [](const std::string& file, const char* path) {
+    return open(kData + "/roberta/source/" + file)->metadata().at(Json::json_pointer(path));
+  };
   CHECK(heads("model.2019.pt", "/args/encoder_attention_heads") == 4);
   CHECK(heads("model.args.pt", "/args/encoder_attention_heads") == 4);
   CHECK(heads("model.pt", "/cfg/model/encoder_attention_heads") == 4);
@@ -239,12 +243,21 @@ TEST_CASE("known classes become the values they hold") {
     std::string opcodes, json;
   };
   const auto text = [](std::string_view t) { return "X" + little<uint32_t>(static_cast<uint32_t>(t.size())) + std::string(t); };
-  const std::string dtype_f4 = "cnumpy\ndtype\n" + text("f4") + "\x89\x88\x87R(K\3" + text("<") + "NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0t"s + "b";
+  const std::string dtype_f4 =
+      "cnumpy\ndtype\n" + text("f4") + "\x89\x88\x87R(K\3" + text("<") + "NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0t"s + "b";
   const std::vector<Row> rows = {
-      {"OrderedDict of pairs, as Python 2 wrote it", "ccollections\nOrderedDict\n](](K\1K\2eK\3K\4\x86" "e\x85R", R"({"1":2,"3":4})"},
+      {"OrderedDict of pairs, as Python 2 wrote it",
+       "ccollections\nOrderedDict\n](](K\1K\2eK\3K\4\x86"
+       "e\x85R",
+       R"({"1":2,"3":4})"},
       {"Namespace", "cargparse\nNamespace\n)\x81}" + text("a") + "K\1sb", R"({"a":1})"},
-      {"Namespace of protocol 0", "ccopy_reg\n_reconstructor\n(cargparse\nNamespace\nc__builtin__\nobject\nNtR}" + text("a") + "K\1sb", R"({"a":1})"},
-      {"Namespace with slots", "cargparse\nNamespace\n)\x81N}" + text("a") + "K\1s\x86" "b", R"({"a":1})"},
+      {"Namespace of protocol 0", "ccopy_reg\n_reconstructor\n(cargparse\nNamespace\nc__builtin__\nobject\nNtR}" + text("a") + "K\1sb",
+       R"({"a":1})"},
+      {"Namespace with slots",
+       "cargparse\nNamespace\n)\x81N}" + text("a") +
+           "K\1s\x86"
+           "b",
+       R"({"a":1})"},
       {"set", "c__builtin__\nset\n](K\1K\2e\x85R", "[1,2]"},
       {"long", "c__builtin__\nlong\nK\5\x85R", "5"},
       {"complex", "c__builtin__\ncomplex\nK\1K\2\x86R", "[1,2]"},
@@ -259,7 +272,9 @@ TEST_CASE("known classes become the values they hold") {
       {"numpy scalar", "cnumpy.core.multiarray\nscalar\n" + dtype_f4 + "C\4\0\0\xc0\x3f\x86R"s, "1.5"},
       {"numpy scalar, new name", "cnumpy._core.multiarray\nscalar\n" + dtype_f4 + "C\4\0\0\xc0\x3f\x86R"s, "1.5"},
       {"numpy array",
-       "cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85"s + "C\1b\x87R(K\1K\2\x85" + dtype_f4 + "\x89" + "C\x08\0\0\0\0\0\0\xc0\x3ftb"s, "[0.0,1.5]"},
+       "cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85"s + "C\1b\x87R(K\1K\2\x85" + dtype_f4 + "\x89" +
+           "C\x08\0\0\0\0\0\0\xc0\x3ftb"s,
+       "[0.0,1.5]"},
       {"DictConfig in a DictConfig, each with its parent",
        "comegaconf.dictconfig\nDictConfig\n)\x81q\1}("s + text("_parent") + "N" + text("_content") + "}" + text("model") +
            "comegaconf.nodes\nAnyNode\n)\x81}(" + text("_parent") + "h\1" + text("_val") + "K\7ubsub",
@@ -268,7 +283,10 @@ TEST_CASE("known classes become the values they hold") {
       {"class", "ctyping\nAny\n", R"({"$global":"typing.Any"})"},
       {"unknown class", "ca\nB\nK\1\x85\x81}" + text("x") + "K\2sb", R"({"$object":"a.B","args":[1],"state":{"x":2}})"},
       {"os.system", "cos\nsystem\n" + text("true") + "\x85R", R"({"$object":"os.system","args":["true"]})"},
-      {"a list in itself", "]q\1h\1" "a", R"([{"$cycle":true}])"},
+      {"a list in itself",
+       "]q\1h\1"
+       "a",
+       R"([{"$cycle":true}])"},
       {"a dict in itself", "}q\1K\1h\1s", R"({"1":{"$cycle":true}})"},
       {"a node that is its own value", "comegaconf.nodes\nAnyNode\n)\x81q\1}" + text("_val") + "h\1sb", ""},
       {"later keys win", "}(" + text("a") + "K\1" + text("a") + "K\2u", R"({"a":2})"},
@@ -277,7 +295,8 @@ TEST_CASE("known classes become the values they hold") {
   const TempFolder folder;
   for (const Row& row : rows) {
     INFO(row.name);
-    const auto source = open_bytes(folder, build_torch_zip(Pickle(4).bytes() + "}" + text("other") + "Ns" + text("v") + row.opcodes + "s."));
+    const auto source =
+        open_bytes(folder, build_torch_zip(Pickle(4).bytes() + "}" + text("other") + "Ns" + text("v") + row.opcodes + "s."));
     const std::string json = source->metadata()["v"].dump();
     if (row.json.empty()) continue;  // only that it ends
     CHECK(json == row.json);
@@ -329,7 +348,8 @@ TEST_CASE("tensors that cannot be read are records with a remark") {
   pickle.text("w").tensor({});
   const auto source = open_bytes(folder, build_torch_zip(pickle.bytes() + "u."));
   CHECK(keys(*source) == std::vector<std::string>{"w"});
-  CHECK(source->remarks() == std::vector<std::string>{"a quantized tensor (1 times): not read, kept as a record", "a sparse tensor (1 times): not read, kept as a record"});
+  CHECK(source->remarks() == std::vector<std::string>{"a quantized tensor (1 times): not read, kept as a record",
+                                                      "a sparse tensor (1 times): not read, kept as a record"});
 }
 
 TEST_CASE("files of other kinds are told apart") {
@@ -387,7 +407,8 @@ TEST_CASE("legacy streams that contradict themselves are refused") {
 TEST_CASE("a truncated checkpoint throws, whatever its length") {
   const TempFolder folder;
   const std::string object = (Pickle() << "}").text("w").tensor({}).bytes() + "s.";
-  for (const std::string& whole : {build_torch_zip(object), build_zip(torch_entries(object, true)), build_torch_legacy(object, {{"0", 6, six_floats()}})}) {
+  for (const std::string& whole :
+       {build_torch_zip(object), build_zip(torch_entries(object, true)), build_torch_legacy(object, {{"0", 6, six_floats()}})}) {
     CHECK_NOTHROW(open_bytes(folder, whole));
     for (size_t length = 0; length < whole.size(); ++length) CHECK_THROWS_AS(open_bytes(folder, whole.substr(0, length)), Error);
   }

@@ -282,6 +282,7 @@ TEST_CASE("a .zarray that is wrong, or asks for what is not read, is refused by 
       {[](Zarray& z) { z.order = "\"A\""; }, "zarr-metadata: order is \"A\""},
       {[](Zarray& z) { z.separator = "\"-\""; }, "dimension_separator is \"-\""},
       {[](Zarray& z) { z.chunks = "[0]"; }, "zarr-metadata: chunks [0] have no elements"},
+      {[](Zarray& z) { z.shape = "[2,2]", z.chunks = "[1,0]"; }, "zarr-metadata: chunks [1,0] have no elements"},
       {[](Zarray& z) { z.chunks = "[1,2]"; }, "differ in the number of dimensions"},
       {[](Zarray& z) { z.shape = "[-1]"; }, "'shape' holds -1, which is not a size"},
       {[](Zarray& z) { z.shape = "[2.5]"; }, "'shape' holds 2.5, which is not a size"},

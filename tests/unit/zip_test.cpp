@@ -17,7 +17,8 @@ std::span<const std::byte> bytes_of(const std::string& file) { return std::as_by
 
 std::string unpack(const ZipArchive& zip, std::string_view name) {
   std::string out;
-  zip.unpack(*zip.find(name), [&](std::span<const std::byte> piece) { out.append(reinterpret_cast<const char*>(piece.data()), piece.size()); });
+  zip.unpack(*zip.find(name),
+             [&](std::span<const std::byte> piece) { out.append(reinterpret_cast<const char*>(piece.data()), piece.size()); });
   return out;
 }
 
@@ -35,7 +36,12 @@ const std::string kLong(300'000, 'x');
 
 TEST_CASE("members are found and unpacked") {
   for (const ZipDamage form : {ZipDamage::none, ZipDamage::zip64}) {
-    const std::string file = build_zip({{"a/data.pkl", "hello"}, {"a/packed", kLong, true}, {"a/streamed", "later", false, true}, {"a/both", kLong, true, true}, {"a/empty", ""}}, form);
+    const std::string file = build_zip({{"a/data.pkl", "hello"},
+                                        {"a/packed", kLong, true},
+                                        {"a/streamed", "later", false, true},
+                                        {"a/both", kLong, true, true},
+                                        {"a/empty", ""}},
+                                       form);
     const ZipArchive zip(bytes_of(file), "a.zip", {});
     REQUIRE(zip.members().size() == 5);
     CHECK(unpack(zip, "a/data.pkl") == "hello");
@@ -99,14 +105,16 @@ TEST_CASE("damaged archives are refused by name") {
   };
   for (const Row& row : rows) {
     INFO("damage " << static_cast<int>(row.damage));
-    const std::string file = build_zip({{"a/data.pkl", "hello hello hello hello", row.deflate}, {"a/data/0", "0123456789012345678901234567890123456789"}}, row.damage);
+    const std::string file = build_zip(
+        {{"a/data.pkl", "hello hello hello hello", row.deflate}, {"a/data/0", "0123456789012345678901234567890123456789"}}, row.damage);
     CHECK(id_of(test::error_of([&] { read_all(file); })) == row.id);
   }
   CHECK(id_of(test::error_of([] { read_all(build_zip({{"a", "hello"}}, into_directory)); })) == "zip-overlap");
 }
 
 TEST_CASE("names that lead out of a folder are refused, wherever a reader would put them") {
-  for (const auto& name : {"../a"s, "a/../b"s, "a/.."s, "./a"s, "/etc/passwd"s, "a\\b"s, "..\\a"s, "C:/a"s, "a\0b"s, ""s, "\xff"s, "\xed\xa0\x80"s})
+  for (const auto& name :
+       {"../a"s, "a/../b"s, "a/.."s, "./a"s, "/etc/passwd"s, "a\\b"s, "..\\a"s, "C:/a"s, "a\0b"s, ""s, "\xff"s, "\xed\xa0\x80"s})
     CHECK(id_of(test::error_of([&] { read_all(build_zip({{name, "x"}})); })) == "zip-bad-name");
   read_all(build_zip({{"a/..b/.data/...", "x"}, {"folder/", ""}}));
 }
