@@ -26,7 +26,7 @@ struct MemoryTensor {
 
 class MemorySource : public Source {
  public:
-  explicit MemorySource(std::vector<MemoryTensor> tensors) : tensors_(std::move(tensors)) {
+  explicit MemorySource(std::vector<MemoryTensor> tensors, Json metadata = Json::object()) : tensors_(std::move(tensors)), metadata_(std::move(metadata)) {
     std::sort(tensors_.begin(), tensors_.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
     std::vector<TensorInfo> infos;
     for (const MemoryTensor& t : tensors_) infos.push_back({t.key, t.dtype, t.shape, t.alias});
@@ -104,7 +104,7 @@ class MemorySource : public Source {
  private:
   std::vector<MemoryTensor> tensors_;
   Manifest manifest_;
-  Json metadata_ = Json::object();
+  Json metadata_;
   std::string path_ = "memory";
   bool has_data_ = true;
 };

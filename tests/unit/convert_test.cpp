@@ -1,0 +1,223 @@
+// Whole conversions at the level of the library, for what the bundled checkpoints do not show: untied heads, half precision,
+// any number of threads, a manifest in place of a checkpoint, and mutants of the rule files.
+#include <algorithm>
+#include <fstream>
+#include <random>
+#include <set>
+#include <sstream>
+
+#include "remap/compare.h"
+#include "remap/execute.h"
+#include "remap/manifest_file.h"
+#include "remap/report.h"
+#include "support/catch.h"
+#include "support/memory_sink.h"
+#include "support/memory_source.h"
+#include "support/source_values.h"
+#include "support/temp_folder.h"
+
+using namespace remap;
+using namespace remap::test;
+
+namespace {
+
+const std::string kData = REMAP_TEST_DATA;
+
+// A real checkpoint read into memory, so that a test can change it.
+struct Checkpoint {
+  std::vector<MemoryTensor> tensors;
+  Json metadata;
+
+  explicit Checkpoint(const std::string& path, const std::string& subtree) {
+    const auto source = open_source(path, {{}, subtree, {}});
+    metadata = source->metadata();
+    for (const auto& info : source->manifest().tensors())
+      if (info.key.starts_with(subtree)) tensors.push_back({info.key, info.dtype, info.shape, tensor_bytes(*source, info.key)});
+  }
+  MemoryTensor& at(const std::string& key) {
+    return *std::find_if(tensors.begin(), tensors.end(), [&](const MemoryTensor& t) { return t.key == key; });
+  }
+  MemorySource source() const { return MemorySource(tensors, metadata); }
+};
+
+struct Result {
+  std::optional<Plan> plan;
+  std::vector<std::vector<std::byte>> bytes;
+  std::string messages;
+
+  const PlannedTensor* find(const std::string& key) const {
+    for (const auto& tensor : plan->tensors)
+      if (tensor.key == key) return &tensor;
+    return nullptr;
+  }
+  const std::vector<std::byte>& data(const std::string& key) const { return bytes[static_cast<size_t>(find(key) - plan->tensors.data())]; }
+};
+
+Result convert(const Rules& rules, const Source& source, std::map<std::string, std::string> set = {}, int threads = 2) {
+  Diagnostics diagnostics;
+  Result result;
+  PlanOptions options;
+  options.set = std::move(set);
+  options.same = [](const Source& a, size_t ia, const Source& b, size_t ib) { return tensors_equal(a, ia, b, ib); };
+  result.plan = make_plan(rules, {{"", &source}}, options, diagnostics);
+  for (const auto& d : diagnostics.items()) result.messages += render_text(d);
+  if (!result.plan || !source.has_data()) return result;
+  MemorySink sink(result.plan->tensors);
+  ExecOptions exec;
+  exec.threads = threads;
+  execute(result.plan->tensors, {&source}, sink, exec);
+  result.bytes = sink.all();
+  return result;
+}
+
+Rules rules(const std::string& name) {
+  Diagnostics diagnostics;
+  auto loaded = Rules::load(name, diagnostics);
+  for (const auto& d : diagnostics.items()) UNSCOPED_INFO(render_text(d));
+  REQUIRE(loaded);
+  return *loaded;
+}
+
+std::vector<std::byte> random_bytes(size_t count) {
+  std::mt19937 random(7);
+  std::vector<std::byte> bytes(count);
+  for (auto& b : bytes) b = static_cast<std::byte>(random());
+  return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("a tied head is the embedding and is not written; an untied one is, and the config says so") {
+  Checkpoint checkpoint(kData + "/roberta/source/model.pt", "model");
+  const Rules roberta = rules("roberta");
+  const Result tied = convert(roberta, checkpoint.source());
+  REQUIRE(tied.plan);
+  CHECK(tied.find("lm_head.decoder.weight") == nullptr);
+  CHECK(!tied.plan->config.contains("tie_word_embeddings"));
+  CHECK(tied.data("lm_head.bias") == tied.data("lm_head.decoder.bias"));
+
+  checkpoint.at("model.encoder.lm_head.weight").bytes[5] ^= std::byte{1};  // one bit
+  const Result untied = convert(roberta, checkpoint.source());
+  INFO(untied.messages);
+  REQUIRE(untied.plan);
+  CHECK(untied.plan->config["tie_word_embeddings"] == Json(false));
+  CHECK(untied.data("lm_head.decoder.weight") == checkpoint.at("model.encoder.lm_head.weight").bytes);
+  // Told that it is tied, remap looks before it believes.
+  const Result told = convert(roberta, checkpoint.source(), {{"lm_head", "tied"}});
+  CHECK(told.messages.find("plan-twin-differs") != std::string::npos);
+}
+
+TEST_CASE("untied logits are written, with the copies of the embedding that loading needs") {
+  Checkpoint checkpoint(kData + "/switch/source/checkpoint_1200", "target");
+  const int64_t d_model = 24, vocab = 96;
+  const auto logits = random_bytes(static_cast<size_t>(d_model * vocab * 4));
+  checkpoint.tensors.push_back({"target/decoder/logits_dense/kernel", DType::f32, {d_model, vocab}, logits});
+  const Result result = convert(rules("switch"), checkpoint.source());
+  INFO(result.messages);
+  REQUIRE(result.plan);
+  CHECK(result.plan->config["tie_word_embeddings"] == Json(false));
+  for (const char* copy : {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight"}) CHECK(result.data(copy) == result.data("shared.weight"));
+  const auto& head = result.data("lm_head.weight");
+  for (int64_t v = 0; v < vocab; ++v)
+    for (int64_t d = 0; d < d_model; ++d)
+      REQUIRE(std::memcmp(head.data() + (v * d_model + d) * 4, logits.data() + (d * vocab + v) * 4, 4) == 0);
+}
+
+TEST_CASE("half precision is widened exactly; dtype=keep moves it as it is") {
+  Checkpoint checkpoint(kData + "/switch/source/checkpoint_1200", "target");
+  for (auto& tensor : checkpoint.tensors) {  // the upper halves of the float32 values are bfloat16 values
+    std::vector<std::byte> half;
+    for (size_t i = 0; i < tensor.bytes.size(); i += 4) half.insert(half.end(), {tensor.bytes[i + 2], tensor.bytes[i + 3]});
+    tensor.dtype = DType::bf16;
+    tensor.bytes = std::move(half);
+  }
+  const Rules rule_file = rules("switch");
+  const Result wide = convert(rule_file, checkpoint.source());
+  REQUIRE(wide.plan);
+  CHECK(wide.plan->config["torch_dtype"] == Json("float32"));
+  const auto& embedding = checkpoint.at("target/token_embedder/embedding").bytes;
+  const auto& shared = wide.data("shared.weight");
+  REQUIRE(shared.size() == 2 * embedding.size());
+  for (size_t i = 0; i < embedding.size() / 2; ++i) {
+    CHECK(std::memcmp(&shared[4 * i + 2], &embedding[2 * i], 2) == 0);
+    CHECK((shared[4 * i] == std::byte{0} && shared[4 * i + 1] == std::byte{0}));
+  }
+  const Result kept = convert(rule_file, checkpoint.source(), {{"dtype", "keep"}});
+  REQUIRE(kept.plan);
+  CHECK(kept.plan->config["torch_dtype"] == Json("bfloat16"));
+  CHECK(kept.data("shared.weight") == embedding);
+}
+
+TEST_CASE("the same bytes with any number of threads, and the same plan from a manifest") {
+  for (const std::string path : {"/roberta/source/model.legacy.pt", "/switch/source/checkpoint_1200"}) {
+    CAPTURE(path);
+    const auto source = open_source(kData + path);
+    const Rules rule_file = rules(path.starts_with("/switch") ? "switch" : "roberta");
+    const Result one = convert(rule_file, *source, {}, 1), many = convert(rule_file, *source, {}, 7);
+    REQUIRE(one.plan);
+    CHECK(one.bytes == many.bytes);
+    TempFolder folder;
+    const auto manifest = open_source(folder.write("manifest.json", manifest_to_json(*source)));
+    const Result planned = convert(rule_file, *manifest);
+    INFO(planned.messages);
+    REQUIRE(planned.plan);
+    CHECK(planned.plan->tensors == one.plan->tensors);
+    CHECK(planned.plan->config == one.plan->config);
+  }
+}
+
+TEST_CASE("every target's pieces cover it once: the inverse of a plan is well defined") {
+  for (const std::string path : {"/roberta/source/model.2019.pt", "/switch/source/checkpoint_1200"}) {
+    const auto source = open_source(kData + path);
+    const Result result = convert(rules(path.starts_with("/switch") ? "switch" : "roberta"), *source);
+    REQUIRE(result.plan);
+    for (const auto& tensor : result.plan->tensors) {
+      int64_t covered = 0;
+      for (const auto& piece : tensor.pieces) {
+        int64_t count = 1;
+        for (const auto& axis : piece.axes) count *= axis.extent;
+        covered += count;
+      }
+      CAPTURE(tensor.key);
+      CHECK((tensor.fill ? covered == 0 : covered == element_count(tensor.shape)));
+      CHECK(irreversible_because(*result.plan, tensor).empty() == !tensor.fill.has_value());
+    }
+  }
+}
+
+// Each line of the rule file that is a rule is left out, or given twice: both must be caught while planning.
+TEST_CASE("a rule left out or given twice is caught") {
+  for (const std::string name : {"roberta", "switch"}) {
+    const auto source = open_source(kData + (name == "switch" ? "/switch/source/checkpoint_1200" : "/roberta/source/model.pt"));
+    std::ifstream file(std::string(REMAP_SOURCE_DIR) + "/rules/" + name + ".yaml");
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(file, line);) lines.push_back(line);
+    const auto first = std::find(lines.begin(), lines.end(), "rules:");
+    const auto last = std::find(lines.begin(), lines.end(), "require:");
+    TempFolder folder;
+    std::set<std::string> survivors;
+    for (auto line = first; line != last; ++line) {
+      if (line->find("- {") == std::string::npos) continue;
+      for (const bool twice : {false, true}) {
+        std::string text;
+        for (auto l = lines.begin(); l != lines.end(); ++l) {
+          if (l != line || twice) text += *l + "\n";
+          if (l == line && twice) text += *l + "\n";
+        }
+        Diagnostics diagnostics;
+        const auto mutant = Rules::load(folder.write("rules/mutant.yaml", text), diagnostics);
+        const bool caught = !mutant || !convert(*mutant, *source).plan;
+        if (!caught) survivors.insert(line->substr(line->find('{')));
+      }
+    }
+    // What this checkpoint does not use can be missing or twice: older spellings, other heads, an untied head.
+    const std::vector<std::string> unused =
+        name == "roberta" ? std::vector<std::string>{"{from: self_attn.in_proj_weight,", "{from: self_attn.in_proj_bias,", "{from: encoder.lm_head.weight,", "{drop: \"encoder.lm_head.**\",", "{from: dense,", "{from: out_proj,", "{drop: \"classification_heads.**\","}
+                          : std::vector<std::string>{"{from: decoder/logits_dense/kernel,", "{to: encoder.embed_tokens.weight,", "{to: decoder.embed_tokens.weight,"};
+    for (const auto& line : survivors) {
+      INFO(line);
+      CHECK(std::any_of(unused.begin(), unused.end(), [&](const std::string& u) { return line.starts_with(u); }));
+    }
+    CHECK(survivors.size() == unused.size());
+  }
+}
