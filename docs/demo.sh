@@ -11,15 +11,26 @@ failures=0
 
 show() { printf '\n$ %s\n' "$*"; "$@"; }
 
-# convert TITLE RULES CHECKPOINT EXPECTED NAME
+# Compares; a tensor that the original script got wrong may differ, and no other.
+same_but() {
+  local wrong_in_script=$1 differences
+  shift
+  differences=$("$remap" compare "$@")
+  printf '\n$ %s\n%s\n' "$remap compare $*" "$differences"
+  differences=$(sed '$d' <<<"$differences" | cut -d: -f1)
+  [ "$differences" = "$wrong_in_script" ] || return 1
+  [ -z "$wrong_in_script" ] || echo "($wrong_in_script: the original script leaves zeros there; this is the real bias)"
+}
+
+# convert TITLE RULES CHECKPOINT EXPECTED NAME [TENSOR THAT THE SCRIPT GOT WRONG]
 convert() {
-  local title=$1 rules=$2 checkpoint=$3 expected=$4 target=$out/$5 class
+  local title=$1 rules=$2 checkpoint=$3 expected=$4 target=$out/$5 wrong_in_script=${6-} class
   printf '\n=== %s\n' "$title"
   rm -rf "$target"
   if show "$remap" plan --rules "$rules" "$checkpoint" &&
     show "$remap" --rules "$rules" "$checkpoint" -o "$target" &&
     show ls -l "$target" &&
-    show "$remap" compare "$target" "$expected"; then
+    same_but "$wrong_in_script" "$target" "$expected"; then
     class=$(sed -n '/"architectures"/,/]/s/^ *"\([A-Za-z0-9]*\)",\{0,1\}$/\1/p' "$target/config.json")
     printf '\nTo load it in Python:\n\n    from transformers import %s\n    model = %s.from_pretrained("%s")\n' "$class" "$class" "$target"
   else
@@ -30,7 +41,7 @@ convert() {
 
 mkdir -p "$out"
 convert "fairseq RoBERTa of 2019: fused q, k, v; optimizer state left behind" \
-  rules/roberta.yaml $data/roberta/source/model.2019.pt $data/roberta/expected roberta
+  rules/roberta.yaml $data/roberta/source/model.2019.pt $data/roberta/expected roberta lm_head.bias
 convert "the same with a classification head, fine-tuned on MNLI" \
   rules/roberta.yaml $data/roberta/source-mnli/model.2019.pt $data/roberta/expected-mnli roberta-mnli
 convert "T5X Switch Transformer: zarr arrays, experts stacked in one tensor" \
@@ -41,4 +52,4 @@ if [ $failures -gt 0 ]; then
   echo "$failures of 3 demonstrations failed"
   exit 1
 fi
-echo "3 checkpoints converted, each equal to the original script's output bit for bit; see $out"
+echo "3 checkpoints converted, each tensor equal to the original script's bit for bit but the one named; see $out"

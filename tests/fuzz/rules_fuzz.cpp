@@ -1,0 +1,19 @@
+// Any text as a rule file and as a target schema: reports mistakes or parses; never throws, crashes or hangs.
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "lang/rules.h"
+#include "lang/schema.h"
+#include "remap/report.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace remap;
+  const auto text = std::make_shared<lang::SourceText>("fuzz.yaml", std::string(reinterpret_cast<const char*>(data), size));
+  Diagnostics rules, schema;
+  lang::parse_rules(text, rules);
+  lang::parse_schema(text, schema);
+  for (const auto& d : rules.items()) render_text(d);
+  for (const auto& d : schema.items()) render_text(d);
+  return 0;
+}
