@@ -49,9 +49,12 @@ KeyTable::KeyTable(const lang::RuleSet& rules, const std::vector<NamedSource>& s
       else keys_[s].push_back({normalised(std::string(*key), spellings, rules.tables), static_cast<uint32_t>(s), static_cast<uint32_t>(t)});
     }
     const BytePlace place{sources[s].source->path(), {}, {}};
-    if (keys_[s].empty())
-      diagnostics.error("plan-empty-root", place, roots_[s].empty() ? "the checkpoint holds no tensors" : fmt::format("no tensor lies below '{}' ({} lie elsewhere)", roots_[s], outside_[s]),
+    if (keys_[s].empty()) {
+      const std::string_view format = sources[s].source->format();
+      const std::string other = spec.format.empty() || format == "manifest" || format == spec.format ? "" : fmt::format("; the rules are for {} checkpoints, and this is {}", spec.format, format);
+      diagnostics.error("plan-empty-root", place, (roots_[s].empty() ? "the checkpoint holds no tensors" : fmt::format("no tensor lies below '{}' ({} lie elsewhere)", roots_[s], outside_[s])) + other,
                         "look at the keys with 'remap inspect'");
+    }
     std::sort(keys_[s].begin(), keys_[s].end(), [](const SourceKey& a, const SourceKey& b) { return a.key < b.key; });
     for (size_t i = 1; i < keys_[s].size(); ++i)
       if (keys_[s][i].key == keys_[s][i - 1].key)
