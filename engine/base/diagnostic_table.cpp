@@ -88,6 +88,7 @@ const std::vector<DiagnosticRow>& diagnostic_table() {
       {"schema-unexpected-tensor", error, "A rule gives a tensor that the target architecture does not have."},
       {"schema-unknown-architecture", error, "A target schema does not have the architecture asked for."},
       {"schema-wrong-shape", error, "A tensor would have another shape than the target architecture needs."},
+      {"source-incomplete", warning, "A checkpoint lacks data that its format allows to be left out; it reads as a fill value."},
       {"source-unknown-format", error, "A file or folder is no checkpoint that can be recognised."},
       {"source-without-data", error, "A manifest stands in for a checkpoint whose data is needed."},
       {"t5x-array-mismatch", error, "An array's .zarray contradicts the T5X checkpoint that names it."},

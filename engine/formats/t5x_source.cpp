@@ -96,6 +96,11 @@ class T5xSource final : public Source {
   }
   std::vector<std::string> remarks() const override {
     std::vector<std::string> lines = remarks_;
+    for (auto& warning : warnings()) lines.push_back(std::move(warning));
+    return lines;
+  }
+  std::vector<std::string> warnings() const override {
+    std::vector<std::string> lines;
     for (const Entry& entry : entries_)
       if (const auto* array = std::get_if<ZarrArray>(&entry.home))
         if (const size_t missing = missing_chunks(*array); missing > 0)

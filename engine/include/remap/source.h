@@ -56,6 +56,8 @@ class Source {
 
   // Facts for `inspect`: classes a pickle named that became inert records, members left out … One line each.
   virtual std::vector<std::string> remarks() const { return {}; }
+  // What whoever converts should know, though it is no error: data that is missing and reads as a fill value. May cost file operations.
+  virtual std::vector<std::string> warnings() const { return {}; }
 };
 
 struct OpenOptions {
