@@ -1,6 +1,8 @@
 # Shortcuts; the build is CMake's (CMakePresets.json, docs/development.md).
 .PHONY: all test demo release bench clean
 
+WORK = build/bench
+
 all: release
 
 test:     ## both builds, every test; ends with "N passed, N failed"
@@ -16,10 +18,11 @@ release:  ## the optimised program and library
 	@.ci/setup
 	@.ci/build release
 
-bench:    ## how fast, and with how much memory
+bench:    ## time against cp, and memory; 10 GB free in WORK
 	@.ci/setup
-	@.ci/build release
-	@tests/bench/run build/release
+	@.ci/build release remap make_torch_zip
+	@mkdir -p $(WORK)
+	@tests/bench/bench.py --remap build/release/remap --make build/release/tests/make_torch_zip --work $(WORK)
 
 clean:
 	rm -rf build

@@ -13,10 +13,11 @@ show() { printf '\n$ %s\n' "$*"; "$@"; }
 
 # Compares; a tensor that the original script got wrong may differ, and no other.
 same_but() {
-  local wrong_in_script=$1 differences
+  local wrong_in_script=$1 differences status=0
   shift
-  differences=$("$remap" compare "$@")
+  differences=$("$remap" compare "$@") || status=$?
   printf '\n$ %s\n%s\n' "$remap compare $*" "$differences"
+  [ $status -eq "$([ -z "$wrong_in_script" ] && echo 0 || echo 1)" ] || return 1  # 1: something differs; 2: could not compare
   differences=$(sed '$d' <<<"$differences" | cut -d: -f1)
   [ "$differences" = "$wrong_in_script" ] || return 1
   [ -z "$wrong_in_script" ] || echo "($wrong_in_script: the original script leaves zeros there; this is the real bias)"

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Times `remap CHECKPOINT -o OUT` against `cp` of the same file, alternately, and samples its anonymous memory.
 
-  cmake --build build/release --target remap make_torch_zip
-  tests/bench/bench.py --remap build/release/cli/remap --make build/release/tests/make_torch_zip --work /data/tmp
+  make bench
+  tests/bench/bench.py --remap build/release/remap --make build/release/tests/make_torch_zip --work /data/tmp
 
 Two checkpoints shaped like RoBERTa are made in the work folder (1.4 GB, and one above 4 GiB) and removed at the end. Every run writes
 to a fresh place, after outputs of the run before are removed and written back, so that neither program pays for the other; with --sync
@@ -68,7 +68,7 @@ def measure(name, options, layers):
     checkpoint, copy, output = work / "bench.pt", work / "bench-copy.pt", work / "bench-out"
     commands = {
         "cp": (["cp", str(checkpoint), str(copy)], copy),
-        "remap": ([options.remap, *options.argument, str(checkpoint), "-o", str(output)], output),
+        "remap": ([options.remap, "-q", *options.argument, str(checkpoint), "-o", str(output)], output),
     }
     try:
         subprocess.run([options.make, str(checkpoint), *layers], check=True)
