@@ -303,6 +303,7 @@ class Planner {
   }
 
   PlannedTensor* add_target(const Rule& rule, uint32_t r, const std::string& key, DType dtype, Shape shape) {
+    if (plan_.tensors.size() >= Limits{}.max_tensors) throw Error("limit-exceeded", rule.place, fmt::format("the plan has more than {} tensors", Limits{}.max_tensors));
     const auto [it, fresh] = by_key_.emplace(key, plan_.tensors.size());
     if (fresh) {
       plan_.tensors.push_back({key, dtype, std::move(shape), {}, {}, r});

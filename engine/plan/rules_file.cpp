@@ -115,7 +115,11 @@ std::string Rules::subtree(size_t source) const {
 bool Rules::recognise(const Source& source, std::string& why) const {
   const lang::RuleSet& set = impl_->set;
   const std::string& wanted = set.sources.front().format;
-  const std::string format = source.format() == "manifest" ? source.metadata().value("$format", wanted) : std::string(source.format());
+  std::string format(source.format());
+  if (format == "manifest") {  // it may say what it stands in for
+    const auto it = source.metadata().find("$format");
+    format = it != source.metadata().end() && it->is_string() ? it->get<std::string>() : wanted;
+  }
   if (!wanted.empty() && format != wanted) {
     why = fmt::format("it reads {} checkpoints; this is {}", wanted, format);
     return false;
