@@ -72,10 +72,11 @@ std::vector<PlannedTensor> identity(const Source& source, std::vector<std::strin
   return plan;
 }
 
-void write_identity(const Source& source, const std::string& path, const OutputOptions& options = {}, std::vector<std::string> order = {}) {
+void write_identity(const Source& source, const std::string& path, const OutputOptions& options = {}, std::vector<std::string> order = {},
+                    int threads = 0) {
   const auto plan = identity(source, std::move(order));
   OutputFolder output(path, plan, options);
-  execute(plan, {&source}, output);
+  execute(plan, {&source}, output, {threads, {}, nullptr});
   output.commit();
 }
 
@@ -102,12 +103,14 @@ Diagnostic error_of(const std::function<void()>& action) {
 
 TEST_CASE("a single file has the bytes that the real library writes") {
   for (const char* file : {"output/every-dtype.safetensors", "switch/expected/model.safetensors"}) {
-    INFO(file);
-    const TemporaryFolder folder;
     const auto source = open_source(kData + "/" + file);
-    write_identity(*source, folder / "out");
-    CHECK(read_file(folder / "out/model.safetensors") == read_file(kData + "/" + file));
-    CHECK(folder.names() == std::vector<std::string>{"out", "out/model.safetensors"});
+    for (const int threads : {1, 3}) {  // by system calls, and between mappings
+      INFO(file << ", threads: " << threads);
+      const TemporaryFolder folder;
+      write_identity(*source, folder / "out", {}, {}, threads);
+      CHECK((read_file(folder / "out/model.safetensors") == read_file(kData + "/" + file)));
+      CHECK(folder.names() == std::vector<std::string>{"out", "out/model.safetensors"});
+    }
   }
 }
 
@@ -124,11 +127,13 @@ TEST_CASE("the same bytes come from memory as from a mapped file, and from tiles
     for (const int64_t extent : info.shape) tensor.tile.push_back((extent + 1) / 2);
     tiled.push_back(tensor);
   }
-  write_identity(test::MemorySource(in_place), folder / "memory");
-  write_identity(test::MemorySource(tiled), folder / "tiled");
   const std::string expected = read_file(kData + "/switch/expected/model.safetensors");
-  CHECK((read_file(folder / "memory/model.safetensors") == expected));
-  CHECK((read_file(folder / "tiled/model.safetensors") == expected));
+  for (const int threads : {1, 3})
+    for (const auto* tensors : {&in_place, &tiled}) {
+      const std::string out = folder / ((tensors == &tiled ? "tiled" : "memory") + std::to_string(threads));
+      write_identity(test::MemorySource(*tensors), out, {}, {}, threads);
+      CHECK((read_file(out + "/model.safetensors") == expected));
+    }
 }
 
 TEST_CASE("shards and their index have the bytes that transformers writes") {
