@@ -50,7 +50,4 @@ int compare(const Options& options);
 void print(const remap::Diagnostics& diagnostics, Format format);
 void print(const remap::Diagnostic& diagnostic, Format format);
 
-// Set by SIGINT and SIGTERM.
-bool interrupted();
-
 }  // namespace cli

@@ -54,8 +54,6 @@ int describe(const Options& options) {
 
 }  // namespace
 
-bool interrupted() { return g_interrupted.load(); }
-
 int convert(const Options& options) {
   if (options.inputs.empty()) {
     if (!options.rules.empty()) return describe(options);

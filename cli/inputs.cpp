@@ -39,13 +39,14 @@ std::vector<Named> parse_inputs(const Options& options) {
   return inputs;
 }
 
-std::optional<remap::Rules> recognise(const std::string& path, const std::map<std::string, std::string>& companions, remap::Diagnostics& diagnostics) {
+// The checkpoint opened for each part of it that some rules convert: what lies outside that part is not even looked at.
+using Opened = std::map<std::string, std::unique_ptr<remap::Source>>;
+
+std::optional<remap::Rules> recognise(const std::string& path, const std::map<std::string, std::string>& companions, Opened& opened, remap::Diagnostics& diagnostics) {
   std::vector<remap::Rules> families, found;
   std::vector<std::string> notes;
   for (const auto& name : remap::Rules::built_in())
     if (auto rules = remap::Rules::load(name, diagnostics)) families.push_back(std::move(*rules));
-  // What lies outside the part that is converted is not even looked at, so the source is opened once for each such part.
-  std::map<std::string, std::unique_ptr<remap::Source>> opened;
   for (const auto& rules : families) {
     auto& source = opened[rules.subtree(0)];
     if (!source) source = remap::open_source(path, {{}, rules.subtree(0), companions});
@@ -88,7 +89,8 @@ std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& di
     else if (inputs.rules && !known.contains(input.name)) throw Error("usage", {}, fmt::format("'{}={}': the rules know no source '{}'", input.name, input.path, input.name));
   }
   if (first.empty()) throw Error("usage", {}, "no checkpoint was given", "remap [--rules RULES] CHECKPOINT -o OUT");
-  if (!inputs.rules) inputs.rules = recognise(first, companions, diagnostics);
+  Opened opened;
+  if (!inputs.rules) inputs.rules = recognise(first, companions, opened, diagnostics);
   if (!inputs.rules) return std::nullopt;
   const auto needs = inputs.rules->sources();
   for (const auto& input : given) {
@@ -96,7 +98,10 @@ std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& di
     size_t index = 0;
     while (index < needs.size() && needs[index].name != input.name) ++index;
     if (index == needs.size()) throw Error("usage", {}, fmt::format("'{}={}': the rules know no source '{}'", input.name, input.path, input.name));
-    inputs.sources.push_back(remap::open_source(input.path, {{}, inputs.rules->subtree(index), index == 0 ? companions : std::map<std::string, std::string>{}}));
+    const std::string subtree = inputs.rules->subtree(index);
+    auto source = input.name.empty() ? std::move(opened[subtree]) : nullptr;
+    if (!source) source = remap::open_source(input.path, {{}, subtree, index == 0 ? companions : std::map<std::string, std::string>{}});
+    inputs.sources.push_back(std::move(source));
     inputs.named.push_back({input.name, inputs.sources.back().get()});
   }
   return inputs;

@@ -56,6 +56,16 @@ void MappedFile::check_unchanged() const {
                 "let the program that writes it finish, then run again");
 }
 
+int write_all(int fd, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return written < 0 ? errno : EIO;
+    bytes = bytes.subspan(static_cast<size_t>(written));
+  }
+  return 0;
+}
+
 std::string read_text_file(const std::string& path, uint64_t max_bytes) {
   MappedFile file(path);
   if (file.size() > max_bytes)

@@ -41,6 +41,9 @@ class MappedFile {
 // Reads a whole small text file. Throws Error "io-read", or "limit-exceeded" if it is larger than `max_bytes`.
 std::string read_text_file(const std::string& path, uint64_t max_bytes);
 
+// Writes all of `bytes` at the descriptor's position; 0, or the errno of what failed.
+int write_all(int fd, std::span<const std::byte> bytes);
+
 // "No such file or directory" for an errno value; thread-safe.
 std::string errno_text(int error_number);
 

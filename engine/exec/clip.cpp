@@ -126,10 +126,4 @@ ops::CopyRegion lower(const Piece& piece, const IndexBox& box, const std::vector
   return ops::normalised(std::move(region));
 }
 
-std::vector<int64_t> row_major_strides(const Shape& shape) {
-  std::vector<int64_t> strides(shape.size(), 1);
-  for (size_t d = shape.size(); d-- > 1;) strides[d - 1] = strides[d] * shape[d];
-  return strides;
-}
-
 }  // namespace remap::exec

@@ -28,6 +28,4 @@ std::vector<IndexBox> clip(const Piece& piece, const Box& tile);
 ops::CopyRegion lower(const Piece& piece, const IndexBox& box, const std::vector<int64_t>& target_strides, const Box& tile,
                       const std::vector<int64_t>& source_strides);
 
-std::vector<int64_t> row_major_strides(const Shape& shape);
-
 }  // namespace remap::exec

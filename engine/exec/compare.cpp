@@ -7,9 +7,10 @@
 
 #include <fmt/format.h>
 
-#include "exec/clip.h"
 #include "ops/cast.h"
+#include "ops/strided_copy.h"
 #include "remap/diagnostic.h"
+#include "tensor/box.h"
 
 namespace remap {
 namespace {
@@ -41,17 +42,6 @@ bool same_by_alias(const Side& a, const Side& b) {
   return &a.source == &b.source && (a.index == b.index || (!a.info().alias.empty() && a.info().alias == b.info().alias));
 }
 
-Box common_part(const Box& a, const Box& b) {
-  Box common{Shape(a.origin.size()), Shape(a.origin.size())};
-  for (size_t d = 0; d < a.origin.size(); ++d) {
-    common.origin[d] = std::max(a.origin[d], b.origin[d]);
-    common.extent[d] = std::min(a.origin[d] + a.extent[d], b.origin[d] + b.extent[d]) - common.origin[d];
-  }
-  return common;
-}
-
-bool is_empty(const Box& box) { return std::any_of(box.extent.begin(), box.extent.end(), [](int64_t extent) { return extent <= 0; }); }
-
 // The tile loaded last, kept: a side with one tile is loaded once however the other side is cut.
 class TileReader {
  public:
@@ -70,12 +60,6 @@ class TileReader {
   size_t loaded_ = static_cast<size_t>(-1);
 };
 
-int64_t offset_of(const Box& common, const Box& tile, const TileView& view) {
-  int64_t offset = 0;
-  for (size_t d = 0; d < common.origin.size(); ++d) offset += (common.origin[d] - tile.origin[d]) * view.strides[d];
-  return offset;
-}
-
 // Reads one side of a part in dense order: in place if it is dense already, else through `scratch`. The part's axes have this
 // side's strides as source_stride and dense ones as target_stride.
 const std::byte* dense(const std::byte* data, ops::CopyRegion part, int element_bytes, std::vector<std::byte>& scratch) {
@@ -89,13 +73,9 @@ const std::byte* dense(const std::byte* data, ops::CopyRegion part, int element_
 
 // A part of a box as the region that reads it in row-major order.
 ops::CopyRegion reading_region(const Box& part, const Box& common, const TileView& view, int64_t base_offset) {
-  const auto strides = exec::row_major_strides(part.extent);
-  ops::CopyRegion region;
-  region.source_offset = base_offset;
-  for (size_t d = 0; d < part.extent.size(); ++d) {
-    region.source_offset += (part.origin[d] - common.origin[d]) * view.strides[d];
-    region.axes.push_back({part.extent[d], strides[d], view.strides[d]});
-  }
+  const auto strides = row_major_strides(part.extent);
+  ops::CopyRegion region{0, base_offset + offset_in_tile(part, common, view.strides), {}};
+  for (size_t d = 0; d < part.extent.size(); ++d) region.axes.push_back({part.extent[d], strides[d], view.strides[d]});
   return region;
 }
 
@@ -124,7 +104,7 @@ void for_each_block(const Side& a, const Side& b, const std::function<bool(const
     const Box common = common_part(box_a, box_b);
     if (is_empty(common)) return true;
     const TileView &view_a = read_a.load(tile_a), &view_b = read_b.load(tile_b);
-    const int64_t base_a = offset_of(common, box_a, view_a), base_b = offset_of(common, box_b, view_b);
+    const int64_t base_a = offset_in_tile(common, box_a, view_a.strides), base_b = offset_in_tile(common, box_b, view_b.strides);
     return for_each_part(common, 0, [&](const Box& part) {
       const auto region_a = reading_region(part, common, view_a, base_a), region_b = reading_region(part, common, view_b, base_b);
       return body({dense(view_a.data, region_a, size_bytes(a.info().dtype), scratch_a),

@@ -50,8 +50,7 @@ class Progress {
 
 uint64_t total_bytes(const std::vector<PlannedTensor>& tensors) {
   uint64_t total = 0;
-  for (const PlannedTensor& tensor : tensors)
-    total += static_cast<uint64_t>(element_count(tensor.shape)) * static_cast<uint64_t>(size_bytes(tensor.dtype));
+  for (const PlannedTensor& tensor : tensors) total += static_cast<uint64_t>(data_bytes(tensor));
   return total;
 }
 

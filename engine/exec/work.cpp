@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "ops/cast.h"
+#include "tensor/box.h"
 
 namespace remap::exec {
 namespace {

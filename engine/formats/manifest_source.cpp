@@ -8,10 +8,10 @@
 
 #include <fmt/format.h>
 
-#include "formats/boxes.h"
 #include "formats/json_text.h"
 #include "formats/limit.h"
 #include "remap/manifest_file.h"
+#include "tensor/box.h"
 
 namespace remap {
 namespace formats {

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <optional>
 #include <random>
+#include <span>
 #include <utility>
 
 #include <dirent.h>
@@ -279,7 +280,7 @@ class OutputFolder::Impl {
     const std::string path = folder_ + "/" + name;
     const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0 && errno == EEXIST) throw Error("output-name", at(destination_.path), fmt::format("the file '{}' would be written twice", name));
-    int error = fd < 0 ? errno : write_all(fd, contents);
+    int error = fd < 0 ? errno : write_all(fd, std::as_bytes(std::span(contents)));
     if (fd >= 0 && ::close(fd) != 0 && error == 0) error = errno;
     if (error != 0) throw Error("io-write", at(destination_.path), fmt::format("cannot write '{}': {}", name, errno_text(error)));
   }
@@ -316,16 +317,6 @@ class OutputFolder::Impl {
       std::copy(file.head.begin(), file.head.end(), reinterpret_cast<char*>(files_.back().data()));
     }
     if (!layout.index.empty()) add_file("model.safetensors.index.json", layout.index);
-  }
-
-  static int write_all(int fd, std::string_view contents) {
-    while (!contents.empty()) {
-      const ssize_t written = ::write(fd, contents.data(), contents.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) return written < 0 ? errno : EIO;
-      contents.remove_prefix(static_cast<size_t>(written));
-    }
-    return 0;
   }
 
   void discard() noexcept {

@@ -1,12 +1,14 @@
 #include "formats/pickle_scalars.h"
 
 #include <array>
+#include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstring>
 
 #include <fmt/format.h>
 
+#include "base/float_bits.h"
 #include "formats/pickle_text.h"
 
 namespace remap::formats {
@@ -34,12 +36,7 @@ std::optional<DType> dtype_of_code(std::string_view code) {
   return std::nullopt;
 }
 
-double half_to_double(uint16_t bits) {
-  const int exponent = (bits >> 10) & 31;
-  const double fraction = (bits & 1023) / 1024.0, sign = (bits & 0x8000) != 0 ? -1.0 : 1.0;
-  if (exponent == 31) return fraction == 0 ? sign * INFINITY : NAN;
-  return sign * (exponent == 0 ? std::ldexp(fraction, -14) : std::ldexp(1 + fraction, exponent - 15));
-}
+double half_to_double(uint16_t bits) { return std::bit_cast<float>(f32_of_f16(bits)); }
 
 template <typename T>
 T element(const std::byte* data) {

@@ -9,9 +9,9 @@
 
 #include "base/byte_reader.h"
 #include "base/checked.h"
-#include "formats/boxes.h"
 #include "formats/json_text.h"
 #include "formats/limit.h"
+#include "tensor/box.h"
 
 namespace remap::formats {
 namespace {

@@ -18,9 +18,7 @@ constexpr std::array kOrder = {DType::boolean, DType::u8,  DType::i8,  DType::f8
 
 size_t order_of(DType dtype) { return static_cast<size_t>(std::find(kOrder.begin(), kOrder.end(), dtype) - kOrder.begin()); }
 
-uint64_t data_bytes_of(const PlannedTensor& tensor) {
-  return static_cast<uint64_t>(element_count(tensor.shape, tensor.key)) * static_cast<uint64_t>(size_bytes(tensor.dtype));
-}
+uint64_t data_bytes_of(const PlannedTensor& tensor) { return static_cast<uint64_t>(data_bytes(tensor)); }
 
 void check(const PlannedTensor& tensor) {
   if (order_of(tensor.dtype) == kOrder.size())

@@ -6,12 +6,12 @@
 
 #include <fmt/format.h>
 
-#include "formats/boxes.h"
 #include "formats/flax_leaves.h"
 #include "formats/gin.h"
 #include "formats/limit.h"
 #include "formats/t5x_folder.h"
 #include "formats/zarr.h"
+#include "tensor/box.h"
 
 namespace remap::formats {
 namespace {

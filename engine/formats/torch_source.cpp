@@ -13,6 +13,7 @@
 
 #include "formats/torch_contents.h"
 #include "formats/torch_listing.h"
+#include "tensor/box.h"
 
 namespace remap {
 namespace formats {
@@ -51,14 +52,9 @@ class TemporaryCopy {
 
  private:
   void write(std::span<const std::byte> bytes, const std::string& name) const {
-    while (!bytes.empty()) {
-      const ssize_t written = ::write(fd_, bytes.data(), bytes.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0)
-        throw Error("io-write", BytePlace{name, {}, {}}, fmt::format("cannot write to a temporary file: {}", errno_text(errno)),
-                    "set TMPDIR to a folder with more room");
-      bytes = bytes.subspan(static_cast<size_t>(written));
-    }
+    if (const int error = write_all(fd_, bytes); error != 0)
+      throw Error("io-write", BytePlace{name, {}, {}}, fmt::format("cannot write to a temporary file: {}", errno_text(error)),
+                  "set TMPDIR to a folder with more room");
   }
 
   uint64_t size_bytes_;
@@ -89,11 +85,7 @@ class TorchSource final : public Source {
   const Json& metadata() const override { return metadata_; }
   std::vector<std::string> remarks() const override { return remarks_; }
 
-  std::vector<Box> tile_boxes(size_t index) const override {
-    const Shape& shape = manifest_[index].shape;
-    if (element_count(shape) == 0) return {};
-    return {{Shape(shape.size(), 0), shape}};
-  }
+  std::vector<Box> tile_boxes(size_t index) const override { return whole_tensor_tile(manifest_[index].shape); }
 
   TileView load(size_t index, size_t, TileBuffer&) const override {
     const TensorSpec& spec = specs_[index];

@@ -1,6 +1,7 @@
 #include "formats/zarr.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -11,6 +12,7 @@
 #include <fmt/ranges.h>
 
 #include "base/checked.h"
+#include "base/float_bits.h"
 #include "base/mapped_file.h"
 #include "formats/decompress.h"
 #include "formats/json_text.h"
@@ -62,21 +64,12 @@ std::array<std::byte, 16> bytes_of(T value) {
   return bytes;
 }
 
-// `value` as an IEEE number of 1 + exponent_bits + mantissa_bits bits; nullopt if it is not exactly one (fill values are 0, 1,
-// -1 …: nothing here rounds).
-std::optional<uint16_t> exact_half(double value, int exponent_bits, int mantissa_bits) {
-  const uint16_t sign = std::signbit(value) ? 0x8000 : 0;
-  const auto infinity = static_cast<uint16_t>(((1 << exponent_bits) - 1) << mantissa_bits);
-  if (std::isnan(value)) return static_cast<uint16_t>(sign | infinity | 1 << (mantissa_bits - 1));
-  if (std::isinf(value)) return static_cast<uint16_t>(sign | infinity);
-  if (value == 0) return sign;
-  const int bias = (1 << (exponent_bits - 1)) - 1;
-  const int exponent = std::max(std::ilogb(value), 1 - bias);  // subnormals share the smallest exponent
-  const double scaled = std::ldexp(std::fabs(value), mantissa_bits - exponent);
-  if (exponent > bias || scaled != std::floor(scaled)) return std::nullopt;
-  const auto digits = static_cast<int>(scaled);
-  const bool subnormal = digits < 1 << mantissa_bits;
-  return static_cast<uint16_t>(sign | (subnormal ? digits : ((exponent + bias) << mantissa_bits) + digits - (1 << mantissa_bits)));
+// `value` as f16 or bf16; nullopt if it is not exactly one (fill values are 0, 1, -1 …: nothing here rounds).
+std::optional<uint16_t> exact_half(double value, DType dtype) {
+  const auto bits = std::bit_cast<uint64_t>(value);
+  const uint16_t half = dtype == DType::f16 ? f16_of_f64(bits) : bf16_of_f64(bits);
+  const double back = std::bit_cast<float>(dtype == DType::f16 ? f32_of_f16(half) : f32_of_bf16(half));
+  return back == value || std::isnan(value) ? std::optional(half) : std::nullopt;
 }
 
 std::optional<double> fill_number(const Json& value) {
@@ -104,7 +97,7 @@ std::optional<std::array<std::byte, 16>> floating_fill(DType dtype, const Json& 
   if (dtype == DType::f64) return bytes_of(*number);
   if (dtype == DType::f32) return bytes_of(static_cast<float>(*number));
   if (dtype == DType::f16 || dtype == DType::bf16) {
-    const auto half = dtype == DType::f16 ? exact_half(*number, 5, 10) : exact_half(*number, 8, 7);
+    const auto half = exact_half(*number, dtype);
     return half ? std::optional(bytes_of(*half)) : std::nullopt;
   }
   return *number == 0 && !std::signbit(*number) ? std::optional(bytes_of(uint8_t{0})) : std::nullopt;  // 8-bit floats

@@ -68,7 +68,6 @@ class Matcher {
  public:
   Matcher(const KeyPattern& pattern, const VariantValues& variants);
   bool match(std::string_view key, Captures& captures) const;
-  const std::string& regex() const { return regex_; }          // anchored by FullMatch, not by text
   const std::string& literal_prefix() const { return prefix_; } // every match starts with this
 
  private:

@@ -9,7 +9,7 @@
 
 #include <fmt/format.h>
 
-#include "ops/float_bits.h"
+#include "base/float_bits.h"
 #include "remap/diagnostic.h"
 
 namespace remap::ops {

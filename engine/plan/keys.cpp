@@ -36,23 +36,24 @@ std::string normalised(std::string key, const std::vector<Spelling>& spellings, 
 }  // namespace
 
 KeyTable::KeyTable(const lang::RuleSet& rules, const std::vector<NamedSource>& sources, Diagnostics& diagnostics)
-    : keys_(sources.size()), roots_(sources.size()), outside_(sources.size()) {
+    : keys_(sources.size()) {
   std::vector<Spelling> spellings;
   for (const auto& rule : rules.normalise) spellings.push_back({&rule, lang::Matcher(rule.from, {})});
   for (size_t s = 0; s < sources.size(); ++s) {
     const lang::SourceSpec& spec = rules.sources[s];
     const Manifest& manifest = sources[s].source->manifest();
-    roots_[s] = pick_root(spec, manifest);
+    const std::string root = pick_root(spec, manifest);
+    size_t outside = 0;
     for (size_t t = 0; t < manifest.size(); ++t) {
-      const auto key = below(manifest[t].key, roots_[s], spec.separator);
-      if (!key) ++outside_[s];
+      const auto key = below(manifest[t].key, root, spec.separator);
+      if (!key) ++outside;
       else keys_[s].push_back({normalised(std::string(*key), spellings, rules.tables), static_cast<uint32_t>(s), static_cast<uint32_t>(t)});
     }
     const BytePlace place{sources[s].source->path(), {}, {}};
     if (keys_[s].empty()) {
       const std::string_view format = sources[s].source->format();
       const std::string other = spec.format.empty() || format == "manifest" || format == spec.format ? "" : fmt::format("; the rules are for {} checkpoints, and this is {}", spec.format, format);
-      diagnostics.error("plan-empty-root", place, (roots_[s].empty() ? "the checkpoint holds no tensors" : fmt::format("no tensor lies below '{}' ({} lie elsewhere)", roots_[s], outside_[s])) + other,
+      diagnostics.error("plan-empty-root", place, (root.empty() ? "the checkpoint holds no tensors" : fmt::format("no tensor lies below '{}' ({} lie elsewhere)", root, outside)) + other,
                         "look at the keys with 'remap inspect'");
     }
     std::sort(keys_[s].begin(), keys_[s].end(), [](const SourceKey& a, const SourceKey& b) { return a.key < b.key; });

@@ -22,8 +22,6 @@ class KeyTable {
 
   const std::vector<SourceKey>& keys(size_t source) const { return keys_[source]; }  // sorted by key
   const SourceKey* find(size_t source, std::string_view key) const;
-  const std::string& root(size_t source) const { return roots_[source]; }
-  size_t outside(size_t source) const { return outside_[source]; }  // tensors beside the root
 
   // Calls visit(key, captures) for every key of the source that the pattern matches.
   template <typename Visit>
@@ -37,8 +35,6 @@ class KeyTable {
  private:
   std::vector<SourceKey>::const_iterator lower_bound(size_t source, std::string_view key) const;
   std::vector<std::vector<SourceKey>> keys_;
-  std::vector<std::string> roots_;
-  std::vector<size_t> outside_;
 };
 
 }  // namespace remap::plan

@@ -37,7 +37,13 @@ class Findings {
   }
   Findings(const Findings&) = delete;
   void add(Place place, std::string message, std::string hint = {}, std::vector<std::string> notes = {}) {
-    if (++count_ <= kMaxReported) diagnostics_.error(id_, place, std::move(message), std::move(hint), std::move(notes));
+    if (!full()) diagnostics_.error(id_, place, std::move(message), std::move(hint), std::move(notes));
+    count(place);
+  }
+  // Further ones are only counted: whoever has to work for the message asks first.
+  bool full() const { return count_ >= kMaxReported; }
+  void count(Place place) {
+    ++count_;
     last_ = place;
   }
 
@@ -233,6 +239,7 @@ class Planner {
   }
 
   void report_unmatched(const SourceKey& key, Findings& unmatched) {
+    if (unmatched.full()) return unmatched.count(source_place(key.source));
     std::vector<NearRule> candidates;
     for (uint32_t r = 0; r < set_.rules.size(); ++r) {
       const Rule& rule = set_.rules[r];
@@ -518,7 +525,7 @@ class Planner {
   DType main_dtype() const {
     std::map<DType, int64_t> bytes;
     for (const auto& tensor : plan_.tensors)
-      if (is_floating(tensor.dtype)) bytes[tensor.dtype] += element_count(tensor.shape) * size_bytes(tensor.dtype);
+      if (is_floating(tensor.dtype)) bytes[tensor.dtype] += data_bytes(tensor);
     const auto most = std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
     return most == bytes.end() ? DType::f32 : most->first;
   }
@@ -611,7 +618,8 @@ class Planner {
       wanted.emplace(d.key, &d);
       const auto it = std::lower_bound(plan_.tensors.begin(), plan_.tensors.end(), d.key, [](const PlannedTensor& t, const std::string& k) { return t.key < k; });
       if (it == plan_.tensors.end() || it->key != d.key) {
-        missing.add(d.origin->place, fmt::format("{} needs '{}' {}, which no rule gives", plan_.architecture, d.key, to_string(d.shape)), missing_hint(d.key));
+        if (missing.full()) missing.count(d.origin->place);
+        else missing.add(d.origin->place, fmt::format("{} needs '{}' {}, which no rule gives", plan_.architecture, d.key, to_string(d.shape)), missing_hint(d.key));
       } else if (!fits(it->shape, d.shape)) {
         const PlanRule& rule = plan_.rules[it->rule];
         shapes.add(rule.place, fmt::format("'{}' would have the shape {}; {} needs {}", d.key, to_string(it->shape), plan_.architecture, to_string(d.shape)), {},

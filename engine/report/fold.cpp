@@ -52,12 +52,8 @@ std::string set_text(const std::set<int64_t>& values) {
   return fmt::format("{{{}}}", fmt::join(values, ","));
 }
 
-struct Group {
-  std::vector<size_t> lines;
-};
-
 // The lines of one group as one line, or nullopt if their numbers are no full product or a later cell does not follow the first.
-std::optional<FoldedLine> fold_group(const std::vector<Line>& lines, const std::vector<std::vector<Pieces>>& parts, const std::vector<size_t>& members) {
+std::optional<Row> fold_group(const std::vector<std::vector<Pieces>>& parts, const std::vector<size_t>& members) {
   const auto& first = parts[members.front()];
   const size_t positions = first[0].numbers.size();
   std::vector<std::set<int64_t>> sets(positions);
@@ -70,7 +66,7 @@ std::optional<FoldedLine> fold_group(const std::vector<Line>& lines, const std::
   for (const auto& s : sets) product *= s.size();
   if (product != members.size() || distinct.size() != members.size()) return std::nullopt;
 
-  FoldedLine folded{{}, members.size(), lines[members.front()].cells[0]};
+  Row folded;
   for (size_t c = 0; c < first.size(); ++c) {
     std::string cell = first[c].texts[0];
     for (size_t n = 0; n < first[c].numbers.size(); ++n) {
@@ -92,14 +88,14 @@ std::optional<FoldedLine> fold_group(const std::vector<Line>& lines, const std::
       }
       cell += first[c].texts[n + 1];
     }
-    folded.cells.push_back(std::move(cell));
+    folded.push_back(std::move(cell));
   }
   return folded;
 }
 
 }  // namespace
 
-std::vector<FoldedLine> fold(std::vector<Line> lines) {
+std::vector<Row> fold(std::vector<Line> lines) {
   std::sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) { return natural_less(a.cells[0], b.cells[0]); });
   std::vector<std::vector<Pieces>> parts(lines.size());
   std::map<std::string, std::vector<size_t>> groups;
@@ -114,40 +110,40 @@ std::vector<FoldedLine> fold(std::vector<Line> lines) {
     }
     groups[signature].push_back(i);
   }
-  std::vector<std::pair<size_t, FoldedLine>> placed;
+  std::vector<std::pair<size_t, Row>> placed;
   for (const auto& [signature, members] : groups) {
-    if (auto folded = members.size() > 1 ? fold_group(lines, parts, members) : std::nullopt) {
+    if (auto folded = members.size() > 1 ? fold_group(parts, members) : std::nullopt) {
       placed.emplace_back(members.front(), std::move(*folded));
       continue;
     }
-    for (const size_t m : members) placed.emplace_back(m, FoldedLine{lines[m].cells, 1, lines[m].cells[0]});
+    for (const size_t m : members) placed.emplace_back(m, lines[m].cells);
   }
   std::sort(placed.begin(), placed.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  std::vector<FoldedLine> result;
+  std::vector<Row> result;
   for (auto& [order, line] : placed) result.push_back(std::move(line));
   return result;
 }
 
-std::vector<FoldedLine> in_order(std::vector<Line> lines) {
+std::vector<Row> in_order(std::vector<Line> lines) {
   std::sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) { return natural_less(a.cells[0], b.cells[0]); });
-  std::vector<FoldedLine> result;
-  for (auto& line : lines) result.push_back({line.cells, 1, line.cells[0]});
+  std::vector<Row> result;
+  for (auto& line : lines) result.push_back(std::move(line.cells));
   return result;
 }
 
-std::string table(const std::vector<FoldedLine>& lines, const std::vector<size_t>& limits) {
+std::string table(const std::vector<Row>& lines, const std::vector<size_t>& limits) {
   // Characters, not bytes: arrows and ellipses occur.
   const auto width = [](const std::string& s) { return static_cast<size_t>(std::count_if(s.begin(), s.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; })); };
   std::vector<size_t> widths(limits.size(), 0);
   for (const auto& line : lines)
-    for (size_t c = 0; c < limits.size() && c < line.cells.size(); ++c)
-      if (width(line.cells[c]) <= limits[c]) widths[c] = std::max(widths[c], width(line.cells[c]));
+    for (size_t c = 0; c < limits.size() && c < line.size(); ++c)
+      if (width(line[c]) <= limits[c]) widths[c] = std::max(widths[c], width(line[c]));
   std::string text;
   for (const auto& line : lines) {
-    for (size_t c = 0; c < line.cells.size(); ++c) {
-      text += line.cells[c];
-      if (c + 1 == line.cells.size()) break;
-      const size_t own = width(line.cells[c]);
+    for (size_t c = 0; c < line.size(); ++c) {
+      text += line[c];
+      if (c + 1 == line.size()) break;
+      const size_t own = width(line[c]);
       text += std::string((c < widths.size() && own < widths[c] ? widths[c] - own : 0) + 2, ' ');
     }
     text += "\n";

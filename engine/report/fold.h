@@ -13,19 +13,15 @@ struct Line {
   std::string group;
 };
 
-struct FoldedLine {
-  std::vector<std::string> cells;
-  size_t count = 1;
-  std::string first;  // first cell of the first line folded into this one
-};
+using Row = std::vector<std::string>;
 
 // In natural order of the first cell.
-std::vector<FoldedLine> fold(std::vector<Line> lines);
+std::vector<Row> fold(std::vector<Line> lines);
 // The same order, a line each.
-std::vector<FoldedLine> in_order(std::vector<Line> lines);
+std::vector<Row> in_order(std::vector<Line> lines);
 
 // Lines as a table: a column is as wide as its widest cell that is not wider than its limit, so that one long key does not push
 // everything aside. The last cell needs no limit.
-std::string table(const std::vector<FoldedLine>& lines, const std::vector<size_t>& limits);
+std::string table(const std::vector<Row>& lines, const std::vector<size_t>& limits);
 
 }  // namespace remap::report

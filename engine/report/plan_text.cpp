@@ -12,7 +12,6 @@
 namespace remap {
 namespace {
 
-using report::FoldedLine;
 using report::Line;
 
 std::string rule_place(const Plan& plan, uint32_t rule) {
@@ -28,7 +27,7 @@ std::string dtype_text(const Plan& plan, const PlannedTensor& tensor) {
   return fmt::format("{}→{}", *from.begin(), to);
 }
 
-std::vector<FoldedLine> arranged(std::vector<Line> lines, bool folded) {
+std::vector<report::Row> arranged(std::vector<Line> lines, bool folded) {
   return folded ? report::fold(std::move(lines)) : report::in_order(std::move(lines));
 }
 
@@ -62,7 +61,7 @@ std::string summary(const Plan& plan) {
   uint64_t bytes = 0;
   for (const auto& tensor : plan.tensors) {
     ++counts[report::origin_of(plan, tensor).kind];
-    bytes += static_cast<uint64_t>(element_count(tensor.shape)) * static_cast<uint64_t>(size_bytes(tensor.dtype));
+    bytes += static_cast<uint64_t>(data_bytes(tensor));
   }
   static const std::vector<std::pair<OriginKind, const char*>> kNames = {{OriginKind::renamed, "renamed"}, {OriginKind::transposed, "transposed"}, {OriginKind::regrouped, "regrouped"}, {OriginKind::part, "part of a tensor"}, {OriginKind::joined, "joined"}, {OriginKind::filled, "filled"}};
   std::vector<std::string> parts;

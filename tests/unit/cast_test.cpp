@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "ops/cast.h"
-#include "ops/float_bits.h"
+#include "base/float_bits.h"
 #include "remap/diagnostic.h"
 #include "support/catch.h"
 

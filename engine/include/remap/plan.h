@@ -51,6 +51,8 @@ struct PlannedTensor {
   bool operator==(const PlannedTensor&) const = default;
 };
 
+inline int64_t data_bytes(const PlannedTensor& tensor) { return element_count(tensor.shape, tensor.key) * size_bytes(tensor.dtype); }
+
 struct PlanSource {
   std::string name;                    // "" for the first
   std::string format;

@@ -1,11 +1,11 @@
 // Bit-exact conversions between floating-point formats, on their bit patterns. Header-only so that loops over them vectorise.
-// Private to ops and its tests; the contract is in ops/cast.h.
+// Private to the engine; the contract is in ops/cast.h.
 #pragma once
 
 #include <bit>
 #include <cstdint>
 
-namespace remap::ops {
+namespace remap {
 
 constexpr uint32_t f32_of_bf16(uint16_t bits) { return uint32_t{bits} << 16; }
 
@@ -100,4 +100,4 @@ constexpr uint32_t f32_of_f8_e4m3(uint8_t bits) {
 // The upper byte of an f16 (float8_e5m2).
 constexpr uint16_t f16_of_f8_e5m2(uint8_t bits) { return static_cast<uint16_t>(bits << 8); }
 
-}  // namespace remap::ops
+}  // namespace remap
