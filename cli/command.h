@@ -21,9 +21,10 @@ enum class Format { text, json };
 
 struct Options {
   std::string rules;
-  std::vector<std::string> inputs;           // PATH, or NAME=PATH
+  std::vector<std::string> inputs;           // PATH, or NAME=PATH; of 'rules': the command's words
   std::vector<std::string> set;              // NAME=VALUE
-  std::string output, max_shard_size = "5GB";
+  std::string output, max_shard_size = "5GB", config;
+  std::vector<std::string> rules_dirs;
   std::string format = "text";
   int threads = 0;
   bool force = false, full = false, metadata = false, quiet = false;
@@ -41,10 +42,14 @@ struct Command {
 const std::vector<Command>& commands();
 
 void add_rule_options(CLI::App& app, Options& options);
+void add_rules_dir_option(CLI::App& app, Options& options);
 int convert(const Options& options);
 int plan(const Options& options);
 int inspect(const Options& options);
 int compare(const Options& options);
+int rules(const Options& options);
+// `remap --rules FILE` alone: is the file right, and what does it need?
+int describe_rules(const Options& options);
 
 // To standard error, all of them; in the chosen form.
 void print(const remap::Diagnostics& diagnostics, Format format);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 
@@ -9,6 +10,7 @@
 #include "remap/execute.h"
 #include "remap/output.h"
 #include "remap/report.h"
+#include "remap/values.h"
 
 namespace cli {
 namespace {
@@ -25,38 +27,20 @@ void catch_signals() {
   ::sigaction(SIGTERM, &action, nullptr);
 }
 
-// `remap --rules FILE` alone: is the file right, and what does it need?
-int describe(const Options& options) {
-  remap::Diagnostics diagnostics;
-  const auto rules = remap::Rules::load(options.rules, diagnostics);
-  print(diagnostics, options.output_format());
-  if (!rules) return kFailed;
-  if (options.output_format() == Format::json) {
-    remap::Json json = {{"file", rules->file()}, {"family", rules->family()}, {"title", rules->title()}, {"rules", rules->rule_count()}, {"architectures", rules->architectures()}};
-    json["sources"] = remap::Json::array();
-    for (const auto& need : rules->sources()) json["sources"].push_back({{"name", need.name}, {"format", need.format}, {"root", need.root}, {"doc", need.doc}});
-    json["variants"] = remap::Json::object();
-    for (const auto& choice : rules->variants()) json["variants"][choice.name] = choice.doc;
-    fmt::print("{}", remap::json_file_text(json));
-    return kDone;
-  }
-  fmt::print("{}: good, {} rules\n{}: {}\n", rules->file(), rules->rule_count(), rules->family(), rules->title());
-  for (const auto& need : rules->sources())
-    fmt::print("reads   {}{} checkpoint{}{}\n", need.name.empty() ? "" : need.name + "=", need.format.empty() ? "a" : "a " + need.format, need.root.empty() ? "" : ", the tensors below '" + need.root + "'", need.doc.empty() ? "" : " (" + need.doc + ")");
-  for (const auto& name : rules->architectures()) fmt::print("writes  {}\n", name);
-  for (const auto& choice : rules->variants()) fmt::print("--set   {}=…  {}\n", choice.name, choice.doc);
-  fmt::print("--set   dtype=…  keep, float32, float16, bfloat16 or float64\n\nconvert: remap --rules {} CHECKPOINT", options.rules);
-  for (const auto& need : rules->sources())
-    if (!need.name.empty()) fmt::print(" {}=PATH", need.name);
-  fmt::print(" -o OUT\n");
-  return kDone;
+// The original scripts' own check, where a rule file asks for it: loud if a value was lost or counted twice.
+std::string check_sums(const remap::Plan& plan, const std::vector<const remap::Source*>& sources, remap::Sink& output) {
+  const auto sums = remap::parameter_sums(plan, sources, output);
+  std::string parts;
+  for (size_t s = 0; s < sources.size(); ++s) parts += fmt::format("{}{:.6g}{}", s == 0 ? "" : " + ", sums.sources[s], plan.sources[s].name.empty() ? "" : " (" + plan.sources[s].name + ")");
+  if (!sums.agree) throw remap::Error("parameter-sum", {}, fmt::format("the values written add up to {:.9g}, those of the source to {:.9g} ({})", sums.target, sums.source, parts), "this should not happen: please report it, with the output of 'remap plan --full'");
+  return fmt::format("sum of parameters: {:.6g} = {}", sums.target, parts);
 }
 
 }  // namespace
 
 int convert(const Options& options) {
   if (options.inputs.empty()) {
-    if (!options.rules.empty()) return describe(options);
+    if (!options.rules.empty()) return describe_rules(options);
     throw remap::Error("usage", {}, "no checkpoint was given", "remap [--rules RULES] CHECKPOINT -o OUT; 'remap --help' shows more");
   }
   if (options.output.empty()) throw remap::Error("usage", {}, "no output folder was given", "say where with -o OUT, or see what would happen with 'remap plan'");
@@ -87,14 +71,16 @@ int convert(const Options& options) {
     for (const auto& named : inputs->named)
       if (named.name == plan_source.name) sources.push_back(named.source);
   remap::execute(plan->tensors, sources, output, exec);
+  const bool rounds = std::any_of(plan->tensors.begin(), plan->tensors.end(), [&](const auto& t) { return !t.fill && !remap::irreversible_because(*plan, t).empty(); });
+  const std::string sums = !plan->parameter_sum ? "" : rounds ? "sum of parameters: not compared, since the cast rounds" : check_sums(*plan, sources, output);
   output.add_file("config.json", remap::json_file_text(plan->config));
   for (const auto& [name, body] : plan->files) output.add_file(name, remap::json_file_text(body));
   output.commit();
   progress.clear();
   if (options.output_format() == Format::json)
-    fmt::print("{}", remap::json_file_text({{"output", options.output}, {"family", plan->family}, {"architecture", plan->architecture}, {"summary", remap::summary(*plan)}}));
+    fmt::print("{}", remap::json_file_text({{"output", options.output}, {"family", plan->family}, {"architecture", plan->architecture}, {"summary", remap::summary(*plan)}, {"checked", sums}}));
   else if (!options.quiet)
-    fmt::print(stderr, "{}: {}{}\n  {}\n", options.output, plan->architecture, progress.visible() ? fmt::format(" in {:.1f} s", progress.seconds()) : "", remap::summary(*plan));
+    fmt::print(stderr, "{}: {}{}\n  {}\n{}", options.output, plan->architecture, progress.visible() ? fmt::format(" in {:.1f} s", progress.seconds()) : "", remap::summary(*plan), sums.empty() ? "" : "  " + sums + "\n");
   return kDone;
 }
 

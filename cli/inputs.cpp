@@ -1,15 +1,20 @@
 #include "cli/inputs.h"
 
+#include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <filesystem>
 #include <set>
 
 #include <fmt/format.h>
 
 #include "remap/compare.h"
+#include "remap/document.h"
 #include "remap/source.h"
+#include "remap/values.h"
 
 namespace cli {
+namespace fs = std::filesystem;
 namespace {
 
 using remap::Error;
@@ -22,7 +27,7 @@ struct Named {
 Named parse_input(const std::string& text) {
   const size_t equals = text.find('=');
   std::error_code ignored;
-  if (equals == std::string::npos || equals == 0 || std::filesystem::exists(text, ignored) || text.find('/') < equals) return {"", text};
+  if (equals == std::string::npos || equals == 0 || fs::exists(text, ignored) || text.find('/') < equals) return {"", text};
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
@@ -42,15 +47,24 @@ std::vector<Named> parse_inputs(const Options& options) {
 // The checkpoint opened for each part of it that some rules convert: what lies outside that part is not even looked at.
 using Opened = std::map<std::string, std::unique_ptr<remap::Source>>;
 
-std::optional<remap::Rules> recognise(const std::string& path, const std::map<std::string, std::string>& companions, Opened& opened, remap::Diagnostics& diagnostics) {
+std::optional<remap::Rules> recognise(const std::string& path, const std::vector<std::string>& folders, const std::map<std::string, std::string>& companions, Opened& opened,
+                                      remap::Diagnostics& diagnostics) {
   std::vector<remap::Rules> families, found;
   std::vector<std::string> notes;
-  for (const auto& name : remap::Rules::built_in())
-    if (auto rules = remap::Rules::load(name, diagnostics)) families.push_back(std::move(*rules));
+  for (const auto& name : remap::Rules::known(folders))
+    if (auto rules = remap::Rules::load(name, diagnostics, folders)) families.push_back(std::move(*rules));
+  // Those that read only a part of a checkpoint come first: they tell its format, and rules for another one open nothing.
+  std::stable_partition(families.begin(), families.end(), [](const remap::Rules& rules) { return !rules.subtree(0).empty(); });
+  const remap::Source* first = nullptr;
   for (const auto& rules : families) {
+    std::string why;
+    if (first != nullptr && !rules.reads(*first, why)) {
+      notes.push_back(fmt::format("{}: {}", rules.family(), why));
+      continue;
+    }
     auto& source = opened[rules.subtree(0)];
     if (!source) source = remap::open_source(path, {{}, rules.subtree(0), companions});
-    std::string why;
+    if (first == nullptr) first = source.get();
     if (rules.recognise(*source, why)) found.push_back(rules);
     else notes.push_back(fmt::format("{}: {}", rules.family(), why));
   }
@@ -69,11 +83,23 @@ std::optional<remap::Rules> recognise(const std::string& path, const std::map<st
 
 }  // namespace
 
+std::vector<std::string> rule_folders(const Options& options) {
+  std::vector<std::string> folders = options.rules_dirs;
+  const char* variable = std::getenv("REMAP_RULES_DIR");
+  const std::string_view list = variable == nullptr ? "" : variable;
+  for (size_t start = 0; start < list.size();) {
+    const size_t end = std::min(list.find(':', start), list.size());
+    if (end > start) folders.emplace_back(list.substr(start, end - start));
+    start = end + 1;
+  }
+  return folders;
+}
+
 std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& diagnostics) {
   const auto given = parse_inputs(options);
   Inputs inputs;
   if (!options.rules.empty()) {
-    inputs.rules = remap::Rules::load(options.rules, diagnostics);
+    inputs.rules = remap::Rules::load(options.rules, diagnostics, rule_folders(options));
     if (!inputs.rules) return std::nullopt;
   }
   // A name that the rules do not know belongs to the reader of the first source, such as gin=config.gin.
@@ -90,7 +116,7 @@ std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& di
   }
   if (first.empty()) throw Error("usage", {}, "no checkpoint was given", "remap [--rules RULES] CHECKPOINT -o OUT");
   Opened opened;
-  if (!inputs.rules) inputs.rules = recognise(first, companions, opened, diagnostics);
+  if (!inputs.rules) inputs.rules = recognise(first, rule_folders(options), companions, opened, diagnostics);
   if (!inputs.rules) return std::nullopt;
   const auto needs = inputs.rules->sources();
   for (const auto& input : given) {
@@ -98,11 +124,21 @@ std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& di
     size_t index = 0;
     while (index < needs.size() && needs[index].name != input.name) ++index;
     if (index == needs.size()) throw Error("usage", {}, fmt::format("'{}={}': the rules know no source '{}'", input.name, input.path, input.name));
+    if (needs[index].document) {
+      inputs.documents[input.name] = remap::read_document(input.path, needs[index].format);
+      continue;
+    }
     const std::string subtree = inputs.rules->subtree(index);
     auto source = input.name.empty() ? std::move(opened[subtree]) : nullptr;
     if (!source) source = remap::open_source(input.path, {{}, subtree, index == 0 ? companions : std::map<std::string, std::string>{}});
     inputs.sources.push_back(std::move(source));
     inputs.named.push_back({input.name, inputs.sources.back().get()});
+  }
+  for (const auto& need : needs) {
+    const fs::path beside = fs::path(first).parent_path() / need.beside;
+    std::error_code ignored;
+    if (need.document && !need.beside.empty() && !inputs.documents.contains(need.name) && fs::is_regular_file(beside, ignored))
+      inputs.documents[need.name] = remap::read_document(beside.string(), need.format);
   }
   return inputs;
 }
@@ -114,7 +150,13 @@ std::optional<remap::Plan> plan_inputs(const Inputs& inputs, const Options& opti
     if (equals == std::string::npos || equals == 0) throw Error("usage", {}, fmt::format("--set {}: NAME=VALUE was expected", text));
     plan_options.set[text.substr(0, equals)] = text.substr(equals + 1);
   }
-  plan_options.same = [](const remap::Source& a, size_t ia, const remap::Source& b, size_t ib) { return remap::tensors_equal(a, ia, b, ib); };
+  plan_options.same = remap::tensors_equal;
+  plan_options.values = remap::tensor_values;
+  plan_options.documents = inputs.documents;
+  if (!options.config.empty()) {
+    plan_options.config = remap::read_document(options.config, "json");
+    plan_options.config_file = options.config;
+  }
   return remap::make_plan(*inputs.rules, inputs.named, plan_options, diagnostics);
 }
 

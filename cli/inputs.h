@@ -12,7 +12,11 @@ struct Inputs {
   std::optional<remap::Rules> rules;
   std::vector<std::unique_ptr<remap::Source>> sources;
   std::vector<remap::NamedSource> named;
+  std::map<std::string, remap::Json> documents;
 };
+
+// Where the user keeps rule files: --rules-dir, then REMAP_RULES_DIR.
+std::vector<std::string> rule_folders(const Options& options);
 
 // Opens the sources; without --rules, recognises the family. nullopt after reporting into `diagnostics`. Throws remap::Error.
 std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& diagnostics);

@@ -44,6 +44,12 @@ void add_compare_options(CLI::App& app, Options& options) {
   add_format(app, options, {"text", "json"});
 }
 
+void add_rules_options(CLI::App& app, Options& options) {
+  app.add_option("show NAME", options.inputs, "Print the rule file NAME")->expected(0, 2);
+  add_rules_dir_option(app, options);
+  add_format(app, options, {"text", "json"});
+}
+
 }  // namespace
 
 const std::vector<Command>& commands() {
@@ -73,13 +79,24 @@ const std::vector<Command>& commands() {
        "  remap compare OUT expected/model.safetensors\n"
        "  remap compare a.pt b.safetensors --atol 1e-6",
        add_compare_options, compare},
+      {"rules", "List the rule files that are known, or show one",
+       "Examples:\n"
+       "  remap rules                 families, versions, variants\n"
+       "  remap rules show switch     the file itself, to copy and change",
+       add_rules_options, rules},
   };
   return rows;
 }
 
 void add_rule_options(CLI::App& app, Options& options) {
   app.add_option("--rules", options.rules, "A rule file, or the name of a built-in one (default: recognise the family)")->type_name("RULES");
+  add_rules_dir_option(app, options);
+  app.add_option("--config", options.config, "Fields of config.json that the checkpoint does not record; what contradicts it is refused")->type_name("FILE");
   app.add_option("--set", options.set, "Choose a variant, such as head=mnli or dtype=keep")->type_name("NAME=VALUE")->take_all()->expected(1);
+}
+
+void add_rules_dir_option(CLI::App& app, Options& options) {
+  app.add_option("--rules-dir", options.rules_dirs, "A folder of further rule files (also: REMAP_RULES_DIR, separated by ':')")->type_name("DIR")->take_all()->expected(1);
 }
 
 void print(const remap::Diagnostic& diagnostic, Format format) {

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 remap=${1:-build/release/remap}
 data=tests/data
 out=build/demo
-failures=0
+failures=0 total=0
 
 show() { printf '\n$ %s\n' "$*"; "$@"; }
 
@@ -23,13 +23,15 @@ same_but() {
   [ -z "$wrong_in_script" ] || echo "($wrong_in_script: the original script leaves zeros there; this is the real bias)"
 }
 
-# convert TITLE RULES CHECKPOINT EXPECTED NAME [TENSOR THAT THE SCRIPT GOT WRONG]
+# convert TITLE FAMILY "CHECKPOINT AND OPTIONS" EXPECTED NAME [TENSOR THAT THE SCRIPT GOT WRONG]
 convert() {
-  local title=$1 rules=$2 checkpoint=$3 expected=$4 target=$out/$5 wrong_in_script=${6-} class
+  local title=$1 rules=rules/$2.yaml input expected=$data/$2/$4 target=$out/$5 wrong_in_script=${6-} class
+  read -ra input <<<"$3"
+  total=$((total + 1))
   printf '\n=== %s\n' "$title"
   rm -rf "$target"
-  if show "$remap" plan --rules "$rules" "$checkpoint" &&
-    show "$remap" --rules "$rules" "$checkpoint" -o "$target" &&
+  if show "$remap" plan --rules "$rules" "${input[@]}" &&
+    show "$remap" --rules "$rules" "${input[@]}" -o "$target" &&
     show ls -l "$target" &&
     same_but "$wrong_in_script" "$target" "$expected"; then
     class=$(sed -n '/"architectures"/,/]/s/^ *"\([A-Za-z0-9]*\)",\{0,1\}$/\1/p' "$target/config.json")
@@ -42,15 +44,21 @@ convert() {
 
 mkdir -p "$out"
 convert "fairseq RoBERTa of 2019: fused q, k, v; optimizer state left behind" \
-  rules/roberta.yaml $data/roberta/source/model.2019.pt $data/roberta/expected roberta lm_head.bias
+  roberta $data/roberta/source/model.2019.pt expected roberta lm_head.bias
 convert "the same with a classification head, fine-tuned on MNLI" \
-  rules/roberta.yaml $data/roberta/source-mnli/model.2019.pt $data/roberta/expected-mnli roberta-mnli
+  roberta $data/roberta/source-mnli/model.2019.pt expected-mnli roberta-mnli
+convert "fairseq X-MOD: adapters for four languages" \
+  xmod $data/xmod/source/model.pt expected xmod lm_head.bias
+convert "fairseq data2vec-audio, fine-tuned with CTC: tokenizer from the checkpoint's own dictionary" \
+  data2vec-audio $data/data2vec-audio/source-ctc/model.pt expected-ctc data2vec-audio-ctc
+convert "FLAVA as mmf saves it, and DALL-E's pickled codebook" \
+  flava "$data/flava/source/model.mmf.pt codebook=$data/flava/source/encoder.pkl --config $data/flava/source/config_input.json" expected flava
 convert "T5X Switch Transformer: zarr arrays, experts stacked in one tensor" \
-  rules/switch.yaml $data/switch/source/checkpoint_1200 $data/switch/expected switch
+  switch $data/switch/source/checkpoint_1200 expected switch
 
 printf '\n'
 if [ $failures -gt 0 ]; then
-  echo "$failures of 3 demonstrations failed"
+  echo "$failures of $total demonstrations failed"
   exit 1
 fi
-echo "3 checkpoints converted, each tensor equal to the original script's bit for bit but the one named; see $out"
+echo "$total checkpoints of five families converted, each tensor equal to the original script's bit for bit but those named; see $out"

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "exec/blocks.h"
 #include "ops/cast.h"
 #include "ops/strided_copy.h"
 #include "remap/diagnostic.h"
@@ -14,9 +15,6 @@
 
 namespace remap {
 namespace {
-
-// Elements compared at a time; bounds scratch memory to a few MiB.
-constexpr int64_t kBlockElements = int64_t{1} << 17;
 
 struct Side {
   const Source& source;
@@ -59,40 +57,6 @@ class TileReader {
   TileView view_;
   size_t loaded_ = static_cast<size_t>(-1);
 };
-
-// Reads one side of a part in dense order: in place if it is dense already, else through `scratch`. The part's axes have this
-// side's strides as source_stride and dense ones as target_stride.
-const std::byte* dense(const std::byte* data, ops::CopyRegion part, int element_bytes, std::vector<std::byte>& scratch) {
-  part.target_offset = 0;
-  part = ops::normalised(std::move(part));
-  if (ops::is_contiguous(part)) return data + part.source_offset * element_bytes;
-  scratch.resize(static_cast<size_t>(ops::element_count(part) * element_bytes));
-  ops::strided_copy(scratch.data(), data, part, element_bytes);
-  return scratch.data();
-}
-
-// A part of a box as the region that reads it in row-major order.
-ops::CopyRegion reading_region(const Box& part, const Box& common, const TileView& view, int64_t base_offset) {
-  const auto strides = row_major_strides(part.extent);
-  ops::CopyRegion region{0, base_offset + offset_in_tile(part, common, view.strides), {}};
-  for (size_t d = 0; d < part.extent.size(); ++d) region.axes.push_back({part.extent[d], strides[d], view.strides[d]});
-  return region;
-}
-
-// Cuts a box along its outer dimensions into boxes of at most kBlockElements. False if `body` said so and the walk ended.
-bool for_each_part(const Box& box, size_t dim, const std::function<bool(const Box&)>& body) {
-  int64_t count = 1;
-  for (const int64_t extent : box.extent) count *= extent;
-  if (count <= kBlockElements || dim == box.extent.size()) return body(box);
-  const int64_t per_part = std::max<int64_t>(1, kBlockElements / (count / box.extent[dim]));
-  for (int64_t begin = 0; begin < box.extent[dim]; begin += per_part) {
-    Box part = box;
-    part.origin[dim] += begin;
-    part.extent[dim] = std::min(per_part, box.extent[dim] - begin);
-    if (!for_each_part(part, dim + 1, body)) return false;
-  }
-  return true;
-}
 
 // Calls `body` with every block of both tensors until it returns false. Shapes are equal. The side with more tiles leads, so that
 // each of its tiles is loaded once.
@@ -148,17 +112,7 @@ class Comparison {
 
   static const double* to_double(const std::byte* data, DType dtype, int64_t count, std::vector<double>& out) {
     out.resize(static_cast<size_t>(count));
-    const DType from = part(dtype);
-    if (from == DType::i64 || from == DType::u64) {
-      // Not an exact cast, so not one that the executor has; near enough to measure a difference.
-      for (int64_t i = 0; i < count; ++i) {
-        uint64_t bits;
-        std::memcpy(&bits, data + i * 8, 8);
-        out[static_cast<size_t>(i)] = from == DType::u64 ? static_cast<double>(bits) : static_cast<double>(static_cast<int64_t>(bits));
-      }
-    } else {
-      ops::strided_cast(reinterpret_cast<std::byte*>(out.data()), DType::f64, data, from, ops::normalised({0, 0, {{count, 1, 1}}}));
-    }
+    ops::to_doubles(data, part(dtype), count, out.data());
     return out.data();
   }
 

@@ -8,6 +8,7 @@
 
 #include "base/checked.h"
 #include "base/text.h"
+#include "lang/python_list.h"
 
 namespace remap::lang {
 
@@ -15,8 +16,10 @@ TextPlace Written::place(size_t at, size_t length) const { return place_of(*sour
 
 const std::vector<FunctionRow>& function_table() {
   static const std::vector<FunctionRow> rows = {
+      {"before_last", 2, 2, "before_last(list, separator)", "each text of a list up to the last separator in it", false},
       {"by_index", 1, 1, "by_index(list)", "{\"0\": first, \"1\": second, …}", false},
       {"captures", 2, 2, "captures(pattern, hole)", "the sorted, distinct texts a hole of the pattern takes over all keys", true},
+      {"column", 2, 2, "column(list, i)", "entry i of each entry of a list of lists", false},
       {"count", 1, 1, "count(pattern)", "how many distinct combinations of indices and holes the pattern takes over all keys", true},
       {"exists", 1, 1, "exists(pattern)", "whether any key matches", true},
       {"index_of", 1, 1, "index_of(list)", "{first: 0, second: 1, …}", false},
@@ -26,9 +29,14 @@ const std::vector<FunctionRow>& function_table() {
       {"max", 1, -1, "max(a, b, …)", "the largest number", false},
       {"min", 1, -1, "min(a, b, …)", "the smallest number", false},
       {"numbered", 2, 2, "numbered(prefix, n)", "[prefix0, prefix1, …], n entries", false},
+      {"python_list", 1, 1, "python_list(text)", "the list that a Python expression of lists, tuples, numbers, texts, + and * writes; parsed, never run", false},
       {"range", 1, 3, "range(end) or range(begin, end[, step])", "a list of integers, as in Python", false},
       {"same", 2, 2, "same(key, key)", "whether two source tensors hold the same bytes; answered before the plan is final and listed in it", true},
       {"shape", 1, 1, "shape(key)", "the shape of a source tensor, as a list", true},
+      {"slice", 2, 3, "slice(list, begin[, end])", "the entries from begin up to end, as list[begin:end] in Python", false},
+      {"sorted", 1, 1, "sorted(list)", "a list of texts in natural order (layer2 before layer10), or of numbers", false},
+      {"sqrt", 1, 1, "sqrt(n)", "the whole number whose square is n", false},
+      {"values", 1, 1, "values(key)", "the elements of a source tensor of at most 65536, as a flat list", true},
   };
   return rows;
 }
@@ -283,7 +291,7 @@ class Evaluator {
       case NodeKind::literal: return Value::of(node.literal);
       case NodeKind::omit: return {Value::State::omit, {}, {}};
       case NodeKind::name: return name(node);
-      case NodeKind::member: return member(node, Json(node.text));
+      case NodeKind::member: return member(node, node.children[0].kind == NodeKind::name ? scope_.member_key(node.children[0].text, node.text) : Json(node.text));
       case NodeKind::index: return member(node, present(node.children[1]));
       case NodeKind::call: return call(node);
       case NodeKind::list: {
@@ -349,8 +357,8 @@ class Evaluator {
   }
 
   static const Json* part_of(const Json& json, const Json& key) {
-    if (json.is_object() && key.is_string()) {
-      const auto it = json.find(key.get<std::string>());
+    if (json.is_object() && (key.is_string() || key.is_number_integer())) {
+      const auto it = json.find(key.is_string() ? key.get<std::string>() : std::to_string(key.get<int64_t>()));
       return it == json.end() ? nullptr : &*it;
     }
     if (json.is_array() && key.is_number_integer()) {
@@ -512,12 +520,68 @@ class Evaluator {
       Json object = Json::object();
       for (size_t i = 0; i < a[0].size(); ++i) {
         if (f == "by_index") object[std::to_string(i)] = a[0][i];
-        else if (a[0][i].is_string()) object[a[0][i].get<std::string>()] = i;
-        else fail(node, "'index_of' needs a list of texts");
+        else if (!a[0][i].is_string()) fail(node, "'index_of' needs a list of texts");
+        else if (!object.emplace(a[0][i].get<std::string>(), i).second) fail(node, fmt::format("{} is twice in the list", a[0][i].dump()));
       }
       return object;
     }
+    if (f == "sqrt") {
+      const int64_t n = integer(node, a[0]), root = n < 0 ? -1 : static_cast<int64_t>(std::sqrt(static_cast<double>(n)) + 0.5);
+      if (root < 0 || root > (int64_t{1} << 31) || root * root != n) fail(node, fmt::format("{} is not the square of a whole number", n));
+      return root;
+    }
+    if (f == "column") return column(node, a[0], integer(node, a[1]));
+    if (f == "slice") return slice(node, a);
+    if (f == "sorted") return sorted(node, a[0]);
+    if (f == "before_last") return before_last(node, a[0], a[1]);
+    if (f == "python_list") {
+      if (!a[0].is_string()) fail(node, fmt::format("'python_list' needs a text; found {}", shown(a[0])));
+      std::string wrong;
+      if (auto list = parse_python_list(a[0].get_ref<const std::string&>(), wrong)) return std::move(*list);
+      fail(node, fmt::format("{} is no list of a kind that remap reads: {}", shown(a[0]), wrong));
+    }
     fail(node, fmt::format("'{}' cannot be asked here: no checkpoint is known", f), "", "expression-no-checkpoint");
+  }
+
+  Json column(const ExpressionNode& node, const Json& list, int64_t i) const {
+    if (!list.is_array()) fail(node, fmt::format("'column' needs a list of lists; found {}", shown(list)));
+    Json column = Json::array();
+    for (const Json& entry : list) {
+      const Json* part = entry.is_array() ? part_of(entry, i) : nullptr;
+      if (part == nullptr) fail(node, fmt::format("{} has no entry {}", shown(entry), i));
+      column.push_back(*part);
+    }
+    return column;
+  }
+
+  Json slice(const ExpressionNode& node, const std::vector<Json>& a) const {
+    if (!a[0].is_array()) fail(node, fmt::format("'slice' needs a list; found {}", shown(a[0])));
+    const auto size = static_cast<int64_t>(a[0].size());
+    const auto bound = [&](const Json& at) { return std::clamp<int64_t>(at < 0 ? integer(node, at) + size : integer(node, at), 0, size); };
+    Json part = Json::array();
+    const int64_t end = a.size() == 3 ? bound(a[2]) : size;
+    for (int64_t i = bound(a[1]); i < end; ++i) part.push_back(a[0][static_cast<size_t>(i)]);
+    return part;
+  }
+
+  Json sorted(const ExpressionNode& node, const Json& list) const {
+    const auto all = [&](auto is) { return std::all_of(list.begin(), list.end(), is); };
+    if (!list.is_array() || (!all([](const Json& x) { return x.is_string(); }) && !all([](const Json& x) { return x.is_number(); })))
+      fail(node, fmt::format("'sorted' needs a list of texts or of numbers; found {}", shown(list)));
+    Json result = list;
+    std::sort(result.begin(), result.end(), [](const Json& a, const Json& b) { return a.is_string() ? natural_less(a.get_ref<const std::string&>(), b.get_ref<const std::string&>()) : a < b; });
+    return result;
+  }
+
+  Json before_last(const ExpressionNode& node, const Json& list, const Json& separator) const {
+    if (!list.is_array() || !separator.is_string()) fail(node, "'before_last' needs a list of texts and a separator");
+    Json result = Json::array();
+    for (const Json& entry : list) {
+      const size_t at = entry.is_string() ? entry.get_ref<const std::string&>().rfind(separator.get_ref<const std::string&>()) : std::string::npos;
+      if (at == std::string::npos) fail(node, fmt::format("{} does not hold {}", shown(entry), separator.dump()));
+      result.push_back(entry.get_ref<const std::string&>().substr(0, at));
+    }
+    return result;
   }
 
   const Expression& expression_;

@@ -60,6 +60,11 @@ class Scope {
   // A value that outlives the evaluation, for following paths without copying; nullptr if there is none.
   virtual const Json* reference(const std::string&) { return nullptr; }
   virtual std::optional<Value> call(const std::string& function, const std::vector<Json>& arguments) = 0;
+  // The key that `base.member` looks up; "member" itself, unless it stands for something where `base` is looked into.
+  virtual Json member_key(const std::string& base, const std::string& member) const {
+    static_cast<void>(base);
+    return member;
+  }
 };
 
 // nullopt and a diagnostic if `text` is not an expression or calls a function that does not exist.

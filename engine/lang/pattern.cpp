@@ -168,14 +168,37 @@ KeyPattern with_suffix(KeyPattern pattern, const std::string& literal) {
   return pattern;
 }
 
+namespace {
+
+// The pattern's tokens with ${name} as literal text.
+std::vector<PatternToken> resolved(const KeyPattern& pattern, const VariantValues& variants) {
+  std::vector<PatternToken> tokens;
+  bool drop_separator = false;
+  for (PatternToken token : pattern.tokens) {
+    if (token.kind == PatternToken::Kind::variant) {
+      const auto known = variants.find(token.text);
+      if (known == variants.end()) throw Error("expression-value", pattern.written.place(), fmt::format("'{}' uses ${{{}}}, which has no value yet", pattern.text, token.text));
+      token.kind = PatternToken::Kind::literal;
+      token.text = known->second;
+      drop_separator = token.text.empty();
+    } else {
+      if (drop_separator && token.kind == PatternToken::Kind::literal && (token.text[0] == '.' || token.text[0] == '/')) token.text.erase(0, 1);
+      drop_separator = false;
+    }
+    if (token.kind != PatternToken::Kind::literal || !token.text.empty()) tokens.push_back(std::move(token));
+  }
+  return tokens;
+}
+
+}  // namespace
+
 Matcher::Matcher(const KeyPattern& pattern, const VariantValues& variants) : is_regex_(pattern.is_regex) {
   bool still_literal = true;
-  for (const PatternToken& token : pattern.tokens) {
+  for (const PatternToken& token : resolved(pattern, variants)) {
     using Kind = PatternToken::Kind;
-    if (token.kind == Kind::literal || token.kind == Kind::variant) {
-      const std::string text = token.kind == Kind::literal ? token.text : variants.at(token.text);
-      regex_ += RE2::QuoteMeta(text);
-      if (still_literal) prefix_ += text;
+    if (token.kind == Kind::literal) {
+      regex_ += RE2::QuoteMeta(token.text);
+      if (still_literal) prefix_ += token.text;
       continue;
     }
     still_literal = false;
@@ -251,12 +274,12 @@ std::string hole_text(const PatternToken& token, const KeyPattern& from, const C
 std::string expand(const KeyPattern& to, const KeyPattern& from, const Captures& captures, const Tables& tables, const VariantValues& variants) {
   std::string key;
   size_t star = 0, rest = 0;
-  for (const PatternToken& token : to.tokens) {
+  for (const PatternToken& token : resolved(to, variants)) {
     switch (token.kind) {
-      case PatternToken::Kind::literal: key += token.text; break;
+      case PatternToken::Kind::literal:
+      case PatternToken::Kind::variant: key += token.text; break;
       case PatternToken::Kind::star: key += captures.stars.at(star++); break;
       case PatternToken::Kind::rest: key += captures.rests.at(rest++); break;
-      case PatternToken::Kind::variant: key += variants.at(token.text); break;
       case PatternToken::Kind::hole: key += hole_text(token, from, captures, tables); break;
     }
   }
@@ -267,6 +290,14 @@ std::string expand(const KeyPattern& to, const KeyPattern& from, const Captures&
     else filled += key[i];
   }
   return filled;
+}
+
+std::string expand_source(const KeyPattern& key, const KeyPattern& from, const Captures& captures, const VariantValues& variants) {
+  const auto plain = [](KeyPattern pattern) {
+    for (auto& token : pattern.tokens) token.table.clear();
+    return pattern;
+  };
+  return expand(plain(key), plain(from), captures, {}, variants);
 }
 
 namespace {
@@ -312,10 +343,10 @@ void check_expansion(const KeyPattern& to, const KeyPattern& from, const std::ve
 
 std::string regex_of_target(const KeyPattern& to, const KeyPattern& from, const Tables& tables, const VariantValues& variants) {
   std::string regex;
-  for (const PatternToken& token : to.tokens) {
+  for (const PatternToken& token : resolved(to, variants)) {
     switch (token.kind) {
-      case PatternToken::Kind::literal: regex += RE2::QuoteMeta(token.text); break;
-      case PatternToken::Kind::variant: regex += RE2::QuoteMeta(variants.at(token.text)); break;
+      case PatternToken::Kind::literal:
+      case PatternToken::Kind::variant: regex += RE2::QuoteMeta(token.text); break;
       case PatternToken::Kind::star: regex += "[0-9]+"; break;
       case PatternToken::Kind::rest: regex += ".+"; break;
       case PatternToken::Kind::hole: {

@@ -8,7 +8,7 @@
 //   {name:int}          digits
 //   {name:table}        one of the keys of maps.table; on the other side {name} is the value it maps to
 //   {name+1} {name-1}   on the target side: an index moved
-//   ${variant}          the value of a variant
+//   ${name}             the value of a variant, or a text under 'let'; where it is empty, the separator after it goes too
 //   re:EXPRESSION       a whole RE2 expression; the target says \1 … \9 for its groups
 #pragma once
 
@@ -56,7 +56,7 @@ struct Captures {
   const std::string* hole(std::string_view name) const;
 };
 
-using VariantValues = std::map<std::string, std::string>;
+using VariantValues = std::map<std::string, std::string>;  // what ${name} stands for
 
 std::optional<KeyPattern> parse_pattern(const std::string& text, const Written& written, const Tables& tables, Diagnostics& diagnostics);
 // prefix + separator + pattern; an empty prefix adds nothing.
@@ -83,6 +83,8 @@ class Matcher {
 
 // The key that a target pattern gives for a source pattern's captures. `from` tells which table translates a hole.
 std::string expand(const KeyPattern& to, const KeyPattern& from, const Captures& captures, const Tables& tables, const VariantValues& variants);
+// Another source key for the same captures: nothing is translated.
+std::string expand_source(const KeyPattern& key, const KeyPattern& from, const Captures& captures, const VariantValues& variants);
 // Reports holes, indices and groups of `to` that `from` does not have. `extra` names holes that operations add (split: each).
 void check_expansion(const KeyPattern& to, const KeyPattern& from, const std::vector<std::string>& extra, const Tables& tables, Diagnostics& diagnostics);
 // Matches every key that `to` could give: used to see whether another rule gave what this one would have.

@@ -20,6 +20,7 @@ const std::vector<FieldRow>& rule_field_table() {
       {"except", "with 'drop': patterns of keys that are not dropped", ""},
       {"fill", "the constant that every element of the target is", "the tensor is left out"},
       {"from", "pattern of the source keys", ""},
+      {"keep", "pattern of source keys that have the same name in the target: 'from' and 'to' at once", ""},
       {"linear", "[out, in, …]: 'from' and 'to' name modules with a weight of this shape and a bias [out]", "itself"},
       {"norm", "[n]: 'from' and 'to' name modules with a weight and a bias of this shape", "itself"},
       {"optional", "true: no complaint if no key matches", ""},
@@ -40,18 +41,20 @@ const std::vector<FieldRow>& rule_field_table() {
 
 const std::vector<FieldRow>& file_field_table() {
   static const std::vector<FieldRow> rows = {
-      {"config", "fields of config.json, beside the defaults of the target schema", ""},
+      {"config", "fields of config.json that the checkpoint determines", ""},
+      {"defaults", "fields of config.json that --config may replace", ""},
       {"family", "the name of the model family", ""},
-      {"files", "further JSON files to write, as templates", ""},
+      {"files", "further JSON files to write: file, content (a template), when", ""},
       {"let", "names for expressions", ""},
       {"maps", "tables that translate parts of keys", ""},
       {"normalise", "older spellings of keys, rewritten before the rules", ""},
+      {"parameter_sum", "true: what is written must add up to what was read", ""},
       {"recognise", "a condition on keys and metadata: is this checkpoint of this family?", ""},
       {"remap", "version of the rule language: 1", ""},
       {"require", "conditions without which the checkpoint is refused, and why", ""},
       {"rules", "what becomes of every key", ""},
       {"source", "{format, root}: what is read", ""},
-      {"sources", "further named sources", ""},
+      {"sources", "further named sources: checkpoints, and files without tensors", ""},
       {"target", "{schema, architecture, dtype}: what is written", ""},
       {"title", "one line about the conversion", ""},
       {"variants", "named choices, detected from the checkpoint or set by the user", ""},
@@ -91,7 +94,9 @@ class RuleParser {
     if (const YamlNode* node = root->find("rules")) parse_rule_list(*node, {}, {}, "", std::nullopt);
     else error("rule-missing-field", *root, "a rule file needs 'rules'");
     if (const YamlNode* node = root->find("config")) parse_templates(*node, set_.config);
-    if (const YamlNode* node = root->find("files")) parse_templates(*node, set_.files);
+    if (const YamlNode* node = root->find("defaults")) parse_templates(*node, set_.defaults);
+    if (const YamlNode* node = root->find("files")) parse_files(*node);
+    set_.parameter_sum = bool_field(*root, "parameter_sum").value_or(false);
     check_names();
     if (diagnostics_.has_errors()) return std::nullopt;
     return std::move(set_);
@@ -115,6 +120,10 @@ class RuleParser {
     for (const auto& [key, value] : map.entries) {
       if (std::find(allowed.begin(), allowed.end(), key.text) != allowed.end()) continue;
       const std::string near = nearest_name(key.text, allowed);
+      if (value.kind == YamlNode::Kind::null && key.text.find(' ') != std::string::npos) {
+        error("rule-unknown-field", key, fmt::format("'{}' is not a field of {}", key.text, what), "a comma ends a value inside { }: quote texts that hold one");
+        continue;
+      }
       error("rule-unknown-field", key, fmt::format("'{}' is not a field of {}", key.text, what),
             near.empty() ? fmt::format("there are: {}", join_names(allowed)) : fmt::format("did you mean '{}'?", near));
     }
@@ -216,7 +225,35 @@ class RuleParser {
       set_.sources.push_back({});
     }
     if (const YamlNode* node = root.find("sources"); node != nullptr && expect_map(*node, "'sources'"))
-      for (const auto& [name, spec] : node->entries) set_.sources.push_back(parse_source(spec, name.text));
+      for (const auto& [name, spec] : node->entries) {
+        const YamlNode* format = spec.is_map() ? spec.find("format") : nullptr;
+        if (format != nullptr && (format->text == "json" || format->text == "lines")) parse_document(name.text, spec);
+        else set_.sources.push_back(parse_source(spec, name.text));
+      }
+  }
+  void parse_document(const std::string& name, const YamlNode& node) {
+    check_fields(node, {"format", "beside", "doc"}, "a document");
+    DocumentSpec spec{name, text_field(node, "format").value_or(""), text_field(node, "beside").value_or(""), text_field(node, "doc").value_or("")};
+    if (spec.beside.find('/') != std::string::npos) error("rule-wrong-type", *node.find("beside"), "'beside' is the name of a file, not a path");
+    set_.documents.push_back(std::move(spec));
+  }
+
+  void parse_files(const YamlNode& node) {
+    if (!expect_list(node, "'files'")) return;
+    for (const auto& item : node.items) {
+      if (!expect_map(item, "a file")) continue;
+      check_fields(item, {"file", "content", "when"}, "a file");
+      FileSpec spec;
+      spec.name = required_text(item, "file");
+      spec.when = expression_field(item, "when");
+      const YamlNode* content = item.find("content");
+      if (content == nullptr) {
+        error("rule-missing-field", item, "'content' is missing: what the file holds");
+        continue;
+      }
+      if (auto value = template_of(*content)) spec.content = std::move(*value);
+      set_.files.push_back(std::move(spec));
+    }
   }
 
   void parse_target(const YamlNode& node) {
@@ -433,13 +470,15 @@ class RuleParser {
   }
 
   void parse_move(const YamlNode& item, const Prefix& from_prefix, const Prefix& to_prefix, Rule rule) {
-    only_fields(item, {"from", "to", "shape", "linear", "norm", "transpose", "permute", "reshape", "steps", "split", "stack", "concat", "cast", "when", "optional", "source"}, "'from'");
-    const YamlNode *from = item.find("from"), *to = item.find("to");
+    only_fields(item, {"from", "to", "keep", "shape", "linear", "norm", "transpose", "permute", "reshape", "steps", "split", "stack", "concat", "cast", "when", "optional", "source"}, "'from'");
+    const YamlNode *from = item.find("from"), *to = item.find("to"), *keep = item.find("keep");
+    if (keep != nullptr && (from != nullptr || to != nullptr)) return error("rule-field-combination", *keep, "'keep' is 'from' and 'to' at once");
+    if (keep != nullptr) from = to = keep;
     if (from == nullptr || to == nullptr) {
-      error("rule-missing-field", item, from == nullptr ? "'from' is missing" : "'to' is missing", "a rule has 'from' and 'to', or 'drop', or 'to' with 'fill' or 'copy_of'");
+      error("rule-missing-field", item, from == nullptr ? "'from' is missing" : "'to' is missing", "a rule has 'from' and 'to', or 'keep', or 'drop', or 'to' with 'fill' or 'copy_of'");
       return;
     }
-    auto source_key = pattern(*from, "'from'"), target_key = pattern(*to, "'to'");
+    auto source_key = pattern(*from, "'from'"), target_key = keep != nullptr ? source_key : pattern(*to, "'to'");
     if (!source_key || !target_key) return;
     if (source_key->is_regex && !from_prefix.tokens.empty()) error("pattern-syntax", *from, "an expression matches the whole key; it cannot stand in a 'within' block");
     rule.from = in_source(from_prefix, rule.source, *source_key);
@@ -601,7 +640,9 @@ class RuleParser {
 
   // A name must be a dim of some shape, an entry of 'let', a variant, or 'meta': found before any checkpoint is read.
   void check_names() {
-    std::vector<std::string> known = {"meta", "dtype"};
+    std::vector<std::string> known = {"meta", "dtype", "config"};
+    for (const auto& s : set_.sources) known.push_back(s.name);
+    for (const auto& d : set_.documents) known.push_back(d.name);
     known.insert(known.end(), dims_.begin(), dims_.end());
     for (const auto& [name, e] : set_.let) known.push_back(name);
     for (const auto& v : set_.variants) known.push_back(v.name);
@@ -611,11 +652,12 @@ class RuleParser {
         if (node.kind != NodeKind::name || std::find(known.begin(), known.end(), node.text) != known.end()) return;
         const std::string near = nearest_name(node.text, known);
         diagnostics_.error("expression-unknown-name", e.written.place(node.offset, node.length), fmt::format("nothing is called '{}'", node.text),
-                           near.empty() ? "names are dims of shapes, entries of 'let', variants, and 'meta' for the checkpoint's metadata" : fmt::format("did you mean '{}'?", near));
+                           near.empty() ? "names are dims of shapes, entries of 'let', variants, further sources, 'config' (--config), and 'meta' for the checkpoint's metadata" : fmt::format("did you mean '{}'?", near));
       });
     for (const auto& [name, place] : variant_uses_)
-      if (std::none_of(set_.variants.begin(), set_.variants.end(), [&, &n = name](const Variant& v) { return v.name == n; }))
-        diagnostics_.error("expression-unknown-name", place, fmt::format("there is no variant '{}'", name));
+      if (std::none_of(set_.variants.begin(), set_.variants.end(), [&, &n = name](const Variant& v) { return v.name == n; }) &&
+          std::none_of(set_.let.begin(), set_.let.end(), [&, &n = name](const auto& entry) { return entry.first == n; }))
+        diagnostics_.error("expression-unknown-name", place, fmt::format("there is no variant or entry of 'let' called '{}'", name));
   }
   void check_key_function(const Expression& e, const ExpressionNode& call) {
     for (const auto& row : function_table())

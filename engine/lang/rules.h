@@ -88,6 +88,21 @@ struct Requirement {
   std::string because;
 };
 
+// A file to write: a template as JSON.
+struct FileSpec {
+  std::string name;
+  std::optional<Expression> when;
+  Template content;
+};
+
+// A further file that holds no tensors; expressions see its contents by its name.
+struct DocumentSpec {
+  std::string name;
+  std::string format;   // "json" or "lines"
+  std::string beside;   // taken from the checkpoint's folder if it is there and no other was given; "": never
+  std::string doc;
+};
+
 struct SourceSpec {
   std::string name;                 // "" for the first
   std::string format;               // "" : any
@@ -100,6 +115,7 @@ struct RuleSet {
   std::shared_ptr<const SourceText> text;
   std::string family, title;
   std::vector<SourceSpec> sources;  // never empty
+  std::vector<DocumentSpec> documents;
   std::optional<Expression> recognise;
   std::string schema;               // name of the target schema; "" : none
   std::optional<Template> architecture;
@@ -110,8 +126,10 @@ struct RuleSet {
   std::vector<Normalise> normalise;
   std::vector<Requirement> require;
   std::vector<Rule> rules;
-  std::vector<std::pair<std::string, Template>> config;
-  std::vector<std::pair<std::string, Template>> files;
+  std::vector<std::pair<std::string, Template>> config;    // facts: --config may not say otherwise
+  std::vector<std::pair<std::string, Template>> defaults;  // --config may replace these
+  std::vector<FileSpec> files;
+  bool parameter_sum = false;
 };
 
 // nullopt if `diagnostics` has errors. All mistakes of the file are reported.

@@ -37,11 +37,13 @@ class SchemaParser {
   }
 
   void section(const YamlNode& key, const YamlNode& value) {
-    static const std::vector<std::string> kSections = {"remap_schema", "model_type", "library", "config", "implied", "tensors", "architectures"};
+    static const std::vector<std::string> kSections = {"remap_schema", "model_type", "library", "config", "implied", "require", "tensors", "base_model", "architectures"};
     if (key.text == "model_type") schema_.model_type = value.text;
     else if (key.text == "library") schema_.library = value.text;
     else if (key.text == "config") templates(value, schema_.config);
     else if (key.text == "implied") templates(value, schema_.implied);
+    else if (key.text == "require") requirements(value);
+    else if (key.text == "base_model") base_model(value);
     else if (key.text == "tensors") tensors(value, schema_.tensors);
     else if (key.text == "architectures") {
       if (!value.is_map()) return error(value, "'architectures' is a mapping of class names to tensors");
@@ -59,6 +61,21 @@ class SchemaParser {
     if (!node.is_map()) return error(node, "a mapping of config fields was expected");
     for (const auto& [name, value] : node.entries)
       if (auto parsed = parse_template(text_, value, diagnostics_)) into.emplace_back(name.text, std::move(*parsed));
+  }
+
+  void base_model(const YamlNode& node) {
+    const YamlNode *architecture = node.find("architecture"), *prefix = node.find("prefix");
+    if (architecture == nullptr || prefix == nullptr) return error(node, "'base_model' has 'architecture' and 'prefix'");
+    schema_.base_architecture = architecture->text;
+    schema_.base_prefix = prefix->text + ".";
+  }
+
+  void requirements(const YamlNode& node) {
+    for (const auto& item : node.items) {
+      const YamlNode *that = item.find("that"), *because = item.find("because");
+      if (that == nullptr || because == nullptr) error(item, "a requirement has 'that' and 'because'");
+      else if (auto condition = parse_expression(that->text, {text_, *that, 0}, diagnostics_)) schema_.require.push_back({std::move(*condition), because->text});
+    }
   }
 
   void tensors(const YamlNode& node, std::vector<SchemaTensor>& into) {
@@ -131,7 +148,7 @@ class ConfigScope : public Scope {
   std::optional<Value> lookup(const std::string& name) override {
     if (const auto it = loops.find(name); it != loops.end()) return Value::of(it->second);
     const auto it = config_.find(name);
-    return it == config_.end() ? std::nullopt : std::optional(Value::of(*it));
+    return it == config_.end() ? Value::missing(fmt::format("the config field '{}'", name)) : Value::of(*it);
   }
   std::optional<Value> call(const std::string&, const std::vector<Json>&) override { return std::nullopt; }
   std::map<std::string, Json> loops;
@@ -143,7 +160,7 @@ class ConfigScope : public Scope {
 class Expander {
  public:
   Expander(const Json& config, std::vector<DemandedTensor>& out) : scope_(config), out_(out) {}
-  void expand(const SchemaTensor& tensor) { step(tensor, 0, ""); }
+  void expand(const SchemaTensor& tensor, const std::string& prefix = "") { step(tensor, 0, prefix); }
 
  private:
   void step(const SchemaTensor& tensor, size_t index, const std::string& key) {
@@ -190,6 +207,11 @@ std::optional<Schema> parse_schema(std::shared_ptr<const SourceText> text, Diagn
   return schema;
 }
 
+bool holds(const Requirement& requirement, const Json& config) {
+  ConfigScope scope(config);
+  return evaluate_condition(requirement.condition, scope);
+}
+
 std::vector<DemandedTensor> demanded_tensors(const Schema& schema, const std::string& architecture, const Json& config) {
   std::vector<DemandedTensor> demanded;
   Expander expander(config, demanded);
@@ -199,7 +221,7 @@ std::vector<DemandedTensor> demanded_tensors(const Schema& schema, const std::st
     for (const auto& [name, tensors] : schema.architectures) names.push_back(name);
     throw Error("schema-unknown-architecture", schema.text->place(1, 1), fmt::format("the schema has no architecture '{}'", architecture), fmt::format("it has: {}", remap::join(names, ", ")));
   }
-  for (const auto& tensor : schema.tensors) expander.expand(tensor);
+  for (const auto& tensor : schema.tensors) expander.expand(tensor, architecture == schema.base_architecture ? "" : schema.base_prefix);
   for (const auto& tensor : own->second) expander.expand(tensor);
   return demanded;
 }

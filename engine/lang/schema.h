@@ -4,9 +4,11 @@
 //   model_type: bert
 //   library: transformers 4.38.2               # whose class this describes
 //   config: {hidden_act: gelu, …}              # what the class writes where nothing else is known
-//   implied: {tie_word_embeddings: true}       # defaults that the class does not write
+//   implied: {tie_word_embeddings: true}       # defaults of the class: a field that equals one is left out of config.json
+//   require: [{that: CONDITION, because: …}]   # on the fields of config.json
 //   tensors:                                   # of every architecture of the family
 //     encoder.layer.{0..num_hidden_layers-1}.output.dense.{weight|bias}: …
+//   base_model: {architecture: BertModel, prefix: bert}   # optional: other architectures hold `tensors` under this prefix
 //   architectures:
 //     BertForMaskedLM: {lm_head.bias: [vocab_size], …}
 //
@@ -38,11 +40,16 @@ struct Schema {
   std::shared_ptr<const SourceText> text;
   std::string model_type, library;
   std::vector<std::pair<std::string, Template>> config, implied;
+  std::vector<Requirement> require;
+  std::string base_architecture, base_prefix;
   std::vector<SchemaTensor> tensors;
   std::vector<std::pair<std::string, std::vector<SchemaTensor>>> architectures;
 };
 
 std::optional<Schema> parse_schema(std::shared_ptr<const SourceText> text, Diagnostics& diagnostics);
+
+// Whether a config (all fields, implied ones included) meets a requirement. Throws Error if the condition has no value.
+bool holds(const Requirement& requirement, const Json& config);
 
 struct DemandedTensor {
   std::string key;

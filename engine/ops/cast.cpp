@@ -253,6 +253,15 @@ void strided_cast(std::byte* target, DType to, const std::byte* source, DType fr
   walk(walk, target, source, 0);
 }
 
+void to_doubles(const std::byte* source, DType from, int64_t count, double* out) {
+  if (from != DType::i64 && from != DType::u64) return strided_cast(reinterpret_cast<std::byte*>(out), DType::f64, source, from, normalised({0, 0, {{count, 1, 1}}}));
+  for (int64_t i = 0; i < count; ++i) {
+    uint64_t bits;
+    std::memcpy(&bits, source + i * 8, 8);
+    out[i] = from == DType::u64 ? static_cast<double>(bits) : static_cast<double>(static_cast<int64_t>(bits));
+  }
+}
+
 bool encode_value(double value, DType to, std::byte* out) {
   switch (to) {
     case DType::boolean: return (value == 0 || value == 1) && encode_integer<uint8_t>(value, out);

@@ -20,6 +20,9 @@ bool cast_supported(DType to, DType from);
 // Copies a normalised region, changing its type. Throws Error "cast-unsupported".
 void strided_cast(std::byte* target, DType to, const std::byte* source, DType from, const CopyRegion& region);
 
+// `count` consecutive elements of any type but complex as doubles: for measuring, since 64-bit integers round.
+void to_doubles(const std::byte* source, DType from, int64_t count, double* out);
+
 // Writes `value` as one element of `to` at `out` (16 bytes are enough for any type); false if the type cannot hold it: not an
 // integer, or out of range. Floats round to nearest.
 bool encode_value(double value, DType to, std::byte* out);

@@ -1,5 +1,7 @@
 #include "plan/dims.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 namespace remap::plan {
@@ -7,8 +9,34 @@ namespace remap::plan {
 using lang::ExpressionNode;
 using lang::NodeKind;
 
-void Dims::state(const lang::Expression& expression, int64_t actual, size_t axis, const std::string& key) {
-  if (seen_.emplace(&expression, actual).second) statements_.push_back({&expression, actual, axis, key});
+namespace {
+
+// The expression's holes are names while a statement is looked at.
+class HolesInScope {
+ public:
+  HolesInScope(Facts& facts, const std::map<std::string, Json>& holes) : facts_(facts) { facts_.holes = holes; }
+  ~HolesInScope() { facts_.holes.clear(); }
+  HolesInScope(const HolesInScope&) = delete;
+
+ private:
+  Facts& facts_;
+};
+
+Json as_value(const std::string& text) {
+  const bool digits = !text.empty() && text.size() < 18 && text.find_first_not_of("0123456789") == std::string::npos;
+  return digits ? Json(static_cast<int64_t>(std::stoll(text))) : Json(text);
+}
+
+}  // namespace
+
+void Dims::state(const lang::Expression& expression, int64_t actual, size_t axis, const std::string& key, const lang::Captures& captures) {
+  std::map<std::string, Json> holes;
+  if (!captures.holes.empty())
+    lang::visit(expression.root, [&](const ExpressionNode& node) {
+      if (node.kind != NodeKind::name && node.kind != NodeKind::member) return;
+      if (const std::string* text = captures.hole(node.text)) holes[node.text] = as_value(*text);
+    });
+  if (seen_.emplace(&expression, actual, holes).second) statements_.push_back({&expression, actual, axis, key, std::move(holes)});
 }
 
 void Dims::bind(const Statement& s, const std::string& name, int64_t value) {
@@ -16,25 +44,36 @@ void Dims::bind(const Statement& s, const std::string& name, int64_t value) {
   facts_.dims[name] = value;
 }
 
+// "hidden", or "hidden.text" for hidden.m and hidden[m] where m is text; "" if the node is no dim.
+std::string Dims::dim_name(const Statement& s, const ExpressionNode& node) const {
+  if (node.kind == NodeKind::name) return facts_.is_defined(node.text) ? "" : node.text;
+  if ((node.kind != NodeKind::index && node.kind != NodeKind::member) || node.children[0].kind != NodeKind::name) return "";
+  const std::string& base = node.children[0].text;
+  if (facts_.is_defined(base)) return "";
+  try {
+    const Json key = node.kind == NodeKind::member ? facts_.member_key(base, node.text) : lang::evaluate(*s.expression, node.children[1], facts_).json;
+    return key.is_null() ? "" : fmt::format("{}.{}", base, key.is_string() ? key.get<std::string>() : key.dump());
+  } catch (const Error&) {
+    return "";
+  }
+}
+
 // Whether the node holds a name without a value.
-bool Dims::is_unknown(const ExpressionNode& node) const {
-  bool unknown = false;
-  lang::visit(node, [&](const ExpressionNode& n) {
-    if (n.kind != NodeKind::name || unknown) return;
+bool Dims::is_unknown(const Statement& s, const ExpressionNode& node) const {
+  if (node.kind == NodeKind::name || node.kind == NodeKind::index || node.kind == NodeKind::member) {
     try {
-      const auto value = facts_.lookup(n.text);
-      unknown = !value || value->state != lang::Value::State::present;
+      return lang::evaluate(*s.expression, node, facts_).state != lang::Value::State::present;
     } catch (const Error&) {
-      unknown = true;
+      return true;
     }
-  });
-  return unknown;
+  }
+  return std::any_of(node.children.begin(), node.children.end(), [&](const ExpressionNode& child) { return is_unknown(s, child); });
 }
 
 bool Dims::solve_node(const Statement& s, const ExpressionNode& node, int64_t value) {
-  if (node.kind == NodeKind::name) return bind(s, node.text, value), true;
+  if (const std::string name = dim_name(s, node); !name.empty()) return bind(s, name, value), true;
   if (node.kind != NodeKind::binary) return false;
-  const bool left_unknown = is_unknown(node.children[0]), right_unknown = is_unknown(node.children[1]);
+  const bool left_unknown = is_unknown(s, node.children[0]), right_unknown = is_unknown(s, node.children[1]);
   if (left_unknown == right_unknown) return false;
   const ExpressionNode& unknown = node.children[left_unknown ? 0 : 1];
   Json known;
@@ -52,11 +91,30 @@ bool Dims::solve_node(const Statement& s, const ExpressionNode& node, int64_t va
   return false;
 }
 
-bool Dims::solve(const Statement& s) { return is_unknown(s.expression->root) && solve_node(s, s.expression->root, s.actual); }
+bool Dims::solve(const Statement& s) {
+  const HolesInScope holes(facts_, s.holes);
+  return is_unknown(s, s.expression->root) && solve_node(s, s.expression->root, s.actual);
+}
+
+// A size that hangs on an entry of 'let' which has no value: that is what to say, once.
+bool Dims::report_cause(const Statement& s, Diagnostics& diagnostics) {
+  try {
+    lang::evaluate_present(*s.expression, facts_);
+  } catch (const Error& e) {
+    const auto* place = std::get_if<TextPlace>(&e.diagnostic().place);
+    const TextPlace own = s.expression->written.place();
+    if (place == nullptr || (place->file == own.file && place->line == own.line)) return false;
+    if (causes_.insert(e.diagnostic().message).second) diagnostics.add(e.diagnostic());
+    return true;
+  }
+  return false;
+}
 
 void Dims::check(const Statement& s, Diagnostics& diagnostics) {
   const TextPlace place = s.expression->written.place();
-  if (is_unknown(s.expression->root)) {
+  const HolesInScope holes(facts_, s.holes);
+  if (is_unknown(s, s.expression->root)) {
+    if (report_cause(s, diagnostics)) return;
     diagnostics.error("plan-dim-unbound", place, fmt::format("axis {} of '{}' is {}, which does not tell what '{}' is", s.axis, s.key, s.actual, s.expression->text),
                       "bind the names with a shape of their own, or under 'let'");
     return;
@@ -66,9 +124,8 @@ void Dims::check(const Statement& s, Diagnostics& diagnostics) {
     if (value == Json(s.actual)) return;
     std::vector<std::string> notes;
     lang::visit(s.expression->root, [&](const ExpressionNode& n) {
-      if (n.kind != NodeKind::name) return;
-      const auto it = bound_.find(n.text);
-      if (it != bound_.end()) notes.push_back(fmt::format("{}: '{}' is {} by {}", to_string(Place(it->second.place)), n.text, it->second.value, it->second.origin));
+      const auto it = bound_.find(dim_name(s, n));
+      if (it != bound_.end()) notes.push_back(fmt::format("{}: '{}' is {} by {}", to_string(Place(it->second.place)), it->first, it->second.value, it->second.origin));
     });
     diagnostics.error("plan-shape-mismatch", place, fmt::format("axis {} of '{}' is {}; '{}' says {}", s.axis, s.key, s.actual, s.expression->text, value.dump()), {}, notes);
   } catch (const Error& e) {
@@ -79,7 +136,7 @@ void Dims::check(const Statement& s, Diagnostics& diagnostics) {
 void Dims::resolve(Diagnostics& diagnostics) {
   // Plain names first: '3*hidden' must not bind what '[hidden]' says elsewhere.
   for (const Statement& s : statements_)
-    if (s.expression->root.kind == NodeKind::name) solve(s);
+    if (s.expression->root.kind != NodeKind::binary) solve(s);
   for (bool progress = true; progress;) {
     progress = false;
     for (const Statement& s : statements_) progress |= solve(s);

@@ -13,28 +13,66 @@ using lang::Value;
 Facts::Facts(const lang::RuleSet& rules, const KeyTable& keys, const std::vector<NamedSource>& sources, const PlanOptions& options)
     : rules_(rules), keys_(keys), sources_(sources), options_(options) {}
 
-const Json* Facts::reference(const std::string& name) {
+// What the checkpoint and the user say beside the tensors.
+const Json* Facts::outside_facts(const std::string& name) const {
   if (name == "meta") return &sources_.front().source->metadata();
+  if (name == "config") return &options_.config;
+  for (const auto& s : sources_)
+    if (!s.name.empty() && s.name == name) return &s.source->metadata();
+  const auto document = options_.documents.find(name);
+  return document == options_.documents.end() ? nullptr : &document->second;
+}
+
+const Json* Facts::reference(const std::string& name) {
+  if (holes.contains(name)) return nullptr;
+  if (const Json* known = outside_facts(name)) return known;
   const auto known = let_.find(name);
   return known == let_.end() ? nullptr : &known->second;
 }
 
+Json Facts::member_key(const std::string& base, const std::string& member) const {
+  const auto hole = holes.find(member);
+  return hole == holes.end() || is_defined(base) ? Json(member) : hole->second;
+}
+
+bool Facts::is_defined(const std::string& name) const {
+  const auto is = [&](const auto& entry) { return entry.name == name; };
+  return holes.contains(name) || outside_facts(name) != nullptr || std::any_of(rules_.variants.begin(), rules_.variants.end(), is) || std::any_of(rules_.documents.begin(), rules_.documents.end(), is) ||
+         std::any_of(rules_.let.begin(), rules_.let.end(), [&](const auto& entry) { return entry.first == name; });
+}
+
+// A dim is a number, or, if the rules index it, an object of numbers.
+std::optional<Value> Facts::dim(const std::string& name) const {
+  if (const auto whole = dims.find(name); whole != dims.end()) return Value::of(whole->second);
+  Json entries = Json::object();
+  const std::string prefix = name + ".";
+  for (auto it = dims.lower_bound(prefix); it != dims.end() && it->first.starts_with(prefix); ++it) entries[it->first.substr(prefix.size())] = it->second;
+  return entries.empty() ? std::nullopt : std::optional(Value::of(std::move(entries)));
+}
+
 std::optional<Value> Facts::lookup(const std::string& name) {
-  if (const auto dim = dims.find(name); dim != dims.end()) return Value::of(dim->second);
+  if (const auto hole = holes.find(name); hole != holes.end()) return Value::of(hole->second);
+  if (auto known = dim(name)) return known;
   if (const auto variant = variants.find(name); variant != variants.end()) return Value::of(variant->second);
   if (const Json* known = reference(name)) return Value::of(*known);
+  for (const auto& document : rules_.documents)
+    if (document.name == name) return Value::missing(fmt::format("the source '{}'{}{}", name, document.doc.empty() ? "" : ": ", document.doc));
   if (name == "dtype" && !target_dtype.empty()) return Value::of(target_dtype);
   for (const auto& [entry, expression] : rules_.let) {
     if (entry != name) continue;
     if (!evaluating_.insert(name).second) throw Error("expression-value", expression.written.place(), fmt::format("'{}' is defined by itself", name));
     Value value;
+    std::map<std::string, Json> outer;
+    std::swap(holes, outer);  // an entry of 'let' means the same wherever it is used
     try {
       value = lang::evaluate(expression, *this);
     } catch (...) {
       evaluating_.erase(name);
+      std::swap(holes, outer);
       throw;
     }
     evaluating_.erase(name);
+    std::swap(holes, outer);
     if (value.state == Value::State::present) let_[name] = value.json;
     return value;
   }
@@ -108,6 +146,12 @@ std::optional<Value> Facts::call(const std::string& function, const std::vector<
   }
   if (function == "count" || function == "indices" || function == "captures") return Value::of(distinct(function, arguments));
   if (function == "same") return Value::of(same(key_argument(arguments[0]), key_argument(arguments[1])));
+  if (function == "values") {
+    const SourceKey& key = key_argument(arguments[0]);
+    const Source& source = *sources_[key.source].source;
+    if (!source.has_data() || !options_.values) throw Error("expression-missing", {}, fmt::format("the values of '{}' are not known: there is no data", key.key));
+    return Value::of(options_.values(source, key.tensor));
+  }
   if (function == "shape") {
     const SourceKey& key = key_argument(arguments[0]);
     return Value::of(sources_[key.source].source->manifest()[key.tensor].shape);

@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "ops/cast.h"
+#include "plan/config.h"
 #include "plan/dims.h"
 #include "plan/facts.h"
 #include "plan/near_miss.h"
@@ -64,6 +65,8 @@ class Planner {
     if (stop()) return std::nullopt;
     describe_sources();
     choose_variants();
+    if (stop()) return std::nullopt;
+    name_texts();
     if (stop()) return std::nullopt;
     // A requirement that can be checked already gives the better reason for whatever would go wrong below.
     check_requirements(true);
@@ -141,6 +144,32 @@ class Planner {
       plan_.variants.emplace_back(variant.name, value.get<std::string>());
     } catch (const Error& e) {
       diagnostics_.add(e.diagnostic());
+    }
+  }
+
+  // Entries of 'let' that patterns use as ${name}.
+  void name_texts() {
+    std::set<std::string> used;
+    const auto note = [&](const lang::KeyPattern& pattern) {
+      for (const auto& token : pattern.tokens)
+        if (token.kind == lang::PatternToken::Kind::variant) used.insert(token.text);
+    };
+    for (const Rule& rule : set_.rules) {
+      note(rule.from);
+      note(rule.to);
+      note(rule.copy_of);
+      for (const auto& pattern : rule.except) note(pattern);
+      if (rule.equal_to) note(*rule.equal_to);
+    }
+    for (const auto& [name, expression] : set_.let) {
+      if (!used.contains(name)) continue;
+      try {
+        const Json value = lang::evaluate_present(expression, facts_);
+        if (!value.is_string()) throw Error("expression-value", expression.written.place(), fmt::format("'{}' is {}; a pattern that says ${{{}}} needs text", name, value.dump(), name));
+        facts_.variants[name] = value.get<std::string>();
+      } catch (const Error& e) {
+        diagnostics_.add(e.diagnostic());
+      }
     }
   }
 
@@ -283,7 +312,7 @@ class Planner {
           continue;
         }
         for (size_t d = 0; d < shape.size(); ++d)
-          if ((*rule.shape)[d].expression) dims_.state(*(*rule.shape)[d].expression, shape[d], d, match.key->key);
+          if ((*rule.shape)[d].expression) dims_.state(*(*rule.shape)[d].expression, shape[d], d, match.key->key, match.captures);
       }
     }
     dims_.resolve(diagnostics_);
@@ -548,7 +577,7 @@ class Planner {
       const Rule& rule = set_.rules[r];
       if (!rule.equal_to) continue;
       for (const Match& match : matches_[r]) {
-        const std::string twin_name = lang::expand(*rule.equal_to, rule.from, match.captures, set_.tables, facts_.variants);
+        const std::string twin_name = lang::expand_source(*rule.equal_to, rule.from, match.captures, facts_.variants);
         const SourceKey* twin = keys_.find(match.key->source, twin_name);
         if (twin == nullptr) diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' is dropped as equal to '{}', which the checkpoint does not have", match.key->key, twin_name));
         else if (!facts_.same(*match.key, *twin)) diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' is dropped as equal to '{}', but they differ", match.key->key, twin_name), "look at both with 'remap compare'; the checkpoint is not what the rule file takes it for");
@@ -558,60 +587,92 @@ class Planner {
 
   // ------------------------------------------------------------ config and schema
 
-  void put_fields(const std::vector<std::pair<std::string, lang::Template>>& fields, Json& object) {
-    for (const auto& [name, field] : fields) {
+  // The fields as one object; those whose value is `omit` are not in it.
+  Json fields(const std::vector<std::pair<std::string, lang::Template>>& templates) {
+    Json object = Json::object();
+    for (const auto& [name, field] : templates) {
       try {
         if (auto value = lang::instantiate(field, facts_)) object[name] = std::move(*value);
-        else object.erase(name);
       } catch (const Error& e) {
-        if (only_manifest() && e.diagnostic().id == "expression-missing") {
-          plan_.open.push_back(fmt::format("config field {}: {}", name, e.diagnostic().message));
-          object.erase(name);
-        } else {
-          diagnostics_.add(e.diagnostic());
-        }
+        if (only_manifest() && e.diagnostic().id == "expression-missing") plan_.open.push_back(fmt::format("config field {}: {}", name, e.diagnostic().message));
+        else diagnostics_.add(e.diagnostic());
       }
     }
+    return object;
   }
 
+  // What the target class says by itself, then what the rules suggest, then what the user says, then what the checkpoint shows.
   void make_config() {
     facts_.target_dtype = std::string(long_name(main_dtype()));
-    Json config = Json::object();
+    Json config = schema_ ? fields(schema_->config) : Json::object();
+    const Json given = given_config(), facts = fields(set_.config);
+    for (const Json& layer : {fields(set_.defaults), given, facts}) merge(config, layer);
+    report_contradictions(given, facts, "");
     if (schema_) {
-      put_fields(schema_->config, config);
       config["model_type"] = schema_->model_type;
       const size_t space = schema_->library.rfind(' ');
       if (space != std::string::npos) config["transformers_version"] = schema_->library.substr(space + 1);
       config["torch_dtype"] = facts_.target_dtype;
     }
-    put_fields(set_.config, config);
     if (set_.architecture) {
       const auto architecture = lang::instantiate(*set_.architecture, facts_);
       plan_.architecture = architecture && architecture->is_string() ? architecture->get<std::string>() : "";
       config["architectures"] = Json::array({plan_.architecture});
     }
-    for (const auto& [name, body] : set_.files)
-      if (auto value = lang::instantiate(body, facts_)) plan_.files.emplace_back(name, std::move(*value));
-    plan_.config = Json::object();
-    std::map<std::string, Json> sorted;
-    for (auto& [name, value] : config.items()) sorted[name] = value;
-    for (auto& [name, value] : sorted) plan_.config[name] = value;
+    plan_.config = sorted_keys(config);
+    plan_.parameter_sum = set_.parameter_sum;
+    for (const auto& file : set_.files) {
+      try {
+        if (file.when && !lang::evaluate_condition(*file.when, facts_)) continue;
+        if (auto value = lang::instantiate(file.content, facts_)) plan_.files.emplace_back(file.name, sorted_keys(*value));
+      } catch (const Error& e) {
+        if (only_manifest() && e.diagnostic().id == "expression-missing") plan_.open.push_back(fmt::format("{}: {}", file.name, e.diagnostic().message));
+        else diagnostics_.add(e.diagnostic());
+      }
+    }
+  }
+
+  // Without what describes the file it is from, and not the model.
+  Json given_config() {
+    Json given = options_.config;
+    if (!given.is_object()) {
+      diagnostics_.error("config-contradiction", BytePlace{options_.config_file, {}, {}}, "the fields of config.json are a JSON object");
+      return Json::object();
+    }
+    for (const auto& [name, value] : options_.config.items())
+      if (name.starts_with("_") || name == "architectures" || name == "torch_dtype" || name == "dtype" || name == "transformers_version") given.erase(name);
+    if (schema_ && given.contains("model_type") && given["model_type"] != Json(schema_->model_type))
+      diagnostics_.error("config-contradiction", BytePlace{options_.config_file, {}, {}}, fmt::format("model_type is {}; these rules make \"{}\"", given["model_type"].dump(), schema_->model_type));
+    return given;
+  }
+
+  void report_contradictions(const Json& given, const Json& facts, const std::string& path) {
+    for (const auto& [name, fact] : facts.items()) {
+      const auto it = given.find(name);
+      if (it == given.end()) continue;
+      if (is_config_of_part(name, fact) && it->is_object()) report_contradictions(*it, fact, path + name + ".");
+      else if (*it != fact)
+        diagnostics_.error("config-contradiction", BytePlace{options_.config_file, {}, {}}, fmt::format("{}{} is {}; the checkpoint says {}", path, name, it->dump(), fact.dump()), "correct the file, or leave the field out of it");
+    }
   }
 
   void check_schema() {
     if (!schema_ || stop()) return;
-    Json config = Json::object();
-    for (const auto& [name, value] : schema_->implied)
-      if (auto made = lang::instantiate(value, facts_)) config[name] = *made;
-    config.update(plan_.config);
+    const Json implied = fields(schema_->implied);
+    Json config = implied;
+    merge(config, plan_.config);
+    leave_out(plan_.config, implied);
     std::vector<lang::DemandedTensor> demanded;
     try {
+      check_config(config);
       demanded = lang::demanded_tensors(*schema_, plan_.architecture, config);
     } catch (const Error& e) {
-      if (!only_manifest() || plan_.open.empty()) diagnostics_.add(e.diagnostic());
-      else plan_.open.push_back(fmt::format("target schema not checked: {}", e.diagnostic().message));
+      if (only_manifest() && !plan_.open.empty()) plan_.open.push_back(fmt::format("target schema not checked: {}", e.diagnostic().message));
+      else if (e.diagnostic().id != "expression-missing") diagnostics_.add(e.diagnostic());
+      else diagnostics_.error("schema-config", e.diagnostic().place, e.diagnostic().message, "the checkpoint does not say it, and neither do the rules: give it with --config FILE");
       return;
     }
+    if (stop()) return;
     Findings missing(diagnostics_, "schema-missing-tensor"), unexpected(diagnostics_, "schema-unexpected-tensor"), shapes(diagnostics_, "schema-wrong-shape");
     std::unordered_map<std::string, const lang::DemandedTensor*> wanted;
     for (const auto& d : demanded) {
@@ -628,6 +689,25 @@ class Planner {
     }
     for (const auto& tensor : plan_.tensors)
       if (!wanted.contains(tensor.key)) unexpected.add(plan_.rules[tensor.rule].place, fmt::format("{} has no tensor '{}'", plan_.architecture, tensor.key));
+  }
+
+  void check_config(const Json& config) {
+    for (const auto& requirement : schema_->require)
+      if (!lang::holds(requirement, config))
+        diagnostics_.error("schema-config", requirement.condition.written.place(), fmt::format("config.json would not do: {}", requirement.because), "what the checkpoint does not record can be given with --config FILE",
+                           fields_in(requirement.condition, config));
+  }
+  // "num_attention_heads is 12", for the fields that a condition names.
+  static std::vector<std::string> fields_in(const lang::Expression& condition, const Json& config) {
+    std::set<std::string> notes;
+    lang::visit(condition.root, [&](const lang::ExpressionNode& node) {
+      const bool part = node.kind == lang::NodeKind::member && node.children[0].kind == lang::NodeKind::name && config.contains(node.children[0].text);
+      const Json& from = part ? config[node.children[0].text] : config;
+      if ((!part && node.kind != lang::NodeKind::name) || !from.is_object()) return;
+      const auto it = from.find(node.text);
+      if (it != from.end() && it->is_primitive()) notes.insert(fmt::format("{}{} is {}", part ? node.children[0].text + "." : "", node.text, it->dump()));
+    });
+    return {notes.begin(), notes.end()};
   }
   static bool fits(const Shape& shape, const Shape& wanted) {
     if (shape.size() != wanted.size()) return false;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -24,24 +25,43 @@ Text built_in_text(const std::vector<lang::BuiltInFile>& files, std::string_view
 
 Text file_text(const std::string& path) { return std::make_shared<lang::SourceText>(path, read_text_file(path, Limits{}.max_index_bytes)); }
 
-// A built-in name, or the family a built-in file is about.
-Text find_built_in(const std::string& name) {
+std::vector<std::string> names_in(const std::string& folder) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error))
+    if (entry.is_regular_file() && entry.path().extension() == ".yaml" && !entry.path().filename().string().ends_with(".schema.yaml")) names.push_back(entry.path().stem().string());
+  if (error) throw Error("io-read", BytePlace{folder, {}, {}}, fmt::format("the folder of rule files cannot be listed: {}", error.message()), "correct --rules-dir or REMAP_RULES_DIR");
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// Whether a rule file is about the family, as its line 'family: NAME' says.
+bool is_about(std::string_view text, const std::string& family) { return text.find("\nfamily: " + family + "\n") != std::string_view::npos; }
+
+// A rule file's name, or the family it is about; the user's folders come first.
+Text find_by_name(const std::string& name, const std::vector<std::string>& folders) {
+  std::vector<Text> all;
+  for (const auto& folder : folders)
+    for (const auto& file : names_in(folder)) {
+      all.push_back(file_text((fs::path(folder) / (file + ".yaml")).string()));
+      if (file == name) return all.back();
+    }
   if (Text text = built_in_text(lang::built_in_rules(), name)) return text;
-  for (const auto& file : lang::built_in_rules()) {
-    const std::string line = "\nfamily: " + name + "\n";
-    if (file.text.find(line) != std::string_view::npos) return built_in_text(lang::built_in_rules(), file.name);
-  }
+  for (const Text& text : all)
+    if (is_about(text->text(), name)) return text;
+  for (const auto& file : lang::built_in_rules())
+    if (is_about(file.text, name)) return built_in_text(lang::built_in_rules(), file.name);
   return nullptr;
 }
 
-Text find_rules(const std::string& name, Diagnostics& diagnostics) {
+Text find_rules(const std::string& name, const std::vector<std::string>& folders, Diagnostics& diagnostics) {
   std::error_code ignored;
   if (fs::is_regular_file(name, ignored)) return file_text(name);
-  if (Text text = find_built_in(name)) return text;
-  const auto names = Rules::built_in();
+  if (Text text = find_by_name(name, folders)) return text;
+  const auto names = Rules::known(folders);
   const std::string near = nearest_name(name, names);
-  diagnostics.error("rules-not-found", {}, fmt::format("'{}' is neither a file nor a built-in rule file", name),
-                    near.empty() ? fmt::format("built in: {}", join(names, ", ")) : fmt::format("did you mean '{}'?", near));
+  diagnostics.error("rules-not-found", {}, fmt::format("'{}' is neither a file nor a known rule file", name),
+                    near.empty() ? fmt::format("known: {}", join(names, ", ")) : fmt::format("did you mean '{}'?", near));
   return nullptr;
 }
 
@@ -54,10 +74,18 @@ Text find_schema(const std::string& name, const std::string& rules_file) {
   return built_in_text(lang::built_in_schemas(), name);
 }
 
+// "'model.model' or the top"; "" for the whole checkpoint.
+std::string roots_text(const std::vector<std::string>& roots) {
+  if (roots.size() == 1 && roots.front().empty()) return "";
+  std::vector<std::string> texts;
+  for (const auto& root : roots) texts.push_back(root.empty() ? "the top" : "'" + root + "'");
+  return join(texts, " or ");
+}
+
 }  // namespace
 
-std::optional<Rules> Rules::load(const std::string& name, Diagnostics& diagnostics) {
-  const Text text = find_rules(name, diagnostics);
+std::optional<Rules> Rules::load(const std::string& name, Diagnostics& diagnostics, const std::vector<std::string>& folders) {
+  const Text text = find_rules(name, folders, diagnostics);
   if (!text) return std::nullopt;
   auto impl = std::make_shared<Impl>();
   auto set = lang::parse_rules(text, diagnostics);
@@ -72,18 +100,26 @@ std::optional<Rules> Rules::load(const std::string& name, Diagnostics& diagnosti
     impl->schema = lang::parse_schema(schema, diagnostics);
     if (!impl->schema) return std::nullopt;
   }
+  return of(std::move(impl));
+}
+
+Rules Rules::of(std::shared_ptr<const Impl> impl) {
   Rules rules;
   rules.impl_ = std::move(impl);
   return rules;
 }
 
-std::vector<std::string> Rules::built_in() {
-  std::vector<std::string> names;
-  for (const auto& file : lang::built_in_rules()) names.emplace_back(file.name);
-  return names;
+std::vector<std::string> Rules::known(const std::vector<std::string>& folders) {
+  std::set<std::string> names;
+  for (const auto& file : lang::built_in_rules()) names.emplace(file.name);
+  for (const auto& folder : folders)
+    for (const auto& name : names_in(folder)) names.insert(name);
+  return {names.begin(), names.end()};
 }
 
 std::string Rules::file() const { return impl_->set.text->file(); }
+std::string Rules::text() const { return impl_->set.text->text(); }
+std::string Rules::library() const { return impl_->schema ? impl_->schema->library : ""; }
 std::string Rules::family() const { return impl_->set.family; }
 std::string Rules::title() const { return impl_->set.title; }
 size_t Rules::rule_count() const { return impl_->set.rules.size(); }
@@ -97,7 +133,8 @@ std::vector<std::string> Rules::architectures() const {
 
 std::vector<Rules::Need> Rules::sources() const {
   std::vector<Need> needs;
-  for (const auto& spec : impl_->set.sources) needs.push_back({spec.name, spec.format, join(spec.roots, " or "), spec.doc});
+  for (const auto& spec : impl_->set.sources) needs.push_back({spec.name, spec.format, roots_text(spec.roots), spec.doc, false, ""});
+  for (const auto& spec : impl_->set.documents) needs.push_back({spec.name, spec.format, "", spec.doc, true, spec.beside});
   return needs;
 }
 
@@ -112,18 +149,21 @@ std::string Rules::subtree(size_t source) const {
   return source < sources.size() && sources[source].roots.size() == 1 ? sources[source].roots.front() : "";
 }
 
-bool Rules::recognise(const Source& source, std::string& why) const {
-  const lang::RuleSet& set = impl_->set;
-  const std::string& wanted = set.sources.front().format;
+bool Rules::reads(const Source& source, std::string& why) const {
+  const std::string& wanted = impl_->set.sources.front().format;
   std::string format(source.format());
   if (format == "manifest") {  // it may say what it stands in for
     const auto it = source.metadata().find("$format");
     format = it != source.metadata().end() && it->is_string() ? it->get<std::string>() : wanted;
   }
-  if (!wanted.empty() && format != wanted) {
-    why = fmt::format("it reads {} checkpoints; this is {}", wanted, format);
-    return false;
-  }
+  if (wanted.empty() || format == wanted) return true;
+  why = fmt::format("it reads {} checkpoints; this is {}", wanted, format);
+  return false;
+}
+
+bool Rules::recognise(const Source& source, std::string& why) const {
+  const lang::RuleSet& set = impl_->set;
+  if (!reads(source, why)) return false;
   if (!set.recognise) {
     why = "it does not say what it recognises";
     return false;

@@ -1,8 +1,9 @@
-// Any text as a rule file and as a target schema: reports mistakes or parses; never throws, crashes or hangs.
+// Any text as a rule file, as a target schema and as a Python list: reports mistakes or parses; never throws, crashes or hangs.
 #include <cstdint>
 #include <memory>
 #include <string>
 
+#include "lang/python_list.h"
 #include "lang/rules.h"
 #include "lang/schema.h"
 #include "remap/report.h"
@@ -15,5 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   lang::parse_schema(text, schema);
   for (const auto& d : rules.items()) render_text(d);
   for (const auto& d : schema.items()) render_text(d);
+  std::string wrong;
+  lang::parse_python_list(text->text(), wrong);
   return 0;
 }

@@ -1,19 +1,15 @@
 // Whole conversions at the level of the library, for what the bundled checkpoints do not show: untied heads, half precision,
-// any number of threads, a manifest in place of a checkpoint, and mutants of the rule files.
+// any number of threads, and a manifest in place of a checkpoint.
 #include <algorithm>
-#include <fstream>
 #include <random>
-#include <set>
-#include <sstream>
 
 #include "remap/compare.h"
 #include "remap/execute.h"
 #include "remap/manifest_file.h"
 #include "remap/report.h"
 #include "support/catch.h"
+#include "support/checkpoint.h"
 #include "support/memory_sink.h"
-#include "support/memory_source.h"
-#include "support/source_values.h"
 #include "support/temp_folder.h"
 
 using namespace remap;
@@ -22,23 +18,6 @@ using namespace remap::test;
 namespace {
 
 const std::string kData = REMAP_TEST_DATA;
-
-// A real checkpoint read into memory, so that a test can change it.
-struct Checkpoint {
-  std::vector<MemoryTensor> tensors;
-  Json metadata;
-
-  explicit Checkpoint(const std::string& path, const std::string& subtree) {
-    const auto source = open_source(path, {{}, subtree, {}});
-    metadata = source->metadata();
-    for (const auto& info : source->manifest().tensors())
-      if (info.key.starts_with(subtree)) tensors.push_back({info.key, info.dtype, info.shape, tensor_bytes(*source, info.key)});
-  }
-  MemoryTensor& at(const std::string& key) {
-    return *std::find_if(tensors.begin(), tensors.end(), [&](const MemoryTensor& t) { return t.key == key; });
-  }
-  MemorySource source() const { return MemorySource(tensors, metadata); }
-};
 
 struct Result {
   std::optional<Plan> plan;
@@ -182,42 +161,5 @@ TEST_CASE("every target's pieces cover it once: the inverse of a plan is well de
       CHECK((tensor.fill ? covered == 0 : covered == element_count(tensor.shape)));
       CHECK(irreversible_because(*result.plan, tensor).empty() == !tensor.fill.has_value());
     }
-  }
-}
-
-// Each line of the rule file that is a rule is left out, or given twice: both must be caught while planning.
-TEST_CASE("a rule left out or given twice is caught") {
-  for (const std::string name : {"roberta", "switch"}) {
-    const auto source = open_source(kData + (name == "switch" ? "/switch/source/checkpoint_1200" : "/roberta/source/model.pt"));
-    std::ifstream file(std::string(REMAP_SOURCE_DIR) + "/rules/" + name + ".yaml");
-    std::vector<std::string> lines;
-    for (std::string line; std::getline(file, line);) lines.push_back(line);
-    const auto first = std::find(lines.begin(), lines.end(), "rules:");
-    const auto last = std::find(lines.begin(), lines.end(), "require:");
-    TempFolder folder;
-    std::set<std::string> survivors;
-    for (auto line = first; line != last; ++line) {
-      if (line->find("- {") == std::string::npos) continue;
-      for (const bool twice : {false, true}) {
-        std::string text;
-        for (auto l = lines.begin(); l != lines.end(); ++l) {
-          if (l != line || twice) text += *l + "\n";
-          if (l == line && twice) text += *l + "\n";
-        }
-        Diagnostics diagnostics;
-        const auto mutant = Rules::load(folder.write("rules/mutant.yaml", text), diagnostics);
-        const bool caught = !mutant || !convert(*mutant, *source).plan;
-        if (!caught) survivors.insert(line->substr(line->find('{')));
-      }
-    }
-    // What this checkpoint does not use can be missing or twice: older spellings, other heads, an untied head.
-    const std::vector<std::string> unused =
-        name == "roberta" ? std::vector<std::string>{"{from: self_attn.in_proj_weight,", "{from: self_attn.in_proj_bias,", "{from: encoder.lm_head.weight,", "{drop: \"encoder.lm_head.**\",", "{from: dense,", "{from: out_proj,", "{drop: \"classification_heads.**\","}
-                          : std::vector<std::string>{"{from: decoder/logits_dense/kernel,", "{to: encoder.embed_tokens.weight,", "{to: decoder.embed_tokens.weight,"};
-    for (const auto& line : survivors) {
-      INFO(line);
-      CHECK(std::any_of(unused.begin(), unused.end(), [&](const std::string& u) { return line.starts_with(u); }));
-    }
-    CHECK(survivors.size() == unused.size());
   }
 }

@@ -82,6 +82,16 @@ TEST_CASE("expressions have values") {
       {"int('12') + int(2.9)", "14"},
       {"[1, 2] == [1, 2]", "true"},
       {"'a' + 'b'", "\"ab\""},
+      {"sorted(['b10', 'b9', 'a'])", "[\"a\",\"b9\",\"b10\"]"},
+      {"sorted([3, 1, 2])", "[1,2,3]"},
+      {"slice([1, 2, 3, 4], 1, -1)", "[2,3]"},
+      {"slice([1, 2], 5)", "[]"},
+      {"column([[1, 2], [3, 4]], 1)", "[2,4]"},
+      {"sqrt(196)", "14"},
+      {"before_last(['a 1', 'b c 2'], ' ')", "[\"a\",\"b c\"]"},
+      {"python_list('[(512, 10, 5)] + [(512, 3, 2)] * 2')", "[[512,10,5],[512,3,2],[512,3,2]]"},
+      {"python_list('[(8, 4),(2,1)]*2+[ ]')", "[[8,4],[2,1],[8,4],[2,1]]"},
+      {"python_list('(0.9, -1e-3, \"x\",)')", "[0.9,-0.001,\"x\"]"},
   };
   TestScope scope;
   for (const Row& row : rows) {
@@ -110,6 +120,15 @@ TEST_CASE("mistakes in expressions are named where they are") {
       {"nowhere + 1", "test.yaml:1:1: error[expression-unknown-name]: nothing is called 'nowhere'"},
       {"9223372036854775807 + 1", "test.yaml:1:1: error[expression-value]: the result is too large for a 64-bit integer"},
       {"range(100000000)", "test.yaml:1:1: error[expression-value]: the list is too long"},
+      {"python_list('__import__(1)')", "test.yaml:1:1: error[expression-value]: \"__import__(1)\" is no list of a kind that remap reads: a list was expected at character 1, found '_'"},
+      {"python_list('[1, 2')", "test.yaml:1:1: error[expression-value]: \"[1, 2\" is no list of a kind that remap reads: ',' or ']' was expected at character 6, found the end"},
+      {"python_list('[1] * 999999999')", "test.yaml:1:1: error[expression-value]: \"[1] * 999999999\" is no list of a kind that remap reads: it has more than 100000 entries"},
+      {"python_list('[1] * 90000 * 90000')", "test.yaml:1:1: error[expression-value]: \"[1] * 90000 * 90000\" is no list of a kind that remap reads: it has more than 100000 entries"},
+      {"python_list('[1] 2')", "test.yaml:1:1: error[expression-value]: \"[1] 2\" is no list of a kind that remap reads: '+' or '*' was expected at character 5, found '2'"},
+      {"sqrt(195)", "test.yaml:1:1: error[expression-value]: 195 is not the square of a whole number"},
+      {"index_of(['x', 'x'])", "test.yaml:1:1: error[expression-value]: \"x\" is twice in the list"},
+      {"column([[1], []], 0)", "test.yaml:1:1: error[expression-value]: [] has no entry 0"},
+      {"before_last(['a'], ' ')", "test.yaml:1:1: error[expression-value]: \"a\" does not hold \" \""},
       {"omit", "test.yaml:1:1: error[expression-value]: 'omit' is no value; it can only be what a field is given"},
   };
   for (const Row& row : rows) {
@@ -120,5 +139,6 @@ TEST_CASE("mistakes in expressions are named where they are") {
 
 TEST_CASE("nesting is bounded") {
   CHECK(message_of(std::string(10000, '(')).find("nested too deeply") != std::string::npos);
+  CHECK(message_of("python_list('" + std::string(10000, '[') + "')").find("nested too deeply") != std::string::npos);
   CHECK(message_of(std::string(10000, '-') + "1").find("nested too deeply") != std::string::npos);
 }

@@ -1,6 +1,8 @@
 // The rules of the house, read off the sources themselves: which stage may include which, that the engine knows no model
 // family, that every diagnostic is a row of the table, and that every source is listed.
+#include "lang/rules.h"
 #include "remap/diagnostic.h"
+#include "remap/document.h"
 #include "support/catch.h"
 
 #include <algorithm>
@@ -166,6 +168,43 @@ TEST_CASE("no file names a path of a developer's machine") {
   std::erase_if(files, [](const auto& file) { return file.text.find('\0') != std::string::npos; });
   REQUIRE(files.size() > 40);
   CHECK(matches(files, path) == no_faults);
+}
+
+// What editors complete and show is what the parser takes: the same fields, with the same words.
+TEST_CASE("the editors' schema of rule files is the engine's table of fields, and every rule file names it") {
+  const remap::Json schema = remap::read_document((kRoot / "schemas/rules.schema.json").string(), "json");
+  const auto faults_of = [](const std::string& what, remap::Json properties, const std::vector<remap::lang::FieldRow>& rows) {
+    std::vector<std::string> faults;
+    for (const auto& row : rows) {
+      const std::string name(row.name);
+      if (!properties.contains(name)) faults.push_back(fmt::format("{}: '{}' is missing", what, name));
+      else if (properties[name].value("description", "") != row.purpose) faults.push_back(fmt::format("{}: '{}' is described in other words", what, name));
+      properties.erase(name);
+    }
+    for (const auto& [name, _] : properties.items()) faults.push_back(fmt::format("{}: '{}' is no field", what, name));
+    return faults;
+  };
+  remap::Json rule = schema["$defs"]["rule"]["properties"];
+  CHECK(rule.contains("rules"));  // of a 'within' block, not of a rule
+  rule.erase("rules");
+  CHECK(faults_of("rule", rule, remap::lang::rule_field_table()) == no_faults);
+  CHECK(faults_of("file", schema["properties"], remap::lang::file_field_table()) == no_faults);
+  for (const auto& file : files_below({"rules"}, {".yaml"})) {
+    CAPTURE(file.path);
+    CHECK(file.text.starts_with("# yaml-language-server: $schema=../schemas/rules.schema.json\n"));
+  }
+}
+
+// The functions of the language are in its documentation.
+TEST_CASE("docs/rule-language.md names every function and every field") {
+  const std::string docs = read(kRoot / "docs/rule-language.md");
+  std::vector<std::string> faults;
+  for (const auto& row : remap::lang::function_table())
+    if (!RE2::PartialMatch(docs, "`" + RE2::QuoteMeta(row.name) + "[`(]")) faults.push_back(std::string(row.name));
+  for (const auto* table : {&remap::lang::rule_field_table(), &remap::lang::file_field_table()})
+    for (const auto& row : *table)
+      if (!RE2::PartialMatch(docs, "\\b" + RE2::QuoteMeta(row.name) + "\\b")) faults.push_back(std::string(row.name));
+  CHECK(faults == no_faults);
 }
 
 TEST_CASE("every source, public header and test is listed for the build") {

@@ -92,6 +92,7 @@ struct Plan {
   std::vector<std::pair<std::string, std::string>> variants;
   std::vector<PlanCheck> checks;
   Json config = Json::object();        // config.json
+  bool parameter_sum = false;          // the rules ask for parameter_sums() to be compared
   std::vector<std::pair<std::string, Json>> files;  // further JSON files
   std::vector<std::string> open;       // what a manifest alone cannot tell; empty for a plan made from a checkpoint
 };
@@ -101,41 +102,56 @@ struct NamedSource {
   const Source* source = nullptr;
 };
 
-// Answers whether two tensors hold the same bytes. The planner itself never reads data.
+// Answers whether two tensors hold the same bytes (tensors_equal), and what a small one holds (tensor_values). The planner
+// itself never reads data.
 using SameValues = std::function<bool(const Source& a, size_t index_a, const Source& b, size_t index_b)>;
+using TensorValues = std::function<Json(const Source& source, size_t index)>;
 
 struct PlanOptions {
   std::map<std::string, std::string> set;  // variants the user chose; "dtype" is one of every rule file
   SameValues same;                         // not set: facts about values stay open
+  TensorValues values;
+  std::map<std::string, Json> documents;   // by the name that the rules have for them
+  Json config = Json::object();            // fields of config.json that the user gave; facts of the checkpoint must agree
+  std::string config_file;                 // where they are from, for messages
 };
 
 // A rule file with its target schema, checked; immutable and shareable between threads.
 class Rules {
  public:
-  // `name` is a file, or the name of a built-in rule file or family. nullopt if `diagnostics` has errors: all mistakes are reported.
-  static std::optional<Rules> load(const std::string& name, Diagnostics& diagnostics);
-  static std::vector<std::string> built_in();  // names, sorted
+  // `name` is a file, or the name of a rule file or family in one of the `folders` or built in (looked for in this order).
+  // nullopt if `diagnostics` has errors: all mistakes are reported.
+  static std::optional<Rules> load(const std::string& name, Diagnostics& diagnostics, const std::vector<std::string>& folders = {});
+  // Names of the rule files (*.yaml) in the folders and built in, sorted; one that two places have is listed once.
+  static std::vector<std::string> known(const std::vector<std::string>& folders = {});
 
-  std::string file() const;
+  std::string file() const;                    // as found; of a built-in one its place in the source tree
+  std::string text() const;                    // of the rule file
   std::string family() const;
   std::string title() const;
   std::vector<std::string> architectures() const;
+  std::string library() const;                 // whose classes the target is, "transformers 4.38.2"; "" if not said
   size_t rule_count() const;
   struct Need {
-    std::string name, format, root, doc;
+    std::string name, format, root, doc;       // root: "'model'", "'model.model' or the top", "" for the whole checkpoint
+    bool document = false;                     // holds no tensors; may be left out
+    std::string beside;                        // of a document: the file's name in the checkpoint's folder; may be ""
   };
-  std::vector<Need> sources() const;           // the first one has the name ""
+  std::vector<Need> sources() const;           // the first one has the name ""; documents come last
   struct Choice {
     std::string name, doc;
   };
   std::vector<Choice> variants() const;
   std::string subtree(size_t source) const;    // OpenOptions::subtree for this source; "" if there is a choice
 
+  // Whether the rules are for checkpoints of this format; `why` says if not.
+  bool reads(const Source& source, std::string& why) const;
   // Whether the checkpoint is of this family; `why` says what spoke against it.
   bool recognise(const Source& source, std::string& why) const;
 
-  struct Impl;
+  struct Impl;  // plan/rules_file.h
   const Impl& impl() const { return *impl_; }
+  static Rules of(std::shared_ptr<const Impl> impl);
 
  private:
   std::shared_ptr<const Impl> impl_;

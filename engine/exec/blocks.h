@@ -1,0 +1,28 @@
+// Reading a tensor's elements a block at a time, dense and in row-major order within the block. Private to the engine.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "ops/strided_copy.h"
+#include "remap/source.h"
+
+namespace remap {
+
+// Elements looked at together; bounds scratch memory to a few MiB.
+inline constexpr int64_t kBlockElements = int64_t{1} << 17;
+
+// Reads one side of a part in dense order: in place if it is dense already, else through `scratch`. The part's axes have this
+// side's strides as source_stride and dense ones as target_stride.
+const std::byte* dense(const std::byte* data, ops::CopyRegion part, int element_bytes, std::vector<std::byte>& scratch);
+
+// A part of a box as the region that reads it in row-major order.
+ops::CopyRegion reading_region(const Box& part, const Box& common, const TileView& view, int64_t base_offset);
+
+// Cuts a box along its outer dimensions into boxes of at most kBlockElements. False if `body` said so and the walk ended.
+bool for_each_part(const Box& box, size_t dim, const std::function<bool(const Box&)>& body);
+
+// Every element of a tensor once, in an order that depends on the source alone.
+void for_each_block(const Source& source, size_t index, const std::function<void(const std::byte* data, int64_t count)>& body);
+
+}  // namespace remap

@@ -1,0 +1,93 @@
+#include "remap/values.h"
+
+#include <cmath>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "exec/blocks.h"
+#include "ops/cast.h"
+
+namespace remap {
+namespace {
+
+constexpr int64_t kMaxValues = 65536;
+
+void require_real(const TensorInfo& info) {
+  if (info.dtype == DType::c64 || info.dtype == DType::c128) throw Error("expression-value", {}, fmt::format("'{}' holds complex numbers", info.key));
+}
+
+double sum(const std::byte* data, DType dtype, int64_t count, std::vector<double>& scratch) {
+  double total = 0;
+  for (int64_t begin = 0; begin < count; begin += kBlockElements) {
+    const int64_t n = std::min(kBlockElements, count - begin);
+    scratch.resize(static_cast<size_t>(n));
+    ops::to_doubles(data + begin * size_bytes(dtype), dtype, n, scratch.data());
+    for (const double value : scratch) total += value;
+  }
+  return total;
+}
+
+// How often the plan uses each source tensor, in elements.
+using Uses = std::map<std::pair<uint32_t, uint32_t>, int64_t>;
+
+Uses uses_of(const Plan& plan) {
+  Uses uses;
+  for (const auto& tensor : plan.tensors)
+    for (const Piece& piece : tensor.pieces) {
+      int64_t count = 1;
+      for (const Axis& axis : piece.axes) count *= axis.extent;
+      uses[{piece.source, piece.tensor}] += count;
+    }
+  return uses;
+}
+
+}  // namespace
+
+Json tensor_values(const Source& source, size_t index) {
+  const TensorInfo& info = source.manifest()[index];
+  require_real(info);
+  const int64_t count = element_count(info.shape, info.key);
+  if (count > kMaxValues) throw Error("limit-exceeded", BytePlace{source.path(), {}, {}}, fmt::format("'{}' has {} elements; expressions see at most {}", info.key, count, kMaxValues));
+  std::vector<std::byte> bytes(static_cast<size_t>(count * size_bytes(info.dtype)));
+  TileBuffer buffer;
+  read_box(source, index, {Shape(info.shape.size(), 0), info.shape}, bytes.data(), buffer);
+  std::vector<double> values(static_cast<size_t>(count));
+  ops::to_doubles(bytes.data(), info.dtype, count, values.data());
+  Json list = Json::array();
+  for (const double value : values) {
+    if (is_floating(info.dtype)) list.push_back(value);
+    else list.push_back(static_cast<int64_t>(value));
+  }
+  return list;
+}
+
+ParameterSums parameter_sums(const Plan& plan, const std::vector<const Source*>& sources, Sink& sink) {
+  ParameterSums sums;
+  sums.sources.resize(sources.size());
+  bool whole = true;
+  std::vector<double> scratch;
+  for (const auto& [where, elements] : uses_of(plan)) {
+    const Source& source = *sources[where.first];
+    const TensorInfo& info = source.manifest()[where.second];
+    require_real(info);
+    const int64_t count = element_count(info.shape, info.key);
+    whole &= count == 0 || elements % count == 0;
+    double own = 0;
+    for_each_block(source, where.second, [&](const std::byte* data, int64_t n) { own += sum(data, info.dtype, n, scratch); });
+    sums.sources[where.first] += count == 0 ? 0 : own * static_cast<double>(elements / count);
+  }
+  for (size_t i = 0; i < plan.tensors.size(); ++i) {
+    const PlannedTensor& tensor = plan.tensors[i];
+    const int64_t count = element_count(tensor.shape, tensor.key);
+    if (tensor.fill || count == 0) continue;
+    sums.target += sum(sink.slot(i).data, tensor.dtype, count, scratch);
+    sink.finished(i);
+  }
+  for (const double s : sums.sources) sums.source += s;
+  const bool both_nan = std::isnan(sums.source) && std::isnan(sums.target);
+  sums.agree = whole && (both_nan || sums.source == sums.target || std::abs(sums.source - sums.target) <= 1e-3 + 1e-5 * std::abs(sums.source));
+  return sums;
+}
+
+}  // namespace remap

@@ -1,0 +1,15 @@
+// A file that belongs to a checkpoint and holds no tensors: settings, a dictionary. Rules see it as plain data.
+#pragma once
+
+#include <string>
+
+#include "remap/limits.h"
+#include "remap/metadata.h"
+
+namespace remap {
+
+// `format` "json": the file's value.  "lines": {"lines": [...]}, the lines of a UTF-8 text without their ends.
+// Throws Error "io-read", "json-syntax", "document-syntax", "limit-exceeded".
+Json read_document(const std::string& path, const std::string& format, const Limits& limits = {});
+
+}  // namespace remap
