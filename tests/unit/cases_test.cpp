@@ -165,7 +165,7 @@ TEST_CASE("the files of tests/cases give what they say") {
 
 TEST_CASE("the examples of the documentation give what they say") {
   std::vector<fs::path> files = {fs::path(REMAP_SOURCE_DIR) / "README.md"};
-  for (const auto& entry : fs::directory_iterator(fs::path(REMAP_SOURCE_DIR) / "docs"))
+  for (const auto& entry : fs::recursive_directory_iterator(fs::path(REMAP_SOURCE_DIR) / "docs"))
     if (entry.path().extension() == ".md") files.push_back(entry.path());
   std::sort(files.begin(), files.end());
   const bool update = std::getenv("REMAP_UPDATE") != nullptr;
