@@ -23,12 +23,13 @@ struct Options {
   std::string rules;
   std::vector<std::string> inputs;           // PATH, or NAME=PATH; of 'rules': the command's words
   std::vector<std::string> set;              // NAME=VALUE
-  std::string output, max_shard_size = "5GB", config;
+  std::string output, max_shard_size = "5GB", config, target, probe;
   std::vector<std::string> rules_dirs;
   std::string format = "text";
-  int threads = 0;
+  int threads = 0, layers = 0;
   bool force = false, full = false, metadata = false, quiet = false;
-  double atol = 0;
+  bool verify = false;
+  double atol = 0, verify_atol = 1e-3;
   Format output_format() const { return format == "json" ? Format::json : Format::text; }
 };
 
@@ -48,6 +49,7 @@ int plan(const Options& options);
 int inspect(const Options& options);
 int compare(const Options& options);
 int rules(const Options& options);
+int verify(const Options& options);
 // `remap --rules FILE` alone: is the file right, and what does it need?
 int describe_rules(const Options& options);
 

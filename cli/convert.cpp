@@ -81,7 +81,7 @@ int convert(const Options& options) {
     fmt::print("{}", remap::json_file_text({{"output", options.output}, {"family", plan->family}, {"architecture", plan->architecture}, {"summary", remap::summary(*plan)}, {"checked", sums}}));
   else if (!options.quiet)
     fmt::print(stderr, "{}: {}{}\n  {}\n{}", options.output, plan->architecture, progress.visible() ? fmt::format(" in {:.1f} s", progress.seconds()) : "", remap::summary(*plan), sums.empty() ? "" : "  " + sums + "\n");
-  return kDone;
+  return options.verify ? verify_folder(*inputs, *plan, options.output, options) : kDone;
 }
 
 }  // namespace cli

@@ -134,6 +134,7 @@ std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& di
     inputs.sources.push_back(std::move(source));
     inputs.named.push_back({input.name, inputs.sources.back().get()});
   }
+  if (!options.config.empty()) inputs.config = remap::read_document(options.config, "json");
   for (const auto& need : needs) {
     const fs::path beside = fs::path(first).parent_path() / need.beside;
     std::error_code ignored;
@@ -153,10 +154,8 @@ std::optional<remap::Plan> plan_inputs(const Inputs& inputs, const Options& opti
   plan_options.same = remap::tensors_equal;
   plan_options.values = remap::tensor_values;
   plan_options.documents = inputs.documents;
-  if (!options.config.empty()) {
-    plan_options.config = remap::read_document(options.config, "json");
-    plan_options.config_file = options.config;
-  }
+  plan_options.config = inputs.config;
+  plan_options.config_file = options.config;
   return remap::make_plan(*inputs.rules, inputs.named, plan_options, diagnostics);
 }
 

@@ -13,6 +13,7 @@ struct Inputs {
   std::vector<std::unique_ptr<remap::Source>> sources;
   std::vector<remap::NamedSource> named;
   std::map<std::string, remap::Json> documents;
+  remap::Json config = remap::Json::object();  // --config
 };
 
 // Where the user keeps rule files: --rules-dir, then REMAP_RULES_DIR.
@@ -23,6 +24,9 @@ std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& di
 
 // The plan, or nullopt with `diagnostics`.
 std::optional<remap::Plan> plan_inputs(const Inputs& inputs, const Options& options, remap::Diagnostics& diagnostics);
+
+// Computes both forward passes and prints the report; kDone if they agree, kFound if not.
+int verify_folder(const Inputs& inputs, const remap::Plan& plan, const std::string& folder, const Options& options);
 
 // "5GB", "200MB", "1000" -> bytes (powers of 1000; GiB and the like are powers of 1024). Throws remap::Error "usage".
 uint64_t parse_bytes(const std::string& text);

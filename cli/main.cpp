@@ -20,6 +20,7 @@ void add_convert_options(CLI::App& app, Options& options) {
   app.add_option("--max-shard-size", options.max_shard_size, "Start a new file beyond this size")->type_name("SIZE")->capture_default_str();
   app.add_flag("--force", options.force, "Replace an existing output folder, once the new one is whole");
   app.add_option("--threads", options.threads, "Threads that copy (default: one a core)")->type_name("N")->check(CLI::Range(1, 1024));
+  app.add_flag("--verify", options.verify, "Then compute the forward pass in both layouts and compare (see remap verify)");
   app.add_flag("-q,--quiet", options.quiet, "Print nothing but errors");
   add_format(app, options, {"text", "json"});
 }
@@ -41,6 +42,17 @@ void add_inspect_options(CLI::App& app, Options& options) {
 void add_compare_options(CLI::App& app, Options& options) {
   app.add_option("A B", options.inputs, "Two checkpoints of any format")->required()->expected(2);
   app.add_option("--atol", options.atol, "Largest absolute difference that counts as equal; 0 compares bits")->capture_default_str()->check(CLI::NonNegativeNumber);
+  add_format(app, options, {"text", "json"});
+}
+
+void add_verify_options(CLI::App& app, Options& options) {
+  app.add_option("CHECKPOINT", options.inputs, "The checkpoint that was converted, and further sources as NAME=PATH")->required();
+  app.add_option("--target", options.target, "The converted folder")->type_name("OUT")->required();
+  add_rule_options(app, options);
+  app.add_option("--atol", options.verify_atol, "Largest absolute difference that counts as equal")->capture_default_str()->check(CLI::NonNegativeNumber);
+  app.add_option("--layers", options.layers, "Compare only the first N recorded layers")->type_name("N")->check(CLI::Range(1, 1 << 20));
+  app.add_option("--input", options.probe, "Inputs to compute with (default: a deterministic probe)")->type_name("FILE.safetensors");
+  app.add_flag("-q,--quiet", options.quiet, "Print nothing if the two agree");
   add_format(app, options, {"text", "json"});
 }
 
@@ -79,6 +91,13 @@ const std::vector<Command>& commands() {
        "  remap compare OUT expected/model.safetensors\n"
        "  remap compare a.pt b.safetensors --atol 1e-6",
        add_compare_options, compare},
+      {"verify", "Compute the forward pass in both layouts and compare, layer by layer; no Python needed",
+       "Examples:\n"
+       "  remap verify model.pt --target OUT\n"
+       "  remap verify model.pt --target OUT --input probe.safetensors --format json\n"
+       "\n"
+       "Exit codes: 0 they agree; 1 they do not; 2 could not.",
+       add_verify_options, verify},
       {"rules", "List the rule files that are known, or show one",
        "Examples:\n"
        "  remap rules                 families, versions, variants\n"

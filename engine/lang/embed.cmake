@@ -5,7 +5,7 @@ foreach(kind rules schemas)
   list(SORT files)
   string(APPEND body "const std::vector<BuiltInFile>& built_in_${kind}() {\n  static const std::vector<BuiltInFile> files = {\n")
   foreach(file ${files})
-    get_filename_component(name "${file}" NAME_WE)
+    get_filename_component(name "${file}" NAME_WLE)
     file(READ "${file}" text)
     # Compilers limit the length of one literal; neighbours are joined.
     string(LENGTH "${text}" length)

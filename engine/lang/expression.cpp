@@ -117,7 +117,7 @@ std::vector<Token> lex(const std::string& s) {
 // Recursive descent, one function a level of precedence; nesting is bounded.
 class Parser {
  public:
-  explicit Parser(const std::string& text) : text_(text), tokens_(lex(text)) {}
+  Parser(const std::string& text, const std::vector<FunctionRow>& functions) : text_(text), functions_(functions), tokens_(lex(text)) {}
 
   ExpressionNode whole() {
     ExpressionNode node = conditional();
@@ -263,7 +263,7 @@ class Parser {
   }
   void check_call(const Token& name, size_t count) {
     std::vector<std::string> names;
-    for (const FunctionRow& row : function_table()) {
+    for (const FunctionRow& row : functions_) {
       names.emplace_back(row.name);
       if (row.name != name.text) continue;
       if (static_cast<int>(count) < row.min_arguments || (row.max_arguments >= 0 && static_cast<int>(count) > row.max_arguments))
@@ -275,6 +275,7 @@ class Parser {
   }
 
   const std::string& text_;
+  const std::vector<FunctionRow>& functions_;
   std::vector<Token> tokens_;
   size_t position_ = 0;
   int depth_ = 0;
@@ -590,10 +591,10 @@ class Evaluator {
 
 }  // namespace
 
-std::optional<Expression> parse_expression(const std::string& text, const Written& written, Diagnostics& diagnostics) {
+std::optional<Expression> parse_expression(const std::string& text, const Written& written, Diagnostics& diagnostics, const std::vector<FunctionRow>& functions) {
   try {
     Expression expression{text, {}, written};
-    expression.root = Parser(text).whole();
+    expression.root = Parser(text, functions).whole();
     return expression;
   } catch (const SyntaxError& e) {
     diagnostics.error("expression-syntax", written.place(e.offset, e.length), e.message, e.hint);

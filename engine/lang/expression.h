@@ -67,8 +67,6 @@ class Scope {
   }
 };
 
-// nullopt and a diagnostic if `text` is not an expression or calls a function that does not exist.
-std::optional<Expression> parse_expression(const std::string& text, const Written& written, Diagnostics& diagnostics);
 
 // Throws Error "expression-…" at the part that has no value.
 Value evaluate(const Expression& expression, Scope& scope);
@@ -88,5 +86,8 @@ struct FunctionRow {
   bool about_keys;                   // first argument is a key pattern or key; answered by the Scope
 };
 const std::vector<FunctionRow>& function_table();
+
+// nullopt and a diagnostic if `text` is not an expression or calls a function that is not in `functions`.
+std::optional<Expression> parse_expression(const std::string& text, const Written& written, Diagnostics& diagnostics, const std::vector<FunctionRow>& functions = function_table());
 
 }  // namespace remap::lang

@@ -58,6 +58,7 @@ const std::vector<FieldRow>& file_field_table() {
       {"target", "{schema, architecture, dtype}: what is written", ""},
       {"title", "one line about the conversion", ""},
       {"variants", "named choices, detected from the checkpoint or set by the user", ""},
+      {"verify", "{source, target}: names of the forward passes of both layouts (NAME.model.yaml)", ""},
   };
   return rows;
 }
@@ -96,6 +97,11 @@ class RuleParser {
     if (const YamlNode* node = root->find("config")) parse_templates(*node, set_.config);
     if (const YamlNode* node = root->find("defaults")) parse_templates(*node, set_.defaults);
     if (const YamlNode* node = root->find("files")) parse_files(*node);
+    if (const YamlNode* node = root->find("verify"); node != nullptr && expect_map(*node, "'verify'")) {
+      check_fields(*node, {"source", "target"}, "'verify'");
+      set_.verify_source = name_field(*node, "source");
+      set_.verify_target = name_field(*node, "target");
+    }
     set_.parameter_sum = bool_field(*root, "parameter_sum").value_or(false);
     check_names();
     if (diagnostics_.has_errors()) return std::nullopt;
@@ -142,6 +148,13 @@ class RuleParser {
   std::string required_text(const YamlNode& map, const std::string& field) {
     if (map.find(field) == nullptr) error("rule-missing-field", map, fmt::format("'{}' is missing", field));
     return text_field(map, field).value_or("");
+  }
+  // The name of a file that is looked for beside the rules, never a path.
+  std::string name_field(const YamlNode& map, const std::string& field) {
+    const std::string name = text_field(map, field).value_or("");
+    if (name.find_first_of("/\\") != std::string::npos || name.starts_with("."))
+      error("rule-wrong-type", *map.find(field), fmt::format("'{}' is no name", name), "a name without slashes; the file is found beside the rules or is built in");
+    return name;
   }
   std::optional<bool> bool_field(const YamlNode& map, const std::string& field) {
     const YamlNode* node = map.find(field);
@@ -259,9 +272,7 @@ class RuleParser {
   void parse_target(const YamlNode& node) {
     if (!expect_map(node, "'target'")) return;
     check_fields(node, {"schema", "architecture", "dtype"}, "'target'");
-    set_.schema = text_field(node, "schema").value_or("");
-    if (set_.schema.find_first_of("/\\") != std::string::npos || set_.schema.starts_with("."))
-      error("rule-wrong-type", *node.find("schema"), fmt::format("'{}' is no schema's name", set_.schema), "a name without slashes; schemas are found beside the rules or are built in");
+    set_.schema = name_field(node, "schema");
     if (const YamlNode* architecture = node.find("architecture")) set_.architecture = template_of(*architecture);
     if (const YamlNode* dtype = node.find("dtype")) set_.dtype = dtype_of(*dtype);
   }

@@ -130,6 +130,7 @@ struct RuleSet {
   std::vector<std::pair<std::string, Template>> defaults;  // --config may replace these
   std::vector<FileSpec> files;
   bool parameter_sum = false;
+  std::string verify_source, verify_target;                // names of forward passes written as data; "": none
 };
 
 // nullopt if `diagnostics` has errors. All mistakes of the file are reported.

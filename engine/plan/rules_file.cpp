@@ -65,11 +65,11 @@ Text find_rules(const std::string& name, const std::vector<std::string>& folders
   return nullptr;
 }
 
-// Beside the rules (NAME.schema.yaml), in the schemas folder next to theirs, or built in. The rule file gives a name, never a path.
-Text find_schema(const std::string& name, const std::string& rules_file) {
+// Beside the rules, in the schemas folder next to theirs, or built in. The rule file gives a name, never a path.
+Text find_companion(const std::string& beside, const std::string& name, const std::string& rules_file) {
   const fs::path folder = fs::path(rules_file).parent_path();
   std::error_code ignored;
-  for (const fs::path& candidate : {folder / (name + ".schema.yaml"), folder / ".." / "schemas" / (name + ".yaml")})
+  for (const fs::path& candidate : {folder / beside, folder / ".." / "schemas" / (name + ".yaml")})
     if (fs::is_regular_file(candidate, ignored)) return file_text(candidate.lexically_normal().string());
   return built_in_text(lang::built_in_schemas(), name);
 }
@@ -92,13 +92,21 @@ std::optional<Rules> Rules::load(const std::string& name, Diagnostics& diagnosti
   if (!set) return std::nullopt;
   impl->set = std::move(*set);
   if (!impl->set.schema.empty()) {
-    const Text schema = find_schema(impl->set.schema, text->file());
+    const Text schema = find_companion(impl->set.schema + ".schema.yaml", impl->set.schema, text->file());
     if (!schema) {
       diagnostics.error("schema-not-found", text->place(1, 1), fmt::format("there is no target schema '{}'", impl->set.schema), "put it beside the rules as NAME.schema.yaml, or into ../schemas/NAME.yaml");
       return std::nullopt;
     }
     impl->schema = lang::parse_schema(schema, diagnostics);
     if (!impl->schema) return std::nullopt;
+  }
+  for (const auto& [wanted, model] : {std::pair{impl->set.verify_source, &impl->source_model}, std::pair{impl->set.verify_target, &impl->target_model}}) {
+    if (wanted.empty()) continue;
+    *model = find_companion(wanted + ".model.yaml", wanted + ".model", text->file());
+    if (!*model) {
+      diagnostics.error("model-not-found", text->place(1, 1), fmt::format("there is no forward pass '{}'", wanted), "put it beside the rules as NAME.model.yaml, or into ../schemas");
+      return std::nullopt;
+    }
   }
   return of(std::move(impl));
 }

@@ -9,6 +9,7 @@ namespace remap {
 struct Rules::Impl {
   lang::RuleSet set;
   std::optional<lang::Schema> schema;
+  std::shared_ptr<const lang::SourceText> source_model, target_model;  // forward passes as data; null: none
 };
 
 }  // namespace remap

@@ -146,6 +146,7 @@ std::string table(const std::vector<Row>& lines, const std::vector<size_t>& limi
       const size_t own = width(line[c]);
       text += std::string((c < widths.size() && own < widths[c] ? widths[c] - own : 0) + 2, ' ');
     }
+    while (!text.empty() && text.back() == ' ') text.pop_back();
     text += "\n";
   }
   return text;

@@ -97,7 +97,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"plan", {"base", "tensor", "ops", "lang"}},
     {"exec", {"base", "tensor", "ops", "lang", "plan"}},
     {"formats", {"base", "tensor"}},
-    {"verify", {"base", "tensor", "ops", "formats"}},
+    {"verify", {"base", "tensor", "ops", "lang", "plan", "exec"}},
     {"report", {"base", "tensor", "ops", "lang", "plan", "exec", "formats", "verify"}},
     {"cli", {}},
 };

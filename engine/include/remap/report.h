@@ -5,6 +5,7 @@
 
 #include "remap/diagnostic.h"
 #include "remap/plan.h"
+#include "remap/verify.h"
 
 namespace remap {
 
@@ -33,6 +34,11 @@ struct InspectTextOptions {
 };
 // Format, metadata, remarks (what a pickle named that is not known …), and the tensors.
 std::string render_text(const Source& source, const InspectTextOptions& options = {});
+
+// Layer by layer, the first divergence and its likely cause, what vouches for each tensor, and the verdict. No absolute figure of a
+// machine's rounding is left out, so the text may differ in its last digits between machines.
+std::string render_text(const VerifyReport& report);
+Json render_json(const VerifyReport& report);  // {"remap_verify": 1, …}
 
 std::string human_bytes(uint64_t bytes);  // "1.42 GB" (powers of 1000), "512 B"
 

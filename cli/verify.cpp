@@ -1,0 +1,36 @@
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "cli/inputs.h"
+#include "remap/document.h"
+#include "remap/report.h"
+
+namespace cli {
+namespace fs = std::filesystem;
+
+int verify_folder(const Inputs& inputs, const remap::Plan& plan, const std::string& folder, const Options& options) {
+  const auto target = remap::open_source(folder);
+  const std::string config = (fs::is_directory(folder) ? fs::path(folder) : fs::path(folder).parent_path()) / "config.json";
+  remap::VerifyOptions verify_options;
+  verify_options.atol = options.verify_atol;
+  verify_options.max_records = static_cast<size_t>(options.layers);
+  verify_options.input = options.probe;
+  verify_options.config = inputs.config;
+  const auto report = remap::verify(*inputs.rules, plan, inputs.named, *target, remap::read_document(config, "json"), verify_options);
+  if (options.output_format() == Format::json) fmt::print("{}", remap::json_file_text(remap::render_json(report)));
+  else if (!options.quiet || !report.passed) fmt::print("{}", remap::render_text(report));
+  return report.passed ? kDone : kFound;
+}
+
+int verify(const Options& options) {
+  remap::Diagnostics diagnostics;
+  const auto inputs = open_inputs(options, diagnostics);
+  std::optional<remap::Plan> plan;
+  if (inputs) plan = plan_inputs(*inputs, options, diagnostics);
+  print(diagnostics, options.output_format());
+  if (!plan) return kFailed;
+  return verify_folder(*inputs, *plan, options.target, options);
+}
+
+}  // namespace cli

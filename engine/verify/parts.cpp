@@ -1,0 +1,286 @@
+#include "verify/parts.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include <Eigen/Dense>
+#include <fmt/format.h>
+
+#include "remap/diagnostic.h"
+
+namespace remap::forward {
+namespace {
+
+using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using View = Eigen::Map<const Matrix>;
+using Target = Eigen::Map<Matrix>;
+using Strided = Eigen::Map<const Matrix, 0, Eigen::OuterStride<>>;
+using StridedTarget = Eigen::Map<Matrix, 0, Eigen::OuterStride<>>;
+
+View view(const Tensor& x) { return {x.data, x.rows(), x.columns()}; }
+Target view(NewTensor& x) {
+  const Tensor t = x;
+  return {x.data.get(), t.rows(), t.columns()};
+}
+
+[[noreturn]] void misfit(const std::string& what) { throw Error("verify-shape", {}, what); }
+void require(bool good, const char* part, const Tensor& a, const Tensor& b) {
+  if (!good) misfit(fmt::format("{}: shapes {} and {} do not fit", part, to_string(a.shape), to_string(b.shape)));
+}
+
+Shape with_last(Shape shape, int64_t last) {
+  if (shape.empty()) shape.push_back(1);
+  shape.back() = last;
+  return shape;
+}
+
+template <typename F>
+Tensor each(const Tensor& x, F f) {
+  NewTensor out(x.shape);
+  for (int64_t i = 0; i < x.size(); ++i) out.data[static_cast<size_t>(i)] = f(x.data[i]);
+  return out;
+}
+
+template <typename F>
+Tensor both(const char* part, const Tensor& a, const Tensor& b, F f) {
+  const int64_t n = a.size(), m = b.size();
+  require(m == n || m == 1 || (b.rows() == 1 && b.columns() == a.columns()), part, a, b);
+  NewTensor out(a.shape);
+  for (int64_t i = 0; i < n; ++i) out.data[static_cast<size_t>(i)] = f(a.data[i], b.data[m == n ? i : m == 1 ? 0 : i % m]);
+  return out;
+}
+
+}  // namespace
+
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor* bias) {
+  require(weight.shape.size() == 2 && weight.shape[1] == x.columns(), "linear", x, weight);
+  NewTensor out(with_last(x.shape, weight.shape[0]));
+  view(out).noalias() = view(x) * view(weight).transpose();
+  if (bias != nullptr) {
+    require(bias->size() == weight.shape[0], "bias", weight, *bias);
+    view(out).rowwise() += Eigen::Map<const Eigen::RowVectorXf>(bias->data, bias->size());
+  }
+  return out;
+}
+
+Tensor embedding(const Tensor& table, const std::vector<int64_t>& ids) {
+  NewTensor out({static_cast<int64_t>(ids.size()), table.columns()});
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] < 0 || ids[i] >= table.rows()) misfit(fmt::format("embedding: index {} of a table with {} rows", ids[i], table.rows()));
+    std::copy_n(table.data + ids[i] * table.columns(), table.columns(), out.data.get() + static_cast<int64_t>(i) * table.columns());
+  }
+  return out;
+}
+
+Tensor layer_norm(const Tensor& x, const Tensor* weight, const Tensor* bias, float eps) {
+  const int64_t n = x.columns();
+  if (weight != nullptr) require(weight->size() == n && bias != nullptr && bias->size() == n, "layer norm", x, *weight);
+  NewTensor out(x.shape);
+  for (int64_t r = 0; r < x.rows(); ++r) {
+    const Eigen::Map<const Eigen::ArrayXf> row(x.data + r * n, n);
+    Eigen::Map<Eigen::ArrayXf> result(out.data.get() + r * n, n);
+    const float mean = row.mean();
+    result = row - mean;
+    result *= 1.0f / std::sqrt(result.square().mean() + eps);
+    if (weight != nullptr) result = result * Eigen::Map<const Eigen::ArrayXf>(weight->data, n) + Eigen::Map<const Eigen::ArrayXf>(bias->data, n);
+  }
+  return out;
+}
+
+Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps) {
+  const int64_t n = x.columns();
+  require(weight.size() == n, "rms norm", x, weight);
+  NewTensor out(x.shape);
+  for (int64_t r = 0; r < x.rows(); ++r) {
+    const Eigen::Map<const Eigen::ArrayXf> row(x.data + r * n, n);
+    Eigen::Map<Eigen::ArrayXf>(out.data.get() + r * n, n) = row * (1.0f / std::sqrt(row.square().mean() + eps)) * Eigen::Map<const Eigen::ArrayXf>(weight.data, n);
+  }
+  return out;
+}
+
+Tensor activation(const Tensor& x, const std::string& name) {
+  if (name == "gelu") return each(x, [](float v) { return 0.5f * v * (1.0f + std::erf(v * static_cast<float>(std::numbers::sqrt2 / 2))); });
+  if (name == "gelu_new") return each(x, [](float v) { return 0.5f * v * (1.0f + std::tanh(0.7978845608f * (v + 0.044715f * v * v * v))); });
+  if (name == "relu") return each(x, [](float v) { return std::max(v, 0.0f); });
+  if (name == "tanh") return each(x, [](float v) { return std::tanh(v); });
+  if (name == "silu") return each(x, [](float v) { return v / (1.0f + std::exp(-v)); });
+  misfit(fmt::format("there is no activation function '{}'", name));
+}
+
+Tensor softmax(const Tensor& x) {
+  NewTensor out(x.shape);
+  const int64_t n = x.columns();
+  for (int64_t r = 0; r < x.rows(); ++r) {
+    const Eigen::Map<const Eigen::ArrayXf> row(x.data + r * n, n);
+    Eigen::Map<Eigen::ArrayXf> result(out.data.get() + r * n, n);
+    result = (row - row.maxCoeff()).exp();
+    result /= result.sum();
+  }
+  return out;
+}
+
+Tensor normalised(const Tensor& x) {
+  NewTensor out(x.shape);
+  const int64_t n = x.columns();
+  for (int64_t r = 0; r < x.rows(); ++r) {
+    const Eigen::Map<const Eigen::VectorXf> row(x.data + r * n, n);
+    Eigen::Map<Eigen::VectorXf>(out.data.get() + r * n, n) = row / row.norm();
+  }
+  return out;
+}
+
+Tensor exponential(const Tensor& x) {
+  return each(x, [](float v) { return std::exp(v); });
+}
+
+Tensor add(const Tensor& a, const Tensor& b) {
+  return both("sum", a, b, [](float x, float y) { return x + y; });
+}
+Tensor multiply(const Tensor& a, const Tensor& b) {
+  return both("product", a, b, [](float x, float y) { return x * y; });
+}
+Tensor scale(const Tensor& x, float factor) {
+  return each(x, [factor](float v) { return v * factor; });
+}
+
+Tensor concat_rows(const std::vector<Tensor>& parts) {
+  int64_t total = 0;
+  for (const auto& part : parts) {
+    require(part.columns() == parts.front().columns(), "concat", parts.front(), part);
+    total += part.rows();
+  }
+  NewTensor out({total, parts.front().columns()});
+  float* at = out.data.get();
+  for (const auto& part : parts) at = std::copy_n(part.data, part.size(), at);
+  return out;
+}
+
+Tensor rows(const Tensor& x, int64_t begin, int64_t end) {
+  if (begin < 0 || end > x.rows() || begin > end) misfit(fmt::format("rows {} to {} of {}", begin, end, to_string(x.shape)));
+  Tensor part = x;
+  part.shape = {end - begin, x.columns()};
+  part.data += begin * x.columns();
+  return part;
+}
+
+Tensor transpose(const Tensor& x) {
+  NewTensor out({x.columns(), x.rows()});
+  view(out) = view(x).transpose();
+  return out;
+}
+
+Tensor reshape(const Tensor& x, Shape shape) {
+  Tensor result = x;
+  result.shape = std::move(shape);
+  if (result.size() != x.size()) misfit(fmt::format("{} cannot become {}", to_string(x.shape), to_string(result.shape)));
+  return result;
+}
+
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options) {
+  const int64_t width = q.columns(), n_query = q.rows(), n_key = k.rows(), heads = options.heads;
+  require(k.columns() == width && v.columns() == width && v.rows() == n_key && heads > 0 && width % heads == 0, "attention", q, k);
+  const int64_t head = width / heads;
+  NewTensor out(q.shape);
+  Matrix scores(n_query, n_key);
+  for (int64_t h = 0; h < heads; ++h) {
+    const Strided qh(q.data + h * head, n_query, head, Eigen::OuterStride<>(width));
+    const Strided kh(k.data + h * head, n_key, head, Eigen::OuterStride<>(width));
+    const Strided vh(v.data + h * head, n_key, head, Eigen::OuterStride<>(width));
+    scores.noalias() = (qh * kh.transpose()) * options.scale;
+    if (options.bias != nullptr) scores += View(options.bias->data + h * n_query * n_key, n_query, n_key);
+    for (int64_t i = 0; i < n_query; ++i) {
+      auto row = scores.row(i).array();
+      for (int64_t j = 0; j < n_key; ++j)
+        if ((options.keep != nullptr && !(*options.keep)[static_cast<size_t>(j)]) || (options.causal && j > i)) scores(i, j) = -std::numeric_limits<float>::infinity();
+      const float top = row.maxCoeff();
+      if (!std::isfinite(top)) {  // nothing to attend to: a padded position, whose value nobody reads
+        row.setZero();
+        continue;
+      }
+      row = (row - top).exp();
+      row /= row.sum();
+    }
+    StridedTarget(out.data.get() + h * head, n_query, head, Eigen::OuterStride<>(width)).noalias() = scores * vh;
+  }
+  return out;
+}
+
+Tensor relative_bias(const Tensor& table, int64_t n_query, int64_t n_key, bool bidirectional, int64_t max_distance) {
+  const int64_t heads = table.columns(), all = table.rows(), buckets = bidirectional ? all / 2 : all, exact = buckets / 2;
+  NewTensor out({heads, n_query, n_key});
+  for (int64_t i = 0; i < n_query; ++i)
+    for (int64_t j = 0; j < n_key; ++j) {
+      const int64_t relative = j - i;
+      int64_t bucket = bidirectional && relative > 0 ? buckets : 0;
+      const int64_t n = bidirectional ? std::abs(relative) : std::max<int64_t>(-relative, 0);
+      if (n < exact) bucket += n;
+      else bucket += std::min<int64_t>(buckets - 1, exact + static_cast<int64_t>(std::log(static_cast<float>(n) / static_cast<float>(exact)) / std::log(static_cast<float>(max_distance) / static_cast<float>(exact)) * static_cast<float>(buckets - exact)));
+      for (int64_t h = 0; h < heads; ++h) out.data[static_cast<size_t>((h * n_query + i) * n_key + j)] = table.data[bucket * heads + h];
+    }
+  return out;
+}
+
+Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor* bias, int64_t stride, int64_t padding, int64_t groups) {
+  require(weight.shape.size() == 3 && groups > 0 && weight.shape[1] * groups == x.columns() && weight.shape[0] % groups == 0, "conv1d", x, weight);
+  const int64_t out_all = weight.shape[0], in = weight.shape[1], kernel = weight.shape[2], out_group = out_all / groups, length = x.rows();
+  const int64_t frames = (length + 2 * padding - kernel) / stride + 1;
+  if (frames < 1) misfit(fmt::format("conv1d: {} frames are fewer than the kernel of {}", length, kernel));
+  NewTensor out({frames, out_all});
+  Matrix columns(frames, in * kernel);
+  for (int64_t g = 0; g < groups; ++g) {
+    for (int64_t f = 0; f < frames; ++f)
+      for (int64_t c = 0; c < in; ++c)
+        for (int64_t k = 0; k < kernel; ++k) {
+          const int64_t t = f * stride + k - padding;
+          columns(f, c * kernel + k) = t < 0 || t >= length ? 0.0f : x.data[t * x.columns() + g * in + c];
+        }
+    const View w(weight.data + g * out_group * in * kernel, out_group, in * kernel);
+    StridedTarget(out.data.get() + g * out_group, frames, out_group, Eigen::OuterStride<>(out_all)).noalias() = columns * w.transpose();
+  }
+  if (bias != nullptr) view(out).rowwise() += Eigen::Map<const Eigen::RowVectorXf>(bias->data, bias->size());
+  return out;
+}
+
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor* bias, int64_t stride, int64_t padding) {
+  require(x.shape.size() == 3 && weight.shape.size() == 4 && weight.shape[1] == x.shape[0], "conv2d", x, weight);
+  const int64_t in = x.shape[0], height = x.shape[1], width = x.shape[2], kh = weight.shape[2], kw = weight.shape[3];
+  const int64_t out_h = (height + 2 * padding - kh) / stride + 1, out_w = (width + 2 * padding - kw) / stride + 1;
+  if (out_h < 1 || out_w < 1) misfit(fmt::format("conv2d: an image of {} is smaller than the kernel", to_string(x.shape)));
+  Matrix columns(in * kh * kw, out_h * out_w);
+  for (int64_t c = 0; c < in; ++c)
+    for (int64_t i = 0; i < kh; ++i)
+      for (int64_t j = 0; j < kw; ++j)
+        for (int64_t y = 0; y < out_h; ++y)
+          for (int64_t z = 0; z < out_w; ++z) {
+            const int64_t row = y * stride + i - padding, column = z * stride + j - padding;
+            const bool inside = row >= 0 && row < height && column >= 0 && column < width;
+            columns((c * kh + i) * kw + j, y * out_w + z) = inside ? x.data[(c * height + row) * width + column] : 0.0f;
+          }
+  NewTensor out({weight.shape[0], out_h, out_w});
+  Target result(out.data.get(), weight.shape[0], out_h * out_w);
+  result.noalias() = View(weight.data, weight.shape[0], in * kh * kw) * columns;
+  if (bias != nullptr) result.colwise() += Eigen::Map<const Eigen::VectorXf>(bias->data, bias->size());
+  return out;
+}
+
+Tensor max_pool_2(const Tensor& x) {
+  if (x.shape.size() != 3) misfit(fmt::format("max pool of {}", to_string(x.shape)));
+  const int64_t height = x.shape[1] / 2, width = x.shape[2] / 2;
+  NewTensor out({x.shape[0], height, width});
+  for (int64_t c = 0; c < x.shape[0]; ++c)
+    for (int64_t y = 0; y < height; ++y)
+      for (int64_t z = 0; z < width; ++z) {
+        const float* at = x.data + (c * x.shape[1] + 2 * y) * x.shape[2] + 2 * z;
+        out.data[static_cast<size_t>((c * height + y) * width + z)] = std::max({at[0], at[1], at[x.shape[2]], at[x.shape[2] + 1]});
+      }
+  return out;
+}
+
+std::vector<int64_t> argmax_rows(const Tensor& x) {
+  std::vector<int64_t> best;
+  for (int64_t r = 0; r < x.rows(); ++r) best.push_back(std::max_element(x.data + r * x.columns(), x.data + (r + 1) * x.columns()) - (x.data + r * x.columns()));
+  return best;
+}
+
+}  // namespace remap::forward

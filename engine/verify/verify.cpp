@@ -1,0 +1,230 @@
+#include "remap/verify.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <set>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "plan/rules_file.h"
+#include "remap/execute.h"
+#include "remap/sink.h"
+#include "verify/forward.h"
+#include "verify/probe.h"
+
+namespace remap {
+namespace forward {
+namespace {
+
+ModelFile load_model(const std::shared_ptr<const lang::SourceText>& text) {
+  Diagnostics diagnostics;
+  auto model = parse_model_file(text, diagnostics);
+  if (!model) throw Error(diagnostics.items().front());
+  return std::move(*model);
+}
+
+// The sources that a model file names, in its order.
+std::vector<NamedSource> named_in(const ModelFile& model, const std::vector<NamedSource>& given) {
+  std::vector<NamedSource> ordered;
+  for (const auto& spec : model.rules.sources) {
+    const auto it = std::find_if(given.begin(), given.end(), [&](const NamedSource& s) { return s.name == spec.name; });
+    if (it == given.end()) throw Error("verify-input", {}, fmt::format("the forward pass needs a source '{}'", spec.name));
+    ordered.push_back(*it);
+  }
+  return ordered;
+}
+
+void compare(const Record& a, const Record& b, LayerDifference& layer, double& sum, int64_t& count) {
+  if (a.value.size() != b.value.size()) throw Error("verify-shape", {}, fmt::format("'{}' is {} in one layout and {} in the other", a.name, to_string(a.value.shape), to_string(b.value.shape)));
+  const int64_t columns = a.value.columns();
+  for (int64_t r = 0; r < a.value.rows(); ++r) {
+    const auto row = static_cast<size_t>(r);
+    if ((!a.keep.empty() && !a.keep[row]) || (!b.keep.empty() && !b.keep[row])) continue;
+    for (int64_t c = 0; c < columns; ++c) {
+      const double x = a.value.data[r * columns + c], y = b.value.data[r * columns + c];
+      const double difference = std::isnan(x) != std::isnan(y) ? INFINITY : x == y || std::isnan(x) ? 0 : std::abs(x - y);
+      layer.max_absolute_diff = std::max(layer.max_absolute_diff, difference);
+      sum += difference;
+      ++count;
+    }
+  }
+}
+
+// The same for two tensors that hold the same values in any order, so that a transpose does not hide where they came from.
+struct Fingerprint {
+  uint64_t sum = 0, count = 0;
+  auto operator<=>(const Fingerprint&) const = default;
+};
+
+Fingerprint fingerprint(const Source& source, const Load& load) {
+  const TensorInfo& info = source.manifest()[load.tensor];
+  const int64_t bytes = size_bytes(info.dtype), count = element_count(load.box.extent, info.key);
+  std::vector<std::byte> data(static_cast<size_t>(count * bytes));
+  TileBuffer buffer;
+  read_box(source, load.tensor, load.box, data.data(), buffer);
+  Fingerprint print{0, static_cast<uint64_t>(count)};
+  for (int64_t i = 0; i < count; ++i) {
+    uint64_t bits = 0;
+    std::memcpy(&bits, data.data() + i * bytes, static_cast<size_t>(std::min<int64_t>(bytes, 8)));
+    bits = (bits ^ (bits >> 33)) * 0xff51afd7ed558ccdu;
+    bits = (bits ^ (bits >> 33)) * 0xc4ceb9fe1a85ec53u;
+    print.sum += bits ^ (bits >> 33);
+  }
+  return print;
+}
+
+struct Side {
+  ModelFile model;
+  std::vector<NamedSource> sources;
+  Json config;
+  std::string name(const Load& load) const {
+    const std::string& key = sources[load.source].source->manifest()[load.tensor].key;
+    const bool whole = load.box.extent == sources[load.source].source->manifest()[load.tensor].shape;
+    return whole ? "'" + key + "'" : fmt::format("'{}'[{}:{}]", key, load.box.origin[0], load.box.origin[0] + load.box.extent[0]);
+  }
+};
+
+std::vector<Load> loads_before(const ForwardResult& result, size_t record) {
+  std::vector<Load> loads;
+  for (const Load& load : result.loads)
+    if (load.n_records == record) loads.push_back(load);
+  return loads;
+}
+
+constexpr const char* kSettings = "a setting of config.json (heads, eps, activation, pre- or post-norm) is wrong";
+
+bool is_zero(const Source& source, const Load& load) {
+  const int64_t bytes = element_count(load.box.extent) * size_bytes(source.manifest()[load.tensor].dtype);
+  std::vector<std::byte> data(static_cast<size_t>(bytes));
+  TileBuffer buffer;
+  read_box(source, load.tensor, load.box, data.data(), buffer);
+  return std::all_of(data.begin(), data.end(), [](std::byte b) { return b == std::byte{0}; });
+}
+
+// Both layouts name the parts of a layer in the same order, so the tensors behind them can be matched by their values.
+std::string cause_of(const Side& source, const ForwardResult& a, const Side& target, const ForwardResult& b, size_t record) {
+  const auto wanted = loads_before(a, record);
+  auto found = loads_before(b, record);
+  // A tensor that a layout adds and that changes nothing, such as the embedding of the only token type.
+  if (found.size() > wanted.size()) std::erase_if(found, [&](const Load& load) { return is_zero(*target.sources[load.source].source, load); });
+  if (found.size() != wanted.size()) return fmt::format("the two do not read the same tensors for this: {}", kSettings);
+  std::vector<std::string> wrong;
+  for (size_t p = 0; p < found.size(); ++p) {
+    const auto print = fingerprint(*target.sources[found[p].source].source, found[p]);
+    if (print == fingerprint(*source.sources[wanted[p].source].source, wanted[p])) continue;
+    std::string holds;
+    for (const Load& other : a.loads)
+      if (element_count(other.box.extent) == static_cast<int64_t>(print.count) && fingerprint(*source.sources[other.source].source, other) == print) {
+        holds = source.name(other);
+        break;
+      }
+    wrong.push_back(fmt::format("{} holds {}, where {} belongs", target.name(found[p]), holds.empty() ? "values that the source does not use" : holds, source.name(wanted[p])));
+    if (wrong.size() == 4) break;
+  }
+  if (!wrong.empty()) return fmt::format("{}", fmt::join(wrong, "; "));
+  return fmt::format("every tensor of this part holds the right values, perhaps in another order: a transpose is missing or too much, or {}", kSettings);
+}
+
+// A sink for one tensor.
+class OneTensor : public Sink {
+ public:
+  explicit OneTensor(const PlannedTensor& tensor) : bytes(static_cast<size_t>(data_bytes(tensor))) {}
+  TensorSlot slot(size_t) override { return {bytes.data(), -1, 0}; }
+  bool zeroed() const override { return true; }
+  std::vector<std::byte> bytes;
+};
+
+std::string fault_of(const PlannedTensor& planned, const std::vector<const Source*>& sources, const Source& target) {
+  const size_t index = target.manifest().find(planned.key);
+  if (index == Manifest::npos) return "it is not in the target";
+  const TensorInfo& info = target.manifest()[index];
+  if (info.dtype != planned.dtype || info.shape != planned.shape) return fmt::format("it is {} {}; the plan makes {} {}", name(info.dtype), to_string(info.shape), name(planned.dtype), to_string(planned.shape));
+  OneTensor expected(planned);
+  ExecOptions options;
+  execute({planned}, sources, expected, options);
+  std::vector<std::byte> actual(expected.bytes.size());
+  TileBuffer buffer;
+  if (!actual.empty()) read_box(target, index, {Shape(info.shape.size(), 0), info.shape}, actual.data(), buffer);
+  return actual == expected.bytes ? "" : "its bytes are not those that the plan takes from the source";
+}
+
+}  // namespace
+}  // namespace forward
+
+VerifyReport verify(const Rules& rules, const Plan& plan, const std::vector<NamedSource>& sources, const Source& target, const Json& config, const VerifyOptions& options) {
+  using namespace forward;
+  const Rules::Impl& impl = rules.impl();
+  if (!impl.source_model || !impl.target_model) throw Error("usage", {}, fmt::format("{} names no forward passes", rules.file()), "add 'verify: {source: NAME, target: NAME}'");
+  Side from{load_model(impl.source_model), {}, options.config}, to{load_model(impl.target_model), {}, config};
+  from.sources = named_in(from.model, sources);
+  to.sources = {{"", &target}};
+
+  VerifyReport report;
+  report.family = plan.family;
+  report.architecture = plan.architecture;
+  report.source_library = from.model.library;
+  report.target_library = to.model.library;
+
+  auto samples = options.input.empty() ? make_probe(to.model, config) : read_probe(to.model, config, options.input);
+  report.n_samples = samples.size();
+  std::map<std::string, size_t> index;
+  std::vector<double> sums;
+  std::vector<int64_t> counts;
+  std::set<std::string> read;
+  for (Sample& sample : samples) {
+    for (const auto& [name, value] : plan.variants) sample.values[name] = value;
+    const ForwardResult a = run_forward(from.model, from.sources, from.config, sample, options.max_records);
+    const ForwardResult b = run_forward(to.model, to.sources, to.config, sample, options.max_records);
+    for (const Load& load : b.loads) read.insert(target.manifest()[load.tensor].key);
+    for (size_t i = 0; i < b.records.size(); ++i) {
+      const Record& record = b.records[i];
+      const auto same = std::find_if(a.records.begin(), a.records.end(), [&](const Record& r) { return r.name == record.name; });
+      if (same == a.records.end()) throw Error("model-syntax", {}, fmt::format("the source's forward pass records no '{}'", record.name));
+      if (index.emplace(record.name, report.layers.size()).second) {
+        report.layers.push_back({record.name, record.value.shape, 0, 0, true});
+        sums.push_back(0);
+        counts.push_back(0);
+      }
+      const size_t l = index[record.name];
+      LayerDifference& layer = report.layers[l];
+      compare(*same, record, layer, sums[l], counts[l]);
+      layer.agrees = layer.max_absolute_diff <= options.atol;
+      if (!layer.agrees && (!report.first_divergence || l < *report.first_divergence)) {
+        report.first_divergence = l;
+        report.cause = cause_of(from, a, to, b, i);
+      }
+    }
+  }
+  for (size_t l = 0; l < report.layers.size(); ++l) {
+    report.layers[l].mean_absolute_diff = counts[l] == 0 ? 0 : sums[l] / static_cast<double>(counts[l]);
+    report.max_absolute_diff = std::max(report.max_absolute_diff, report.layers[l].max_absolute_diff);
+  }
+
+  std::vector<const Source*> plan_sources;
+  for (const auto& source : plan.sources)
+    for (const auto& given : sources)
+      if (given.name == source.name) plan_sources.push_back(given.source);
+  bool bytes_agree = true;
+  std::set<std::string> planned_keys;
+  for (const auto& planned : plan.tensors) {
+    planned_keys.insert(planned.key);
+    TensorAccount account{planned.key, VouchedBy::none, fault_of(planned, plan_sources, target)};
+    if (account.fault.empty()) account.by = read.contains(planned.key) ? VouchedBy::forward_and_bytes : VouchedBy::bytes;
+    bytes_agree &= account.fault.empty();
+    report.tensors.push_back(std::move(account));
+  }
+  for (const auto& info : target.manifest().tensors()) {
+    if (!read.contains(info.key)) report.unused.push_back(info.key);
+    if (planned_keys.contains(info.key)) continue;
+    bytes_agree = false;
+    report.tensors.push_back({info.key, VouchedBy::none, "no rule gives it"});
+  }
+  std::sort(report.tensors.begin(), report.tensors.end(), [](const auto& x, const auto& y) { return x.key < y.key; });
+  report.passed = bytes_agree && !report.first_divergence && !report.layers.empty();
+  return report;
+}
+
+}  // namespace remap

@@ -1,0 +1,216 @@
+// A verifier that can fail: changes that names, shapes and even a plan cannot tell, and at which layer the forward pass shows them.
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <sstream>
+
+#include <fmt/format.h>
+
+#include "plan/rules_file.h"
+#include "remap/compare.h"
+#include "remap/document.h"
+#include "remap/execute.h"
+#include "remap/values.h"
+#include "remap/verify.h"
+#include "support/catch.h"
+#include "support/memory_sink.h"
+#include "support/memory_source.h"
+
+using namespace remap;
+using namespace remap::test;
+
+namespace {
+
+const std::string kData = REMAP_TEST_DATA;
+
+struct Input {
+  std::string rules;
+  std::vector<std::pair<std::string, std::string>> files;  // name, path below tests/data
+  std::string config;
+};
+
+// A conversion in memory, to be changed before it is verified.
+struct Conversion {
+  std::vector<std::unique_ptr<Source>> sources;
+  std::vector<NamedSource> named;
+  std::shared_ptr<Rules::Impl> rules;
+  PlanOptions options;
+  std::optional<Plan> plan;
+  std::vector<MemoryTensor> tensors;
+  Json config;
+
+  explicit Conversion(const Input& input) {
+    for (const auto& [name, path] : input.files) {
+      sources.push_back(open_source(kData + path));
+      named.push_back({name, sources.back().get()});
+    }
+    Diagnostics diagnostics;
+    const auto loaded = Rules::load(std::string(REMAP_SOURCE_DIR) + "/rules/" + input.rules + ".yaml", diagnostics);
+    for (const auto& d : diagnostics.items()) UNSCOPED_INFO(d.message);
+    REQUIRE(loaded);
+    rules = std::make_shared<Rules::Impl>(loaded->impl());
+    options.same = tensors_equal;
+    options.values = remap::tensor_values;
+    if (!input.config.empty()) options.config = read_document(kData + input.config, "json");
+  }
+
+  void convert() {
+    Diagnostics diagnostics;
+    plan = make_plan(Rules::of(rules), named, options, diagnostics);
+    for (const auto& d : diagnostics.items()) UNSCOPED_INFO(d.message);
+    REQUIRE(plan);
+    MemorySink sink(plan->tensors);
+    std::vector<const Source*> list;
+    for (const auto& source : sources) list.push_back(source.get());
+    execute(plan->tensors, list, sink);
+    const auto bytes = sink.all();
+    for (size_t i = 0; i < plan->tensors.size(); ++i) tensors.push_back({plan->tensors[i].key, plan->tensors[i].dtype, plan->tensors[i].shape, bytes[i]});
+    config = plan->config;
+  }
+
+  MemoryTensor& at(const std::string& key) {
+    const auto it = std::find_if(tensors.begin(), tensors.end(), [&](const MemoryTensor& t) { return t.key == key; });
+    INFO(key);
+    REQUIRE(it != tensors.end());
+    return *it;
+  }
+  VerifyReport verify() const {
+    const MemorySource target(tensors);
+    VerifyOptions verify_options;
+    verify_options.config = options.config;
+    return remap::verify(Rules::of(rules), *plan, named, target, config, verify_options);
+  }
+};
+
+using Change = std::function<void(Conversion&)>;
+
+// Of the rules: the plan follows them, so only the forward pass can tell.
+Change exchange_in_map(const std::string& map, size_t a, size_t b) {
+  return [=](Conversion& c) { std::swap(c.rules->set.tables.at(map)[a].second, c.rules->set.tables.at(map)[b].second); };
+}
+Change exchange_rules(const std::string& a, const std::string& b) {
+  return [=](Conversion& c) {
+    const auto find = [&](const std::string& from) -> lang::Rule& {
+      const auto it = std::find_if(c.rules->set.rules.begin(), c.rules->set.rules.end(), [&](const lang::Rule& r) { return r.from.text == from; });
+      INFO(from);
+      REQUIRE(it != c.rules->set.rules.end());
+      return *it;
+    };
+    for (const char* part : {".weight", ".bias"}) std::swap(find(a + part).to, find(b + part).to);
+  };
+}
+// Of the output.
+Change exchange(const std::string& a, const std::string& b) {
+  return [=](Conversion& c) { std::swap(c.at(a).bytes, c.at(b).bytes); };
+}
+Change transpose_square(const std::string& key) {
+  return [=](Conversion& c) {
+    MemoryTensor& t = c.at(key);
+    REQUIRE(t.shape.size() == 2);
+    REQUIRE(t.shape[0] == t.shape[1]);
+    const auto n = static_cast<size_t>(t.shape[0]);
+    for (size_t i = 0; i < n; ++i)
+      for (size_t j = 0; j < i; ++j) std::swap_ranges(t.bytes.begin() + static_cast<std::ptrdiff_t>(4 * (i * n + j)), t.bytes.begin() + static_cast<std::ptrdiff_t>(4 * (i * n + j) + 4), t.bytes.begin() + static_cast<std::ptrdiff_t>(4 * (j * n + i)));
+  };
+}
+Change set_config(const std::string& field, const Json& value) {
+  return [=](Conversion& c) {
+    const size_t dot = field.find('.');
+    if (dot == std::string::npos) c.config[field] = value;
+    else c.config[field.substr(0, dot)][field.substr(dot + 1)] = value;
+  };
+}
+
+struct Mutant {
+  const char* name;
+  bool of_rules;
+  Change change;
+};
+
+const Input kRoberta = {"roberta", {{"", "/roberta/source/model.pt"}}, ""};
+const Input kXmod = {"xmod", {{"", "/xmod/source/model.pt"}}, ""};
+const Input kAudio = {"data2vec-audio", {{"", "/data2vec-audio/source-ctc/model.pt"}}, ""};
+const Input kFlava = {"flava", {{"", "/flava/source/model.pt"}, {"codebook", "/flava/source/encoder.pkl"}}, "/flava/source/config_input.json"};
+const Input kSwitch = {"switch", {{"", "/switch/source/checkpoint_1200"}}, ""};
+
+const std::vector<std::pair<Input, std::vector<Mutant>>>& mutants() {
+  static const std::vector<std::pair<Input, std::vector<Mutant>>> rows = {
+      {kRoberta,
+       {{"unchanged", false, [](Conversion&) {}},
+        {"rules: query and key exchanged", true, exchange_in_map("qkv", 0, 1)},
+        {"rules: query and value exchanged", true, exchange_in_map("qkv", 0, 2)},
+        {"rules: key and value exchanged", true, exchange_in_map("qkv", 1, 2)},
+        {"rules: the two norms of a layer exchanged", true, exchange_rules("encoder.sentence_encoder.layers.*.self_attn_layer_norm", "encoder.sentence_encoder.layers.*.final_layer_norm")},
+        {"layers exchanged: query of 0 and 1", false, exchange("roberta.encoder.layer.0.attention.self.query.weight", "roberta.encoder.layer.1.attention.self.query.weight")},
+        {"a square matrix transposed", false, transpose_square("roberta.encoder.layer.1.attention.output.dense.weight")},
+        {"weight and bias of a norm exchanged", false, exchange("roberta.embeddings.LayerNorm.weight", "roberta.embeddings.LayerNorm.bias")},
+        {"heads 2 instead of 4", false, set_config("num_attention_heads", 2)},
+        {"eps 0.1", false, set_config("layer_norm_eps", 0.1)},
+        {"relu instead of gelu", false, set_config("hidden_act", "relu")}}},
+      {kXmod,
+       {{"unchanged", false, [](Conversion&) {}},
+        {"rules: query and key exchanged", true, exchange_in_map("qkv", 0, 1)},
+        {"adapters of two languages exchanged", false, exchange("roberta.encoder.layer.1.output.adapter_modules.de_DE.dense1.weight", "roberta.encoder.layer.1.output.adapter_modules.sw_KE.dense1.weight")},
+        {"languages in another order", false, [](Conversion& c) { std::swap(c.config["languages"][0], c.config["languages"][1]); std::swap(c.at("roberta.encoder.layer.0.output.adapter_modules.en_XX.dense2.weight").bytes, c.at("roberta.encoder.layer.0.output.adapter_modules.de_DE.dense2.weight").bytes); }},
+        {"the residual taken before the norm", false, set_config("ln_before_adapter", false)},
+        {"no norm before the adapter", false, set_config("adapter_reuse_layer_norm", false)}}},
+      {kAudio,
+       {{"unchanged", false, [](Conversion&) {}},
+        {"rules: the two norms of a layer exchanged", true, exchange_rules("encoder.layers.*.self_attn_layer_norm", "encoder.layers.*.final_layer_norm")},
+        {"q and v of a layer exchanged", false, exchange("data2vec_audio.encoder.layers.0.attention.q_proj.weight", "data2vec_audio.encoder.layers.0.attention.v_proj.weight")},
+        {"convolutions 1 and 2 exchanged", false, exchange("data2vec_audio.feature_extractor.conv_layers.1.conv.weight", "data2vec_audio.feature_extractor.conv_layers.2.conv.weight")},
+        {"positional convolutions exchanged", false, exchange("data2vec_audio.encoder.pos_conv_embed.layers.0.conv.weight", "data2vec_audio.encoder.pos_conv_embed.layers.1.conv.weight")},
+        {"the head transposed", false, transpose_square("lm_head.weight")},
+        {"heads 8 instead of 4", false, set_config("num_attention_heads", 8)}}},
+      {kFlava,
+       {{"unchanged", false, [](Conversion&) {}},
+        {"rules: text heads exchanged", true, exchange_in_map("heads", 0, 1)},
+        {"rules: image heads exchanged", true, exchange_in_map("heads", 2, 3)},
+        {"norms before and after exchanged", false, exchange("flava.text_model.encoder.layer.0.layernorm_before.weight", "flava.text_model.encoder.layer.0.layernorm_after.weight")},
+        {"text and image encoders' value exchanged", false, exchange("flava.text_model.encoder.layer.1.attention.attention.value.weight", "flava.image_model.encoder.layer.1.attention.attention.value.weight")},
+        {"codebook convolutions exchanged", false, exchange("image_codebook.blocks.group_1.group.block_2.res_path.path.conv_2.weight", "image_codebook.blocks.group_1.group.block_2.res_path.path.conv_3.weight")},
+        {"heads of the multimodal encoder", false, set_config("multimodal_config.num_attention_heads", 4)}}},
+      {kSwitch,
+       {{"unchanged", false, [](Conversion&) {}},
+        {"rules: q and k exchanged", true, exchange_in_map("qkv", 0, 1)},
+        {"rules: k and v exchanged", true, exchange_in_map("qkv", 1, 2)},
+        {"experts exchanged", false, exchange("encoder.block.1.layer.1.mlp.experts.expert_0.wi.weight", "encoder.block.1.layer.1.mlp.experts.expert_3.wi.weight")},
+        {"experts of two layers exchanged", false, exchange("encoder.block.1.layer.1.mlp.experts.expert_1.wo.weight", "encoder.block.3.layer.1.mlp.experts.expert_1.wo.weight")},
+        {"norms of a decoder block exchanged", false, exchange("decoder.block.1.layer.0.layer_norm.weight", "decoder.block.1.layer.1.layer_norm.weight")},
+        {"self- and cross-attention exchanged", false, exchange("decoder.block.0.layer.0.SelfAttention.o.weight", "decoder.block.0.layer.1.EncDecAttention.o.weight")}}},
+  };
+  return rows;
+}
+
+}  // namespace
+
+TEST_CASE("every mutant is caught, at the layer where it is, and the cause is named where it can be") {
+  std::string found;
+  for (const auto& [input, list] : mutants()) {
+    found += input.rules + "\n";
+    for (const Mutant& mutant : list) {
+      CAPTURE(input.rules, mutant.name);
+      Conversion conversion(input);
+      if (mutant.of_rules) mutant.change(conversion);
+      conversion.convert();
+      if (!mutant.of_rules) mutant.change(conversion);
+      const VerifyReport report = conversion.verify();
+      const bool unchanged = mutant.name == std::string("unchanged");
+      CHECK(report.passed == unchanged);
+      CHECK(report.first_divergence.has_value() == !unchanged);
+      // The masked heads of the original FLAVA and of transformers have layer norms of different eps.
+      if (unchanged) CHECK(report.max_absolute_diff <= (input.rules == "flava" ? 1e-3 : 2e-5));
+      // The plan follows the rules: bytes cannot tell a mutant of the rules.
+      if (mutant.of_rules)
+        for (const auto& tensor : report.tensors) CHECK(tensor.fault.empty());
+      found += fmt::format("  {}: {}\n", mutant.name, report.first_divergence ? "first at " + report.layers[*report.first_divergence].name : "agrees");
+      if (!report.cause.empty()) found += "    " + report.cause + "\n";
+    }
+  }
+  const std::string path = std::string(REMAP_SOURCE_DIR) + "/tests/mutants/verify.txt";
+  if (std::getenv("REMAP_UPDATE") != nullptr) std::ofstream(path) << found;
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  CHECK(found == text.str());
+}

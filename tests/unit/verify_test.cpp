@@ -1,0 +1,228 @@
+// Forward passes written as data, against what the original libraries and transformers computed: every recorded layer, both layouts.
+#include <cmath>
+#include <cstring>
+#include <fstream>
+
+#include <fmt/format.h>
+
+#include "remap/document.h"
+#include "support/catch.h"
+#include "support/source_values.h"
+#include "verify/forward.h"
+
+using namespace remap;
+using namespace remap::forward;
+
+namespace {
+
+const std::string kData = REMAP_TEST_DATA;
+
+ModelFile model(const std::string& name) {
+  const std::string path = std::string(REMAP_SOURCE_DIR) + "/schemas/" + name + ".model.yaml";
+  std::ifstream file(path);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  Diagnostics diagnostics;
+  auto parsed = parse_model_file(std::make_shared<lang::SourceText>(path, text), diagnostics);
+  for (const auto& d : diagnostics.items()) UNSCOPED_INFO(d.message);
+  REQUIRE(parsed);
+  return *parsed;
+}
+
+// The recorded activations of one reference set.
+class Recorded {
+ public:
+  explicit Recorded(const std::string& path) : source_(open_source(kData + path)) {}
+  bool has(const std::string& key) const { return source_->manifest().find(key) != Manifest::npos; }
+  const Shape& shape(const std::string& key) const { return source_->manifest()[source_->manifest().find(key)].shape; }
+  // Row `row` of the first axis.
+  std::vector<int64_t> integers(const std::string& key, int64_t row) const {
+    const auto bytes = test::tensor_bytes(*source_, key);
+    const int64_t n = static_cast<int64_t>(bytes.size()) / 8 / shape(key)[0];
+    std::vector<int64_t> values(static_cast<size_t>(n));
+    std::memcpy(values.data(), bytes.data() + row * n * 8, static_cast<size_t>(n) * 8);
+    return values;
+  }
+  std::vector<float> floats(const std::string& key, int64_t row) const {
+    const auto bytes = test::tensor_bytes(*source_, key);
+    const int64_t n = static_cast<int64_t>(bytes.size()) / 4 / shape(key)[0];
+    std::vector<float> values(static_cast<size_t>(n));
+    std::memcpy(values.data(), bytes.data() + row * n * 4, static_cast<size_t>(n) * 4);
+    return values;
+  }
+
+ private:
+  std::unique_ptr<Source> source_;
+};
+
+Tensor tensor(Shape shape, const std::vector<float>& values) {
+  NewTensor made(std::move(shape));
+  std::copy(values.begin(), values.end(), made.data.get());
+  return made;
+}
+
+// Largest difference over the rows that count; the last rows of `computed` if fewer were recorded.
+double difference(const Record& computed, const std::vector<float>& recorded, bool channels_first = false) {
+  const int64_t columns = computed.value.columns(), rows = static_cast<int64_t>(recorded.size()) / columns, skipped = computed.value.rows() - rows;
+  REQUIRE(rows * columns == static_cast<int64_t>(recorded.size()));
+  REQUIRE(skipped >= 0);
+  double largest = 0;
+  for (int64_t r = 0; r < rows; ++r) {
+    if (!computed.keep.empty() && !computed.keep[static_cast<size_t>(r + skipped)]) continue;
+    for (int64_t c = 0; c < columns; ++c)
+      largest = std::max(largest, std::abs(static_cast<double>(computed.value.data[(r + skipped) * columns + c]) - recorded[static_cast<size_t>(channels_first ? c * rows + r : r * columns + c)]));
+  }
+  return largest;
+}
+
+const Record* find(const ForwardResult& result, const std::string& name) {
+  for (const auto& record : result.records)
+    if (record.name == name) return &record;
+  return nullptr;
+}
+
+struct Side {
+  ModelFile model;
+  std::vector<std::unique_ptr<Source>> sources;
+  std::vector<NamedSource> named;
+  Json config = Json::object();
+
+  Side(const std::string& name, const std::string& path) : model(::model(name)) {
+    add("", path);
+    if (const std::string file = kData + path + "/config.json"; std::ifstream(file)) config = read_document(file, "json");
+  }
+  void add(const std::string& name, const std::string& path) {
+    sources.push_back(open_source(kData + path));
+    named.push_back({name, sources.back().get()});
+  }
+  ForwardResult run(const Sample& sample) const { return run_forward(model, named, config, sample); }
+};
+
+constexpr double kTolerance = 2e-5;
+
+// Text encoders: cases "sample", "padded" … whose records are CASE.SIDE.hidden.N and CASE.SIDE.logits.
+void check_text(const Side& side, const std::string& name, const Recorded& recorded, const std::vector<std::string>& cases, const std::string& prefix, const std::string& head, const std::vector<std::string>& languages) {
+  for (const std::string& one : cases) {
+    const std::string inputs = one, records = prefix + one + "." + name + ".";
+    for (int64_t b = 0; b < recorded.shape(inputs + ".input_ids")[0]; ++b) {
+      Sample sample;
+      sample.values["input_ids"] = recorded.integers(inputs + ".input_ids", b);
+      sample.values["mask"] = recorded.integers(inputs + ".attention_mask", b);
+      sample.values["head"] = head;
+      if (!languages.empty()) sample.values["language"] = languages[static_cast<size_t>(recorded.integers(inputs + ".lang_ids", b)[0])];
+      const auto result = side.run(sample);
+      size_t compared = 0;
+      for (const auto& record : result.records) {
+        if (!recorded.has(records + record.name)) continue;
+        CAPTURE(records, record.name, b);
+        CHECK(difference(record, recorded.floats(records + record.name, b)) <= kTolerance);
+        ++compared;
+      }
+      CHECK(compared > 0);
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("RoBERTa: fairseq's and transformers' forward passes, layer by layer") {
+  const Recorded recorded("/roberta/activations.safetensors");
+  const std::vector<std::string> cases = {"sample", "padded", "long"};
+  for (const char* file : {"model.pt", "model.2019.pt", "model.dictconfig.pt"}) check_text(Side("fairseq_roberta", std::string("/roberta/source/") + file), "fairseq", recorded, cases, "", "mlm", {});
+  check_text(Side("roberta", "/roberta/expected"), "hf", recorded, cases, "", "mlm", {});
+  check_text(Side("fairseq_roberta", "/roberta/source-mnli/model.2019b.pt"), "fairseq", recorded, cases, "mnli.", "mnli", {});
+  check_text(Side("roberta", "/roberta/expected-mnli"), "hf", recorded, cases, "mnli.", "mnli", {});
+}
+
+TEST_CASE("X-MOD: fairseq's and transformers' forward passes, layer by layer, in every language") {
+  const Recorded recorded("/xmod/activations.safetensors");
+  const std::vector<std::string> languages = {"en_XX", "de_DE", "zh_CN", "sw_KE"}, cases = {"sample.en_XX", "sample.de_DE", "sample.zh_CN", "sample.sw_KE", "padded", "long"};
+  check_text(Side("fairseq_xmod", "/xmod/source/model.pt"), "fairseq", recorded, cases, "", "mlm", languages);
+  check_text(Side("xmod", "/xmod/expected"), "hf", recorded, cases, "", "mlm", languages);
+  check_text(Side("fairseq_xmod", "/xmod/source-mnli/model.pt"), "fairseq", recorded, cases, "mnli.", "mnli", languages);
+  check_text(Side("xmod", "/xmod/expected-mnli"), "hf", recorded, cases, "mnli.", "mnli", languages);
+}
+
+TEST_CASE("data2vec-audio: fairseq's and transformers' forward passes, from the convolutions to the logits") {
+  struct Row {
+    const char *ours, *recorded;
+    bool channels_first;
+  };
+  const std::vector<Row> fairseq = {{"conv.0", "conv_layers.0", true}, {"conv.3", "conv_layers.3", true}, {"features", "feature_layer_norm", false}, {"projection", "projection", false}, {"pos_conv.0", "pos_conv.0", true}, {"pos_conv.2", "pos_conv.2", true}, {"hidden.0", "encoder_layer_norm", false}, {"hidden.1", "layers.0", false}, {"hidden.2", "layers.1", false}, {"logits", "logits", false}};
+  const std::vector<Row> hf = {{"features", "extract_features", false}, {"hidden.0", "hidden_states.0", false}, {"hidden.1", "hidden_states.1", false}, {"hidden.2", "hidden_states.2", false}, {"logits", "logits", false}};
+  for (const bool ctc : {false, true}) {
+    const std::string suffix = ctc ? "-ctc" : "";
+    const Recorded recorded("/data2vec-audio/activations" + suffix + ".safetensors");
+    for (const bool target : {false, true}) {
+      const Side side(target ? "data2vec_audio" : "fairseq_data2vec_audio", target ? "/data2vec-audio/expected" + suffix : "/data2vec-audio/source" + suffix + "/model.pt");
+      for (const std::string one : {"single", "padded"})
+        for (int64_t b = 0; b < recorded.shape(one + ".input_values")[0]; ++b) {
+          const auto wave = recorded.floats(one + ".input_values", b);
+          Sample sample;
+          sample.tensors["wave"] = tensor({static_cast<int64_t>(wave.size()), 1}, wave);
+          sample.values["wave_mask"] = one == "padded" ? Json(recorded.integers(one + ".attention_mask", b)) : Json(std::vector<int>(wave.size(), 1));
+          const auto result = side.run(sample);
+          for (const Row& row : target ? hf : fairseq) {
+            const std::string key = one + (target ? ".hf." : ".fairseq.") + row.recorded;
+            if (!recorded.has(key)) continue;
+            CAPTURE(key, b);
+            const Record* record = find(result, row.ours);
+            REQUIRE(record != nullptr);
+            CHECK(difference(*record, recorded.floats(key, b), row.channels_first) <= kTolerance);
+          }
+        }
+    }
+  }
+}
+
+TEST_CASE("Switch Transformers: encoder, experts and decoder of both layouts") {
+  const Recorded recorded("/switch/activations.safetensors");
+  for (const bool target : {false, true}) {
+    const Side side(target ? "switch_transformers" : "t5x_switch", target ? "/switch/expected" : "/switch/source/checkpoint_1200");
+    for (int64_t b = 0; b < 2; ++b) {
+      Sample sample;
+      sample.values["input_ids"] = recorded.integers("input_ids", b);
+      sample.values["mask"] = recorded.integers("attention_mask", b);
+      sample.values["decoder_input_ids"] = recorded.integers("decoder_input_ids", b);
+      const auto result = side.run(sample);
+      size_t compared = 0;
+      for (const auto& record : result.records) {
+        if (!recorded.has(record.name)) continue;
+        CAPTURE(target, record.name, b);
+        CHECK(difference(record, recorded.floats(record.name, b)) <= kTolerance);
+        ++compared;
+      }
+      CHECK(compared >= 10);
+    }
+  }
+}
+
+TEST_CASE("FLAVA: text, image, both together, every head, and the codebook") {
+  const Recorded recorded("/flava/activations.safetensors");
+  for (const bool target : {false, true}) {
+    Side side(target ? "flava" : "flava_mmf", target ? "/flava/expected" : "/flava/source/model.pt");
+    if (!target) {
+      side.add("codebook", "/flava/source/encoder.pkl");
+      side.config = read_document(kData + "/flava/source/config_input.json", "json");
+    }
+    for (int64_t b = 0; b < 2; ++b) {
+      Sample sample;
+      sample.values["input_ids"] = recorded.integers("input.input_ids", b);
+      sample.values["text_mask"] = recorded.integers("input.attention_mask", b);
+      sample.values["token_type_ids"] = recorded.integers("input.token_type_ids", b);
+      sample.tensors["image"] = tensor({3, 32, 32}, recorded.floats("input.pixel_values", b));
+      sample.tensors["codebook_image"] = tensor({3, 16, 16}, recorded.floats("input.codebook_pixel_values", b));
+      const auto result = side.run(sample);
+      size_t compared = 0;
+      for (const auto& record : result.records) {
+        const std::string key = (target ? "hf." : "orig.") + record.name;
+        if (!recorded.has(key)) continue;
+        CAPTURE(key, b);
+        CHECK(difference(record, recorded.floats(key, b)) <= kTolerance);
+        ++compared;
+      }
+      CHECK(compared >= 20);
+      const auto row = recorded.floats(target ? "hf.contrastive.logits_per_image" : "orig.contrastive.logits_per_image", b);
+      CHECK(std::abs(find(result, "contrastive")->value.data[0] - row[static_cast<size_t>(b)]) <= kTolerance);
+    }
+  }
+}
