@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "remap/diagnostic.h"
+#include "verify/gemm.h"
 
 namespace remap::forward {
 namespace {
@@ -56,7 +57,7 @@ Tensor both(const char* part, const Tensor& a, const Tensor& b, F f) {
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor* bias) {
   require(weight.shape.size() == 2 && weight.shape[1] == x.columns(), "linear", x, weight);
   NewTensor out(with_last(x.shape, weight.shape[0]));
-  view(out).noalias() = view(x) * view(weight).transpose();
+  multiply_transposed(out.data.get(), x.data, weight.data, x.rows(), weight.shape[0], x.columns());
   if (bias != nullptr) {
     require(bias->size() == weight.shape[0], "bias", weight, *bias);
     view(out).rowwise() += Eigen::Map<const Eigen::RowVectorXf>(bias->data, bias->size());
