@@ -29,6 +29,8 @@ void catch_signals() {
 
 // The original scripts' own check, where a rule file asks for it: loud if a value was lost or counted twice.
 std::string check_sums(const remap::Plan& plan, const std::vector<const remap::Source*>& sources, remap::Sink& output) {
+  const bool rounds = std::any_of(plan.tensors.begin(), plan.tensors.end(), [&](const auto& t) { return !t.fill && !remap::irreversible_because(plan, t).empty(); });
+  if (rounds) return "sum of parameters: not compared, since the cast rounds";
   const auto sums = remap::parameter_sums(plan, sources, output);
   std::string parts;
   for (size_t s = 0; s < sources.size(); ++s) parts += fmt::format("{}{:.6g}{}", s == 0 ? "" : " + ", sums.sources[s], plan.sources[s].name.empty() ? "" : " (" + plan.sources[s].name + ")");
@@ -66,13 +68,9 @@ int convert(const Options& options) {
   exec.threads = options.threads;
   exec.cancel = &g_interrupted;
   exec.progress = [&](uint64_t done, uint64_t total) { progress.update(done, total); };
-  std::vector<const remap::Source*> sources;
-  for (const auto& plan_source : plan->sources)
-    for (const auto& named : inputs->named)
-      if (named.name == plan_source.name) sources.push_back(named.source);
+  const auto sources = remap::sources_of(*plan, inputs->named);
   remap::execute(plan->tensors, sources, output, exec);
-  const bool rounds = std::any_of(plan->tensors.begin(), plan->tensors.end(), [&](const auto& t) { return !t.fill && !remap::irreversible_because(*plan, t).empty(); });
-  const std::string sums = !plan->parameter_sum ? "" : rounds ? "sum of parameters: not compared, since the cast rounds" : check_sums(*plan, sources, output);
+  const std::string sums = plan->parameter_sum ? check_sums(*plan, sources, output) : "";
   output.add_file("config.json", remap::json_file_text(plan->config));
   for (const auto& [name, body] : plan->files) output.add_file(name, remap::json_file_text(body));
   output.commit();

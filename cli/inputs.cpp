@@ -159,6 +159,15 @@ std::optional<remap::Plan> plan_inputs(const Inputs& inputs, const Options& opti
   return remap::make_plan(*inputs.rules, inputs.named, plan_options, diagnostics);
 }
 
+std::optional<Planned> open_and_plan(const Options& options) {
+  remap::Diagnostics diagnostics;
+  auto inputs = open_inputs(options, diagnostics);
+  std::optional<remap::Plan> plan;
+  if (inputs) plan = plan_inputs(*inputs, options, diagnostics);
+  print(diagnostics, options.output_format());
+  return plan ? std::optional(Planned{std::move(*inputs), std::move(*plan)}) : std::nullopt;
+}
+
 uint64_t parse_bytes(const std::string& text) {
   static const std::map<std::string, uint64_t> kUnits = {{"", 1}, {"B", 1}, {"KB", 1000}, {"MB", 1000'000}, {"GB", 1000'000'000}, {"TB", 1000'000'000'000}, {"KiB", 1024}, {"MiB", uint64_t{1} << 20}, {"GiB", uint64_t{1} << 30}, {"TiB", uint64_t{1} << 40}};
   uint64_t number = 0;

@@ -22,6 +22,13 @@ std::vector<std::string> rule_folders(const Options& options);
 // Opens the sources; without --rules, recognises the family. nullopt after reporting into `diagnostics`. Throws remap::Error.
 std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& diagnostics);
 
+// Opens the inputs, makes the plan and prints what there is to say; nullopt if that were errors.
+struct Planned {
+  Inputs inputs;
+  remap::Plan plan;
+};
+std::optional<Planned> open_and_plan(const Options& options);
+
 // The plan, or nullopt with `diagnostics`.
 std::optional<remap::Plan> plan_inputs(const Inputs& inputs, const Options& options, remap::Diagnostics& diagnostics);
 

@@ -24,13 +24,8 @@ int verify_folder(const Inputs& inputs, const remap::Plan& plan, const std::stri
 }
 
 int verify(const Options& options) {
-  remap::Diagnostics diagnostics;
-  const auto inputs = open_inputs(options, diagnostics);
-  std::optional<remap::Plan> plan;
-  if (inputs) plan = plan_inputs(*inputs, options, diagnostics);
-  print(diagnostics, options.output_format());
-  if (!plan) return kFailed;
-  return verify_folder(*inputs, *plan, options.target, options);
+  const auto planned = open_and_plan(options);
+  return planned ? verify_folder(planned->inputs, planned->plan, options.target, options) : kFailed;
 }
 
 }  // namespace cli

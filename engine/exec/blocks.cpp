@@ -36,6 +36,19 @@ bool for_each_part(const Box& box, size_t dim, const std::function<bool(const Bo
   return true;
 }
 
+std::vector<std::byte> read_bytes(const Source& source, size_t index, const Box& box) {
+  const TensorInfo& info = source.manifest()[index];
+  std::vector<std::byte> bytes(static_cast<size_t>(element_count(box.extent, info.key) * size_bytes(info.dtype)));
+  TileBuffer scratch;
+  if (!bytes.empty()) read_box(source, index, box, bytes.data(), scratch);
+  return bytes;
+}
+
+std::vector<std::byte> read_bytes(const Source& source, size_t index) {
+  const Shape& shape = source.manifest()[index].shape;
+  return read_bytes(source, index, {Shape(shape.size(), 0), shape});
+}
+
 void for_each_block(const Source& source, size_t index, const std::function<void(const std::byte* data, int64_t count)>& body) {
   const int element_bytes = size_bytes(source.manifest()[index].dtype);
   const auto tiles = source.tile_boxes(index);

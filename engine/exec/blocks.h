@@ -22,6 +22,10 @@ ops::CopyRegion reading_region(const Box& part, const Box& common, const TileVie
 // Cuts a box along its outer dimensions into boxes of at most kBlockElements. False if `body` said so and the walk ended.
 bool for_each_part(const Box& box, size_t dim, const std::function<bool(const Box&)>& body);
 
+// A box of a tensor, row-major; without `box`: all of it.
+std::vector<std::byte> read_bytes(const Source& source, size_t index);
+std::vector<std::byte> read_bytes(const Source& source, size_t index, const Box& box);
+
 // Every element of a tensor once, in an order that depends on the source alone.
 void for_each_block(const Source& source, size_t index, const std::function<void(const std::byte* data, int64_t count)>& body);
 

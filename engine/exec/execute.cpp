@@ -171,6 +171,14 @@ class Run {
 
 }  // namespace
 
+std::vector<const Source*> sources_of(const Plan& plan, const std::vector<NamedSource>& given) {
+  std::vector<const Source*> sources;
+  for (const auto& wanted : plan.sources)
+    for (const auto& named : given)
+      if (named.name == wanted.name) sources.push_back(named.source);
+  return sources;
+}
+
 void execute(const std::vector<PlannedTensor>& tensors, const std::vector<const Source*>& sources, Sink& sink, const ExecOptions& options) {
   exec::check_plan(tensors, sources);
   Run(tensors, sources, sink, options).execute();

@@ -49,9 +49,7 @@ Json tensor_values(const Source& source, size_t index) {
   require_real(info);
   const int64_t count = element_count(info.shape, info.key);
   if (count > kMaxValues) throw Error("limit-exceeded", BytePlace{source.path(), {}, {}}, fmt::format("'{}' has {} elements; expressions see at most {}", info.key, count, kMaxValues));
-  std::vector<std::byte> bytes(static_cast<size_t>(count * size_bytes(info.dtype)));
-  TileBuffer buffer;
-  read_box(source, index, {Shape(info.shape.size(), 0), info.shape}, bytes.data(), buffer);
+  const auto bytes = read_bytes(source, index);
   std::vector<double> values(static_cast<size_t>(count));
   ops::to_doubles(bytes.data(), info.dtype, count, values.data());
   Json list = Json::array();

@@ -6,8 +6,10 @@
 
 #include <fmt/format.h>
 
+#include "exec/blocks.h"
 #include "ops/cast.h"
 #include "plan/facts.h"
+#include "tensor/box.h"
 #include "verify/parts.h"
 
 namespace remap::forward {
@@ -56,8 +58,7 @@ class Weights {
       if (view.fd >= 0 && is_dense(view, tensor.shape) && reinterpret_cast<uintptr_t>(view.data) % alignof(float) == 0)
         return {box.extent, nullptr, reinterpret_cast<const float*>(view.data) + (range ? range->first * row : 0)};
     }
-    std::vector<std::byte> bytes(static_cast<size_t>(count * size_bytes(tensor.dtype)));
-    read_box(source, key.tensor, box, bytes.data(), buffer_);
+    const auto bytes = read_bytes(source, key.tensor, box);
     NewTensor out(box.extent);
     ops::strided_cast(reinterpret_cast<std::byte*>(out.data.get()), DType::f32, bytes.data(), tensor.dtype, ops::normalised({0, 0, {{count, 1, 1}}}));
     return out;
@@ -68,11 +69,9 @@ class Weights {
 
  private:
   static bool is_dense(const TileView& view, const Shape& shape) {
-    int64_t stride = 1;
-    for (size_t d = shape.size(); d-- > 0;) {
-      if (shape[d] != 1 && view.strides[d] != stride) return false;
-      stride *= shape[d];
-    }
+    const auto dense = row_major_strides(shape);
+    for (size_t d = 0; d < shape.size(); ++d)
+      if (shape[d] != 1 && view.strides[d] != dense[d]) return false;
     return true;
   }
 
@@ -152,7 +151,7 @@ class Runner : public lang::Scope {
   void record(const Step& step) {
     Value v = value(*step.expression, step.expression->root);
     if (!v.tensor) throw Error("expression-value", {}, fmt::format("'{}' is no tensor", step.expression->text));
-    Record record{fill(step.name), std::move(*v.tensor), {}, step.expression->text};
+    Record record{fill(step.name), std::move(*v.tensor), {}};
     const auto mask = variables_.find("mask");
     if (mask != variables_.end() && mask->second.json.is_array() && static_cast<int64_t>(mask->second.json.size()) == record.value.rows()) record.keep = booleans(mask->second.json);
     records_.push_back(std::move(record));

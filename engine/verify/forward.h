@@ -20,7 +20,6 @@ struct Record {
   std::string name;
   Tensor value;
   std::vector<bool> keep;  // rows that count: padding does not; empty: all
-  std::string part;        // the step's text, for reports
 };
 
 // A tensor that a step read: where it is, which part of it, and how many values had been recorded before.

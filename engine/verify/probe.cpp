@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "exec/blocks.h"
 #include "ops/cast.h"
 
 namespace remap::forward {
@@ -141,9 +142,7 @@ std::vector<Sample> read_probe(const ModelFile& target, const Json& config, cons
     const TensorInfo& info = manifest[index];
     if (info.shape.empty()) throw Error("verify-input", place, fmt::format("'{}' has no batch axis", key));
     const int64_t count = element_count(info.shape, key);
-    std::vector<std::byte> bytes(static_cast<size_t>(count * size_bytes(info.dtype)));
-    TileBuffer buffer;
-    read_box(*file, index, {Shape(info.shape.size(), 0), info.shape}, bytes.data(), buffer);
+    const auto bytes = read_bytes(*file, index);
     std::vector<double> values(static_cast<size_t>(count));
     ops::to_doubles(bytes.data(), info.dtype, count, values.data());
     return std::pair{info.shape, std::move(values)};

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "exec/blocks.h"
 #include "plan/rules_file.h"
 #include "remap/execute.h"
 #include "remap/sink.h"
@@ -60,11 +61,8 @@ struct Fingerprint {
 };
 
 Fingerprint fingerprint(const Source& source, const Load& load) {
-  const TensorInfo& info = source.manifest()[load.tensor];
-  const int64_t bytes = size_bytes(info.dtype), count = element_count(load.box.extent, info.key);
-  std::vector<std::byte> data(static_cast<size_t>(count * bytes));
-  TileBuffer buffer;
-  read_box(source, load.tensor, load.box, data.data(), buffer);
+  const auto data = read_bytes(source, load.tensor, load.box);
+  const int64_t bytes = size_bytes(source.manifest()[load.tensor].dtype), count = element_count(load.box.extent);
   Fingerprint print{0, static_cast<uint64_t>(count)};
   for (int64_t i = 0; i < count; ++i) {
     uint64_t bits = 0;
@@ -97,10 +95,7 @@ std::vector<Load> loads_before(const ForwardResult& result, size_t record) {
 constexpr const char* kSettings = "a setting of config.json (heads, eps, activation, pre- or post-norm) is wrong";
 
 bool is_zero(const Source& source, const Load& load) {
-  const int64_t bytes = element_count(load.box.extent) * size_bytes(source.manifest()[load.tensor].dtype);
-  std::vector<std::byte> data(static_cast<size_t>(bytes));
-  TileBuffer buffer;
-  read_box(source, load.tensor, load.box, data.data(), buffer);
+  const auto data = read_bytes(source, load.tensor, load.box);
   return std::all_of(data.begin(), data.end(), [](std::byte b) { return b == std::byte{0}; });
 }
 
@@ -111,16 +106,19 @@ std::string cause_of(const Side& source, const ForwardResult& a, const Side& tar
   // A tensor that a layout adds and that changes nothing, such as the embedding of the only token type.
   if (found.size() > wanted.size()) std::erase_if(found, [&](const Load& load) { return is_zero(*target.sources[load.source].source, load); });
   if (found.size() != wanted.size()) return fmt::format("the two do not read the same tensors for this: {}", kSettings);
+  // Each tensor of the source is read once, however many of the target's are looked for among them.
+  std::vector<std::optional<Fingerprint>> prints(a.loads.size());
+  const auto print_of = [&](size_t l) {
+    if (!prints[l]) prints[l] = fingerprint(*source.sources[a.loads[l].source].source, a.loads[l]);
+    return *prints[l];
+  };
   std::vector<std::string> wrong;
   for (size_t p = 0; p < found.size(); ++p) {
     const auto print = fingerprint(*target.sources[found[p].source].source, found[p]);
     if (print == fingerprint(*source.sources[wanted[p].source].source, wanted[p])) continue;
     std::string holds;
-    for (const Load& other : a.loads)
-      if (element_count(other.box.extent) == static_cast<int64_t>(print.count) && fingerprint(*source.sources[other.source].source, other) == print) {
-        holds = source.name(other);
-        break;
-      }
+    for (size_t l = 0; l < a.loads.size() && holds.empty(); ++l)
+      if (element_count(a.loads[l].box.extent) == static_cast<int64_t>(print.count) && print_of(l) == print) holds = source.name(a.loads[l]);
     wrong.push_back(fmt::format("{} holds {}, where {} belongs", target.name(found[p]), holds.empty() ? "values that the source does not use" : holds, source.name(wanted[p])));
     if (wrong.size() == 4) break;
   }
@@ -143,12 +141,8 @@ std::string fault_of(const PlannedTensor& planned, const std::vector<const Sourc
   const TensorInfo& info = target.manifest()[index];
   if (info.dtype != planned.dtype || info.shape != planned.shape) return fmt::format("it is {} {}; the plan makes {} {}", name(info.dtype), to_string(info.shape), name(planned.dtype), to_string(planned.shape));
   OneTensor expected(planned);
-  ExecOptions options;
-  execute({planned}, sources, expected, options);
-  std::vector<std::byte> actual(expected.bytes.size());
-  TileBuffer buffer;
-  if (!actual.empty()) read_box(target, index, {Shape(info.shape.size(), 0), info.shape}, actual.data(), buffer);
-  return actual == expected.bytes ? "" : "its bytes are not those that the plan takes from the source";
+  execute({planned}, sources, expected);
+  return read_bytes(target, index) == expected.bytes ? "" : "its bytes are not those that the plan takes from the source";
 }
 
 }  // namespace
@@ -203,10 +197,7 @@ VerifyReport verify(const Rules& rules, const Plan& plan, const std::vector<Name
     report.max_absolute_diff = std::max(report.max_absolute_diff, report.layers[l].max_absolute_diff);
   }
 
-  std::vector<const Source*> plan_sources;
-  for (const auto& source : plan.sources)
-    for (const auto& given : sources)
-      if (given.name == source.name) plan_sources.push_back(given.source);
+  const auto plan_sources = sources_of(plan, sources);
   bool bytes_agree = true;
   std::set<std::string> planned_keys;
   for (const auto& planned : plan.tensors) {

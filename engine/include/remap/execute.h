@@ -24,6 +24,9 @@ struct ExecOptions {
   const std::atomic<bool>* cancel = nullptr;
 };
 
+// The sources that a plan names, in its order: what Piece::source indexes. `given` holds all of them.
+std::vector<const Source*> sources_of(const Plan& plan, const std::vector<NamedSource>& given);
+
 // Writes all `tensors` into `sink`; Piece::source indexes `sources`. Returns when every byte is written.
 // Throws Error: what a source or the sink reports, for the first tensor concerned in the order of the plan; "cast-unsupported";
 // "fill-unrepresentable"; "plan-inconsistent" if a piece reaches outside its tensors (checked before anything is written);
