@@ -60,7 +60,11 @@ Json tensor_values(const Source& source, size_t index) {
   return list;
 }
 
-ParameterSums parameter_sums(const Plan& plan, const std::vector<const Source*>& sources, Sink& sink) {
+namespace {
+
+// `sum_of(i)` adds up target tensor i.
+template <typename SumOf>
+ParameterSums parameter_sums_with(const Plan& plan, const std::vector<const Source*>& sources, const SumOf& sum_of) {
   ParameterSums sums;
   sums.sources.resize(sources.size());
   bool whole = true;
@@ -75,17 +79,37 @@ ParameterSums parameter_sums(const Plan& plan, const std::vector<const Source*>&
     for_each_block(source, where.second, [&](const std::byte* data, int64_t n) { own += sum(data, info.dtype, n, scratch); });
     sums.sources[where.first] += count == 0 ? 0 : own * static_cast<double>(elements / count);
   }
-  for (size_t i = 0; i < plan.tensors.size(); ++i) {
-    const PlannedTensor& tensor = plan.tensors[i];
-    const int64_t count = element_count(tensor.shape, tensor.key);
-    if (tensor.fill || count == 0) continue;
-    sums.target += sum(sink.slot(i).data, tensor.dtype, count, scratch);
-    sink.finished(i);
-  }
+  for (size_t i = 0; i < plan.tensors.size(); ++i)
+    if (!plan.tensors[i].fill && element_count(plan.tensors[i].shape) > 0) sums.target += sum_of(i);
   for (const double s : sums.sources) sums.source += s;
   const bool both_nan = std::isnan(sums.source) && std::isnan(sums.target);
   sums.agree = whole && (both_nan || sums.source == sums.target || std::abs(sums.source - sums.target) <= 1e-3 + 1e-5 * std::abs(sums.source));
   return sums;
+}
+
+}  // namespace
+
+ParameterSums parameter_sums(const Plan& plan, const std::vector<const Source*>& sources, Sink& sink) {
+  std::vector<double> scratch;
+  return parameter_sums_with(plan, sources, [&](size_t i) {
+    const PlannedTensor& tensor = plan.tensors[i];
+    const double total = sum(sink.slot(i).data, tensor.dtype, element_count(tensor.shape), scratch);
+    sink.finished(i);
+    return total;
+  });
+}
+
+ParameterSums parameter_sums(const Plan& plan, const std::vector<const Source*>& sources, const Source& target) {
+  std::vector<double> scratch;
+  return parameter_sums_with(plan, sources, [&](size_t i) {
+    const size_t index = target.manifest().find(plan.tensors[i].key);
+    double total = 0;
+    if (index == Manifest::npos) return total;
+    const DType dtype = target.manifest()[index].dtype;
+    require_real(target.manifest()[index]);
+    for_each_block(target, index, [&](const std::byte* data, int64_t n) { total += sum(data, dtype, n, scratch); });
+    return total;
+  });
 }
 
 }  // namespace remap

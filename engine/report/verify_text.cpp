@@ -44,8 +44,11 @@ std::string render_text(const VerifyReport& report) {
   const auto forward = keys_by(report, VouchedBy::forward_and_bytes), bytes = keys_by(report, VouchedBy::bytes);
   text += fmt::format("\n{} tensors: {} by the forward pass and their bytes, {} by their bytes alone, {} by nothing\n", report.tensors.size(), forward.size(), bytes.size(), report.tensors.size() - forward.size() - bytes.size());
   if (!bytes.empty()) text += "bytes alone (no forward pass reads them):\n" + folded_keys(bytes);
+  if (!report.duplicates.empty()) text += "the same part of the source twice:\n";
+  for (const auto& [key, first] : report.duplicates) text += fmt::format("  {} = {}\n", key, first);
   for (const auto& tensor : report.tensors)
     if (!tensor.fault.empty()) text += fmt::format("wrong: '{}': {}\n", tensor.key, tensor.fault);
+  if (report.sums) text += fmt::format("\nsum of parameters: source {:.9g}, target {:.9g}{}\n", report.sums->source, report.sums->target, report.sums->agree ? "" : ": THEY DIFFER");
   text += fmt::format("\nmax_absolute_diff = {}\n{}\n", number(report.max_absolute_diff), report.passed ? "the two agree" : "THE TWO DO NOT AGREE");
   return text;
 }
@@ -63,6 +66,9 @@ Json render_json(const VerifyReport& report) {
     json["tensors"].push_back(std::move(entry));
   }
   json["unused"] = report.unused;
+  json["duplicates"] = Json::array();
+  for (const auto& [key, first] : report.duplicates) json["duplicates"].push_back({{"key", key}, {"same_as", first}});
+  if (report.sums) json["parameter_sum"] = {{"source", report.sums->source}, {"target", report.sums->target}, {"agree", report.sums->agree}};
   return json;
 }
 

@@ -1,14 +1,15 @@
 #include "verify/gemm.h"
 
 #include <algorithm>
-#include <thread>
-#include <vector>
+
+#include "verify/threads.h"
 
 #define REMAP_GEMM gemm_plain
 #include "verify/gemm_kernel.h"
 
 namespace remap::forward {
 
+void gemm_avx512(float* out, const float* x, const float* w, int64_t m, int64_t n, int64_t k, int64_t begin, int64_t end);
 void gemm_avx2(float* out, const float* x, const float* w, int64_t m, int64_t n, int64_t k, int64_t begin, int64_t end);
 
 namespace {
@@ -16,7 +17,8 @@ namespace {
 using Kernel = void (*)(float*, const float*, const float*, int64_t, int64_t, int64_t, int64_t, int64_t);
 
 Kernel best_kernel() {
-#ifdef REMAP_GEMM_AVX2
+#ifdef REMAP_GEMM_X86
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) return gemm_avx512;
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return gemm_avx2;
 #endif
   return gemm_plain;
@@ -26,17 +28,10 @@ Kernel best_kernel() {
 
 void multiply_transposed(float* out, const float* x, const float* w, int64_t m, int64_t n, int64_t k) {
   static const Kernel kernel = best_kernel();
-  constexpr int64_t kWorthAThread = 4'000'000, kColumns = 64;  // products a thread; columns are cut where every number of threads may cut
-  const int64_t blocks = (n + kColumns - 1) / kColumns, cores = std::max<int64_t>(1, std::thread::hardware_concurrency());
-  const int64_t n_threads = std::clamp<int64_t>(m * n * k / kWorthAThread, 1, std::min(cores, blocks));
-  const auto run = [&](int64_t thread) {
-    for (int64_t block = blocks * thread / n_threads; block < blocks * (thread + 1) / n_threads; ++block)
-      kernel(out, x, w, m, n, k, block * kColumns, std::min(n, (block + 1) * kColumns));
-  };
-  std::vector<std::thread> threads;
-  for (int64_t t = 1; t < n_threads; ++t) threads.emplace_back(run, t);
-  run(0);
-  for (auto& thread : threads) thread.join();
+  constexpr int64_t kColumns = 128;  // columns are cut at the same places whatever the number of threads
+  for_ranges((n + kColumns - 1) / kColumns, m * n * k, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block) kernel(out, x, w, m, n, k, block * kColumns, std::min(n, (block + 1) * kColumns));
+  });
 }
 
 }  // namespace remap::forward

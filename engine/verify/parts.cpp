@@ -9,6 +9,7 @@
 
 #include "remap/diagnostic.h"
 #include "verify/gemm.h"
+#include "verify/threads.h"
 
 namespace remap::forward {
 namespace {
@@ -38,8 +39,11 @@ Shape with_last(Shape shape, int64_t last) {
 
 template <typename F>
 Tensor each(const Tensor& x, F f) {
+  constexpr int64_t kCost = 32;  // of a transcendental function, in multiplications
   NewTensor out(x.shape);
-  for (int64_t i = 0; i < x.size(); ++i) out.data[static_cast<size_t>(i)] = f(x.data[i]);
+  for_ranges(x.size(), x.size() * kCost, [&, to = out.data.get()](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) to[i] = f(x.data[i]);
+  });
   return out;
 }
 
@@ -183,8 +187,7 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attent
   require(k.columns() == width && v.columns() == width && v.rows() == n_key && heads > 0 && width % heads == 0, "attention", q, k);
   const int64_t head = width / heads;
   NewTensor out(q.shape);
-  Matrix scores(n_query, n_key);
-  for (int64_t h = 0; h < heads; ++h) {
+  const auto one_head = [&, to = out.data.get()](int64_t h, Matrix& scores) {
     const Strided qh(q.data + h * head, n_query, head, Eigen::OuterStride<>(width));
     const Strided kh(k.data + h * head, n_key, head, Eigen::OuterStride<>(width));
     const Strided vh(v.data + h * head, n_key, head, Eigen::OuterStride<>(width));
@@ -202,8 +205,12 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attent
       row = (row - top).exp();
       row /= row.sum();
     }
-    StridedTarget(out.data.get() + h * head, n_query, head, Eigen::OuterStride<>(width)).noalias() = scores * vh;
-  }
+    StridedTarget(to + h * head, n_query, head, Eigen::OuterStride<>(width)).noalias() = scores * vh;
+  };
+  for_ranges(heads, 2 * n_query * n_key * width, [&](int64_t begin, int64_t end) {
+    Matrix scores(n_query, n_key);
+    for (int64_t h = begin; h < end; ++h) one_head(h, scores);
+  });
   return out;
 }
 

@@ -1,6 +1,7 @@
 #include "remap/verify.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -10,11 +11,13 @@
 #include <fmt/ranges.h>
 
 #include "exec/blocks.h"
+#include "exec/part.h"
 #include "plan/rules_file.h"
 #include "remap/execute.h"
 #include "remap/sink.h"
 #include "verify/forward.h"
 #include "verify/probe.h"
+#include "verify/threads.h"
 
 namespace remap {
 namespace forward {
@@ -126,23 +129,93 @@ std::string cause_of(const Side& source, const ForwardResult& a, const Side& tar
   return fmt::format("every tensor of this part holds the right values, perhaps in another order: a transpose is missing or too much, or {}", kSettings);
 }
 
-// A sink for one tensor.
+// A sink for one tensor at a time; its memory is used again.
 class OneTensor : public Sink {
  public:
-  explicit OneTensor(const PlannedTensor& tensor) : bytes(static_cast<size_t>(data_bytes(tensor))) {}
   TensorSlot slot(size_t) override { return {bytes.data(), -1, 0}; }
-  bool zeroed() const override { return true; }
   std::vector<std::byte> bytes;
 };
 
-std::string fault_of(const PlannedTensor& planned, const std::vector<const Source*>& sources, const Source& target) {
-  const size_t index = target.manifest().find(planned.key);
-  if (index == Manifest::npos) return "it is not in the target";
-  const TensorInfo& info = target.manifest()[index];
-  if (info.dtype != planned.dtype || info.shape != planned.shape) return fmt::format("it is {} {}; the plan makes {} {}", name(info.dtype), to_string(info.shape), name(planned.dtype), to_string(planned.shape));
-  OneTensor expected(planned);
-  execute({planned}, sources, expected);
-  return read_bytes(target, index) == expected.bytes ? "" : "its bytes are not those that the plan takes from the source";
+// Rows that are compared together: a few MiB, but not less than what a source has to decode at once.
+int64_t rows_at_once(const PlannedTensor& planned, const std::vector<const Source*>& sources) {
+  constexpr int64_t kBytes = int64_t{16} << 20;
+  const int64_t all = data_bytes(planned);
+  if (all <= kBytes) return planned.shape[0];
+  int64_t bytes = kBytes;
+  for (const Piece& piece : planned.pieces) {
+    const Source& source = *sources[piece.source];
+    const auto tiles = source.tile_boxes(piece.tensor);
+    TileBuffer decoded;
+    if (!tiles.empty()) source.load(piece.tensor, 0, decoded);  // stays empty if the tensor is mapped
+    bytes = std::max(bytes, static_cast<int64_t>(decoded.size()));
+  }
+  return std::max<int64_t>(1, bytes / (all / planned.shape[0]));
+}
+
+// Compares planned tensors with those of the target, by one thread.
+class ByteCheck {
+ public:
+  ByteCheck(const std::vector<const Source*>& sources, const Source& target) : sources_(sources), target_(target) {}
+
+  // "" if the target holds what the plan makes.
+  std::string fault_of(const PlannedTensor& planned) {
+    const size_t index = target_.manifest().find(planned.key);
+    if (index == Manifest::npos) return "it is not in the target";
+    const TensorInfo& info = target_.manifest()[index];
+    if (info.dtype != planned.dtype || info.shape != planned.shape) return fmt::format("it is {} {}; the plan makes {} {}", name(info.dtype), to_string(info.shape), name(planned.dtype), to_string(planned.shape));
+    Box box{Shape(info.shape.size(), 0), info.shape};
+    const int64_t n_rows = info.shape.empty() ? 1 : info.shape[0], step = info.shape.empty() || n_rows == 0 ? 1 : rows_at_once(planned, sources_);
+    for (int64_t begin = 0; begin < n_rows; begin += step) {
+      if (!info.shape.empty()) box.origin[0] = begin, box.extent[0] = std::min(step, n_rows - begin);
+      if (!same(planned, index, box)) return "its bytes are not those that the plan takes from the source";
+    }
+    return "";
+  }
+
+ private:
+  bool same(const PlannedTensor& planned, size_t index, const Box& box) {
+    const PlannedTensor part = exec::part_of(planned, box, sources_);
+    const auto size = static_cast<size_t>(data_bytes(part));
+    if (size == 0) return true;
+    if (made_.bytes.size() < size) made_.bytes.resize(size), found_.resize(size);
+    ExecOptions one_thread;
+    one_thread.threads = 1;
+    execute({part}, sources_, made_, one_thread);
+    read_box(target_, index, box, found_.data(), scratch_);
+    return std::memcmp(made_.bytes.data(), found_.data(), size) == 0;
+  }
+
+  const std::vector<const Source*>& sources_;
+  const Source& target_;
+  OneTensor made_;
+  std::vector<std::byte> found_;
+  TileBuffer scratch_;
+};
+
+// One for each tensor of the plan.
+std::vector<std::string> faults_of(const Plan& plan, const std::vector<const Source*>& sources, const Source& target) {
+  std::vector<std::string> faults(plan.tensors.size());
+  int64_t bytes = 0;
+  for (const auto& tensor : plan.tensors) bytes += data_bytes(tensor);
+  std::atomic<size_t> next = 0;
+  for_ranges(static_cast<int64_t>(faults.size()), bytes, [&](int64_t, int64_t) {
+    ByteCheck check(sources, target);
+    for (size_t i = next++; i < faults.size(); i = next++) faults[i] = check.fault_of(plan.tensors[i]);
+  });
+  return faults;
+}
+
+std::vector<std::pair<std::string, std::string>> duplicates_in(const Plan& plan) {
+  std::map<std::pair<uint32_t, uint32_t>, std::vector<const PlannedTensor*>> by_source;  // that of the first piece
+  std::vector<std::pair<std::string, std::string>> duplicates;
+  for (const auto& tensor : plan.tensors) {
+    if (tensor.pieces.empty()) continue;
+    auto& others = by_source[{tensor.pieces.front().source, tensor.pieces.front().tensor}];
+    const auto same = std::find_if(others.begin(), others.end(), [&](const PlannedTensor* other) { return other->pieces == tensor.pieces; });
+    if (same != others.end()) duplicates.emplace_back(tensor.key, (*same)->key);
+    else others.push_back(&tensor);
+  }
+  return duplicates;
 }
 
 }  // namespace
@@ -200,9 +273,11 @@ VerifyReport verify(const Rules& rules, const Plan& plan, const std::vector<Name
   const auto plan_sources = sources_of(plan, sources);
   bool bytes_agree = true;
   std::set<std::string> planned_keys;
-  for (const auto& planned : plan.tensors) {
+  auto faults = faults_of(plan, plan_sources, target);
+  for (size_t i = 0; i < plan.tensors.size(); ++i) {
+    const PlannedTensor& planned = plan.tensors[i];
     planned_keys.insert(planned.key);
-    TensorAccount account{planned.key, VouchedBy::none, fault_of(planned, plan_sources, target)};
+    TensorAccount account{planned.key, VouchedBy::none, std::move(faults[i])};
     if (account.fault.empty()) account.by = read.contains(planned.key) ? VouchedBy::forward_and_bytes : VouchedBy::bytes;
     bytes_agree &= account.fault.empty();
     report.tensors.push_back(std::move(account));
@@ -214,7 +289,9 @@ VerifyReport verify(const Rules& rules, const Plan& plan, const std::vector<Name
     report.tensors.push_back({info.key, VouchedBy::none, "no rule gives it"});
   }
   std::sort(report.tensors.begin(), report.tensors.end(), [](const auto& x, const auto& y) { return x.key < y.key; });
-  report.passed = bytes_agree && !report.first_divergence && !report.layers.empty();
+  report.duplicates = duplicates_in(plan);
+  if (plan.parameter_sum) report.sums = parameter_sums(plan, plan_sources, target);
+  report.passed = bytes_agree && (!report.sums || report.sums->agree) && !report.first_divergence && !report.layers.empty();
   return report;
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "exec/clip.h"
+#include "exec/part.h"
 #include "remap/compare.h"
 #include "remap/diagnostic.h"
 #include "remap/execute.h"
@@ -207,6 +208,30 @@ TEST_CASE("random plans give what their pieces say, whatever the tiles and the n
         REQUIRE(run(plans, {&source}, 1) == expected);
         REQUIRE(run(plans, {&source}, 3) == expected);
       }
+}
+
+TEST_CASE("a part of a planned tensor holds what the whole one holds there") {
+  Random random(11);
+  for (int round = 0; round < 40; ++round)
+    for (const Operation& operation : operations()) {
+      INFO(operation.name << ", round " << round);
+      const MemorySource source({random_tensor(random, "t", DType::f32, operation.source_shape(random))});
+      Plans plans;
+      operation.add_targets(random, source.manifest()[0], 0, plans);
+      const auto whole = run_naively(plans, {&source});
+      for (size_t t = 0; t < plans.size(); ++t) {
+        if (plans[t].shape.empty() || element_count(plans[t].shape) == 0) continue;
+        const int64_t rows = plans[t].shape[0], middle = random.pick(0, rows);
+        std::vector<std::byte> joined;
+        for (const auto& [begin, end] : {std::pair(int64_t{0}, middle), std::pair(middle, rows)}) {
+          Box box{Shape(plans[t].shape.size(), 0), plans[t].shape};
+          box.origin[0] = begin, box.extent[0] = end - begin;
+          const auto bytes = run({exec::part_of(plans[t], box, {&source})}, {&source}, 1);
+          joined.insert(joined.end(), bytes[0].begin(), bytes[0].end());
+        }
+        REQUIRE(joined == whole[t]);
+      }
+    }
 }
 
 TEST_CASE("every tile is loaded once, whatever is made of it, and not at all if nothing is") {

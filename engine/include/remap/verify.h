@@ -9,6 +9,7 @@
 
 #include "remap/plan.h"
 #include "remap/source.h"
+#include "remap/values.h"
 
 namespace remap {
 
@@ -44,6 +45,8 @@ struct VerifyReport {
   std::string cause;                        // what explains the divergence, where that can be told; else ""
   std::vector<TensorAccount> tensors;       // every tensor of the target and of the plan, sorted by key
   std::vector<std::string> unused;          // target tensors that no forward pass reads
+  std::vector<std::pair<std::string, std::string>> duplicates;  // target tensors that hold the same part of the source as an earlier one
+  std::optional<ParameterSums> sums;        // where the rules ask for them
   bool passed = false;
 };
 
