@@ -13,7 +13,7 @@ const std::vector<FieldRow>& rule_field_table() {
   static const std::vector<FieldRow> rows = {
       {"because", "why a key is dropped; required with 'drop'", ""},
       {"cast", "the dtype of the target, whatever 'target.dtype' says", "cast back; only a widening one loses nothing"},
-      {"concat", "{axis, of: {hole: [names]}}: keys that differ in the hole become one tensor, joined along an axis in the order given", "split"},
+      {"concat", "{axis, of: {hole: [names]}} or {axis, each: hole}: keys that differ in the hole become one tensor, joined along an axis in the order given, or of their numbers", "split"},
       {"copy_of", "the target key that 'to' repeats", "the copy is left out"},
       {"drop", "a source key that is not carried over", "nothing can bring it back"},
       {"equal_to", "with 'drop': the source key whose values the dropped one must equal", "the twin is written again"},
@@ -25,11 +25,12 @@ const std::vector<FieldRow>& rule_field_table() {
       {"norm", "[n]: 'from' and 'to' name modules with a weight and a bias of this shape", "itself"},
       {"optional", "true: no complaint if no key matches", ""},
       {"permute", "[axes]: axis i of the target is axis permute[i] of the source", "the inverse permutation"},
+      {"replicated", "a hole: keys that differ only in it must hold the same bytes, and the first is taken", "the first is written for all"},
       {"reshape", "the shape after regrouping elements in row-major order", "reshape"},
       {"shape", "the source tensor's shape: names bind dims, expressions are checked, _ is any size", ""},
       {"source", "the name of the source the keys are in, if there are several", ""},
-      {"split", "{axis, each: hole} one key an index; {axis, into: {hole: [names]}} named parts", "stack or concat"},
-      {"stack", "{axis, each: hole}: keys numbered by the hole become one tensor with a new axis", "split"},
+      {"split", "{axis, each: hole} one key an index; {axis, into: {hole: [names]}} named parts, _ for one that another rule takes", "stack or concat"},
+      {"stack", "{axis, each: hole}: keys numbered by the hole become one tensor with a new axis; after 'concat', if both are given", "split"},
       {"steps", "a list of transpose, permute and reshape, done in this order", "the inverse steps, in reverse order"},
       {"to", "the target key", ""},
       {"transpose", "true: the two axes of a matrix are exchanged", "transpose"},
@@ -481,7 +482,7 @@ class RuleParser {
   }
 
   void parse_move(const YamlNode& item, const Prefix& from_prefix, const Prefix& to_prefix, Rule rule) {
-    only_fields(item, {"from", "to", "keep", "shape", "linear", "norm", "transpose", "permute", "reshape", "steps", "split", "stack", "concat", "cast", "when", "optional", "source"}, "'from'");
+    only_fields(item, {"from", "to", "keep", "shape", "linear", "norm", "transpose", "permute", "reshape", "steps", "split", "stack", "concat", "replicated", "cast", "when", "optional", "source"}, "'from'");
     const YamlNode *from = item.find("from"), *to = item.find("to"), *keep = item.find("keep");
     if (keep != nullptr && (from != nullptr || to != nullptr)) return error("rule-field-combination", *keep, "'keep' is 'from' and 'to' at once");
     if (keep != nullptr) from = to = keep;
@@ -507,12 +508,18 @@ class RuleParser {
     return std::any_of(p.tokens.begin(), p.tokens.end(), [&](const PatternToken& t) { return t.kind == PatternToken::Kind::hole && t.text == name; });
   }
   void check_holes(const Rule& rule, const YamlNode& to, const YamlNode& from) {
-    if (rule.split && !has_hole(rule.to, rule.split->hole))
+    const auto taken = [](const AxisParts& split) { return std::count_if(split.parts.begin(), split.parts.end(), [](const AxisPart& p) { return p.name != kLeftPart; }); };
+    if (rule.split && !has_hole(rule.to, rule.split->hole) && (rule.split->each || taken(*rule.split) > 1))
       error("pattern-missing-capture", to, fmt::format("'split' gives '{{{}}}', which the target key does not have: all parts would have one name", rule.split->hole));
-    if (rule.gather && !has_hole(rule.from, rule.gather->hole))
-      error("pattern-missing-capture", from, fmt::format("'{{{}}}' is gathered, but is no hole of the source key", rule.gather->hole));
-    if (rule.gather && has_hole(rule.to, rule.gather->hole))
-      error("pattern-missing-capture", to, fmt::format("'{{{}}}' is gathered: the target key cannot have it", rule.gather->hole));
+    std::set<std::string> gone;
+    const auto check_gone = [&](const std::string& hole, const char* what) {
+      if (!has_hole(rule.from, hole)) error("pattern-missing-capture", from, fmt::format("'{{{}}}' is {}, but is no hole of the source key", hole, what));
+      if (has_hole(rule.to, hole)) error("pattern-missing-capture", to, fmt::format("'{{{}}}' is {}: the target key cannot have it", hole, what));
+      if (!gone.insert(hole).second) error("rule-field-combination", from, fmt::format("'{{{}}}' is gathered twice", hole), "'concat', 'stack' and 'replicated' each need a hole of their own");
+    };
+    if (rule.concat) check_gone(rule.concat->hole, "gathered");
+    if (rule.stack) check_gone(rule.stack->hole, "gathered");
+    if (!rule.replicated.empty()) check_gone(rule.replicated, "replicated");
   }
 
   // 'linear' and 'norm' stand for two tensors, weight and bias.
@@ -524,7 +531,7 @@ class RuleParser {
       set_.rules.push_back(std::move(rule));
       return;
     }
-    if (rule.split || rule.gather || !rule.steps.empty()) error("rule-field-combination", item, "'linear' and 'norm' rename modules whole; write the two tensors as rules of their own");
+    if (rule.split || rule.concat || rule.stack || !rule.steps.empty()) error("rule-field-combination", item, "'linear' and 'norm' rename modules whole; write the two tensors as rules of their own");
     parse_shape_field(item, linear != nullptr ? "linear" : "norm", rule);
     if (!rule.shape) return;
     for (const char* part : {".weight", ".bias"}) {
@@ -540,12 +547,14 @@ class RuleParser {
   // ------------------------------------------------------------ operations
 
   void parse_operations(const YamlNode& item, Rule& rule) {
-    if (const YamlNode* node = item.find("split")) rule.split = parse_parts(*node, "split", "into", true);
-    if (const YamlNode* node = item.find("stack")) rule.gather = parse_parts(*node, "stack", nullptr, true);
-    if (const YamlNode* node = item.find("concat")) {
-      if (rule.gather) error("rule-field-combination", *node, "'stack' and 'concat' in one rule");
-      rule.gather = parse_parts(*node, "concat", "of", false);
+    if (const YamlNode* node = item.find("split")) {
+      rule.split = parse_parts(*node, "split", "into");
+      if (rule.split && !rule.split->each && std::all_of(rule.split->parts.begin(), rule.split->parts.end(), [](const AxisPart& p) { return p.name == kLeftPart; }))
+        error("rule-wrong-type", *node, "all parts are left to other rules");
     }
+    if (const YamlNode* node = item.find("concat")) rule.concat = parse_parts(*node, "concat", "of");
+    if (const YamlNode* node = item.find("stack")) rule.stack = parse_parts(*node, "stack", nullptr);
+    rule.replicated = text_field(item, "replicated").value_or("");
     int given = 0;
     for (const char* field : {"transpose", "permute", "reshape"})
       if (const YamlNode* node = item.find(field)) {
@@ -593,10 +602,10 @@ class RuleParser {
     rule.steps.push_back(std::move(step));
   }
 
-  std::optional<AxisParts> parse_parts(const YamlNode& node, const std::string& what, const char* named, bool each_allowed) {
+  // `named`: the field that lists names in order; nullptr: there is none.
+  std::optional<AxisParts> parse_parts(const YamlNode& node, const std::string& what, const char* named) {
     if (!expect_map(node, "'" + what + "'")) return std::nullopt;
-    std::vector<std::string> fields = {"axis"};
-    if (each_allowed) fields.push_back("each");
+    std::vector<std::string> fields = {"axis", "each"};
     if (named != nullptr) fields.push_back(named);
     check_fields(node, fields, "'" + what + "'");
     AxisParts parts;
@@ -604,10 +613,10 @@ class RuleParser {
     const Json number = axis == nullptr ? Json() : to_json(*axis);
     if (!number.is_number_integer() || number < 0 || number > 31) error("rule-wrong-type", axis == nullptr ? node : *axis, fmt::format("'{}' needs 'axis': a number from 0", what));
     else parts.axis = number.get<int>();
-    const YamlNode* each = each_allowed ? node.find("each") : nullptr;
+    const YamlNode* each = node.find("each");
     const YamlNode* list = named == nullptr ? nullptr : node.find(named);
     if ((each != nullptr) == (list != nullptr)) {
-      error("rule-missing-field", node, named == nullptr ? fmt::format("'{}' needs 'each: hole'", what) : fmt::format("'{}' needs {}'{}: {{hole: [names]}}'", what, each_allowed ? "'each: hole' or " : "", named));
+      error("rule-missing-field", node, fmt::format("'{}' needs 'each: hole'{}", what, named == nullptr ? "" : fmt::format(" or '{}: {{hole: [names]}}'", named)));
       return std::nullopt;
     }
     if (each != nullptr) {
@@ -688,6 +697,10 @@ class RuleParser {
 };
 
 }  // namespace
+
+bool AxisParts::leaves_parts() const {
+  return std::any_of(parts.begin(), parts.end(), [](const AxisPart& part) { return part.name == kLeftPart; });
+}
 
 std::optional<RuleSet> parse_rules(std::shared_ptr<const SourceText> text, Diagnostics& diagnostics) {
   auto set = RuleParser(std::move(text), diagnostics).parse();

@@ -38,9 +38,11 @@ struct AxisPart {
 struct AxisParts {
   int axis = 0;
   std::string hole;
-  bool each = false;             // one key an index, the axis vanishes (split) or appears (stack)
+  bool each = false;             // one key an index; the axis vanishes (split), appears (stack) or is joined (concat)
   std::vector<AxisPart> parts;   // otherwise: named parts in order
+  bool leaves_parts() const;     // one of them is left to another rule
 };
+inline constexpr std::string_view kLeftPart = "_";  // the name of such a part
 
 struct LayoutStep {
   enum class Kind { permute, reshape } kind = Kind::permute;
@@ -58,7 +60,8 @@ struct Rule {
   KeyPattern to;                             // move, fill, copy
   std::optional<std::vector<DimTerm>> shape; // of the source tensor; of the target for fill
   TextPlace shape_place;
-  std::optional<AxisParts> split, gather;    // gather: stack or concat
+  std::optional<AxisParts> split, concat, stack;
+  std::string replicated;                    // a hole: keys that differ only in it hold the same bytes; "": none
   std::vector<LayoutStep> steps;
   std::optional<DType> cast;
   std::optional<Expression> when;

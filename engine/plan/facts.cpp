@@ -83,8 +83,8 @@ std::optional<Value> Facts::lookup(const std::string& name) {
 bool Facts::same(const SourceKey& a, const SourceKey& b) {
   const auto& info_a = sources_[a.source].source->manifest()[a.tensor];
   const auto& info_b = sources_[b.source].source->manifest()[b.tensor];
-  for (const auto& check : checks_)
-    if (check.a == a.key && check.b == b.key) return check.same.value_or(true);
+  const auto [known, fresh] = checked_.emplace(std::pair(a.key, b.key), checks_.size());
+  if (!fresh) return checks_[known->second].same.value_or(true);
   PlanCheck check{a.key, b.key, {}};
   if (info_a.dtype != info_b.dtype || info_a.shape != info_b.shape) check.same = false;
   else if (a.source == b.source && !info_a.alias.empty() && info_a.alias == info_b.alias) check.same = true;

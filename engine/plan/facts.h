@@ -46,6 +46,7 @@ class Facts : public lang::Scope {
   std::map<std::string, Json> let_;            // evaluated entries
   std::set<std::string> evaluating_;
   std::vector<PlanCheck> checks_;
+  std::map<std::pair<std::string, std::string>, size_t> checked_;  // which check is about these keys
 };
 
 }  // namespace remap::plan

@@ -11,6 +11,7 @@
 #include "plan/config.h"
 #include "plan/dims.h"
 #include "plan/facts.h"
+#include "plan/gather.h"
 #include "plan/near_miss.h"
 #include "plan/rules_file.h"
 #include "plan/view.h"
@@ -246,26 +247,28 @@ class Planner {
     }
   }
 
+  // One rule matches a key, or several that leave parts of it to each other.
   void match_key(const SourceKey& key, const std::vector<RuleMatcher>& matchers, Findings& unmatched, Findings& twice) {
     lang::Captures captures, ignored;
     const RuleMatcher* found = nullptr;
     for (const RuleMatcher& candidate : matchers) {
-      if (!candidate.matcher.match(key.key, found == nullptr ? captures : ignored)) continue;
+      if (!candidate.matcher.match(key.key, captures)) continue;
       if (std::any_of(candidate.except.begin(), candidate.except.end(), [&](const auto& m) { return m.match(key.key, ignored); })) continue;
-      if (found == nullptr) {
-        found = &candidate;
+      const Rule& rule = set_.rules[candidate.rule];
+      if (found != nullptr && !(leaves_parts(rule) && leaves_parts(set_.rules[found->rule]))) {
+        const Rule& first = set_.rules[found->rule];
+        twice.add(rule.place, fmt::format("the key '{}' matches two rules", key.key), "make one of the patterns narrower",
+                  {fmt::format("{}: {}", to_string(Place(first.place)), first.summary), fmt::format("{}: {}", to_string(Place(rule.place)), rule.summary)});
         continue;
       }
-      const Rule &a = set_.rules[found->rule], &b = set_.rules[candidate.rule];
-      twice.add(b.place, fmt::format("the key '{}' matches two rules", key.key), "make one of the patterns narrower",
-                {fmt::format("{}: {}", to_string(Place(a.place)), a.summary), fmt::format("{}: {}", to_string(Place(b.place)), b.summary)});
+      found = &candidate;
+      note_indices(key, captures);
+      if (rule.kind == Rule::Kind::drop) plan_.dropped.push_back({key.source, key.tensor, candidate.rule, rule.because});
+      matches_[candidate.rule].push_back({&key, std::move(captures)});
     }
-    if (found == nullptr) return report_unmatched(key, unmatched);
-    note_indices(key, captures);
-    const Rule& rule = set_.rules[found->rule];
-    if (rule.kind == Rule::Kind::drop) plan_.dropped.push_back({key.source, key.tensor, found->rule, rule.because});
-    matches_[found->rule].push_back({&key, std::move(captures)});
+    if (found == nullptr) report_unmatched(key, unmatched);
   }
+  static bool leaves_parts(const Rule& rule) { return rule.split && rule.split->leaves_parts(); }
 
   void report_unmatched(const SourceKey& key, Findings& unmatched) {
     if (unmatched.full()) return unmatched.count(source_place(key.source));
@@ -377,13 +380,43 @@ class Planner {
       const Rule& rule = set_.rules[r];
       if (rule.kind != Rule::Kind::move || matches_[r].empty()) continue;
       try {
-        if (rule.gather) build_gathered(rule, r);
+        if (!rule.replicated.empty()) keep_first_replicas(rule, r);
+        if (rule.concat || rule.stack) build_gathered(rule, r);
         else
-          for (const Match& match : matches_[r]) build_single(rule, r, match);
+          for (const Match& match : matches_[r]) visit_parts(rule, r, match, [&](const lang::Captures& captures, View view) { emit_whole(rule, r, *match.key, captures, std::move(view)); });
       } catch (const Error& e) {
         diagnostics_.add(e.diagnostic());
       }
     }
+    check_claims();
+  }
+
+  // Of the keys that differ only in the replicated hole, the first in natural order is converted; the others must hold the same bytes.
+  void keep_first_replicas(const Rule& rule, uint32_t r) {
+    const auto replica = [&](const Match& match) -> const std::string& { return *match.captures.hole(rule.replicated); };
+    std::map<std::string, Match*> firsts;
+    for (const bool choosing : {true, false})
+      for (Match& match : matches_[r]) {
+        lang::Captures rest = match.captures;
+        for (auto& [name, text] : rest.holes)
+          if (name == rule.replicated) text.clear();
+        Match*& first = firsts[lang::expand_source(rule.from, rule.from, rest, facts_.variants)];
+        if (choosing) {
+          if (first == nullptr || natural_less(replica(match), replica(*first))) first = &match;
+          continue;
+        }
+        if (first == &match) continue;
+        if (!facts_.same(*match.key, *first->key))
+          diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' and '{}' should hold the same values ('replicated: {}'), but they differ", first->key->key, match.key->key, rule.replicated),
+                             "look at both with 'remap compare'; the checkpoint is not what the rule file takes it for");
+        plan_.dropped.push_back({match.key->source, match.key->tensor, r, fmt::format("the same as {}", first->key->key)});
+      }
+    std::set<const Match*> kept;
+    for (const auto& [key, first] : firsts) kept.insert(first);
+    std::vector<Match> left;
+    for (Match& match : matches_[r])
+      if (kept.contains(&match)) left.push_back(std::move(match));
+    matches_[r] = std::move(left);
   }
 
   static std::vector<uint8_t> axes_in_order(size_t rank) {
@@ -393,7 +426,6 @@ class Planner {
   }
 
   void emit_whole(const Rule& rule, uint32_t r, const SourceKey& key, const lang::Captures& captures, View view) {
-    if (!apply_steps(rule, key, view)) return;
     const DType dtype = checked_dtype(rule, key);
     const std::string target = lang::expand(rule.to, rule.from, captures, set_.tables, facts_.variants);
     const Shape shape = view.shape();
@@ -407,9 +439,14 @@ class Planner {
     return to;
   }
 
-  void build_single(const Rule& rule, uint32_t r, const Match& match) {
+  // The key's tensor, or each part of its split, with the rule's steps done. Parts that do not fit are reported and left out.
+  template <typename Visit>
+  void visit_parts(const Rule& rule, uint32_t r, const Match& match, Visit visit) {
     const View whole = View::of(info(*match.key).shape);
-    if (!rule.split) return emit_whole(rule, r, *match.key, match.captures, whole);
+    const auto finish = [&](const lang::Captures& captures, View view) {
+      if (apply_steps(rule, *match.key, view)) visit(captures, std::move(view));
+    };
+    if (!rule.split) return finish(match.captures, whole);
     const size_t axis = static_cast<size_t>(rule.split->axis);
     const Shape shape = whole.shape();
     if (axis >= shape.size()) return layout_error(rule, *match.key, fmt::format("there is no axis {} to split", axis));
@@ -421,19 +458,65 @@ class Planner {
         View view = whole;
         view.select(axis, i);
         part = std::to_string(i);
-        emit_whole(rule, r, *match.key, captures, std::move(view));
+        finish(captures, std::move(view));
       }
       return;
     }
     const auto sizes = part_sizes(rule, *match.key, shape[axis]);
     int64_t begin = 0;
-    for (size_t i = 0; i < sizes.size(); ++i) {
+    for (size_t i = 0; i < sizes.size(); begin += sizes[i++]) {
+      part = rule.split->parts[i].name;
+      if (leaves_parts(rule)) claims_[{match.key->source, match.key->tensor}].push_back({match.key, r, part, axis, begin, begin + sizes[i]});
+      if (part == lang::kLeftPart) continue;
       View view = whole;
       view.slice(axis, begin, sizes[i]);
-      begin += sizes[i];
-      part = rule.split->parts[i].name;
-      emit_whole(rule, r, *match.key, captures, std::move(view));
+      finish(captures, std::move(view));
     }
+  }
+
+  // What a rule that leaves parts of a tensor to other rules says of one part: it takes it, or it is for another.
+  struct Claim {
+    const SourceKey* key;
+    uint32_t rule;
+    std::string part;
+    size_t axis;
+    int64_t begin, end;
+  };
+  static std::string range_text(const Claim& claim, int64_t begin, int64_t end) {
+    std::string axes;
+    for (size_t d = 0; d < claim.axis; ++d) axes += ":, ";
+    return fmt::format("{}[{}{}:{}]", claim.key->key, axes, begin, end);
+  }
+  // Rules that share a tensor take every element of it once.
+  void check_claims() {
+    Findings left(diagnostics_, "plan-part-left"), twice(diagnostics_, "plan-part-twice");
+    for (auto& [tensor, claims] : claims_) {
+      std::vector<Claim> taken;
+      for (const Claim& claim : claims)
+        if (claim.part != lang::kLeftPart && claim.begin != claim.end) taken.push_back(claim);
+      std::stable_sort(taken.begin(), taken.end(), [](const Claim& a, const Claim& b) { return a.begin < b.begin; });
+      const Claim* before = nullptr;  // reaches furthest
+      const auto report_left = [&](const Claim& claim, int64_t begin, int64_t end) {
+        left.add(set_.rules[claim.rule].place, fmt::format("{} is left to another rule ('_'), and none takes it", range_text(claim, begin, end)));
+      };
+      for (const Claim& claim : taken) {
+        const int64_t at = before == nullptr ? 0 : before->end;
+        if (before != nullptr && (claim.axis != before->axis || claim.begin < at)) {
+          const std::string what = claim.axis != before->axis ? fmt::format("'{}' is split along axis {} and along axis {}", claim.key->key, before->axis, claim.axis)
+                                                              : fmt::format("{} is taken twice", range_text(claim, claim.begin, std::min(at, claim.end)));
+          twice.add(set_.rules[claim.rule].place, what, "a part that another rule takes is called '_'", {claim_text(*before), claim_text(claim)});
+        } else if (claim.begin > at) {
+          report_left(claim, at, claim.begin);
+        }
+        if (before == nullptr || claim.end > before->end) before = &claim;
+      }
+      const int64_t extent = info(*claims.front().key).shape[claims.front().axis], end = before == nullptr ? 0 : before->end;
+      if (end < extent && (before == nullptr || before->axis == claims.front().axis)) report_left(claims.front(), end, extent);
+    }
+  }
+  std::string claim_text(const Claim& claim) const {
+    const PlanRule& rule = plan_.rules[claim.rule];
+    return fmt::format("{}: {} is '{}' of {}", to_string(Place(rule.place)), range_text(claim, claim.begin, claim.end), claim.part, rule.summary);
   }
 
   std::vector<int64_t> part_sizes(const Rule& rule, const SourceKey& key, int64_t total) {
@@ -451,69 +534,17 @@ class Planner {
     return {};
   }
 
-  // stack and concat: the keys that differ only in the gathered hole give one target.
+  // stack and concat: what differs only in the gathered holes gives one target.
   void build_gathered(const Rule& rule, uint32_t r) {
-    struct Part {
-      std::string name;
-      const Match* match;
-    };
     std::map<std::string, std::vector<Part>> groups;
+    const auto taken = [](const std::optional<lang::AxisParts>& parts, const lang::Captures& captures) { return parts ? *captures.hole(parts->hole) : std::string(); };
     for (const Match& match : matches_[r])
-      groups[lang::expand(rule.to, rule.from, match.captures, set_.tables, facts_.variants)].push_back({*match.captures.hole(rule.gather->hole), &match});
-    for (auto& [target, parts] : groups) {
-      std::vector<const Match*> ordered;
-      std::string missing;
-      const size_t expected = rule.gather->each ? parts.size() : rule.gather->parts.size();
-      for (size_t i = 0; i < expected; ++i) {
-        const std::string name = rule.gather->each ? std::to_string(i) : rule.gather->parts[i].name;
-        const auto it = std::find_if(parts.begin(), parts.end(), [&](const Part& p) { return p.name == name; });
-        if (it == parts.end()) missing += (missing.empty() ? "" : ", ") + name;
-        else ordered.push_back(it->match);
-      }
-      if (!missing.empty()) diagnostics_.error("plan-part-missing", rule.place, fmt::format("'{}' needs the parts {} of '{{{}}}', which the checkpoint does not have", target, missing, rule.gather->hole));
-      else emit_gathered(rule, r, target, ordered);
-    }
-  }
-
-  void emit_gathered(const Rule& rule, uint32_t r, const std::string& target, const std::vector<const Match*>& parts) {
-    const size_t axis = static_cast<size_t>(rule.gather->axis);
-    const bool stacking = rule.gather->each;
-    std::vector<View> views;
-    int64_t total = 0;
-    for (const Match* match : parts) {
-      View view = View::of(info(*match->key).shape);
-      if (!apply_steps(rule, *match->key, view)) return;
-      const Shape shape = view.shape();
-      if (axis > shape.size() || (!stacking && axis == shape.size())) return layout_error(rule, *match->key, fmt::format("there is no axis {} to join along", axis));
-      total += stacking ? 1 : shape[axis];
-      views.push_back(std::move(view));
-    }
-    Shape shape = views.front().shape();
-    if (stacking) shape.insert(shape.begin() + static_cast<std::ptrdiff_t>(axis), total);
-    else shape[axis] = total;
-    const DType dtype = checked_dtype(rule, *parts.front()->key);
-    std::vector<Piece> pieces;
-    int64_t at = 0;
-    for (size_t i = 0; i < views.size(); ++i) {
-      Shape own = views[i].shape();
-      std::vector<uint8_t> axes = axes_in_order(own.size());
-      const int64_t length = stacking ? 1 : own[axis];
-      if (stacking) {
-        own.insert(own.begin() + static_cast<std::ptrdiff_t>(axis), total);
-        for (auto& a : axes) a = static_cast<uint8_t>(a + (a >= axis ? 1 : 0));
-      } else {
-        own[axis] = total;
-      }
-      if (own != shape || info(*parts[i]->key).dtype != info(*parts.front()->key).dtype) {
-        layout_error(rule, *parts[i]->key, fmt::format("it cannot be joined with '{}' of shape {} {}", parts.front()->key->key, name(info(*parts.front()->key).dtype), to_string(info(*parts.front()->key).shape)));
-        return;
-      }
-      std::vector<int64_t> origin(shape.size(), 0);
-      origin[axis] = at;
-      pieces.push_back(views[i].piece(parts[i]->key->source, parts[i]->key->tensor, std::move(origin), axes));
-      at += length;
-    }
-    if (PlannedTensor* tensor = add_target(rule, r, target, dtype, shape)) tensor->pieces = std::move(pieces);
+      visit_parts(rule, r, match, [&](const lang::Captures& captures, View view) {
+        groups[lang::expand(rule.to, rule.from, captures, set_.tables, facts_.variants)].push_back({match.key, &info(*match.key), taken(rule.concat, captures), taken(rule.stack, captures), std::move(view)});
+      });
+    for (const auto& [target, parts] : groups)
+      if (auto gathered = gather(rule, target, parts, diagnostics_))
+        if (PlannedTensor* tensor = add_target(rule, r, target, checked_dtype(rule, *gathered->first), gathered->shape)) tensor->pieces = std::move(gathered->pieces);
   }
 
   // fill and copy_of: targets without a source key of their own.
@@ -727,8 +758,11 @@ class Planner {
 
   void finish() {
     plan_.checks = facts_.checks();
+    std::vector<std::string> taken;
     for (const auto& check : plan_.checks)
-      if (!check.same) plan_.open.push_back(fmt::format("taken as equal: '{}' and '{}'", check.a, check.b));
+      if (!check.same) taken.push_back(fmt::format("taken as equal: '{}' and '{}'", check.a, check.b));
+    if (taken.size() > kMaxReported) taken = {fmt::format("taken as equal: {} pairs of tensors, listed as checks", taken.size())};
+    plan_.open.insert(plan_.open.end(), taken.begin(), taken.end());
     std::sort(plan_.dropped.begin(), plan_.dropped.end(), [](const auto& a, const auto& b) { return std::tie(a.source, a.tensor) < std::tie(b.source, b.tensor); });
   }
 
@@ -745,6 +779,7 @@ class Planner {
   std::vector<bool> checked_, active_;
   std::vector<std::vector<Match>> matches_;
   std::map<std::pair<uint32_t, std::string>, std::set<int>> indices_;
+  std::map<std::pair<uint32_t, uint32_t>, std::vector<Claim>> claims_;  // by source and tensor, of rules that leave parts
   std::unordered_map<std::string, size_t> by_key_;
 };
 

@@ -53,6 +53,14 @@ std::string dropped_text(const Plan& plan, bool folded) {
   return "\ndropped:\n" + report::table(arranged(std::move(lines), folded), {80, 60});
 }
 
+std::string checks_text(const Plan& plan, bool folded) {
+  std::vector<Line> lines;
+  for (const auto& check : plan.checks) lines.push_back({{check.a, check.b, check.same ? (*check.same ? "hold the same values" : "differ") : "are taken as equal: there is no data to compare"}, {}});
+  std::string text = lines.empty() ? "" : "\n";
+  for (const auto& row : arranged(std::move(lines), folded)) text += fmt::format("check: '{}' and '{}' {}\n", row[0], row[1], row[2]);
+  return text;
+}
+
 }  // namespace
 
 std::string summary(const Plan& plan) {
@@ -79,9 +87,7 @@ std::string render_text(const Plan& plan, const PlanTextOptions& options) {
   }
   text += report::table(arranged(std::move(lines), options.folded), {76, 24, 84});
   text += dropped_text(plan, options.folded);
-  for (const auto& check : plan.checks)
-    text += fmt::format("\ncheck: '{}' and '{}' {}", check.a, check.b, check.same ? (*check.same ? "hold the same values" : "differ") : "are taken as equal: there is no data to compare");
-  if (!plan.checks.empty()) text += "\n";
+  text += checks_text(plan, options.folded);
   if (!plan.open.empty()) text += "\nopen, since a manifest cannot tell:\n";
   for (const auto& open : plan.open) text += fmt::format("  {}\n", open);
   return text + "\n" + summary(plan) + "\n";
