@@ -24,11 +24,11 @@ struct Options {
   std::vector<std::string> inputs;           // PATH, or NAME=PATH; of 'rules': the command's words
   std::vector<std::string> set;              // NAME=VALUE
   std::string output, max_shard_size = "5GB", config, target, probe;
-  std::vector<std::string> rules_dirs;
+  std::vector<std::string> rules_dirs, sources;  // --source: what is planned with both rule files
   std::string format = "text";
   int threads = 0, layers = 0;
   bool force = false, full = false, metadata = false, quiet = false;
-  bool verify = false;
+  bool verify = false, update = false;
   double atol = 0, verify_atol = 1e-3;
   Format output_format() const { return format == "json" ? Format::json : Format::text; }
 };
@@ -43,6 +43,7 @@ struct Command {
 const std::vector<Command>& commands();
 
 void add_rule_options(CLI::App& app, Options& options);
+void add_plan_choices(CLI::App& app, Options& options);  // the same without --rules
 void add_rules_dir_option(CLI::App& app, Options& options);
 int convert(const Options& options);
 int plan(const Options& options);
@@ -50,6 +51,9 @@ int inspect(const Options& options);
 int compare(const Options& options);
 int rules(const Options& options);
 int verify(const Options& options);
+int diff(const Options& options);
+int test(const Options& options);
+int explain(const Options& options);
 // `remap --rules FILE` alone: is the file right, and what does it need?
 int describe_rules(const Options& options);
 

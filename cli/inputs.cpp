@@ -144,19 +144,23 @@ std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& di
   return inputs;
 }
 
-std::optional<remap::Plan> plan_inputs(const Inputs& inputs, const Options& options, remap::Diagnostics& diagnostics) {
-  remap::PlanOptions plan_options;
+remap::PlanOptions plan_options(const Inputs& inputs, const Options& options) {
+  remap::PlanOptions made;
   for (const auto& text : options.set) {
     const size_t equals = text.find('=');
     if (equals == std::string::npos || equals == 0) throw Error("usage", {}, fmt::format("--set {}: NAME=VALUE was expected", text));
-    plan_options.set[text.substr(0, equals)] = text.substr(equals + 1);
+    made.set[text.substr(0, equals)] = text.substr(equals + 1);
   }
-  plan_options.same = remap::tensors_equal;
-  plan_options.values = remap::tensor_values;
-  plan_options.documents = inputs.documents;
-  plan_options.config = inputs.config;
-  plan_options.config_file = options.config;
-  return remap::make_plan(*inputs.rules, inputs.named, plan_options, diagnostics);
+  made.same = remap::tensors_equal;
+  made.values = remap::tensor_values;
+  made.documents = inputs.documents;
+  made.config = inputs.config;
+  made.config_file = options.config;
+  return made;
+}
+
+std::optional<remap::Plan> plan_inputs(const Inputs& inputs, const Options& options, remap::Diagnostics& diagnostics) {
+  return remap::make_plan(*inputs.rules, inputs.named, plan_options(inputs, options), diagnostics);
 }
 
 std::optional<Planned> open_and_plan(const Options& options) {

@@ -29,6 +29,9 @@ struct Planned {
 };
 std::optional<Planned> open_and_plan(const Options& options);
 
+// What the user said beside the sources.
+remap::PlanOptions plan_options(const Inputs& inputs, const Options& options);
+
 // The plan, or nullopt with `diagnostics`.
 std::optional<remap::Plan> plan_inputs(const Inputs& inputs, const Options& options, remap::Diagnostics& diagnostics);
 

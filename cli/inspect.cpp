@@ -9,6 +9,7 @@ namespace cli {
 int inspect(const Options& options) {
   const auto source = remap::open_source(options.inputs.at(0));
   if (options.format == "json") fmt::print("{}", remap::manifest_to_json(*source));
+  else if (options.format == "folded") fmt::print("{}", remap::render_folded_manifest(*source));
   else if (options.format == "manifest") fmt::print("{}", remap::manifest_to_text(source->manifest()));
   else fmt::print("{}", remap::render_text(*source, {!options.full, options.metadata}));
   return kDone;

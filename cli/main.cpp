@@ -29,14 +29,14 @@ void add_plan_options(CLI::App& app, Options& options) {
   app.add_option("CHECKPOINT", options.inputs, "A checkpoint or a manifest of one, and further sources as NAME=PATH")->required();
   add_rule_options(app, options);
   app.add_flag("--full", options.full, "A line for every tensor; else layers that differ only in their indices are folded");
-  add_format(app, options, {"text", "json"});
+  add_format(app, options, {"text", "json", "markdown"});
 }
 
 void add_inspect_options(CLI::App& app, Options& options) {
   app.add_option("FILE", options.inputs, "A checkpoint: a file, or a folder of one")->required()->expected(1);
   app.add_flag("--full", options.full, "A line for every tensor");
   app.add_flag("--metadata", options.metadata, "All of the metadata, nothing cut short");
-  add_format(app, options, {"text", "json", "manifest"});
+  add_format(app, options, {"text", "json", "manifest", "folded"});
 }
 
 void add_compare_options(CLI::App& app, Options& options) {
@@ -53,6 +53,25 @@ void add_verify_options(CLI::App& app, Options& options) {
   app.add_option("--layers", options.layers, "Compare only the first N recorded layers")->type_name("N")->check(CLI::Range(1, 1 << 20));
   app.add_option("--input", options.probe, "Inputs to compute with (default: a deterministic probe)")->type_name("FILE.safetensors");
   app.add_flag("-q,--quiet", options.quiet, "Print nothing if the two agree");
+  add_format(app, options, {"text", "json"});
+}
+
+void add_diff_options(CLI::App& app, Options& options) {
+  app.add_option("OLD NEW", options.inputs, "Two rule files; either may be of a git revision: HEAD~1:rules/mine.yaml")->required()->expected(2);
+  app.add_option("--source", options.sources, "A checkpoint or manifest to plan; may be repeated, and followed by --source NAME=PATH (default: those in tests/ beside the rules)")->take_all()->expected(1);
+  add_plan_choices(app, options);
+  add_format(app, options, {"text", "json", "markdown"});
+}
+
+void add_test_options(CLI::App& app, Options& options) {
+  app.add_option("PATH", options.inputs, "Rule files, or folders of them (default: rules)");
+  app.add_flag("--update", options.update, "Write the plans as they are now");
+  add_format(app, options, {"text", "json"});
+}
+
+void add_explain_options(CLI::App& app, Options& options) {
+  app.add_option("KEY CHECKPOINT", options.inputs, "A key of the source or of the target; a checkpoint or manifest, and further sources as NAME=PATH")->required()->expected(2, 64);
+  add_rule_options(app, options);
   add_format(app, options, {"text", "json"});
 }
 
@@ -84,7 +103,8 @@ const std::vector<Command>& commands() {
       {"inspect", "Show a checkpoint's tensors and metadata; nothing in it is executed",
        "Examples:\n"
        "  remap inspect model.pt\n"
-       "  remap inspect checkpoint_1200 --format json > manifest.json   a manifest, for 'remap plan'",
+       "  remap inspect checkpoint_1200 --format json > manifest.json    a manifest, for 'remap plan'\n"
+       "  remap inspect model.pt --format folded > rules/tests/mine/base.json   a short one, to commit",
        add_inspect_options, inspect},
       {"compare", "Compare two checkpoints tensor by tensor, bit for bit or within a tolerance",
        "Examples:\n"
@@ -98,6 +118,27 @@ const std::vector<Command>& commands() {
        "\n"
        "Exit codes: 0 they agree; 1 they do not; 2 could not.",
        add_verify_options, verify},
+      {"diff", "Show what a change of rules does to the tensors and to config.json",
+       "Examples:\n"
+       "  remap diff HEAD:rules/mine.yaml rules/mine.yaml                        with the manifests in rules/tests/mine/\n"
+       "  remap diff old.yaml new.yaml --source manifest.json --format markdown   for a pull request\n"
+       "\n"
+       "Exit codes: 0 no change; 1 there are changes; 2 could not.",
+       add_diff_options, diff},
+      {"test", "Plan the manifests that are committed beside rule files, and compare with the plans expected",
+       "Examples:\n"
+       "  remap test                       every rule file in rules/\n"
+       "  remap test rules/mine.yaml --update\n"
+       "\n"
+       "rules/tests/mine/base.json is a manifest (remap inspect --format folded), base.plan what it gives; base+set.json holds\n"
+       "choices {\"head\": \"mnli\"}, base+config.json what --config says, base+NAME.json a further source.\n"
+       "Exit codes: 0 as expected; 1 not; 2 could not.",
+       add_test_options, test},
+      {"explain", "Say through which rule a key goes and why it has its size; or which rules came near, and where they failed",
+       "Examples:\n"
+       "  remap explain encoder.layer.0.output.dense.weight model.pt\n"
+       "  remap explain model.encoder.layers.0.fc2.weight manifest.json --rules rules/mine.yaml",
+       add_explain_options, explain},
       {"rules", "List the rule files that are known, or show one",
        "Examples:\n"
        "  remap rules                 families, versions, variants\n"
@@ -109,6 +150,10 @@ const std::vector<Command>& commands() {
 
 void add_rule_options(CLI::App& app, Options& options) {
   app.add_option("--rules", options.rules, "A rule file, or the name of a built-in one (default: recognise the family)")->type_name("RULES");
+  add_plan_choices(app, options);
+}
+
+void add_plan_choices(CLI::App& app, Options& options) {
   add_rules_dir_option(app, options);
   app.add_option("--config", options.config, "Fields of config.json that the checkpoint does not record; what contradicts it is refused")->type_name("FILE");
   app.add_option("--set", options.set, "Choose a variant, such as head=mnli or dtype=keep")->type_name("NAME=VALUE")->take_all()->expected(1);

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "formats/json_text.h"
+#include "formats/key_ranges.h"
 #include "formats/limit.h"
 #include "remap/manifest_file.h"
 #include "tensor/box.h"
@@ -117,21 +118,33 @@ class JsonManifest {
  public:
   JsonManifest(const std::string& path, const Limits& limits) : path_(path), limits_(limits) {}
 
+  bool folded = false;  // keys may stand for several
+
   std::vector<TensorInfo> tensors(const Json& list) {
     if (!list.is_array() && !list.is_object()) fail("'tensors' is neither an array nor an object");
     check_limit(list.size(), limits_.max_tensors, "max_tensors", BytePlace{path_, {}, {}}, "tensors");
     std::vector<TensorInfo> result;
     result.reserve(list.size());
     if (list.is_object())
-      for (const auto& [key, entry] : list.items()) result.push_back(tensor(key, entry));
+      for (const auto& [key, entry] : list.items()) add(tensor(key, entry), result);
     else
-      for (const Json& entry : list) result.push_back(tensor(text(entry, "key", "a tensor"), entry));
+      for (const Json& entry : list) add(tensor(text(entry, "key", "a tensor"), entry), result);
     check_aliases(result);
     return result;
   }
   [[noreturn]] void fail(const std::string& message) const { throw Error("manifest-syntax", BytePlace{path_, {}, {}}, message); }
 
  private:
+  void add(TensorInfo tensor, std::vector<TensorInfo>& result) const {
+    if (!folded) return result.push_back(std::move(tensor));
+    std::string problem;
+    const auto keys = expand_ranges(tensor.key, limits_.max_tensors - result.size(), problem);
+    if (!keys) fail(fmt::format("the tensor '{}': {}", tensor.key, problem));
+    for (const auto& key : *keys) {
+      tensor.key = key;
+      result.push_back(tensor);
+    }
+  }
   TensorInfo tensor(const std::string& key, const Json& entry) {
     const std::string what = fmt::format("the tensor '{}'", key);
     const std::string dtype_text = text(entry, "dtype", what);
@@ -209,6 +222,10 @@ std::unique_ptr<Source> open_manifest_json(const std::string& path, const Json& 
   if (!root.is_object() || !root.contains("remap_manifest") || root["remap_manifest"] != 1)
     parser.fail("'remap_manifest' is not 1, the version that is read");
   if (!root.contains("tensors")) parser.fail("there is no 'tensors'");
+  if (root.contains("folded")) {
+    if (!root["folded"].is_boolean()) parser.fail("'folded' is neither true nor false");
+    parser.folded = root["folded"];
+  }
   Json metadata = Json::object();
   if (root.contains("metadata")) {
     if (!root["metadata"].is_object()) parser.fail("'metadata' is not an object");
@@ -229,7 +246,9 @@ std::string dump(const Json& value) { return value.dump(-1, ' ', false, Json::er
 
 }  // namespace
 
-std::string manifest_to_json(const Source& source) {
+std::string manifest_to_json(const Source& source) { return manifest_to_json(source.manifest().tensors(), source, false); }
+
+std::string manifest_to_json(const std::vector<TensorInfo>& tensors, const Source& source, bool folded) {
   // A manifest read from a file stands for a checkpoint of another format, and is written as that again.
   Json metadata = source.metadata();
   Json format = std::string(source.format());
@@ -237,10 +256,9 @@ std::string manifest_to_json(const Source& source) {
     format = *it;
     metadata.erase("$format");
   }
-  std::string out =
-      fmt::format("{{\n\"remap_manifest\": 1,\n\"format\": {},\n\"metadata\": {},\n\"tensors\": [", dump(format), dump(metadata));
+  std::string out = fmt::format("{{\n\"remap_manifest\": 1,\n\"format\": {},\n{}\"metadata\": {},\n\"tensors\": [", dump(format), folded ? "\"folded\": true,\n" : "", dump(metadata));
   const char* separator = "\n";
-  for (const TensorInfo& tensor : source.manifest().tensors()) {
+  for (const TensorInfo& tensor : tensors) {
     Json entry{{"key", tensor.key}, {"dtype", std::string(name(tensor.dtype))}, {"shape", tensor.shape}};
     if (!tensor.alias.empty()) entry["alias"] = tensor.alias;
     out += separator + dump(entry);

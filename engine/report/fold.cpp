@@ -52,7 +52,36 @@ std::string set_text(const std::set<int64_t>& values) {
   return fmt::format("{{{}}}", fmt::join(values, ","));
 }
 
-// The lines of one group as one line, or nullopt if their numbers are no full product or a later cell does not follow the first.
+// Members whose numbers are a full product stay together. Others are parted by a position: the values of it that go with the same
+// numbers elsewhere stay together.
+void part_into_products(const std::vector<std::vector<Pieces>>& parts, std::vector<size_t> members, std::vector<std::vector<size_t>>& products) {
+  const size_t positions = parts[members.front()][0].numbers.size();
+  for (size_t p = 0; p < positions; ++p) {
+    std::map<int64_t, std::vector<std::vector<int64_t>>> rest_of;  // value -> numbers at the other positions
+    for (const size_t m : members) {
+      auto rest = parts[m][0].numbers;
+      const int64_t value = rest[p];
+      rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(p));
+      rest_of[value].push_back(std::move(rest));
+    }
+    std::map<std::vector<std::vector<int64_t>>, std::set<int64_t>> values_with;
+    for (auto& [value, rest] : rest_of) {
+      std::sort(rest.begin(), rest.end());
+      values_with[std::move(rest)].insert(value);
+    }
+    if (values_with.size() == 1) continue;
+    for (const auto& [rest, values] : values_with) {
+      std::vector<size_t> some;
+      for (const size_t m : members)
+        if (values.contains(parts[m][0].numbers[p])) some.push_back(m);
+      part_into_products(parts, std::move(some), products);
+    }
+    return;
+  }
+  products.push_back(std::move(members));
+}
+
+// The lines of a full product as one line, or nullopt if a later cell does not follow the first.
 std::optional<Row> fold_group(const std::vector<std::vector<Pieces>>& parts, const std::vector<size_t>& members) {
   const auto& first = parts[members.front()];
   const size_t positions = first[0].numbers.size();
@@ -62,9 +91,7 @@ std::optional<Row> fold_group(const std::vector<std::vector<Pieces>>& parts, con
     for (size_t p = 0; p < positions; ++p) sets[p].insert(parts[m][0].numbers[p]);
     distinct.insert(parts[m][0].numbers);
   }
-  size_t product = 1;
-  for (const auto& s : sets) product *= s.size();
-  if (product != members.size() || distinct.size() != members.size()) return std::nullopt;
+  if (distinct.size() != members.size()) return std::nullopt;
 
   Row folded;
   for (size_t c = 0; c < first.size(); ++c) {
@@ -111,12 +138,16 @@ std::vector<Row> fold(std::vector<Line> lines) {
     groups[signature].push_back(i);
   }
   std::vector<std::pair<size_t, Row>> placed;
-  for (const auto& [signature, members] : groups) {
-    if (auto folded = members.size() > 1 ? fold_group(parts, members) : std::nullopt) {
-      placed.emplace_back(members.front(), std::move(*folded));
-      continue;
+  for (auto& [signature, group] : groups) {
+    std::vector<std::vector<size_t>> products;
+    part_into_products(parts, std::move(group), products);
+    for (const auto& members : products) {
+      if (auto folded = members.size() > 1 ? fold_group(parts, members) : std::nullopt) {
+        placed.emplace_back(members.front(), std::move(*folded));
+        continue;
+      }
+      for (const size_t m : members) placed.emplace_back(m, lines[m].cells);
     }
-    for (const size_t m : members) placed.emplace_back(m, lines[m].cells);
   }
   std::sort(placed.begin(), placed.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<Row> result;
@@ -148,6 +179,14 @@ std::string table(const std::vector<Row>& lines, const std::vector<size_t>& limi
     }
     while (!text.empty() && text.back() == ' ') text.pop_back();
     text += "\n";
+  }
+  return text;
+}
+
+std::string table_cell(std::string text) {
+  for (size_t at = 0; (at = text.find_first_of("|`\n", at)) != std::string::npos; at += 1) {
+    if (text[at] == '|') text.insert(at++, "\\");
+    else text[at] = ' ';
   }
   return text;
 }

@@ -24,4 +24,7 @@ std::vector<Row> in_order(std::vector<Line> lines);
 // everything aside. The last cell needs no limit.
 std::string table(const std::vector<Row>& lines, const std::vector<size_t>& limits);
 
+// Text for a cell of a Markdown table.
+std::string table_cell(std::string text);
+
 }  // namespace remap::report

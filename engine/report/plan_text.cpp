@@ -43,14 +43,19 @@ std::string header(const Plan& plan) {
   return text + "\n";
 }
 
-std::string dropped_text(const Plan& plan, bool folded) {
+Line tensor_line(const Plan& plan, const PlannedTensor& tensor, bool places) {
+  const std::string what = dtype_text(plan, tensor) + " " + to_string(tensor.shape), place = places ? rule_place(plan, tensor.rule) : "";
+  return {{tensor.key, what, "← " + report::origin_of(plan, tensor).text, place}, what + place};
+}
+
+std::string dropped_text(const Plan& plan, const PlanTextOptions& options) {
   if (plan.dropped.empty()) return "";
   std::vector<Line> lines;
   for (const auto& d : plan.dropped) {
     const PlanSource& source = plan.sources[d.source];
-    lines.push_back({{(source.name.empty() ? "" : source.name + ":") + (*source.manifest)[d.tensor].key, d.because, rule_place(plan, d.rule)}, {}});
+    lines.push_back({{(source.name.empty() ? "" : source.name + ":") + (*source.manifest)[d.tensor].key, d.because, options.places ? rule_place(plan, d.rule) : ""}, {}});
   }
-  return "\ndropped:\n" + report::table(arranged(std::move(lines), folded), {80, 60});
+  return "\ndropped:\n" + report::table(arranged(std::move(lines), options.folded), {80, 60});
 }
 
 std::string checks_text(const Plan& plan, bool folded) {
@@ -81,16 +86,31 @@ std::string summary(const Plan& plan) {
 std::string render_text(const Plan& plan, const PlanTextOptions& options) {
   std::string text = options.header ? header(plan) : "";
   std::vector<Line> lines;
-  for (const auto& tensor : plan.tensors) {
-    const std::string dtype = dtype_text(plan, tensor), shape = to_string(tensor.shape), place = rule_place(plan, tensor.rule);
-    lines.push_back({{tensor.key, dtype + " " + shape, "← " + report::origin_of(plan, tensor).text, place}, dtype + shape + place});
-  }
+  for (const auto& tensor : plan.tensors) lines.push_back(tensor_line(plan, tensor, options.places));
   text += report::table(arranged(std::move(lines), options.folded), {76, 24, 84});
-  text += dropped_text(plan, options.folded);
+  text += dropped_text(plan, options);
   text += checks_text(plan, options.folded);
   if (!plan.open.empty()) text += "\nopen, since a manifest cannot tell:\n";
   for (const auto& open : plan.open) text += fmt::format("  {}\n", open);
   return text + "\n" + summary(plan) + "\n";
+}
+
+std::string render_markdown(const Plan& plan) {
+  std::vector<Line> lines;
+  for (const auto& tensor : plan.tensors) lines.push_back(tensor_line(plan, tensor, true));
+  std::string text = fmt::format("**{}**{}\n\n{}\n\n<details><summary>every tensor</summary>\n\n| target | dtype, shape | source | rule |\n|---|---|---|---|\n", plan.family, plan.architecture.empty() ? "" : " gives " + plan.architecture, summary(plan));
+  for (const auto& row : report::fold(std::move(lines))) text += fmt::format("| `{}` | {} | `{}` | {} |\n", report::table_cell(row[0]), row[1], report::table_cell(row[2].substr(std::string("← ").size())), row[3]);
+  std::vector<Line> dropped;
+  for (const auto& d : plan.dropped) dropped.push_back({{(*plan.sources[d.source].manifest)[d.tensor].key, d.because, rule_place(plan, d.rule)}, {}});
+  for (const auto& row : report::fold(std::move(dropped))) text += fmt::format("| dropped | | `{}`: {} | {} |\n", report::table_cell(row[0]), report::table_cell(row[1]), row[2]);
+  return text + "\n</details>\n";
+}
+
+std::string render_snapshot(const Plan& plan) {
+  std::string text = render_text(plan, {true, true, false});
+  text += "\nconfig.json:\n" + json_file_text(plan.config);
+  for (const auto& [name, body] : plan.files) text += "\n" + name + ":\n" + json_file_text(body);
+  return text;
 }
 
 Json render_json(const Plan& plan) {

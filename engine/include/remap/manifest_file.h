@@ -5,7 +5,8 @@
 //   encoder.layers.0.fc1.weight	F32	[64,32]
 // JSON: also keeps the format, the metadata and which tensors are tied.
 //   {"remap_manifest": 1, "format": "torch", "metadata": {…}, "tensors": [{"key": …, "dtype": "F32", "shape": [64,32], "alias": …}]}
-// "tensors" may also be an object, key -> {"dtype", "shape"}.
+// "tensors" may also be an object, key -> {"dtype", "shape"}. With "folded": true a key may stand for several: "layers.{0..11}.w",
+// "{1,3}", "{1,3..11}"; so a checkpoint of a hundred thousand tensors is a page that a person reads.
 #pragma once
 
 #include <string>
@@ -17,6 +18,8 @@ namespace remap {
 
 // JSON, one tensor a line, sorted by key: the same source gives the same text. Texts that are not UTF-8 are made so.
 std::string manifest_to_json(const Source& source);
+// The same for tensors listed otherwise: in another order, or folded.
+std::string manifest_to_json(const std::vector<TensorInfo>& tensors, const Source& source, bool folded);
 
 // Text; leaves out metadata and aliases.
 std::string manifest_to_text(const Manifest& manifest);

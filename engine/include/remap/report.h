@@ -4,7 +4,9 @@
 #include <string>
 
 #include "remap/diagnostic.h"
+#include "remap/explain.h"
 #include "remap/plan.h"
+#include "remap/plan_diff.h"
 #include "remap/verify.h"
 
 namespace remap {
@@ -16,6 +18,7 @@ Json render_json(const Diagnostic& diagnostic);
 struct PlanTextOptions {
   bool folded = true;   // one line for all layers that differ in nothing but their indices; else a line a tensor
   bool header = true;   // family, variants, dims
+  bool places = true;   // the rule's file:line; without, a plan does not change when a rule only moves
 };
 // Target, dtype, shape, where it comes from, the rule's file:line; then what is dropped and why, and a line of counts.
 std::string render_text(const Plan& plan, const PlanTextOptions& options = {});
@@ -25,8 +28,23 @@ std::string render_text(const Plan& plan, const PlanTextOptions& options = {});
 Json render_json(const Plan& plan);
 std::string render_json_text(const Plan& plan);
 
+// As a comment on a pull request: the counts, and a folded table that opens on a click.
+std::string render_markdown(const Plan& plan);
+
+// The plan as a committed snapshot: folded, without places, with config.json and the other files. One fact a line.
+std::string render_snapshot(const Plan& plan);
+
 // "4 renamed, 2 transposed, …": counts by kind of origin, in a fixed order.
 std::string summary(const Plan& plan);
+
+// What a change of rules does, folded: "-" removed, "+" added, "!" made otherwise; then fields of JSON files, and counts.
+std::string render_text(const PlanDiff& diff);
+std::string render_markdown(const PlanDiff& diff);  // a comment on a pull request
+Json render_json(const PlanDiff& diff);             // {"remap_diff": 1, …}
+std::string summary(const PlanDiff& diff);
+
+std::string render_text(const Explanation& explanation);
+Json render_json(const Explanation& explanation);   // {"remap_explain": 1, …}
 
 struct InspectTextOptions {
   bool folded = true;            // one line for all layers that differ in nothing but their indices
@@ -34,6 +52,9 @@ struct InspectTextOptions {
 };
 // Format, metadata, remarks (what a pickle named that is not known …), and the tensors.
 std::string render_text(const Source& source, const InspectTextOptions& options = {});
+
+// A manifest in JSON whose keys are folded (remap/manifest_file.h): what a person commits and reads. Throws Error "usage" if a key holds a brace.
+std::string render_folded_manifest(const Source& source);
 
 // Layer by layer, the first divergence and its likely cause, what vouches for each tensor, and the verdict. No absolute figure of a
 // machine's rounding is left out, so the text may differ in its last digits between machines.

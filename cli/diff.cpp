@@ -1,0 +1,90 @@
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "cli/cases.h"
+#include "cli/inputs.h"
+#include "cli/revision.h"
+#include "remap/report.h"
+
+namespace cli {
+namespace {
+
+// A rule file of the work tree or of a git revision.
+struct Side {
+  std::string given, file;
+  std::optional<Revision> revision;
+
+  explicit Side(const std::string& text) : given(text), file(text), revision(Revision::find(text)) {
+    if (revision) file = revision->file();
+  }
+
+  // Without a plan: why there is none.
+  std::optional<Planned> plan(const PlanCase& with, remap::Diagnostics& why) const {
+    Options options = with.options;
+    options.rules = file;
+    remap::Diagnostics found;
+    auto inputs = open_inputs(options, found);
+    std::optional<remap::Plan> plan;
+    if (inputs) plan = plan_inputs(*inputs, options, found);
+    why = revision ? revision->shown(found) : found;
+    if (!plan) return std::nullopt;
+    if (revision)
+      for (auto& rule : plan->rules) rule.place.file = revision->shown(rule.place.file);
+    return Planned{std::move(*inputs), std::move(*plan)};
+  }
+};
+
+std::vector<std::string> messages(const remap::Diagnostics& diagnostics) {
+  std::vector<std::string> all;
+  for (const auto& d : diagnostics.items()) all.push_back(d.id + ": " + d.message);
+  return all;
+}
+
+// One case a manifest given; NAME=PATH belongs to the one before it. Without any: those committed beside the new rules, or the old.
+std::vector<PlanCase> cases_of(const Options& options, const Side& before, const Side& after) {
+  std::vector<PlanCase> cases;
+  for (const auto& source : options.sources) {
+    const size_t equals = source.find('=');
+    const bool named = equals != std::string::npos && !std::filesystem::exists(source);
+    if (named && cases.empty()) throw remap::Error("usage", {}, fmt::format("--source {}: a manifest comes first", source));
+    if (!named) cases.push_back({source, options, {}});
+    if (!named) cases.back().options.inputs.clear();
+    cases.back().options.inputs.push_back(source);
+  }
+  if (options.sources.empty()) cases = committed_cases(after.revision ? before.file : after.file);
+  if (cases.empty()) throw remap::Error("usage", {}, "there is nothing to plan", "give a checkpoint or a manifest: --source MANIFEST");
+  return cases;
+}
+
+}  // namespace
+
+int diff(const Options& options) {
+  const Side before(options.inputs.at(0)), after(options.inputs.at(1));
+  bool changed = false;
+  remap::Json all = remap::Json::array();
+  for (const auto& one : cases_of(options, before, after)) {
+    remap::Diagnostics why_before, why_after;
+    const auto a = before.plan(one, why_before), b = after.plan(one, why_after);
+    const bool both = a && b;
+    const auto found = both ? remap::diff_plans(a->plan, b->plan) : remap::PlanDiff{};
+    changed |= both ? !found.empty() : a || b || messages(why_before) != messages(why_after);
+    // What refuses a checkpoint is the result then.
+    if (!a) print(why_before, options.output_format());
+    if (!b) print(why_after, options.output_format());
+    const std::string refused = a ? "the new rules make no plan" : b ? "the old rules made no plan" : "neither the old nor the new rules make a plan";
+    if (options.output_format() == Format::json) {
+      remap::Json json = both ? remap::render_json(found) : remap::Json{{"remap_diff", 1}, {"no_plan", refused}};
+      json["source"] = one.name;
+      all.push_back(std::move(json));
+    } else if (options.format == "markdown") {
+      fmt::print("**{}**: {}\n", one.name, both ? remap::render_markdown(found) : refused + "\n");
+    } else {
+      fmt::print("{}:{}{}", one.name, !both || found.empty() ? " " : "\n", both ? remap::render_text(found) : refused + "\n");
+    }
+  }
+  if (options.output_format() == Format::json) fmt::print("{}", remap::json_file_text(all));
+  return changed ? kFound : kDone;
+}
+
+}  // namespace cli

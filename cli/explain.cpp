@@ -1,0 +1,24 @@
+#include <fmt/format.h>
+
+#include "cli/inputs.h"
+#include "remap/report.h"
+
+namespace cli {
+
+int explain(const Options& options) {
+  Options planning = options;
+  const std::string key = planning.inputs.front();
+  planning.inputs.erase(planning.inputs.begin());
+  remap::Diagnostics diagnostics;
+  const auto inputs = open_inputs(planning, diagnostics);
+  std::optional<remap::Plan> plan;
+  if (inputs) plan = plan_inputs(*inputs, planning, diagnostics);
+  print(diagnostics, options.output_format());
+  if (!inputs) return kFailed;
+  const auto explanation = remap::explain(*inputs->rules, inputs->named, plan_options(*inputs, planning), plan ? &*plan : nullptr, key);
+  if (options.output_format() == Format::json) fmt::print("{}", remap::json_file_text(remap::render_json(explanation)));
+  else fmt::print("{}", remap::render_text(explanation));
+  return explanation.rules.empty() ? kFound : kDone;
+}
+
+}  // namespace cli

@@ -1,0 +1,142 @@
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include <fmt/format.h>
+
+#include "cli/cases.h"
+#include "cli/inputs.h"
+#include "remap/report.h"
+
+namespace cli {
+namespace fs = std::filesystem;
+namespace {
+
+using Lines = std::vector<std::string>;
+
+Lines lines_of(const std::string& text) {
+  Lines lines;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    lines.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return lines;
+}
+
+// The lines that differ, "-" expected and "+" found, in order: the longest common subsequence stays.
+Lines changes(const Lines& before, const Lines& after) {
+  size_t front = 0, back = 0;
+  while (front < before.size() && front < after.size() && before[front] == after[front]) ++front;
+  while (back < before.size() - front && back < after.size() - front && before[before.size() - 1 - back] == after[after.size() - 1 - back]) ++back;
+  const size_t n = before.size() - front - back, m = after.size() - front - back;
+  constexpr size_t kMaxCells = 25'000'000;
+  if (n * m > kMaxCells) return {fmt::format("  {} lines became {}", n, m)};
+  std::vector<std::vector<uint32_t>> common(n + 1, std::vector<uint32_t>(m + 1));
+  for (size_t i = n; i-- > 0;)
+    for (size_t j = m; j-- > 0;) common[i][j] = before[front + i] == after[front + j] ? common[i + 1][j + 1] + 1 : std::max(common[i + 1][j], common[i][j + 1]);
+  Lines changed;
+  for (size_t i = 0, j = 0; i < n || j < m;) {
+    if (i < n && j < m && before[front + i] == after[front + j]) ++i, ++j;
+    else if (i < n && (j == m || common[i + 1][j] >= common[i][j + 1])) changed.push_back("- " + before[front + i++]);
+    else changed.push_back("+ " + after[front + j++]);
+  }
+  return changed;
+}
+
+std::optional<std::string> read(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return std::nullopt;
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+// The plan, or why there is none: refusing is a result that a reviewer wants to see, too.
+std::string snapshot(const PlanCase& one) {
+  remap::Diagnostics diagnostics;
+  try {
+    const auto inputs = open_inputs(one.options, diagnostics);
+    if (inputs)
+      if (const auto plan = plan_inputs(*inputs, one.options, diagnostics)) return remap::render_snapshot(*plan);
+  } catch (const remap::Error& e) {
+    diagnostics.add(e.diagnostic());
+  }
+  std::string text = "no plan:\n";
+  for (const auto& d : diagnostics.items()) text += fmt::format("{}[{}]: {}\n", remap::to_string(d.severity), d.id, d.message);
+  return text;
+}
+
+// Rule files: those given, and those in the folders given.
+std::vector<std::string> rule_files(const Options& options) {
+  std::vector<std::string> files;
+  for (const auto& path : options.inputs.empty() ? std::vector<std::string>{"rules"} : options.inputs) {
+    std::error_code ignored;
+    if (!fs::is_directory(path, ignored)) {
+      files.push_back(path);
+      continue;
+    }
+    std::vector<std::string> inside;
+    for (const auto& entry : fs::directory_iterator(path))
+      if (entry.path().extension() == ".yaml" && entry.path().stem().extension() != ".schema" && entry.path().stem().extension() != ".model") inside.push_back(entry.path().string());
+    std::sort(inside.begin(), inside.end());
+    files.insert(files.end(), inside.begin(), inside.end());
+  }
+  return files;
+}
+
+struct Outcome {
+  std::string name, result;  // "the same", "updated", "new"; else it is a failure
+  bool passed = false;
+  Lines changed;
+};
+
+Outcome check(const PlanCase& one, bool update) {
+  const std::string found = snapshot(one);
+  const auto expected = read(one.expected);
+  Outcome outcome{one.options.inputs.front(), "the same", expected == found, {}};
+  if (outcome.passed) return outcome;
+  outcome.changed = changes(lines_of(expected.value_or("")), lines_of(found));
+  if (update) {
+    std::ofstream file(one.expected, std::ios::binary);
+    if (!(file << found).flush()) throw remap::Error("io-write", remap::BytePlace{one.expected, {}, {}}, "cannot be written");
+    outcome.result = expected ? "updated" : "new";
+    outcome.passed = true;
+  } else if (!expected) {
+    outcome.result = "has no expected plan";
+    outcome.changed.clear();
+  } else {
+    outcome.result = "differs";
+  }
+  return outcome;
+}
+
+}  // namespace
+
+int test(const Options& options) {
+  constexpr size_t kShown = 40;
+  std::vector<Outcome> outcomes;
+  std::vector<std::string> without;  // rule files that have no manifests
+  for (const auto& file : rule_files(options)) {
+    const auto cases = committed_cases(file);
+    if (cases.empty()) without.push_back(file);
+    for (const auto& one : cases) outcomes.push_back(check(one, options.update));
+  }
+  if (outcomes.empty()) throw remap::Error("usage", {}, "there are no manifests to plan", "remap inspect CHECKPOINT --format folded > rules/tests/RULES/NAME.json");
+  const auto failed = static_cast<size_t>(std::count_if(outcomes.begin(), outcomes.end(), [](const Outcome& o) { return !o.passed; }));
+  if (options.output_format() == Format::json) {
+    remap::Json json = {{"remap_test", 1}, {"passed", outcomes.size() - failed}, {"failed", failed}, {"cases", remap::Json::array()}};
+    for (const auto& o : outcomes) json["cases"].push_back({{"case", o.name}, {"passed", o.passed}, {"result", o.result}, {"changed", o.changed}});
+    fmt::print("{}", remap::json_file_text(json));
+    return failed == 0 ? kDone : kFound;
+  }
+  for (const auto& o : outcomes) {
+    fmt::print("{}{}: {}\n", o.passed ? "" : "FAILED ", o.name, o.result);
+    for (size_t i = 0; i < std::min(o.changed.size(), kShown); ++i) fmt::print("  {}\n", o.changed[i]);
+    if (o.changed.size() > kShown) fmt::print("  … and {} lines more\n", o.changed.size() - kShown);
+  }
+  for (const auto& file : without) fmt::print("{}: has no manifests\n", file);
+  fmt::print("{} passed, {} failed\n", outcomes.size() - failed, failed);
+  if (failed > 0) fmt::print("if the new plans are right: remap test --update, and commit them with the rules\n");
+  return failed == 0 ? kDone : kFound;
+}
+
+}  // namespace cli
