@@ -136,8 +136,8 @@ std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& di
   }
   if (!options.config.empty()) inputs.config = remap::read_document(options.config, "json");
   for (const auto& need : needs) {
-    const fs::path beside = fs::path(first).parent_path() / need.beside;
     std::error_code ignored;
+    const fs::path beside = (fs::is_directory(first, ignored) ? fs::path(first) : fs::path(first).parent_path()) / need.beside;
     if (need.document && !need.beside.empty() && !inputs.documents.contains(need.name) && fs::is_regular_file(beside, ignored))
       inputs.documents[need.name] = remap::read_document(beside.string(), need.format);
   }

@@ -13,6 +13,7 @@ remap::Json as_json(const remap::Rules& rules) {
   for (const auto& need : rules.sources()) {
     remap::Json source = {{"name", need.name}, {"format", need.format}, {"root", need.root}, {"doc", need.doc}};
     if (need.document) source["optional"] = true;
+    if (!need.files.empty()) source["files"] = need.files;
     json["sources"].push_back(std::move(source));
   }
   json["variants"] = remap::Json::object();
@@ -24,7 +25,7 @@ remap::Json as_json(const remap::Rules& rules) {
 std::string needs_text(const remap::Rules& rules) {
   std::string text;
   for (const auto& need : rules.sources()) {
-    const std::string what = need.document ? need.format + " file, if there is one" : (need.format.empty() ? "a" : "a " + need.format) + " checkpoint" + (need.root.empty() ? "" : ", the tensors below " + need.root);
+    const std::string what = need.document ? need.format + " file, if there is one" : (need.format.empty() ? "a" : "a " + need.format) + " checkpoint" + (need.files.empty() ? "" : " of files " + need.files) + (need.root.empty() ? "" : ", the tensors below " + need.root);
     text += fmt::format("reads   {}{}{}\n", need.name.empty() ? "" : need.name + "=", what, need.doc.empty() ? "" : " (" + need.doc + ")");
   }
   for (const auto& name : rules.architectures()) text += fmt::format("writes  {}{}\n", name, rules.library().empty() ? "" : " as in " + rules.library());

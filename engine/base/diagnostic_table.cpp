@@ -77,6 +77,7 @@ const std::vector<DiagnosticRow>& diagnostic_table() {
       {"plan-twin-differs", error, "A tensor is dropped as the twin of another, but is not equal to it."},
       {"plan-unknown-variant", error, "A variant does not exist, or cannot have this value."},
       {"plan-unmatched-key", error, "No rule says what becomes of a source key."},
+      {"plan-variant-open", error, "A checkpoint does not tell which variant it is, and the user has to."},
       {"revision", error, "Git has no such version of a file."},
       {"rule-drop-without-reason", error, "A rule drops a key and does not say why."},
       {"rule-field-combination", error, "Fields of a rule exclude each other, or their order would be unclear."},

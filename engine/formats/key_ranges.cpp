@@ -16,7 +16,7 @@ std::optional<int64_t> parse_number(std::string_view text) {
   return value;
 }
 
-// "0..11", "1,3", "1,3..11": what stands between the braces. Empty: none of these.
+// "0..11", "1,3", "1,3..11", "00..11": what stands between the braces. Empty: none of these.
 std::vector<int64_t> parse_set(std::string_view text, uint64_t max_values) {
   std::vector<int64_t> values;
   while (true) {
@@ -57,10 +57,12 @@ std::optional<std::vector<std::string>> expand_ranges(const std::string& key, ui
       problem = fmt::format("it stands for more than {} tensors", max_keys);
       return std::nullopt;
     }
+    // "00" says that all have two digits.
+    const size_t digits = key.find_first_not_of("0123456789", open + 1) - open - 1, width = digits > 1 && key[open + 1] == '0' ? digits : 0;
     std::vector<std::string> longer;
     longer.reserve(keys.size() * values.size());
     for (const auto& made : keys)
-      for (const int64_t value : values) longer.push_back(made + std::to_string(value));
+      for (const int64_t value : values) longer.push_back(fmt::format("{}{:0{}}", made, value, width));
     keys = std::move(longer);
     at = close + 1;
   }

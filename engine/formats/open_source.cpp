@@ -1,10 +1,12 @@
 // Which reader a path belongs to, by what is in it.
 #include <algorithm>
 #include <filesystem>
+#include <map>
 
 #include <fmt/format.h>
 
 #include "base/mapped_file.h"
+#include "formats/joined_files.h"
 #include "formats/json_text.h"
 #include "formats/limit.h"
 #include "formats/manifest_source.h"
@@ -105,25 +107,43 @@ std::unique_ptr<Source> open_file(const std::string& path, const OpenOptions& op
   refuse_file(file);
 }
 
+// "model.00.pth" as "model.#.pth": files that differ in numbers are parts of one checkpoint.
+std::string without_numbers(const std::string& name) {
+  std::string result;
+  for (const char c : name) {
+    if (c < '0' || c > '9') result += c;
+    else if (result.empty() || result.back() != '#') result += '#';
+  }
+  return result;
+}
+
+// A torch checkpoint has no fixed name, so its folder says nothing: it is the only file of its kind, or the files that differ in numbers.
+std::unique_ptr<Source> open_unnamed(const std::string& path, const OpenOptions& options) {
+  std::map<std::string, std::vector<std::string>> candidates;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(path, error)) {
+    const std::string extension = entry.path().extension().string(), name = entry.path().filename().string();
+    if (extension == ".pt" || extension == ".pth" || extension == ".bin" || extension == ".pkl" || extension == ".safetensors") candidates[without_numbers(name)].push_back(name);
+  }
+  if (candidates.empty())
+    unknown(path, fmt::format("the folder holds nothing known: looked for {}, {}, checkpoint (T5X), state/checkpoint and checkpoint_* folders, torch files", kSingle, kIndex));
+  auto& names = candidates.begin()->second;
+  std::sort(names.begin(), names.end());
+  if (candidates.size() > 1) unknown(path, "the folder holds several checkpoints", fmt::format("give a file, such as '{}'", names.front()));
+  const auto in_folder = [&](const std::string& name) { return (fs::path(path) / name).string(); };
+  if (names.size() == 1) return open_file(in_folder(names.front()), options);
+  std::vector<formats::NamedFile> files;
+  for (const auto& name : names) files.push_back({name, open_file(in_folder(name), options)});
+  return formats::join_files(path, std::move(files), options.limits);
+}
+
 std::unique_ptr<Source> open_folder(const std::string& path, const OpenOptions& options) {
   const fs::path folder(path);
   if (is_file(folder / kSingle)) return formats::open_safetensors(path, MappedFile((folder / kSingle).string()), options);
   if (is_file(folder / kIndex)) return formats::open_sharded_safetensors(path, (folder / kIndex).string(), options);
   if (const auto t5x = formats::find_t5x_folder(path))
     return formats::open_t5x(path, MappedFile((fs::path(*t5x) / "checkpoint").string()), options);
-  // A torch checkpoint has no fixed name, so its folder says nothing; name what might be meant.
-  std::vector<std::string> candidates;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    const std::string extension = entry.path().extension().string();
-    if (extension == ".pt" || extension == ".pth" || extension == ".bin" || extension == ".pkl" || extension == ".safetensors")
-      candidates.push_back(entry.path().filename().string());
-  }
-  std::sort(candidates.begin(), candidates.end());
-  unknown(path,
-          fmt::format("the folder holds nothing known: looked for {}, {}, checkpoint (T5X), state/checkpoint and checkpoint_* folders",
-                      kSingle, kIndex),
-          candidates.empty() ? "" : fmt::format("give a file, such as '{}'", candidates.front()));
+  return open_unnamed(path, options);
 }
 
 }  // namespace

@@ -29,6 +29,7 @@ const std::vector<FunctionRow>& function_table() {
       {"max", 1, -1, "max(a, b, …)", "the largest number", false},
       {"min", 1, -1, "min(a, b, …)", "the smallest number", false},
       {"numbered", 2, 2, "numbered(prefix, n)", "[prefix0, prefix1, …], n entries", false},
+      {"object", 2, 2, "object(names, values)", "{first name: first value, …}", false},
       {"python_list", 1, 1, "python_list(text)", "the list that a Python expression of lists, tuples, numbers, texts, + and * writes; parsed, never run", false},
       {"range", 1, 3, "range(end) or range(begin, end[, step])", "a list of integers, as in Python", false},
       {"same", 2, 2, "same(key, key)", "whether two source tensors hold the same bytes; answered before the plan is final and listed in it", true},
@@ -530,6 +531,13 @@ class Evaluator {
       const int64_t n = integer(node, a[0]), root = n < 0 ? -1 : static_cast<int64_t>(std::sqrt(static_cast<double>(n)) + 0.5);
       if (root < 0 || root > (int64_t{1} << 31) || root * root != n) fail(node, fmt::format("{} is not the square of a whole number", n));
       return root;
+    }
+    if (f == "object") {
+      const auto named = [](const Json& names) { return std::all_of(names.begin(), names.end(), [](const Json& x) { return x.is_string(); }); };
+      if (!a[0].is_array() || !a[1].is_array() || a[0].size() != a[1].size() || !named(a[0])) fail(node, "'object' needs a list of names and as many values");
+      Json object = Json::object();
+      for (size_t i = 0; i < a[0].size(); ++i) object[a[0][i].get_ref<const std::string&>()] = a[1][i];
+      return object;
     }
     if (f == "column") return column(node, a[0], integer(node, a[1]));
     if (f == "slice") return slice(node, a);

@@ -54,7 +54,7 @@ const std::vector<FieldRow>& file_field_table() {
       {"remap", "version of the rule language: 1", ""},
       {"require", "conditions without which the checkpoint is refused, and why", ""},
       {"rules", "what becomes of every key", ""},
-      {"source", "{format, root}: what is read", ""},
+      {"source", "{format, root, files}: what is read", ""},
       {"sources", "further named sources: checkpoints, and files without tensors", ""},
       {"target", "{schema, architecture, dtype}: what is written", ""},
       {"title", "one line about the conversion", ""},
@@ -216,7 +216,7 @@ class RuleParser {
     spec.name = std::move(name);
     spec.roots = {""};
     if (!expect_map(node, "a source")) return spec;
-    check_fields(node, {"format", "root", "doc"}, "a source");
+    check_fields(node, {"format", "root", "files", "doc"}, "a source");
     spec.format = text_field(node, "format").value_or("");
     spec.doc = text_field(node, "doc").value_or("");
     static const std::vector<std::string> kFormats = {"torch", "t5x", "safetensors"};
@@ -230,7 +230,15 @@ class RuleParser {
       else
         spec.roots.push_back(root->text);
     }
+    if (const YamlNode* files = node.find("files"))
+      if ((spec.files = pattern(*files, "'files'")) && !is_file_pattern(*spec.files)) error("rule-wrong-type", *files, "'files' is a file name with holes that number the files", "for example: model.{rank}.pt");
     return spec;
+  }
+  static bool is_file_pattern(const KeyPattern& p) {
+    const auto is = [](PatternToken::Kind kind) { return [kind](const PatternToken& t) { return t.kind == kind; }; };
+    using Kind = PatternToken::Kind;
+    return !p.is_regex && p.text.find('/') == std::string::npos && std::any_of(p.tokens.begin(), p.tokens.end(), is(Kind::hole)) &&
+           std::all_of(p.tokens.begin(), p.tokens.end(), [&](const PatternToken& t) { return is(Kind::hole)(t) || is(Kind::literal)(t); });
   }
   void parse_sources(const YamlNode& root) {
     if (const YamlNode* node = root.find("source")) set_.sources.push_back(parse_source(*node, ""));

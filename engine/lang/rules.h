@@ -112,6 +112,7 @@ struct SourceSpec {
   std::vector<std::string> roots;   // the first that holds tensors is used; "" is the whole checkpoint
   char separator = '.';
   std::string doc;
+  std::optional<KeyPattern> files = {};  // the names of the files that make up the checkpoint; its holes begin every key
 };
 
 struct RuleSet {

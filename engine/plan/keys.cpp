@@ -14,12 +14,55 @@ std::optional<std::string_view> below(std::string_view key, std::string_view roo
   return key.substr(root.size() + 1);
 }
 
-std::string pick_root(const lang::SourceSpec& spec, const Manifest& manifest) {
+std::string pick_root(const lang::SourceSpec& spec, const std::vector<std::string_view>& keys) {
   for (const auto& root : spec.roots)
-    for (const auto& tensor : manifest.tensors())
-      if (below(tensor.key, root, spec.separator)) return root;
+    for (const auto key : keys)
+      if (below(key, root, spec.separator)) return root;
   return spec.roots.front();
 }
+
+// "3" for "03".
+std::string number_text(const std::string& text) {
+  if (text.find_first_not_of("0123456789") != std::string::npos) return text;
+  return text.substr(std::min(text.find_first_not_of('0'), text.size() - 1));
+}
+
+// Where keys come from several files, "consolidated.03.pth/x" is "3/x". A single file counts as number 0.
+class FilePrefixes {
+ public:
+  explicit FilePrefixes(const lang::SourceSpec& spec) {
+    if (spec.files) matcher_.emplace(*spec.files, lang::VariantValues{});
+  }
+  // Takes the file's name off the key.
+  std::string take(std::string_view& key) {
+    if (!matcher_) return "";
+    const size_t slash = key.find('/');
+    if (slash == std::string_view::npos) return "";
+    if (key.substr(0, slash) != file_) {
+      file_ = key.substr(0, slash);
+      prefix_ = matcher_->match(file_, captures_) ? holes_text() : "";
+    }
+    if (!prefix_.empty()) key.remove_prefix(slash + 1);
+    return prefix_;
+  }
+  static std::string of_single_file(const lang::SourceSpec& spec) {
+    std::string prefix;
+    if (spec.files)
+      for (const auto& token : spec.files->tokens)
+        if (token.kind == lang::PatternToken::Kind::hole) prefix += "0/";
+    return prefix;
+  }
+
+ private:
+  std::string holes_text() const {
+    std::string prefix;
+    for (const auto& [name, text] : captures_.holes) prefix += number_text(text) + "/";
+    return prefix;
+  }
+  std::optional<lang::Matcher> matcher_;
+  lang::Captures captures_;
+  std::string file_, prefix_;
+};
 
 struct Spelling {
   const lang::Normalise* rule;
@@ -42,12 +85,20 @@ KeyTable::KeyTable(const lang::RuleSet& rules, const std::vector<NamedSource>& s
   for (size_t s = 0; s < sources.size(); ++s) {
     const lang::SourceSpec& spec = rules.sources[s];
     const Manifest& manifest = sources[s].source->manifest();
-    const std::string root = pick_root(spec, manifest);
+    std::vector<std::string> prefixes;
+    std::vector<std::string_view> inside;  // the keys in their files
+    FilePrefixes files(spec);
+    for (const auto& tensor : manifest.tensors()) {
+      inside.emplace_back(tensor.key);
+      prefixes.push_back(files.take(inside.back()));
+    }
+    if (std::all_of(prefixes.begin(), prefixes.end(), [](const std::string& p) { return p.empty(); })) std::fill(prefixes.begin(), prefixes.end(), FilePrefixes::of_single_file(spec));
+    const std::string root = pick_root(spec, inside);
     size_t outside = 0;
     for (size_t t = 0; t < manifest.size(); ++t) {
-      const auto key = below(manifest[t].key, root, spec.separator);
+      const auto key = below(inside[t], root, spec.separator);
       if (!key) ++outside;
-      else keys_[s].push_back({normalised(std::string(*key), spellings, rules.tables), static_cast<uint32_t>(s), static_cast<uint32_t>(t)});
+      else keys_[s].push_back({normalised(prefixes[t] + std::string(*key), spellings, rules.tables), static_cast<uint32_t>(s), static_cast<uint32_t>(t)});
     }
     const BytePlace place{sources[s].source->path(), {}, {}};
     if (keys_[s].empty()) {

@@ -134,7 +134,9 @@ class Planner {
   void choose_variant(const lang::Variant& variant) {
     try {
       const auto chosen = options_.set.find(variant.name);
-      const Json value = chosen != options_.set.end() ? Json(chosen->second) : lang::evaluate_present(*variant.detect, facts_);
+      std::optional<Json> known = chosen != options_.set.end() ? Json(chosen->second) : detected(variant);
+      if (!known) return;
+      const Json value = std::move(*known);
       if (!value.is_string()) throw Error("expression-value", variant.detect->written.place(), fmt::format("variant '{}' is {}; text was expected", variant.name, value.dump()));
       if (variant.values) {
         const Json allowed = lang::evaluate_present(*variant.values, facts_);
@@ -146,6 +148,14 @@ class Planner {
     } catch (const Error& e) {
       diagnostics_.add(e.diagnostic());
     }
+  }
+
+  // nullopt, and reported, if the checkpoint does not tell.
+  std::optional<Json> detected(const lang::Variant& variant) {
+    if (lang::evaluate(*variant.detect, facts_).state != lang::Value::State::omit) return lang::evaluate_present(*variant.detect, facts_);
+    const std::string choices = variant.values ? ": " + lang::evaluate_present(*variant.values, facts_).dump() : "";
+    diagnostics_.error("plan-variant-open", variant.place, fmt::format("the checkpoint does not tell '{}'{}{}", variant.name, variant.doc.empty() ? "" : ": ", variant.doc), fmt::format("say --set {}=…{}", variant.name, choices));
+    return std::nullopt;
   }
 
   // Entries of 'let' that patterns use as ${name}.
@@ -409,7 +419,7 @@ class Planner {
         if (!facts_.same(*match.key, *first->key))
           diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' and '{}' should hold the same values ('replicated: {}'), but they differ", first->key->key, match.key->key, rule.replicated),
                              "look at both with 'remap compare'; the checkpoint is not what the rule file takes it for");
-        plan_.dropped.push_back({match.key->source, match.key->tensor, r, fmt::format("the same as {}", first->key->key)});
+        plan_.dropped.push_back({match.key->source, match.key->tensor, r, fmt::format("the same as {}", info(*first->key).key)});
       }
     std::set<const Match*> kept;
     for (const auto& [key, first] : firsts) kept.insert(first);
@@ -642,7 +652,7 @@ class Planner {
     if (schema_) {
       config["model_type"] = schema_->model_type;
       const size_t space = schema_->library.rfind(' ');
-      if (space != std::string::npos) config["transformers_version"] = schema_->library.substr(space + 1);
+      if (space != std::string::npos && !config.contains("transformers_version")) config["transformers_version"] = schema_->library.substr(space + 1);
       config["torch_dtype"] = facts_.target_dtype;
     }
     if (set_.architecture) {

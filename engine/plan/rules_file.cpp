@@ -141,8 +141,8 @@ std::vector<std::string> Rules::architectures() const {
 
 std::vector<Rules::Need> Rules::sources() const {
   std::vector<Need> needs;
-  for (const auto& spec : impl_->set.sources) needs.push_back({spec.name, spec.format, roots_text(spec.roots), spec.doc, false, ""});
-  for (const auto& spec : impl_->set.documents) needs.push_back({spec.name, spec.format, "", spec.doc, true, spec.beside});
+  for (const auto& spec : impl_->set.sources) needs.push_back({spec.name, spec.format, roots_text(spec.roots), spec.doc, false, "", spec.files ? spec.files->text : ""});
+  for (const auto& spec : impl_->set.documents) needs.push_back({spec.name, spec.format, "", spec.doc, true, spec.beside, ""});
   return needs;
 }
 

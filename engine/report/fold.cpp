@@ -16,13 +16,19 @@ namespace {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
+struct Number {
+  int64_t value = 0;
+  size_t digits = 0;
+  bool padded = false;  // has leading zeros
+};
+
 // Texts and numbers in turn: texts.size() == numbers.size() + 1.
 struct Pieces {
   std::vector<std::string> texts{""};
-  std::vector<int64_t> numbers;
+  std::vector<Number> numbers;
 };
 
-// nullopt if a number has leading zeros or is too long: it could not be written back.
+// nullopt if a number is too long.
 std::optional<Pieces> take_apart(const std::string& text) {
   Pieces pieces;
   for (size_t i = 0; i < text.size();) {
@@ -32,9 +38,9 @@ std::optional<Pieces> take_apart(const std::string& text) {
     }
     size_t end = i;
     while (end < text.size() && is_digit(text[end])) ++end;
-    if (end - i > 15 || (end - i > 1 && text[i] == '0')) return std::nullopt;
-    int64_t number = 0;
-    std::from_chars(text.data() + i, text.data() + end, number);
+    if (end - i > 15) return std::nullopt;
+    Number number{0, end - i, end - i > 1 && text[i] == '0'};
+    std::from_chars(text.data() + i, text.data() + end, number.value);
     pieces.numbers.push_back(number);
     pieces.texts.emplace_back();
     i = end;
@@ -42,14 +48,26 @@ std::optional<Pieces> take_apart(const std::string& text) {
   return pieces;
 }
 
-std::string set_text(const std::set<int64_t>& values) {
-  if (values.size() == 1) return std::to_string(*values.begin());
+// `digits`: how many each has, zeros before it; 0: as many as it needs.
+std::string set_text(const std::set<int64_t>& values, size_t digits) {
+  const auto number = [&](int64_t value) { return fmt::format("{:0{}}", value, digits); };
+  if (values.size() == 1) return number(*values.begin());
   const int64_t first = *values.begin(), last = *values.rbegin(), step = *std::next(values.begin()) - first;
   const bool even = (last - first) == step * static_cast<int64_t>(values.size() - 1) &&
                     std::all_of(values.begin(), values.end(), [&](int64_t v) { return (v - first) % step == 0; });
-  if (even && step == 1 && values.size() > 1) return fmt::format("{{{}..{}}}", first, last);
-  if (even && values.size() > 3) return fmt::format("{{{},{}..{}}}", first, first + step, last);
-  return fmt::format("{{{}}}", fmt::join(values, ","));
+  if (even && step == 1 && values.size() > 1) return fmt::format("{{{}..{}}}", number(first), number(last));
+  if (even && values.size() > 3) return fmt::format("{{{},{}..{}}}", number(first), number(first + step), number(last));
+  std::vector<std::string> texts;
+  for (const int64_t value : values) texts.push_back(number(value));
+  return fmt::format("{{{}}}", fmt::join(texts, ","));
+}
+
+// The width of a padded number; 0 if none is padded, nullopt if they are of different widths.
+std::optional<size_t> padding(const std::vector<std::vector<Pieces>>& parts, const std::vector<size_t>& members, size_t cell, size_t n) {
+  const size_t digits = parts[members.front()][cell].numbers[n].digits;
+  const auto all = [&](auto condition) { return std::all_of(members.begin(), members.end(), [&](size_t m) { return condition(parts[m][cell].numbers[n]); }); };
+  if (all([](const Number& number) { return !number.padded; })) return 0;
+  return all([&](const Number& number) { return number.digits == digits; }) ? std::optional(digits) : std::nullopt;
 }
 
 // Members whose numbers are a full product stay together. Others are parted by a position: the values of it that go with the same
@@ -59,10 +77,10 @@ void part_into_products(const std::vector<std::vector<Pieces>>& parts, std::vect
   for (size_t p = 0; p < positions; ++p) {
     std::map<int64_t, std::vector<std::vector<int64_t>>> rest_of;  // value -> numbers at the other positions
     for (const size_t m : members) {
-      auto rest = parts[m][0].numbers;
-      const int64_t value = rest[p];
-      rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(p));
-      rest_of[value].push_back(std::move(rest));
+      std::vector<int64_t> rest;
+      for (size_t q = 0; q < positions; ++q)
+        if (q != p) rest.push_back(parts[m][0].numbers[q].value);
+      rest_of[parts[m][0].numbers[p].value].push_back(std::move(rest));
     }
     std::map<std::vector<std::vector<int64_t>>, std::set<int64_t>> values_with;
     for (auto& [value, rest] : rest_of) {
@@ -73,7 +91,7 @@ void part_into_products(const std::vector<std::vector<Pieces>>& parts, std::vect
     for (const auto& [rest, values] : values_with) {
       std::vector<size_t> some;
       for (const size_t m : members)
-        if (values.contains(parts[m][0].numbers[p])) some.push_back(m);
+        if (values.contains(parts[m][0].numbers[p].value)) some.push_back(m);
       part_into_products(parts, std::move(some), products);
     }
     return;
@@ -88,8 +106,12 @@ std::optional<Row> fold_group(const std::vector<std::vector<Pieces>>& parts, con
   std::vector<std::set<int64_t>> sets(positions);
   std::set<std::vector<int64_t>> distinct;
   for (const size_t m : members) {
-    for (size_t p = 0; p < positions; ++p) sets[p].insert(parts[m][0].numbers[p]);
-    distinct.insert(parts[m][0].numbers);
+    std::vector<int64_t> values;
+    for (size_t p = 0; p < positions; ++p) {
+      values.push_back(parts[m][0].numbers[p].value);
+      sets[p].insert(values.back());
+    }
+    distinct.insert(std::move(values));
   }
   if (distinct.size() != members.size()) return std::nullopt;
 
@@ -97,22 +119,21 @@ std::optional<Row> fold_group(const std::vector<std::vector<Pieces>>& parts, con
   for (size_t c = 0; c < first.size(); ++c) {
     std::string cell = first[c].texts[0];
     for (size_t n = 0; n < first[c].numbers.size(); ++n) {
-      const auto constant = [&] { return std::all_of(members.begin(), members.end(), [&](size_t m) { return parts[m][c].numbers[n] == first[c].numbers[n]; }); };
-      if (c == 0) cell += set_text(sets[n]);
-      else if (constant()) cell += std::to_string(first[c].numbers[n]);
-      else {
-        // The number is that of a position of the first cell, perhaps moved by a constant.
-        std::optional<std::string> text;
-        for (size_t p = 0; p < positions && !text; ++p) {
-          const int64_t offset = first[c].numbers[n] - first[0].numbers[p];
-          if (!std::all_of(members.begin(), members.end(), [&](size_t m) { return parts[m][c].numbers[n] - parts[m][0].numbers[p] == offset; })) continue;
-          std::set<int64_t> moved;
-          for (const int64_t v : sets[p]) moved.insert(v + offset);
-          text = set_text(moved);
-        }
-        if (!text) return std::nullopt;
-        cell += *text;
+      const auto number = [&](size_t m) { return parts[m][c].numbers[n].value; };
+      const auto digits = padding(parts, members, c, n);
+      if (!digits) return std::nullopt;
+      std::optional<std::set<int64_t>> values;
+      if (c == 0) values = sets[n];
+      else if (std::all_of(members.begin(), members.end(), [&](size_t m) { return number(m) == number(members.front()); })) values.emplace({number(members.front())});
+      // Otherwise the number is that of a position of the first cell, perhaps moved by a constant.
+      for (size_t p = 0; p < positions && !values; ++p) {
+        const int64_t offset = number(members.front()) - first[0].numbers[p].value;
+        if (!std::all_of(members.begin(), members.end(), [&](size_t m) { return number(m) - parts[m][0].numbers[p].value == offset; })) continue;
+        values.emplace();
+        for (const int64_t v : sets[p]) values->insert(v + offset);
       }
+      if (!values) return std::nullopt;
+      cell += set_text(*values, *digits);
       cell += first[c].texts[n + 1];
     }
     folded.push_back(std::move(cell));

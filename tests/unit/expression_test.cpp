@@ -77,6 +77,7 @@ TEST_CASE("expressions have values") {
       {"'b' in ['a', 'b']", "true"},
       {"max(3, 128 // 5)", "25"},
       {"len(meta.cfg.model.list)", "3"},
+      {"object(['b', 'a'], [1.5, [2]])", "{\"b\":1.5,\"a\":[2]}"},
       {"by_index(numbered('LABEL_', 2))", "{\"0\":\"LABEL_0\",\"1\":\"LABEL_1\"}"},
       {"index_of(['x', 'y'])", "{\"x\":0,\"y\":1}"},
       {"int('12') + int(2.9)", "14"},

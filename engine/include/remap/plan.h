@@ -136,6 +136,7 @@ class Rules {
     std::string name, format, root, doc;       // root: "'model'", "'model.model' or the top", "" for the whole checkpoint
     bool document = false;                     // holds no tensors; may be left out
     std::string beside;                        // of a document: the file's name in the checkpoint's folder; may be ""
+    std::string files;                         // "consolidated.{rank}.pth", if the checkpoint may be several files
   };
   std::vector<Need> sources() const;           // the first one has the name ""; documents come last
   struct Choice {
