@@ -23,7 +23,7 @@ struct Options {
   std::string rules;
   std::vector<std::string> inputs;           // PATH, or NAME=PATH; of 'rules': the command's words
   std::vector<std::string> set;              // NAME=VALUE
-  std::string output, max_shard_size = "5GB", config, target, probe;
+  std::string output, max_shard_size = "5GB", config, target, probe, family;
   std::vector<std::string> rules_dirs, sources;  // --source: what is planned with both rule files
   std::string format = "text";
   int threads = 0, layers = 0;
@@ -49,6 +49,7 @@ int convert(const Options& options);
 int plan(const Options& options);
 int inspect(const Options& options);
 int compare(const Options& options);
+int infer(const Options& options);
 int rules(const Options& options);
 int verify(const Options& options);
 int diff(const Options& options);

@@ -19,29 +19,12 @@ namespace {
 
 using remap::Error;
 
-struct Named {
-  std::string name, path;
-};
-
 // NAME=PATH, unless a file of that whole name exists.
-Named parse_input(const std::string& text) {
+NamedPath parse_input(const std::string& text) {
   const size_t equals = text.find('=');
   std::error_code ignored;
   if (equals == std::string::npos || equals == 0 || fs::exists(text, ignored) || text.find('/') < equals) return {"", text};
   return {text.substr(0, equals), text.substr(equals + 1)};
-}
-
-std::vector<Named> parse_inputs(const Options& options) {
-  std::vector<Named> inputs;
-  for (const auto& text : options.inputs) {
-    inputs.push_back(parse_input(text));
-    size_t same = 0;
-    for (const auto& other : inputs) same += other.name == inputs.back().name;
-    if (same > 1)
-      throw Error("usage", {}, inputs.back().name.empty() ? fmt::format("'{}': a second checkpoint without a name", text) : fmt::format("'{}' is given twice", inputs.back().name),
-                  "name further sources: NAME=PATH");
-  }
-  return inputs;
 }
 
 // The checkpoint opened for each part of it that some rules convert: what lies outside that part is not even looked at.
@@ -82,6 +65,19 @@ std::optional<remap::Rules> recognise(const std::string& path, const std::vector
 }
 
 }  // namespace
+
+std::vector<NamedPath> parse_inputs(const Options& options) {
+  std::vector<NamedPath> inputs;
+  for (const auto& text : options.inputs) {
+    inputs.push_back(parse_input(text));
+    size_t same = 0;
+    for (const auto& other : inputs) same += other.name == inputs.back().name;
+    if (same > 1)
+      throw Error("usage", {}, inputs.back().name.empty() ? fmt::format("'{}': a second checkpoint without a name", text) : fmt::format("'{}' is given twice", inputs.back().name),
+                  "name further sources: NAME=PATH");
+  }
+  return inputs;
+}
 
 std::vector<std::string> rule_folders(const Options& options) {
   std::vector<std::string> folders = options.rules_dirs;

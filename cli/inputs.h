@@ -19,6 +19,12 @@ struct Inputs {
 // Where the user keeps rule files: --rules-dir, then REMAP_RULES_DIR.
 std::vector<std::string> rule_folders(const Options& options);
 
+struct NamedPath {
+  std::string name, path;
+};
+// PATH or NAME=PATH each. Throws remap::Error "usage" if two have one name.
+std::vector<NamedPath> parse_inputs(const Options& options);
+
 // Opens the sources; without --rules, recognises the family. nullopt after reporting into `diagnostics`. Throws remap::Error.
 std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& diagnostics);
 

@@ -75,6 +75,14 @@ void add_explain_options(CLI::App& app, Options& options) {
   add_format(app, options, {"text", "json"});
 }
 
+void add_infer_options(CLI::App& app, Options& options) {
+  app.add_option("SOURCE", options.inputs, "The checkpoint, or a manifest of it, and further sources as NAME=PATH")->required();
+  app.add_option("--target", options.target, "The converted checkpoint, or a manifest of it")->type_name("OUT")->required();
+  app.add_option("-o,--output", options.output, "The rule file to write (default: standard output)")->type_name("RULES.yaml");
+  app.add_option("--family", options.family, "The family the rules are for (default: the name of the rule file)")->type_name("NAME");
+  app.add_flag("--force", options.force, "Replace an existing rule file");
+}
+
 void add_rules_options(CLI::App& app, Options& options) {
   app.add_option("show NAME", options.inputs, "Print the rule file NAME")->expected(0, 2);
   add_rules_dir_option(app, options);
@@ -139,6 +147,15 @@ const std::vector<Command>& commands() {
        "  remap explain encoder.layer.0.output.dense.weight model.pt\n"
        "  remap explain model.encoder.layers.0.fc2.weight manifest.json --rules rules/mine.yaml",
        add_explain_options, explain},
+      {"infer", "Propose a rule file from a checkpoint and its converted form, or from their manifests",
+       "Examples:\n"
+       "  remap infer model.pt --target OUT -o rules/mine.yaml        by the values: renamed, cast, permuted, cut, joined\n"
+       "  remap infer a.tsv --target b.tsv                            by names and shapes; what is not certain is marked\n"
+       "\n"
+       "In the file, '# check: …' stands above a rule that is not certain, '# open: …' for a tensor that has none.\n"
+       "\n"
+       "Exit codes: 0 the plan of the proposal is the target; 1 some tensors are open; 2 could not.",
+       add_infer_options, infer},
       {"rules", "List the rule files that are known, or show one",
        "Examples:\n"
        "  remap rules                 families, versions, variants\n"

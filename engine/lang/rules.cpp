@@ -17,7 +17,7 @@ const std::vector<FieldRow>& rule_field_table() {
       {"copy_of", "the target key that 'to' repeats", "the copy is left out"},
       {"drop", "a source key that is not carried over", "nothing can bring it back"},
       {"equal_to", "with 'drop': the source key whose values the dropped one must equal", "the twin is written again"},
-      {"except", "with 'drop': patterns of keys that are not dropped", ""},
+      {"except", "patterns of keys that the rule does not take, although its own pattern matches them", ""},
       {"fill", "the constant that every element of the target is", "the tensor is left out"},
       {"from", "pattern of the source keys", ""},
       {"keep", "pattern of source keys that have the same name in the target: 'from' and 'to' at once", ""},
@@ -433,6 +433,14 @@ class RuleParser {
 
   KeyPattern in_source(const Prefix& prefix, const std::string& source, const KeyPattern& pattern) { return join(prefix, separator(source), pattern); }
 
+  void parse_except(const YamlNode& item, const Prefix& prefix, Rule& rule) {
+    if (const YamlNode* except = item.find("except")) {
+      const std::vector<YamlNode> list = except->is_sequence() ? except->items : std::vector<YamlNode>{*except};
+      for (const auto& node : list)
+        if (auto p = pattern(node, "'except'")) rule.except.push_back(in_source(prefix, rule.source, *p));
+    }
+  }
+
   void parse_drop(const YamlNode& item, const Prefix& prefix, Rule rule) {
     only_fields(item, {"drop", "because", "except", "equal_to", "when", "optional", "source"}, "'drop'");
     rule.kind = Rule::Kind::drop;
@@ -440,11 +448,7 @@ class RuleParser {
     if (item.find("because") == nullptr)
       diagnostics_.error("rule-drop-without-reason", rule.place, "a key is dropped without saying why", "add 'because: …'");
     rule.because = text_field(item, "because").value_or("");
-    if (const YamlNode* except = item.find("except")) {
-      const std::vector<YamlNode> list = except->is_sequence() ? except->items : std::vector<YamlNode>{*except};
-      for (const auto& node : list)
-        if (auto p = pattern(node, "'except'")) rule.except.push_back(in_source(prefix, rule.source, *p));
-    }
+    parse_except(item, prefix, rule);
     if (!key) return;
     rule.from = in_source(prefix, rule.source, *key);
     if (const YamlNode* twin = item.find("equal_to"))
@@ -490,7 +494,7 @@ class RuleParser {
   }
 
   void parse_move(const YamlNode& item, const Prefix& from_prefix, const Prefix& to_prefix, Rule rule) {
-    only_fields(item, {"from", "to", "keep", "shape", "linear", "norm", "transpose", "permute", "reshape", "steps", "split", "stack", "concat", "replicated", "cast", "when", "optional", "source"}, "'from'");
+    only_fields(item, {"from", "to", "keep", "shape", "linear", "norm", "transpose", "permute", "reshape", "steps", "split", "stack", "concat", "replicated", "cast", "when", "optional", "source", "except"}, "'from'");
     const YamlNode *from = item.find("from"), *to = item.find("to"), *keep = item.find("keep");
     if (keep != nullptr && (from != nullptr || to != nullptr)) return error("rule-field-combination", *keep, "'keep' is 'from' and 'to' at once");
     if (keep != nullptr) from = to = keep;
@@ -504,6 +508,7 @@ class RuleParser {
     rule.from = in_source(from_prefix, rule.source, *source_key);
     rule.to = join(to_prefix, '.', *target_key);
     rule.summary = fmt::format("{} → {}", rule.from.text, rule.to.text);
+    parse_except(item, from_prefix, rule);
     parse_operations(item, rule);
     std::vector<std::string> extra;
     if (rule.split) extra.push_back(rule.split->hole);

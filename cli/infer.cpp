@@ -1,0 +1,69 @@
+#include "remap/infer.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include <fmt/format.h>
+
+#include "cli/inputs.h"
+#include "remap/source.h"
+
+namespace cli {
+namespace fs = std::filesystem;
+namespace {
+
+using remap::Error;
+
+// The rule file's own name as a family: letters, digits and _.
+std::string family_of(const Options& options) {
+  std::string name = options.family;
+  if (name.empty()) name = options.output.empty() ? "mine" : fs::path(options.output).stem().string();
+  std::replace_if(name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)) && c != '_' && c != '-'; }, '_');
+  return name.empty() ? "mine" : name;
+}
+
+void write_file(const std::string& path, const std::string& text) {
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  out << text;
+  out.close();
+  if (!out) throw Error("io-write", remap::BytePlace{path, {}, {}}, "the rule file cannot be written");
+}
+
+void list(const char* what, const std::vector<std::string>& keys) {
+  constexpr size_t kShown = 20;
+  for (size_t i = 0; i < std::min(kShown, keys.size()); ++i) fmt::print(stderr, "{}: {}\n", what, keys[i]);
+  if (keys.size() > kShown) fmt::print(stderr, "{}: … and {} more\n", what, keys.size() - kShown);
+}
+
+}  // namespace
+
+int infer(const Options& options) {
+  std::error_code ignored;
+  if (!options.output.empty() && fs::exists(options.output, ignored) && !options.force)
+    throw Error("output-exists", remap::BytePlace{options.output, {}, {}}, "the rule file exists already", "name another one, or replace it with --force");
+  std::vector<std::unique_ptr<remap::Source>> opened;
+  std::vector<remap::NamedSource> sources;
+  std::map<std::string, std::string> companions;
+  for (const auto& input : parse_inputs(options)) {
+    opened.push_back(remap::open_source(input.path));
+    sources.push_back({input.name, opened.back().get()});
+  }
+  if (std::none_of(sources.begin(), sources.end(), [](const auto& s) { return s.name.empty(); })) throw Error("usage", {}, "no checkpoint was given", "remap infer SOURCE --target OUT -o RULES.yaml");
+  std::stable_partition(sources.begin(), sources.end(), [](const auto& s) { return s.name.empty(); });
+  const auto target = remap::open_source(options.target);
+  remap::InferOptions infer_options;
+  infer_options.family = family_of(options);
+  if (!options.output.empty()) infer_options.file = options.output;
+  remap::Diagnostics diagnostics;
+  const auto result = remap::infer_rules(sources, *target, infer_options, diagnostics);
+  if (options.output.empty()) fmt::print("{}", result.text);
+  else write_file(options.output, result.text);
+  print(diagnostics, options.output_format());
+  list("open", result.open_targets);
+  list("dropped", result.open_sources);
+  fmt::print(stderr, "{} of {} target tensors{}, {} rules, {} open, {} to check\n", result.reproduced, result.targets, result.by_values ? ", values compared" : " by name and shape; no values were compared", result.rules, result.open_targets.size() + result.open_sources.size(), result.marked);
+  return result.open_targets.empty() && result.open_sources.empty() ? kDone : kFound;
+}
+
+}  // namespace cli

@@ -1,0 +1,39 @@
+// Proposes a rule file from two checkpoints of one model, or from their manifests: what would `remap` have to be told to make
+// the target out of the sources?
+//
+// Where both sides have values, what holds the same elements belongs together: renamed, cast, permuted, cut, joined. Where values
+// do not decide (constants, duplicates, manifests), names and shapes do. Then keys are generalised to patterns. The text always
+// parses; what is not certain is marked in it: "# check: …" above a rule, "# open: …" for what has none.
+// Memory is bounded by hashes and samples of the tensors, not by their bytes. The same inputs give the same text.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "remap/diagnostic.h"
+#include "remap/plan.h"
+#include "remap/source.h"
+
+namespace remap {
+
+struct InferOptions {
+  std::string family;                      // of the rule file; a name
+  std::string file = "rules.yaml";         // what the text will be called, in messages
+  std::string schema = "../schemas/rules.schema.json";  // of the first line, for editors
+};
+
+struct InferredRules {
+  std::string text;                        // the rule file
+  size_t rules = 0;                        // in it, as a person counts them
+  size_t targets = 0;                      // tensors of the target
+  size_t reproduced = 0;                   // of these: given by the plan with this dtype and shape, and, where known, these values
+  size_t marked = 0;                       // rules with "# check"
+  bool by_values = false;                  // both sides had values
+  std::vector<std::string> open_targets;   // keys that no rule gives, or gives wrongly
+  std::vector<std::string> open_sources;   // keys dropped since nothing in the target holds their values
+};
+
+// The first source has no name. Throws Error if reading fails. Planning the text reports into `diagnostics` what goes wrong.
+InferredRules infer_rules(const std::vector<NamedSource>& sources, const Source& target, const InferOptions& options, Diagnostics& diagnostics);
+
+}  // namespace remap

@@ -1,0 +1,72 @@
+// What infer knows: which source tensors a target tensor is made of, and how. Private to infer.
+#pragma once
+
+#include <cstdint>
+#include <compare>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "remap/plan.h"
+
+namespace remap::infer {
+
+// A source tensor: index into the sources and into that source's manifest.
+struct Ref {
+  uint32_t source = 0, tensor = 0;
+  auto operator<=>(const Ref&) const = default;
+};
+
+// Both sides of the question.
+struct Problem {
+  std::vector<NamedSource> sources;
+  const Source* target = nullptr;
+  bool by_values = false;
+  const TensorInfo& info(Ref r) const { return sources[r.source].source->manifest()[r.tensor]; }
+  const TensorInfo& info(uint32_t t) const { return target->manifest()[t]; }
+};
+
+// A change of layout: regroup one axis (seen as [blocks, rows, columns], of which the last two are exchanged), permute, reshape.
+struct Layout {
+  int regroup_axis = -1;
+  int64_t blocks = 1, rows = 1, columns = 1;
+  std::vector<int> order;       // empty: as they are
+  bool reshape_first = false;   // the reshape stands before the permutation
+  Shape reshape;                // empty: none
+  bool empty() const { return regroup_axis < 0 && order.empty() && reshape.empty(); }
+  bool operator==(const Layout&) const = default;
+};
+
+struct Relation {
+  enum class Kind { rename, split_each, split_into, stack, concat, stack_concat } kind = Kind::rename;
+  int axis = 0;                     // that is cut, joined or stacked
+  int inner_axis = 0;               // stack_concat: the axis of the join, in the tensors before stacking
+  std::vector<int64_t> sizes;       // of named parts
+  std::vector<Ref> sources;         // in order; stack_concat: all parts of the first stacked tensor, then of the second …
+  std::vector<uint32_t> targets;    // split: in order of the parts; kNoPart: a part that another relation takes
+  Layout layout;                    // after split, before stack and concat
+  std::optional<DType> cast;        // only if the rule has to say it
+  std::vector<std::string> checks;  // why this is not certain; empty: it is
+
+  static constexpr uint32_t kNoPart = static_cast<uint32_t>(-1);
+};
+
+// What was found out; a source or target tensor is in one relation at most (parts of a cut one in several).
+struct Findings {
+  struct Fill { uint32_t target; double value; };
+  struct Copy { uint32_t target, of; };
+  struct Twin { Ref ref, of; };
+  std::vector<Relation> relations;
+  std::vector<Fill> fills;
+  std::vector<Copy> copies;
+  std::vector<Twin> twins;             // source tensors that hold what another one holds, and are left out
+  std::vector<uint32_t> open_targets;
+  std::vector<Ref> open_sources;
+};
+
+// By values, as far as these decide. What is left is open; candidates that hold the same are decided by their names.
+Findings find_by_values(const Problem& problem);
+// By names and shapes.
+Findings find_by_names(const Problem& problem);
+
+}  // namespace remap::infer

@@ -1,0 +1,272 @@
+#include "infer/values.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "ops/cast.h"
+#include "tensor/box.h"
+
+namespace remap::infer {
+namespace {
+
+constexpr int64_t kReadElements = int64_t{1} << 22;    // at a time
+constexpr int64_t kKeptElements = int64_t{1} << 22;    // of a box that is looked at closely
+constexpr int64_t kSamples = 256;
+
+uint64_t mixed(uint64_t x) {
+  x += 0x9e3779b97f4a7c15u;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return x ^ (x >> 31);
+}
+
+uint64_t bits_at(const std::byte* data, int size, int64_t i) {
+  uint64_t low = 0, high = 0;
+  std::memcpy(&low, data + i * size, static_cast<size_t>(std::min(size, 8)));
+  if (size > 8) std::memcpy(&high, data + i * size + 8, static_cast<size_t>(size - 8)), low ^= mixed(high);
+  return low;
+}
+
+void walk(const Box& box, size_t dim, const std::function<void(const Box&)>& body) {
+  int64_t count = 1;
+  for (const int64_t extent : box.extent) count *= extent;
+  if (count <= kReadElements || dim == box.extent.size()) return body(box);
+  const int64_t per_part = std::max<int64_t>(1, kReadElements / (count / box.extent[dim]));
+  for (int64_t begin = 0; begin < box.extent[dim]; begin += per_part) {
+    Box part = box;
+    part.origin[dim] += begin;
+    part.extent[dim] = std::min(per_part, box.extent[dim] - begin);
+    walk(part, dim + 1, body);
+  }
+}
+
+// The elements of a box, row-major, cast.
+const std::byte* read_cast(const Source& source, size_t index, const Box& box, int64_t count, DType as, std::vector<std::byte>& raw, std::vector<std::byte>& out, TileBuffer& scratch) {
+  const DType from = source.manifest()[index].dtype;
+  raw.resize(static_cast<size_t>(count * size_bytes(from)));
+  read_box(source, index, box, raw.data(), scratch);
+  if (from == as) return raw.data();
+  out.resize(static_cast<size_t>(count * size_bytes(as)));
+  ops::strided_cast(out.data(), as, raw.data(), from, ops::normalised({0, 0, {{count, 1, 1}}}));
+  return out.data();
+}
+
+int64_t product(const Shape& shape) {
+  return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+}
+
+}  // namespace
+
+void read_in_order(const Source& source, size_t index, DType as, const std::function<void(const std::byte*, int64_t, int64_t)>& body) {
+  const TensorInfo& info = source.manifest()[index];
+  if (element_count(info.shape, info.key) == 0) return;
+  std::vector<std::byte> raw, out;
+  TileBuffer scratch;
+  int64_t first = 0;
+  walk({Shape(info.shape.size(), 0), info.shape}, 0, [&](const Box& part) {
+    const int64_t count = product(part.extent);
+    body(read_cast(source, index, part, count, as, raw, out, scratch), first, count);
+    first += count;
+  });
+}
+
+Print print_of(const Source& source, size_t index, DType as) {
+  Print print;
+  const int size = size_bytes(as);
+  bool any = false;
+  read_in_order(source, index, as, [&](const std::byte* data, int64_t, int64_t count) {
+    if (!any) print.first = bits_at(data, size, 0);
+    any = true;
+    for (int64_t i = 0; i < count; ++i) {
+      const uint64_t bits = bits_at(data, size, i), hash = mixed(bits);
+      print.constant &= bits == print.first;
+      print.multiset += hash;
+      print.ordered = (print.ordered ^ hash) * 0x9ddfea08eb382d69u;
+      print.ordered ^= print.ordered >> 29;
+    }
+  });
+  return print;
+}
+
+std::vector<std::vector<uint64_t>> slices_of(const Source& source, size_t index, DType as) {
+  const Shape& shape = source.manifest()[index].shape;
+  std::vector<std::vector<uint64_t>> sums;
+  for (const int64_t extent : shape) sums.emplace_back(static_cast<size_t>(extent), 0);
+  const auto strides = row_major_strides(shape);
+  const int size = size_bytes(as);
+  read_in_order(source, index, as, [&](const std::byte* data, int64_t first, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      const uint64_t hash = mixed(bits_at(data, size, i));
+      for (size_t d = 0; d < shape.size(); ++d) sums[d][static_cast<size_t>((first + i) / strides[d] % shape[d])] += hash;
+    }
+  });
+  return sums;
+}
+
+std::vector<std::vector<uint64_t>> inner_slices_of(const Source& source, size_t index, DType as) {
+  const Shape& shape = source.manifest()[index].shape;
+  std::vector<std::vector<uint64_t>> sums;
+  for (size_t d = 1; d < shape.size(); ++d) sums.emplace_back(static_cast<size_t>(shape[0] * shape[d]), 0);
+  const auto strides = row_major_strides(shape);
+  const int size = size_bytes(as);
+  read_in_order(source, index, as, [&](const std::byte* data, int64_t first, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      const uint64_t hash = mixed(bits_at(data, size, i));
+      for (size_t d = 1; d < shape.size(); ++d)
+        sums[d - 1][static_cast<size_t>((first + i) / strides[0] * shape[d] + (first + i) / strides[d] % shape[d])] += hash;
+    }
+  });
+  return sums;
+}
+
+Elements::Elements(const Source& source, size_t index, Box box, DType as) : source_(source), index_(index), box_(std::move(box)), as_(as), count_(product(box_.extent)) {
+  if (count_ == 0 || count_ > kKeptElements) return;
+  std::vector<std::byte> raw, out;
+  TileBuffer scratch;
+  const std::byte* data = read_cast(source_, index_, box_, count_, as_, raw, out, scratch);
+  bits_.resize(static_cast<size_t>(count_));
+  for (int64_t i = 0; i < count_; ++i) bits_[static_cast<size_t>(i)] = bits_at(data, size_bytes(as_), i);
+}
+
+uint64_t Elements::at(int64_t i) const {
+  if (in_memory()) return bits_[static_cast<size_t>(i)];
+  const auto [it, fresh] = seen_.try_emplace(i, 0);
+  if (!fresh) return it->second;
+  Box one{box_.origin, Shape(box_.extent.size(), 1)};
+  const auto strides = row_major_strides(box_.extent);
+  for (size_t d = 0; d < strides.size(); ++d) one.origin[d] += i / strides[d] % box_.extent[d];
+  std::vector<std::byte> raw, out;
+  TileBuffer scratch;
+  return it->second = bits_at(read_cast(source_, index_, one, 1, as_, raw, out, scratch), size_bytes(as_), 0);
+}
+
+namespace {
+
+// Factors of the target's index, outermost first: the element with these digits is at sum(digit * step) in the source.
+struct Digit {
+  int64_t extent, step;
+};
+using Digits = std::vector<Digit>;
+
+Shape permuted(const Shape& shape, const std::vector<int>& order) {
+  Shape result;
+  for (const int axis : order) result.push_back(shape[static_cast<size_t>(axis)]);
+  return result;
+}
+
+// The digits of a layout; the shape after it must be known to fit.
+Digits digits_of(const Layout& layout, const Shape& shape) {
+  const bool reshaped = !layout.reshape.empty() && layout.reshape_first;
+  const Shape& base = reshaped ? layout.reshape : shape;
+  const auto strides = row_major_strides(base);
+  std::vector<Digits> axes;
+  for (size_t d = 0; d < base.size(); ++d) {
+    if (static_cast<int>(d) == layout.regroup_axis)
+      axes.push_back({{layout.blocks, strides[d] * layout.rows * layout.columns}, {layout.columns, strides[d]}, {layout.rows, strides[d] * layout.columns}});
+    else
+      axes.push_back({{base[d], strides[d]}});
+  }
+  Digits digits;
+  for (size_t d = 0; d < axes.size(); ++d) {
+    const auto& own = axes[layout.order.empty() ? d : static_cast<size_t>(layout.order[d])];
+    digits.insert(digits.end(), own.begin(), own.end());
+  }
+  return digits;
+}
+
+int64_t position(const Digits& digits, int64_t target) {
+  int64_t source = 0;
+  for (size_t d = digits.size(); d-- > 0;) {
+    source += target % digits[d].extent * digits[d].step;
+    target /= digits[d].extent;
+  }
+  return source;
+}
+
+bool fits(const Layout& layout, const Elements& from, const Shape& from_shape, const Elements& to) {
+  const Digits digits = digits_of(layout, from_shape);
+  const int64_t count = to.size(), step = std::max<int64_t>(1, count / kSamples);
+  const auto same = [&](int64_t i) { return from.at(position(digits, i)) == to.at(i); };
+  for (int64_t i = 0; i < std::min<int64_t>(count, 48); ++i)
+    if (!same(i)) return false;
+  for (int64_t i = 0; i < count; i += step)
+    if (!same(std::min(count - 1, i + i / step % std::min<int64_t>(step, 97)))) return false;
+  if (!from.in_memory() || !to.in_memory()) return true;  // the values of the plan are compared in the end
+  for (int64_t i = 0; i < count; ++i)
+    if (!same(i)) return false;
+  return true;
+}
+
+// All ways to see an axis of n entries as [blocks, rows, columns] with both of the last more than 1; small numbers first.
+std::vector<Layout> regroupings(int axis, int64_t n) {
+  std::vector<Layout> all;
+  std::vector<int64_t> divisors;
+  for (int64_t d = 1; d * d <= n && d < 65536; ++d)
+    if (n % d == 0) {
+      divisors.push_back(d);
+      if (d != n / d) divisors.push_back(n / d);
+    }
+  std::sort(divisors.begin(), divisors.end());
+  for (const int64_t rows : divisors)
+    for (const int64_t blocks : divisors) {
+      if (rows < 2 || n / rows % blocks != 0 || n / rows / blocks < 2) continue;
+      Layout layout;
+      layout.regroup_axis = axis;
+      layout.blocks = blocks, layout.rows = rows, layout.columns = n / rows / blocks;
+      all.push_back(layout);
+    }
+  std::stable_sort(all.begin(), all.end(), [](const Layout& a, const Layout& b) { return std::min(a.rows, a.columns) < std::min(b.rows, b.columns); });
+  return all;
+}
+
+std::vector<std::vector<int>> orders(size_t rank) {
+  std::vector<int> order(rank);
+  std::iota(order.begin(), order.end(), 0);
+  std::vector<std::vector<int>> all;
+  if (rank > 5) return {order};
+  do all.push_back(order);
+  while (std::next_permutation(order.begin(), order.end()));
+  return all;
+}
+
+}  // namespace
+
+Shape shape_after(const Layout& layout, const Shape& shape) {
+  Shape result = layout.reshape_first && !layout.reshape.empty() ? layout.reshape : shape;
+  if (!layout.order.empty()) result = permuted(result, layout.order);
+  return layout.reshape_first || layout.reshape.empty() ? result : layout.reshape;
+}
+
+std::optional<Layout> find_layout(const Elements& from, const Shape& from_shape, const Elements& to, const Shape& to_shape) {
+  if (from.size() != to.size()) return std::nullopt;
+  const auto try_layout = [&](const Layout& layout) { return fits(layout, from, from_shape, to); };
+  const auto all_orders = orders(from_shape.size());
+  // Permutations, followed by a reshape where the shapes differ.
+  for (const auto& order : all_orders) {
+    Layout layout;
+    if (order != all_orders.front()) layout.order = order;
+    if (permuted(from_shape, order) != to_shape) layout.reshape = to_shape;
+    if (try_layout(layout)) return layout;
+  }
+  if (from_shape.size() != to_shape.size())
+    for (const auto& order : orders(to_shape.size())) {
+      Layout layout;
+      layout.order = order;
+      layout.reshape_first = true;
+      layout.reshape.resize(to_shape.size());
+      for (size_t d = 0; d < order.size(); ++d) layout.reshape[static_cast<size_t>(order[d])] = to_shape[d];
+      if (try_layout(layout)) return layout;
+    }
+  for (const auto& order : all_orders) {
+    if (permuted(from_shape, order) != to_shape) continue;
+    for (size_t axis = 0; axis < from_shape.size(); ++axis)
+      for (Layout layout : regroupings(static_cast<int>(axis), from_shape[axis])) {
+        if (order != all_orders.front()) layout.order = order;
+        if (try_layout(layout)) return layout;
+      }
+  }
+  return std::nullopt;
+}
+
+}  // namespace remap::infer

@@ -1,0 +1,21 @@
+// Rules between patterns as the text of a rule file. Private to infer.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "infer/patterns.h"
+#include "remap/infer.h"
+
+namespace remap::infer {
+
+struct Written {
+  std::string text;
+  size_t rules = 0, marked = 0;
+};
+
+// `notes`: comment lines for the end of the rules. `dtype`: of all floating-point targets, if the rules do not say it one by one.
+Written write_rules(const Problem& problem, const Findings& findings, std::vector<PatternRule> rules, const std::vector<std::string>& roots, std::optional<DType> dtype,
+                    const std::vector<std::string>& notes, const InferOptions& options);
+
+}  // namespace remap::infer
