@@ -102,7 +102,7 @@ class Comparison {
       found[t] = true;
       const TensorInfo& info = problem_.target->manifest()[t];
       if (info.dtype != planned.dtype || info.shape != planned.shape) differing_.push_back(info.key);
-      else if (problem_.by_values) add(planned, t);
+      else if (problem_.by_values && element_count(info.shape) > 0) add(planned, t);
     }
     flush();
     for (size_t t = 0; t < found.size(); ++t)

@@ -15,6 +15,7 @@
 #include <re2/re2.h>
 
 #include "infer/keys.h"
+#include "infer/names.h"
 
 namespace remap::infer {
 
@@ -90,8 +91,14 @@ class Generaliser {
 
   std::vector<PatternRule> run() {
     std::vector<PatternRule> all;
+    std::vector<std::string> targets;
+    for (const auto& tensor : problem_.target->manifest().tensors()) targets.push_back(tensor.key);
+    counted_target_ = counted_in(targets);
     for (uint32_t source = 0; source < problem_.sources.size(); ++source) {
       all_keys(source);
+      std::vector<std::string> texts;
+      for (const auto& [key, ref] : keys_) texts.push_back(key);
+      counted_.push_back(counted_in(texts));
       auto rules = with_indices(pairs_of(source), source);
       auto dropped = dropped_keys(source);
       if (generality_ == Generality::full) {
@@ -181,10 +188,11 @@ class Generaliser {
       }
       case Kind::split_into: {
         pair.s = key_of(relation.sources[0]);
-        const auto place = targets.size() > 1 ? differing_place(targets) : whole_place(targets[0]);
+        const auto place = targets.size() > 1 ? differing_place(targets) : std::optional(Place{targets[0], "", {"part"}});
         if (!place) return std::nullopt;
-        pair.t = place->before + kPart + place->after;
-        for (size_t i = 0, n = 0; i < relation.targets.size(); ++i) operation.names.push_back(relation.targets[i] == Relation::kNoPart ? kLeftOut : place->names[n++]);
+        pair.t = targets.size() > 1 ? place->before + kPart + place->after : targets[0];
+        const bool equal = operation.sizes.empty();
+        for (size_t i = 0, n = 0; i < relation.targets.size(); ++i) operation.names.push_back(relation.targets[i] != Relation::kNoPart ? place->names[n++] : equal ? kLeftOut : fmt::format("{}{}", kLeftOut, i + 1));
         break;
       }
       case Kind::stack: {
@@ -225,47 +233,74 @@ class Generaliser {
     return pair;
   }
 
-  // A key with one word as the part's name: that before the last separator.
-  static std::optional<Place> whole_place(const std::string& key) {
-    const auto last = key.find_last_of("./");
-    if (last == std::string::npos) return Place{"", "", {key}};
-    const auto before = key.find_last_of("./", last - 1);
-    const size_t begin = before == std::string::npos ? 0 : before + 1;
-    const size_t word = key.substr(begin, last - begin).find('_');
-    const size_t end = word == std::string::npos ? last : begin + word;
-    return Place{key.substr(0, begin), key.substr(end), {key.substr(begin, end - begin)}};
-  }
-
   // ------------------------------------------------------------ indices
 
   std::vector<PatternRule> with_indices(const std::vector<Pair>& pairs, uint32_t source) {
     std::map<std::tuple<size_t, std::string, std::string>, std::vector<const Pair*>> groups;
     for (const Pair& pair : pairs) groups[{pair.operation, numbered(pair.s).shape(), numbered(pair.t).shape()}].push_back(&pair);
     std::vector<PatternRule> rules;
-    for (const auto& [key, group] : groups) index_group(group, source, {}, rules);
+    for (const auto& [key, group] : groups) index_group(group, source, true, rules);
     return rules;
   }
 
-  // `fixed`: columns of the source that stay literal.
-  void index_group(const std::vector<const Pair*>& group, uint32_t source, std::set<size_t> fixed, std::vector<PatternRule>& rules) {
+  // Prefixes, with # for numbers, under which the keys count 0 … n-1 for some n > 1.
+  using Counted = std::set<std::string>;
+  static std::string prefix_shape(const Numbered& key, size_t column) {
+    std::string text = key.texts[0];
+    for (size_t c = 0; c < column; ++c) text += '#' + key.texts[c + 1];
+    return text;
+  }
+  static bool is_counted(const Counted& counted, const Numbered& key, size_t column) {
+    return counted.contains(prefix_shape(key, column));
+  }
+  static Counted counted_in(const std::vector<std::string>& keys) {
+    std::map<std::string, std::set<int64_t>> seen;
+    for (const auto& text : keys) {
+      const Numbered key = numbered(text);
+      for (size_t c = 0; c < key.numbers.size(); ++c) {
+        const bool whole = !key.texts[c].empty() && (is_separator(key.texts[c].back()) || key.texts[c].back() == '_') && (key.texts[c + 1].empty() || is_separator(key.texts[c + 1][0]));
+        if (whole) seen[prefix_shape(key, c)].insert(std::stoll(key.numbers[c]));
+      }
+    }
+    Counted counted;
+    for (const auto& [prefix, numbers] : seen)
+      if (numbers.size() > 1 && *numbers.rbegin() + 1 == static_cast<int64_t>(numbers.size())) counted.insert(prefix);
+    return counted;
+  }
+
+  // `counting`: numbers that do not vary may be indices.
+  void index_group(const std::vector<const Pair*>& group, uint32_t source, bool counting, std::vector<PatternRule>& rules) {
     std::vector<Numbered> s, t;
     for (const Pair* pair : group) s.push_back(numbered(pair->s)), t.push_back(numbered(pair->t));
     const auto varies = [&](const std::vector<Numbered>& side, size_t column) {
       return std::any_of(side.begin(), side.end(), [&](const Numbered& n) { return n.numbers[column] != side[0].numbers[column]; });
     };
+    // A number that does not vary here, but counts 0, 1, 2 … under its prefix on both sides, is an index too.
+    std::set<size_t> constant_s, constant_t;
+    for (size_t c = 0; counting && c < s[0].numbers.size(); ++c) {
+      if (varies(s, c) || !is_counted(counted_[source], s[0], c)) continue;
+      for (size_t d = 0; d < t[0].numbers.size(); ++d) {
+        if (varies(t, d) || constant_t.contains(d) || t[0].numbers[d] != s[0].numbers[c] || !is_counted(counted_target_, t[0], d)) continue;
+        constant_s.insert(c);
+        constant_t.insert(d);
+        break;
+      }
+    }
+    const auto varies_s = [&](size_t c) { return constant_s.contains(c) || varies(s, c); };
+    const auto varies_t = [&](size_t c) { return constant_t.contains(c) || varies(t, c); };
     std::vector<size_t> open;
     for (size_t c = 0; c < s[0].numbers.size(); ++c)
-      if (varies(s, c)) open.push_back(c);
+      if (varies_s(c)) open.push_back(c);
     std::vector<std::pair<int, int64_t>> origin(t[0].numbers.size(), {-1, 0});  // of a target column: the source column, and the offset
     std::set<size_t> used;
     bool explained = open.size() <= kMaxVariables;
     for (size_t c = 0; c < t[0].numbers.size() && explained; ++c) {
-      if (!varies(t, c)) continue;
+      if (!varies_t(c)) continue;
       explained = false;
       for (const bool exact : {true, false})
         for (const bool fresh : {true, false})
           for (const size_t column : open) {
-            if (explained || used.contains(column) == fresh) continue;
+            if (explained || used.contains(column) == fresh || constant_s.contains(column) != constant_t.contains(c)) continue;
             const int64_t add = std::stoll(t[0].numbers[c]) - std::stoll(s[0].numbers[column]);
             if (exact != (add == 0)) continue;
             bool all = true;
@@ -277,6 +312,7 @@ class Generaliser {
           }
     }
     if (explained) explained = std::all_of(open.begin(), open.end(), [&](size_t column) { return used.contains(column); });
+    if (!explained && !constant_s.empty()) return index_group(group, source, false, rules);
     if (!explained) {  // some number is a name: the one with the fewest values
       size_t best = open[0], fewest = std::numeric_limits<size_t>::max();
       for (const size_t column : open) {
@@ -286,7 +322,7 @@ class Generaliser {
       }
       std::map<std::string, std::vector<const Pair*>> by_value;
       for (size_t i = 0; i < group.size(); ++i) by_value[s[i].numbers[best]].push_back(group[i]);
-      for (const auto& [value, members] : by_value) index_group(members, source, fixed, rules);
+      for (const auto& [value, members] : by_value) index_group(members, source, counting, rules);
       return;
     }
     PatternRule rule;
@@ -303,7 +339,7 @@ class Generaliser {
     }
     const auto number_of = [&](size_t column) { return static_cast<size_t>(std::find(open.begin(), open.end(), column) - open.begin()); };
     rule.from = s[0].texts[0];
-    for (size_t c = 0; c < s[0].numbers.size(); ++c) rule.from += (varies(s, c) ? variable_text(number_of(c)) : s[0].numbers[c]) + s[0].texts[c + 1];
+    for (size_t c = 0; c < s[0].numbers.size(); ++c) rule.from += (varies_s(c) ? variable_text(number_of(c)) : s[0].numbers[c]) + s[0].texts[c + 1];
     rule.to = t[0].texts[0];
     for (size_t c = 0; c < t[0].numbers.size(); ++c) {
       if (origin[c].first < 0) rule.to += t[0].numbers[c];
@@ -591,16 +627,17 @@ class Generaliser {
   struct Cut {
     std::string before, word, after;
   };
+  // Every run of at most three words as the place where rules may differ.
   static std::vector<Cut> cuts(const std::string& text) {
+    std::vector<size_t> borders = {0};
+    for (size_t i = 0; i <= text.size(); ++i)
+      if (i == text.size() || is_separator(text[i])) borders.push_back(i + 1);
     std::vector<Cut> all;
-    size_t begin = 0;
-    for (size_t i = 0; i <= text.size(); ++i) {
-      if (i < text.size() && !is_separator(text[i])) continue;
-      all.push_back({text.substr(0, begin), text.substr(begin, i - begin), text.substr(i)});
-      begin = i + 1;
-    }
+    for (size_t a = 0; a + 1 < borders.size(); ++a)
+      for (size_t b = a + 1; b < std::min(borders.size(), a + 4); ++b) all.push_back({text.substr(0, borders[a]), text.substr(borders[a], borders[b] - 1 - borders[a]), text.substr(borders[b] - 1)});
     return all;
   }
+  static bool is_word(const std::string& text) { return std::none_of(text.begin(), text.end(), is_separator); }
 
   std::vector<PatternRule> merged(std::vector<PatternRule> rules) {
     while (true) {
@@ -609,7 +646,8 @@ class Generaliser {
         if (!rules[r].except.empty() || rules[r].kind == PatternRule::Kind::drop || rules[r].variables.size() >= kMaxVariables) continue;
         const std::string what = fmt::format("{}\n{}\n", operation_number(rules[r].operation), rules[r].variables.size());
         for (const Cut& s : cuts(rules[r].from))
-          for (const Cut& t : cuts(rules[r].to)) groups[what + s.before + '\n' + s.after + '\n' + t.before + '\n' + t.after].emplace_back(r, s, t);
+          for (const Cut& t : cuts(rules[r].to))
+            if (s.word == t.word || (is_word(s.word) && is_word(t.word))) groups[what + s.before + '\n' + s.after + '\n' + t.before + '\n' + t.after].emplace_back(r, s, t);
       }
       std::optional<std::pair<double, PatternRule>> best;
       std::set<size_t> best_members;
@@ -619,7 +657,8 @@ class Generaliser {
         if (members.size() < 2 || members.size() != group.size()) continue;
         auto rule = merge_group(group, rules);
         if (!rule) continue;
-        const double gain = static_cast<double>(members.size()) - (rule->variables.back().translates() ? 0.5 : 0.0);
+        const bool words = std::all_of(rule->variables.back().values.begin(), rule->variables.back().values.end(), [](const auto& v) { return is_word(v.first); });
+        const double gain = static_cast<double>(members.size()) - (rule->variables.back().translates() ? 0.5 : 0.0) - (words ? 0.0 : 0.25);
         if (best && gain <= best->first) continue;
         best = {gain, std::move(*rule)};
         best_members = members;
@@ -646,6 +685,21 @@ class Generaliser {
     return n;
   }
 
+  // A table is worth reading if its entries are of one kind: projections, norms, numbers, or words with a part in common.
+  static bool belong_together(const std::vector<std::string>& s, const std::vector<std::string>& t) {
+    static const std::vector<std::set<std::string>> kinds = {
+        {"q", "k", "v", "o", "qkv"}, {"gate", "up", "down", "w1", "w2", "w3", "fc", "fc1", "fc2", "intermediate", "mlp"}, {"norm"}, {"embed"}, {"weight", "bias"}, {"1", "2", "3", "4", "5"}, {"attention", "mlp"}, {"encoder", "decoder"}, {"text", "vision", "audio", "mm", "multimodal"}};
+    const auto is_of = [](const std::set<std::string>& kind, const std::string& word) {
+      const auto words = words_of(word);
+      return std::any_of(words.begin(), words.end(), [&](const std::string& w) { return kind.contains(w); });
+    };
+    return std::all_of(s.begin(), s.end(), is_word) && std::any_of(kinds.begin(), kinds.end(), [&](const auto& kind) {
+      for (size_t i = 0; i < s.size(); ++i)
+        if (!is_of(kind, s[i]) && !is_of(kind, t[i])) return false;
+      return true;
+    });
+  }
+
   std::optional<PatternRule> merge_group(const std::vector<std::tuple<size_t, Cut, Cut>>& group, const std::vector<PatternRule>& rules) {
     std::vector<std::string> s, t;
     for (const auto& [r, from, to] : group) s.push_back(from.word), t.push_back(to.word);
@@ -670,6 +724,7 @@ class Generaliser {
       at_border(s, s_begin, s_end);
       at_border(t, t_begin, t_end);
     }
+    if (!same && !belong_together(s, t)) return std::nullopt;
     PatternRule rule;
     const PatternRule& first = rules[std::get<0>(group[0])];
     rule.source = first.source;
@@ -815,6 +870,8 @@ class Generaliser {
   const Findings& findings_;
   const std::vector<std::string>& roots_;
   Generality generality_;
+  std::vector<Counted> counted_;  // a source each
+  Counted counted_target_;
   std::vector<size_t>& left_;
   std::vector<Operation> operations_;
   std::vector<std::pair<std::string, Ref>> keys_;

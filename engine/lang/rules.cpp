@@ -29,7 +29,7 @@ const std::vector<FieldRow>& rule_field_table() {
       {"reshape", "the shape after regrouping elements in row-major order", "reshape"},
       {"shape", "the source tensor's shape: names bind dims, expressions are checked, _ is any size", ""},
       {"source", "the name of the source the keys are in, if there are several", ""},
-      {"split", "{axis, each: hole} one key an index; {axis, into: {hole: [names]}} named parts, _ for one that another rule takes", "stack or concat"},
+      {"split", "{axis, each: hole} one key an index; {axis, into: {hole: [names]}} named parts; one whose name begins with _ is left to another rule", "stack or concat"},
       {"stack", "{axis, each: hole}: keys numbered by the hole become one tensor with a new axis; after 'concat', if both are given", "split"},
       {"steps", "a list of transpose, permute and reshape, done in this order", "the inverse steps, in reverse order"},
       {"to", "the target key", ""},
@@ -521,7 +521,7 @@ class RuleParser {
     return std::any_of(p.tokens.begin(), p.tokens.end(), [&](const PatternToken& t) { return t.kind == PatternToken::Kind::hole && t.text == name; });
   }
   void check_holes(const Rule& rule, const YamlNode& to, const YamlNode& from) {
-    const auto taken = [](const AxisParts& split) { return std::count_if(split.parts.begin(), split.parts.end(), [](const AxisPart& p) { return p.name != kLeftPart; }); };
+    const auto taken = [](const AxisParts& split) { return std::count_if(split.parts.begin(), split.parts.end(), [](const AxisPart& p) { return !is_left_part(p.name); }); };
     if (rule.split && !has_hole(rule.to, rule.split->hole) && (rule.split->each || taken(*rule.split) > 1))
       error("pattern-missing-capture", to, fmt::format("'split' gives '{{{}}}', which the target key does not have: all parts would have one name", rule.split->hole));
     std::set<std::string> gone;
@@ -562,7 +562,7 @@ class RuleParser {
   void parse_operations(const YamlNode& item, Rule& rule) {
     if (const YamlNode* node = item.find("split")) {
       rule.split = parse_parts(*node, "split", "into");
-      if (rule.split && !rule.split->each && std::all_of(rule.split->parts.begin(), rule.split->parts.end(), [](const AxisPart& p) { return p.name == kLeftPart; }))
+      if (rule.split && !rule.split->each && std::all_of(rule.split->parts.begin(), rule.split->parts.end(), [](const AxisPart& p) { return is_left_part(p.name); }))
         error("rule-wrong-type", *node, "all parts are left to other rules");
     }
     if (const YamlNode* node = item.find("concat")) rule.concat = parse_parts(*node, "concat", "of");
@@ -712,7 +712,7 @@ class RuleParser {
 }  // namespace
 
 bool AxisParts::leaves_parts() const {
-  return std::any_of(parts.begin(), parts.end(), [](const AxisPart& part) { return part.name == kLeftPart; });
+  return std::any_of(parts.begin(), parts.end(), [](const AxisPart& part) { return is_left_part(part.name); });
 }
 
 std::optional<RuleSet> parse_rules(std::shared_ptr<const SourceText> text, Diagnostics& diagnostics) {

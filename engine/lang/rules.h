@@ -42,7 +42,7 @@ struct AxisParts {
   std::vector<AxisPart> parts;   // otherwise: named parts in order
   bool leaves_parts() const;     // one of them is left to another rule
 };
-inline constexpr std::string_view kLeftPart = "_";  // the name of such a part
+inline bool is_left_part(std::string_view name) { return name.starts_with("_"); }
 
 struct LayoutStep {
   enum class Kind { permute, reshape } kind = Kind::permute;

@@ -477,7 +477,7 @@ class Planner {
     for (size_t i = 0; i < sizes.size(); begin += sizes[i++]) {
       part = rule.split->parts[i].name;
       if (leaves_parts(rule)) claims_[{match.key->source, match.key->tensor}].push_back({match.key, r, part, axis, begin, begin + sizes[i]});
-      if (part == lang::kLeftPart) continue;
+      if (lang::is_left_part(part)) continue;
       View view = whole;
       view.slice(axis, begin, sizes[i]);
       finish(captures, std::move(view));
@@ -503,7 +503,7 @@ class Planner {
     for (auto& [tensor, claims] : claims_) {
       std::vector<Claim> taken;
       for (const Claim& claim : claims)
-        if (claim.part != lang::kLeftPart && claim.begin != claim.end) taken.push_back(claim);
+        if (!lang::is_left_part(claim.part) && claim.begin != claim.end) taken.push_back(claim);
       std::stable_sort(taken.begin(), taken.end(), [](const Claim& a, const Claim& b) { return a.begin < b.begin; });
       const Claim* before = nullptr;  // reaches furthest
       const auto report_left = [&](const Claim& claim, int64_t begin, int64_t end) {
