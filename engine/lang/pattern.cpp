@@ -199,9 +199,11 @@ Matcher::Matcher(const KeyPattern& pattern, const VariantValues& variants) : is_
     if (token.kind == Kind::literal) {
       regex_ += RE2::QuoteMeta(token.text);
       if (still_literal) prefix_ += token.text;
+      suffix_ += token.text;
       continue;
     }
     still_literal = false;
+    suffix_.clear();
     groups_.push_back({token.kind, token.text});
     if (token.kind == Kind::star || token.digits) regex_ += "([0-9]+)";
     else if (token.kind == Kind::rest) regex_ += "(.+)";
@@ -212,12 +214,16 @@ Matcher::Matcher(const KeyPattern& pattern, const VariantValues& variants) : is_
       regex_ += "(" + remap::join(quoted, "|") + ")";
     }
   }
-  if (is_regex_) regex_ = pattern.regex;
+  if (is_regex_) {
+    regex_ = pattern.regex;
+    prefix_.clear();
+    suffix_.clear();
+  }
   compiled_ = std::make_shared<const RE2>(regex_, RE2::Quiet);
 }
 
 bool Matcher::match(std::string_view key, Captures& captures) const {
-  if (!key.starts_with(prefix_)) return false;
+  if (!key.starts_with(prefix_) || !key.ends_with(suffix_)) return false;
   const int count = compiled_->NumberOfCapturingGroups();
   std::vector<re2::StringPiece> found(static_cast<size_t>(count) + 1);
   const re2::StringPiece subject(key.data(), key.size());

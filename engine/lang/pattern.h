@@ -75,7 +75,7 @@ class Matcher {
     PatternToken::Kind kind;
     std::string name;
   };
-  std::string regex_, prefix_;
+  std::string regex_, prefix_, suffix_;  // the literal ends of the pattern: most keys fail there already
   std::shared_ptr<const re2::RE2> compiled_;
   std::vector<Group> groups_;
   bool is_regex_ = false;

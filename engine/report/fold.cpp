@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <set>
+#include <unordered_map>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -14,39 +16,43 @@
 namespace remap::report {
 namespace {
 
+constexpr char kNumber = '\x1e', kCell = '\x1f';  // in frames
+
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 struct Number {
   int64_t value = 0;
-  size_t digits = 0;
+  uint8_t digits = 0;
   bool padded = false;  // has leading zeros
 };
 
-// Texts and numbers in turn: texts.size() == numbers.size() + 1.
-struct Pieces {
-  std::vector<std::string> texts{""};
-  std::vector<Number> numbers;
-};
-
-// nullopt if a number is too long.
-std::optional<Pieces> take_apart(const std::string& text) {
-  Pieces pieces;
+// A text's numbers; what stands between them is appended to `frame`, with a mark for each number. False if a number is too long.
+bool take_apart(const std::string& text, std::string& frame, std::vector<Number>& numbers) {
   for (size_t i = 0; i < text.size();) {
     if (!is_digit(text[i])) {
-      pieces.texts.back() += text[i++];
+      frame += text[i++];
       continue;
     }
     size_t end = i;
     while (end < text.size() && is_digit(text[end])) ++end;
-    if (end - i > 15) return std::nullopt;
-    Number number{0, end - i, end - i > 1 && text[i] == '0'};
+    if (end - i > 15) return false;
+    Number number{0, static_cast<uint8_t>(end - i), end - i > 1 && text[i] == '0'};
     std::from_chars(text.data() + i, text.data() + end, number.value);
-    pieces.numbers.push_back(number);
-    pieces.texts.emplace_back();
+    numbers.push_back(number);
+    frame += kNumber;
     i = end;
   }
-  return pieces;
+  return true;
 }
+
+// Lines that differ in nothing but numbers.
+struct Group {
+  std::vector<std::string> frames;           // a cell each
+  std::vector<size_t> first;                 // a cell each: which of a member's numbers is its first one
+  std::vector<size_t> lines;
+  std::vector<std::vector<Number>> numbers;  // of each line, cell after cell
+  size_t positions() const { return first.size() > 1 ? first[1] : numbers.front().size(); }  // numbers in the first cell
+};
 
 // `digits`: how many each has, zeros before it; 0: as many as it needs.
 std::string set_text(const std::set<int64_t>& values, size_t digits) {
@@ -62,25 +68,27 @@ std::string set_text(const std::set<int64_t>& values, size_t digits) {
   return fmt::format("{{{}}}", fmt::join(texts, ","));
 }
 
+using Members = std::vector<size_t>;  // indices into Group::lines
+
 // The width of a padded number; 0 if none is padded, nullopt if they are of different widths.
-std::optional<size_t> padding(const std::vector<std::vector<Pieces>>& parts, const std::vector<size_t>& members, size_t cell, size_t n) {
-  const size_t digits = parts[members.front()][cell].numbers[n].digits;
-  const auto all = [&](auto condition) { return std::all_of(members.begin(), members.end(), [&](size_t m) { return condition(parts[m][cell].numbers[n]); }); };
+std::optional<size_t> padding(const Group& group, const Members& members, size_t n) {
+  const size_t digits = group.numbers[members.front()][n].digits;
+  const auto all = [&](auto condition) { return std::all_of(members.begin(), members.end(), [&](size_t m) { return condition(group.numbers[m][n]); }); };
   if (all([](const Number& number) { return !number.padded; })) return 0;
   return all([&](const Number& number) { return number.digits == digits; }) ? std::optional(digits) : std::nullopt;
 }
 
 // Members whose numbers are a full product stay together. Others are parted by a position: the values of it that go with the same
 // numbers elsewhere stay together.
-void part_into_products(const std::vector<std::vector<Pieces>>& parts, std::vector<size_t> members, std::vector<std::vector<size_t>>& products) {
-  const size_t positions = parts[members.front()][0].numbers.size();
-  for (size_t p = 0; p < positions; ++p) {
+void part_into_products(const Group& group, Members members, std::vector<Members>& products) {
+  const size_t positions = group.positions();
+  for (size_t p = 0; p < positions && members.size() > 1; ++p) {
     std::map<int64_t, std::vector<std::vector<int64_t>>> rest_of;  // value -> numbers at the other positions
     for (const size_t m : members) {
       std::vector<int64_t> rest;
       for (size_t q = 0; q < positions; ++q)
-        if (q != p) rest.push_back(parts[m][0].numbers[q].value);
-      rest_of[parts[m][0].numbers[p].value].push_back(std::move(rest));
+        if (q != p) rest.push_back(group.numbers[m][q].value);
+      rest_of[group.numbers[m][p].value].push_back(std::move(rest));
     }
     std::map<std::vector<std::vector<int64_t>>, std::set<int64_t>> values_with;
     for (auto& [value, rest] : rest_of) {
@@ -89,10 +97,10 @@ void part_into_products(const std::vector<std::vector<Pieces>>& parts, std::vect
     }
     if (values_with.size() == 1) continue;
     for (const auto& [rest, values] : values_with) {
-      std::vector<size_t> some;
+      Members some;
       for (const size_t m : members)
-        if (values.contains(parts[m][0].numbers[p].value)) some.push_back(m);
-      part_into_products(parts, std::move(some), products);
+        if (values.contains(group.numbers[m][p].value)) some.push_back(m);
+      part_into_products(group, std::move(some), products);
     }
     return;
   }
@@ -100,41 +108,40 @@ void part_into_products(const std::vector<std::vector<Pieces>>& parts, std::vect
 }
 
 // The lines of a full product as one line, or nullopt if a later cell does not follow the first.
-std::optional<Row> fold_group(const std::vector<std::vector<Pieces>>& parts, const std::vector<size_t>& members) {
-  const auto& first = parts[members.front()];
-  const size_t positions = first[0].numbers.size();
+std::optional<Row> fold_members(const Group& group, const Members& members) {
+  const size_t positions = group.positions();
   std::vector<std::set<int64_t>> sets(positions);
-  std::set<std::vector<int64_t>> distinct;
-  for (const size_t m : members) {
-    std::vector<int64_t> values;
-    for (size_t p = 0; p < positions; ++p) {
-      values.push_back(parts[m][0].numbers[p].value);
-      sets[p].insert(values.back());
-    }
-    distinct.insert(std::move(values));
-  }
-  if (distinct.size() != members.size()) return std::nullopt;
+  for (const size_t m : members)
+    for (size_t p = 0; p < positions; ++p) sets[p].insert(group.numbers[m][p].value);
+  size_t product = 1;
+  for (const auto& set : sets) product *= set.size();
+  if (product != members.size()) return std::nullopt;  // two lines have one key
 
   Row folded;
-  for (size_t c = 0; c < first.size(); ++c) {
-    std::string cell = first[c].texts[0];
-    for (size_t n = 0; n < first[c].numbers.size(); ++n) {
-      const auto number = [&](size_t m) { return parts[m][c].numbers[n].value; };
-      const auto digits = padding(parts, members, c, n);
+  for (size_t c = 0; c < group.frames.size(); ++c) {
+    std::string cell;
+    size_t n = group.first[c];
+    for (const char mark : group.frames[c]) {
+      if (mark != kNumber) {
+        cell += mark;
+        continue;
+      }
+      const auto number = [&](size_t m) { return group.numbers[m][n].value; };
+      const auto digits = padding(group, members, n);
       if (!digits) return std::nullopt;
       std::optional<std::set<int64_t>> values;
       if (c == 0) values = sets[n];
       else if (std::all_of(members.begin(), members.end(), [&](size_t m) { return number(m) == number(members.front()); })) values.emplace({number(members.front())});
       // Otherwise the number is that of a position of the first cell, perhaps moved by a constant.
       for (size_t p = 0; p < positions && !values; ++p) {
-        const int64_t offset = number(members.front()) - first[0].numbers[p].value;
-        if (!std::all_of(members.begin(), members.end(), [&](size_t m) { return number(m) - parts[m][0].numbers[p].value == offset; })) continue;
+        const int64_t offset = number(members.front()) - group.numbers[members.front()][p].value;
+        if (!std::all_of(members.begin(), members.end(), [&](size_t m) { return number(m) - group.numbers[m][p].value == offset; })) continue;
         values.emplace();
         for (const int64_t v : sets[p]) values->insert(v + offset);
       }
       if (!values) return std::nullopt;
       cell += set_text(*values, *digits);
-      cell += first[c].texts[n + 1];
+      ++n;
     }
     folded.push_back(std::move(cell));
   }
@@ -144,33 +151,52 @@ std::optional<Row> fold_group(const std::vector<std::vector<Pieces>>& parts, con
 }  // namespace
 
 std::vector<Row> fold(std::vector<Line> lines) {
-  std::sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) { return natural_less(a.cells[0], b.cells[0]); });
-  std::vector<std::vector<Pieces>> parts(lines.size());
-  std::map<std::string, std::vector<size_t>> groups;
+  std::unordered_map<std::string, Group> groups;
+  std::vector<std::pair<size_t, Row>> placed;  // by the line that says where
   for (size_t i = 0; i < lines.size(); ++i) {
-    std::string signature = lines[i].group;
+    std::string signature;
+    std::vector<Number> numbers;
+    std::vector<size_t> first;
+    bool whole = true;
     for (const auto& cell : lines[i].cells) {
-      auto taken = take_apart(cell);
-      if (!taken) taken = Pieces{{cell}, {}};
-      signature += '\x1f';
-      for (const auto& text : taken->texts) signature += text + '\x1e';
-      parts[i].push_back(std::move(*taken));
+      first.push_back(numbers.size());
+      whole &= take_apart(cell, signature, numbers);
+      signature += kCell;
     }
-    groups[signature].push_back(i);
+    if (!whole) {
+      placed.emplace_back(i, lines[i].cells);
+      continue;
+    }
+    Group& group = groups[signature + lines[i].group];
+    if (group.lines.empty()) {
+      group.first = std::move(first);
+      for (size_t begin = 0, c = 0; c < lines[i].cells.size(); ++c) {
+        const size_t end = signature.find(kCell, begin);
+        group.frames.push_back(signature.substr(begin, end - begin));
+        begin = end + 1;
+      }
+    }
+    group.lines.push_back(i);
+    group.numbers.push_back(std::move(numbers));
   }
-  std::vector<std::pair<size_t, Row>> placed;
-  for (auto& [signature, group] : groups) {
-    std::vector<std::vector<size_t>> products;
-    part_into_products(parts, std::move(group), products);
+  for (const auto& [signature, group] : groups) {
+    Members all(group.lines.size());
+    std::iota(all.begin(), all.end(), size_t{0});
+    std::vector<Members> products;
+    part_into_products(group, std::move(all), products);
     for (const auto& members : products) {
-      if (auto folded = members.size() > 1 ? fold_group(parts, members) : std::nullopt) {
-        placed.emplace_back(members.front(), std::move(*folded));
+      if (auto folded = members.size() > 1 ? fold_members(group, members) : std::nullopt) {
+        const auto least = std::min_element(members.begin(), members.end(), [&](size_t a, size_t b) { return natural_less(lines[group.lines[a]].cells[0], lines[group.lines[b]].cells[0]); });
+        placed.emplace_back(group.lines[*least], std::move(*folded));
         continue;
       }
-      for (const size_t m : members) placed.emplace_back(m, lines[m].cells);
+      for (const size_t m : members) placed.emplace_back(group.lines[m], lines[group.lines[m]].cells);
     }
   }
-  std::sort(placed.begin(), placed.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::sort(placed.begin(), placed.end(), [&](const auto& a, const auto& b) {
+    const std::string &x = lines[a.first].cells[0], &y = lines[b.first].cells[0];
+    return x == y ? a.first < b.first : natural_less(x, y);
+  });
   std::vector<Row> result;
   for (auto& [order, line] : placed) result.push_back(std::move(line));
   return result;

@@ -14,6 +14,8 @@ namespace {
 
 using report::Line;
 
+const std::vector<size_t> kUnpadded = {0, 0, 0};  // limits of columns
+
 std::string rule_place(const Plan& plan, uint32_t rule) {
   const TextPlace& place = plan.rules[rule].place;
   return fmt::format("{}:{}", place.file, place.line);
@@ -53,9 +55,9 @@ std::string dropped_text(const Plan& plan, const PlanTextOptions& options) {
   std::vector<Line> lines;
   for (const auto& d : plan.dropped) {
     const PlanSource& source = plan.sources[d.source];
-    lines.push_back({{(source.name.empty() ? "" : source.name + ":") + (*source.manifest)[d.tensor].key, d.because, options.places ? rule_place(plan, d.rule) : ""}, {}});
+    lines.push_back({{(source.name.empty() ? "" : source.name + ":") + (*source.manifest)[d.tensor].key, d.because, options.stable ? "" : rule_place(plan, d.rule)}, {}});
   }
-  return "\ndropped:\n" + report::table(arranged(std::move(lines), options.folded), {80, 60});
+  return "\ndropped:\n" + report::table(arranged(std::move(lines), options.folded), options.stable ? kUnpadded : std::vector<size_t>{80, 60});
 }
 
 std::string checks_text(const Plan& plan, bool folded) {
@@ -86,8 +88,8 @@ std::string summary(const Plan& plan) {
 std::string render_text(const Plan& plan, const PlanTextOptions& options) {
   std::string text = options.header ? header(plan) : "";
   std::vector<Line> lines;
-  for (const auto& tensor : plan.tensors) lines.push_back(tensor_line(plan, tensor, options.places));
-  text += report::table(arranged(std::move(lines), options.folded), {76, 24, 84});
+  for (const auto& tensor : plan.tensors) lines.push_back(tensor_line(plan, tensor, !options.stable));
+  text += report::table(arranged(std::move(lines), options.folded), options.stable ? kUnpadded : std::vector<size_t>{76, 24, 84});
   text += dropped_text(plan, options);
   text += checks_text(plan, options.folded);
   if (!plan.open.empty()) text += "\nopen, since a manifest cannot tell:\n";
@@ -107,7 +109,7 @@ std::string render_markdown(const Plan& plan) {
 }
 
 std::string render_snapshot(const Plan& plan) {
-  std::string text = render_text(plan, {true, true, false});
+  std::string text = render_text(plan, {true, true, true});
   text += "\nconfig.json:\n" + json_file_text(plan.config);
   for (const auto& [name, body] : plan.files) text += "\n" + name + ":\n" + json_file_text(body);
   return text;

@@ -18,7 +18,7 @@ Json render_json(const Diagnostic& diagnostic);
 struct PlanTextOptions {
   bool folded = true;   // one line for all layers that differ in nothing but their indices; else a line a tensor
   bool header = true;   // family, variants, dims
-  bool places = true;   // the rule's file:line; without, a plan does not change when a rule only moves
+  bool stable = false;  // for a file that is compared: no places of rules and no padding, so that a line changes only with what it says
 };
 // Target, dtype, shape, where it comes from, the rule's file:line; then what is dropped and why, and a line of counts.
 std::string render_text(const Plan& plan, const PlanTextOptions& options = {});
