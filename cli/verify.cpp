@@ -17,6 +17,7 @@ int verify_folder(const Inputs& inputs, const remap::Plan& plan, const std::stri
   verify_options.max_records = static_cast<size_t>(options.layers);
   verify_options.input = options.probe;
   verify_options.config = inputs.config;
+  verify_options.documents = inputs.documents;
   const auto report = remap::verify(*inputs.rules, plan, inputs.named, *target, remap::read_document(config, "json"), verify_options);
   if (options.output_format() == Format::json) fmt::print("{}", remap::json_file_text(remap::render_json(report)));
   else if (!options.quiet || !report.passed) fmt::print("{}", remap::render_text(report));

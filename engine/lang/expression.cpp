@@ -387,7 +387,7 @@ class Evaluator {
       const bool absent = left.state == Value::State::missing || (left.state == Value::State::present && left.json.is_null());
       if (!absent) return left;
       Value right = value(node.children[1]);
-      if (right.state == Value::State::missing && !left.what.empty()) right.what = left.what + " (nor " + right.what + ")";
+      if (right.state == Value::State::missing && !left.what.empty() && left.what != right.what) right.what = left.what + " (nor " + right.what + ")";
       return right;
     }
     if (op == "or") return Value::of(condition(node.children[0]) || condition(node.children[1]));

@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "base/text.h"
+#include "report/fold.h"
 
 namespace remap::report {
 namespace {
@@ -61,6 +62,12 @@ Origin origin_of(const Plan& plan, const PlannedTensor& tensor) {
   if (tensor.pieces.size() == 1) return piece_origin(plan, tensor.pieces.front());
   std::vector<std::string> parts;
   for (const Piece& piece : tensor.pieces) parts.push_back(piece_origin(plan, piece).text);
+  // "rank.{0..7}.w", if the parts are joined in the order of their numbers.
+  if (std::is_sorted(parts.begin(), parts.end(), natural_less)) {
+    std::vector<Line> lines;
+    for (const auto& part : parts) lines.push_back({{part}, {}});
+    if (const auto folded = fold(std::move(lines)); folded.size() == 1) parts = folded.front();
+  }
   return {OriginKind::joined, "join(" + join(parts, ", ") + ")"};
 }
 

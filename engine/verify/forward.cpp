@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "exec/blocks.h"
 #include "ops/cast.h"
 #include "plan/facts.h"
@@ -28,7 +29,8 @@ struct Value {
 
 class Weights {
  public:
-  Weights(const lang::RuleSet& rules, const std::vector<NamedSource>& sources, Diagnostics& diagnostics) : sources_(sources), keys_(rules, sources, diagnostics) {}
+  Weights(const lang::RuleSet& rules, const std::vector<NamedSource>& sources, const Rounding& rounding, Diagnostics& diagnostics)
+      : sources_(sources), rounding_(rounding), keys_(rules, sources, diagnostics) {}
 
   const plan::KeyTable& keys() const { return keys_; }
   const plan::SourceKey* find(const std::string& key) const {
@@ -40,6 +42,22 @@ class Weights {
 
   // A range of the first axis, or all of it, as float32; in place where it is stored so.
   Tensor load(const plan::SourceKey& key, std::optional<std::pair<int64_t, int64_t>> range) {
+    loads.push_back({{}, n_records});
+    return read(key, range);
+  }
+  // Several tensors as one.
+  Tensor load_joined(const std::vector<const plan::SourceKey*>& keys, int64_t axis) {
+    loads.push_back({{}, n_records});
+    std::vector<Tensor> parts;
+    for (const auto* key : keys) parts.push_back(read(*key, {}));
+    return parts.size() == 1 ? parts.front() : axis == 0 ? concat_rows(parts) : concat_columns(parts);
+  }
+
+  std::vector<Load> loads;
+  size_t n_records = 0;
+
+ private:
+  Tensor read(const plan::SourceKey& key, std::optional<std::pair<int64_t, int64_t>> range) {
     const Source& source = *sources_[key.source].source;
     const TensorInfo& tensor = info(key);
     Box box{Shape(tensor.shape.size(), 0), tensor.shape};
@@ -49,25 +67,18 @@ class Weights {
       box.origin[0] = range->first;
       box.extent[0] = range->second - range->first;
     }
-    loads.push_back({key.source, key.tensor, n_records, box});
+    loads.back().parts.push_back({key.source, key.tensor, box});
     const int64_t count = element_count(box.extent, tensor.key);
     const auto tiles = source.tile_boxes(key.tensor);
-    if (tensor.dtype == DType::f32 && tiles.size() == 1) {
+    if (tensor.dtype == DType::f32 && tiles.size() == 1 && !rounding_.contains({&source, key.tensor})) {
       const TileView view = source.load(key.tensor, 0, buffer_);
       const int64_t row = tensor.shape.empty() || tensor.shape[0] == 0 ? count : element_count(tensor.shape) / tensor.shape[0];
       if (view.fd >= 0 && is_dense(view, tensor.shape) && reinterpret_cast<uintptr_t>(view.data) % alignof(float) == 0)
         return {box.extent, nullptr, reinterpret_cast<const float*>(view.data) + (range ? range->first * row : 0)};
     }
-    const auto bytes = read_bytes(source, key.tensor, box);
-    NewTensor out(box.extent);
-    ops::strided_cast(reinterpret_cast<std::byte*>(out.data.get()), DType::f32, bytes.data(), tensor.dtype, ops::normalised({0, 0, {{count, 1, 1}}}));
-    return out;
+    return read_values(source, key.tensor, box, rounding_);
   }
 
-  std::vector<Load> loads;
-  size_t n_records = 0;
-
- private:
   static bool is_dense(const TileView& view, const Shape& shape) {
     const auto dense = row_major_strides(shape);
     for (size_t d = 0; d < shape.size(); ++d)
@@ -76,20 +87,20 @@ class Weights {
   }
 
   const std::vector<NamedSource>& sources_;
+  const Rounding& rounding_;
   plan::KeyTable keys_;
   TileBuffer buffer_;
 };
 
 class Runner : public lang::Scope {
  public:
-  Runner(const ModelFile& model, const std::vector<NamedSource>& sources, const Json& config, const Sample& sample, Diagnostics& diagnostics)
-      : model_(model), weights_(model.rules, sources, diagnostics), options_{{}, {}, {}, {}, config, ""}, facts_(model.rules, weights_.keys(), sources, options_) {
+  Runner(const ModelFile& model, const std::vector<NamedSource>& sources, const Json& config, const Sample& sample, const ForwardOptions& options, Diagnostics& diagnostics)
+      : model_(model), n_sources_(sources.size()), weights_(model.rules, sources, options.rounding, diagnostics), options_{{}, {}, {}, options.documents, config, ""}, facts_(model.rules, weights_.keys(), sources, options_), max_records_(options.max_records) {
     for (const auto& [name, value] : sample.values) variables_[name] = Value::of(value);
     for (const auto& [name, value] : sample.tensors) variables_[name] = Value::of(value);
   }
 
-  ForwardResult run(size_t max_records) {
-    max_records_ = max_records;
+  ForwardResult run() {
     steps(model_.steps);
     return {std::move(records_), std::move(weights_.loads)};
   }
@@ -110,6 +121,7 @@ class Runner : public lang::Scope {
       if (argument.is_string()) argument = fill(argument.get<std::string>());
     if (function == "repeated") return lang::Value::of(Json(std::vector<Json>(static_cast<size_t>(filled[1].get<int64_t>()), filled[0])));
     if (function == "inverse_sqrt") return lang::Value::of(Json(1.0 / std::sqrt(filled[0].get<double>())));
+    if (function == "rotary_frequencies") return lang::Value::of(frequencies(filled));
     if (function == "frame_mask") return lang::Value::of(frame_mask(filled));
     if (function == "positions") return lang::Value::of(positions(filled));
     return facts_.call(function, filled);
@@ -252,6 +264,31 @@ class Runner : public lang::Scope {
     return mask;
   }
 
+  static Json frequencies(const std::vector<Json>& a) {
+    const auto number = [&](size_t i) { return a[i].is_number() ? a[i].get<double>() : throw Error("expression-value", {}, fmt::format("argument {} of 'rotary_frequencies' is no number", i + 1)); };
+    if (a.size() != 2 && a.size() != 6) throw Error("expression-value", {}, "'rotary_frequencies' needs a head's width and theta, and of a scaling all four numbers");
+    return rotary_frequencies(static_cast<int64_t>(number(0)), number(1), a.size() == 2 ? RopeScaling{} : RopeScaling{number(2), number(3), number(4), number(5)});
+  }
+
+  // The tensors whose keys differ in the pattern's hole.
+  Tensor joined(const std::string& text, int64_t axis) {
+    Diagnostics diagnostics;
+    const auto pattern = lang::parse_pattern(text, {model_.rules.text, {}, 0}, {}, diagnostics);
+    if (!pattern) throw Error("expression-value", {}, diagnostics.items().front().message);
+    if (axis != 0 && axis != 1) throw Error("expression-value", {}, fmt::format("'joined' along axis {}: 0 or 1 was expected", axis));
+    std::map<std::string, const plan::SourceKey*, decltype(&natural_less)> found(&natural_less);
+    for (size_t s = 0; s < n_sources_; ++s)
+      weights_.keys().match(s, lang::Matcher(*pattern, {}), [&](const plan::SourceKey& key, const lang::Captures& captures) {
+        if (captures.holes.size() != 1) throw Error("expression-value", {}, fmt::format("'{}' has not one hole, whose numbers would order the parts", text));
+        found.emplace(captures.holes.front().second, &key);
+        return true;
+      });
+    if (found.empty()) throw Error("verify-missing", {}, fmt::format("the checkpoint has no tensor '{}'", text), "the forward pass of this layout needs it");
+    std::vector<const plan::SourceKey*> keys;
+    for (const auto& [number, key] : found) keys.push_back(key);
+    return weights_.load_joined(keys, axis);
+  }
+
   static Tensor masked(const Tensor& x, const std::vector<bool>& keep) {
     if (static_cast<int64_t>(keep.size()) != x.rows()) throw Error("verify-shape", {}, fmt::format("a mask of {} for {} rows", keep.size(), x.rows()));
     NewTensor out(x.shape);
@@ -280,7 +317,12 @@ class Runner : public lang::Scope {
       if (a.size() == 2) t.shape.erase(t.shape.begin());
       return Value::of(std::move(t));
     }
-    if (f == "embedding") return Value::of(embedding(load(text(0)), integers(a[1].json)));
+    if (f == "joined") return Value::of(joined(text(0), integer(1)));
+    if (f == "embedding") return Value::of(embedding(a[0].tensor ? tensor(0) : load(text(0)), integers(a[1].json)));
+    if (f == "rotary") {
+      if (text(3) != "neighbours" && text(3) != "halves") throw Error("expression-value", {}, fmt::format("'rotary' turns 'neighbours' or 'halves', not '{}'", text(3)));
+      return Value::of(rotary(tensor(0), integer(1), a[2].json.get<std::vector<double>>(), text(3) == "neighbours"));
+    }
     if (f == "linear") {
       const Tensor w = load(text(1) + ".weight");
       const auto bias = load_if(text(1) + ".bias");
@@ -361,21 +403,37 @@ class Runner : public lang::Scope {
   }
 
   const ModelFile& model_;
+  size_t n_sources_;
   Weights weights_;
   PlanOptions options_;
   plan::Facts facts_;
   std::map<std::string, Value> variables_;
+  size_t max_records_;
   std::vector<Record> records_;
-  size_t max_records_ = 0;
 };
 
 }  // namespace
 
-ForwardResult run_forward(const ModelFile& model, const std::vector<NamedSource>& sources, const Json& config, const Sample& sample, size_t max_records) {
+Tensor read_values(const Source& source, size_t tensor, const Box& box, const Rounding& rounding) {
+  auto bytes = read_bytes(source, tensor, box);
+  DType dtype = source.manifest()[tensor].dtype;
+  const auto whole = ops::normalised({0, 0, {{element_count(box.extent), 1, 1}}});
+  if (const auto it = rounding.find({&source, tensor}); it != rounding.end()) {
+    std::vector<std::byte> rounded(static_cast<size_t>(element_count(box.extent) * size_bytes(it->second)));
+    ops::strided_cast(rounded.data(), it->second, bytes.data(), dtype, whole);
+    bytes = std::move(rounded);
+    dtype = it->second;
+  }
+  NewTensor out(box.extent);
+  ops::strided_cast(reinterpret_cast<std::byte*>(out.data.get()), DType::f32, bytes.data(), dtype, whole);
+  return out;
+}
+
+ForwardResult run_forward(const ModelFile& model, const std::vector<NamedSource>& sources, const Json& config, const Sample& sample, const ForwardOptions& options) {
   Diagnostics diagnostics;
-  Runner runner(model, sources, config, sample, diagnostics);
+  Runner runner(model, sources, config, sample, options, diagnostics);
   if (diagnostics.has_errors()) throw Error(diagnostics.items().front());
-  return runner.run(max_records);
+  return runner.run();
 }
 
 }  // namespace remap::forward

@@ -22,10 +22,14 @@ struct Record {
   std::vector<bool> keep;  // rows that count: padding does not; empty: all
 };
 
-// A tensor that a step read: where it is, which part of it, and how many values had been recorded before.
-struct Load {
-  size_t source = 0, tensor = 0, n_records = 0;
+// What a step read: a part of a tensor, or tensors joined to one, and how many values had been recorded before.
+struct StoredPart {
+  size_t source = 0, tensor = 0;
   Box box;
+};
+struct Load {
+  std::vector<StoredPart> parts;
+  size_t n_records = 0;
 };
 
 struct ForwardResult {
@@ -33,8 +37,19 @@ struct ForwardResult {
   std::vector<Load> loads;  // in order
 };
 
+// Tensors whose values count as rounded to a dtype, since a conversion rounds them. By source and index.
+using Rounding = std::map<std::pair<const Source*, size_t>, DType>;
+
+// The values of a box, as float32.
+Tensor read_values(const Source& source, size_t tensor, const Box& box, const Rounding& rounding);
+
+struct ForwardOptions {
+  std::map<std::string, Json> documents = {};  // further files that the layout keeps settings in, by name
+  Rounding rounding = {};
+  size_t max_records = 0;                      // stops after so many; 0: runs to the end
+};
+
 // `config`: what config.json holds, for layouts that keep their settings there. Throws Error at the step that fails.
-// `max_records`: stops after so many; 0: runs to the end.
-ForwardResult run_forward(const ModelFile& model, const std::vector<NamedSource>& sources, const Json& config, const Sample& sample, size_t max_records = 0);
+ForwardResult run_forward(const ModelFile& model, const std::vector<NamedSource>& sources, const Json& config, const Sample& sample, const ForwardOptions& options = {});
 
 }  // namespace remap::forward

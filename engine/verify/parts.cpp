@@ -161,6 +161,19 @@ Tensor concat_rows(const std::vector<Tensor>& parts) {
   return out;
 }
 
+Tensor concat_columns(const std::vector<Tensor>& parts) {
+  int64_t total = 0;
+  for (const auto& part : parts) {
+    require(part.rows() == parts.front().rows(), "concat", parts.front(), part);
+    total += part.columns();
+  }
+  NewTensor out({parts.front().rows(), total});
+  float* at = out.data.get();
+  for (int64_t r = 0; r < parts.front().rows(); ++r)
+    for (const auto& part : parts) at = std::copy_n(part.data + r * part.columns(), part.columns(), at);
+  return out;
+}
+
 Tensor rows(const Tensor& x, int64_t begin, int64_t end) {
   if (begin < 0 || end > x.rows() || begin > end) misfit(fmt::format("rows {} to {} of {}", begin, end, to_string(x.shape)));
   Tensor part = x;
@@ -184,13 +197,15 @@ Tensor reshape(const Tensor& x, Shape shape) {
 
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options) {
   const int64_t width = q.columns(), n_query = q.rows(), n_key = k.rows(), heads = options.heads;
-  require(k.columns() == width && v.columns() == width && v.rows() == n_key && heads > 0 && width % heads == 0, "attention", q, k);
-  const int64_t head = width / heads;
+  require(heads > 0 && width % heads == 0 && k.columns() == v.columns() && v.rows() == n_key, "attention", q, k);
+  const int64_t head = width / heads, key_width = k.columns(), key_heads = head == 0 ? 0 : key_width / head;
+  require(key_heads > 0 && key_width % head == 0 && heads % key_heads == 0, "attention", q, k);
   NewTensor out(q.shape);
   const auto one_head = [&, to = out.data.get()](int64_t h, Matrix& scores) {
     const Strided qh(q.data + h * head, n_query, head, Eigen::OuterStride<>(width));
-    const Strided kh(k.data + h * head, n_key, head, Eigen::OuterStride<>(width));
-    const Strided vh(v.data + h * head, n_key, head, Eigen::OuterStride<>(width));
+    const int64_t key_head = h / (heads / key_heads);  // neighbouring heads of q share one of k and v
+    const Strided kh(k.data + key_head * head, n_key, head, Eigen::OuterStride<>(key_width));
+    const Strided vh(v.data + key_head * head, n_key, head, Eigen::OuterStride<>(key_width));
     scores.noalias() = (qh * kh.transpose()) * options.scale;
     if (options.bias != nullptr) scores += View(options.bias->data + h * n_query * n_key, n_query, n_key);
     for (int64_t i = 0; i < n_query; ++i) {
@@ -225,6 +240,34 @@ Tensor relative_bias(const Tensor& table, int64_t n_query, int64_t n_key, bool b
       if (n < exact) bucket += n;
       else bucket += std::min<int64_t>(buckets - 1, exact + static_cast<int64_t>(std::log(static_cast<float>(n) / static_cast<float>(exact)) / std::log(static_cast<float>(max_distance) / static_cast<float>(exact)) * static_cast<float>(buckets - exact)));
       for (int64_t h = 0; h < heads; ++h) out.data[static_cast<size_t>((h * n_query + i) * n_key + j)] = table.data[bucket * heads + h];
+    }
+  return out;
+}
+
+std::vector<double> rotary_frequencies(int64_t head, double theta, const RopeScaling& scaling) {
+  std::vector<double> frequencies;
+  for (int64_t i = 0; 2 * i < head; ++i) {
+    const double f = std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(head)), wavelength = 2 * std::numbers::pi / f;
+    // Long waves are slowed down, short ones kept, and between the two it changes gradually.
+    const double kept = scaling.factor == 1 ? 1 : std::clamp((scaling.original / wavelength - scaling.low) / (scaling.high - scaling.low), 0.0, 1.0);
+    frequencies.push_back(kept * f + (1 - kept) * f / scaling.factor);
+  }
+  return frequencies;
+}
+
+Tensor rotary(const Tensor& x, int64_t heads, const std::vector<double>& frequencies, bool neighbours) {
+  const auto half = static_cast<int64_t>(frequencies.size());
+  if (heads <= 0 || half == 0 || x.columns() != heads * 2 * half) misfit(fmt::format("rotary: {} is not {} heads of {}", to_string(x.shape), heads, 2 * half));
+  NewTensor out(x.shape);
+  for (int64_t t = 0; t < x.rows(); ++t)
+    for (int64_t i = 0; i < half; ++i) {
+      const double angle = static_cast<double>(t) * frequencies[static_cast<size_t>(i)];
+      const auto cosine = static_cast<float>(std::cos(angle)), sine = static_cast<float>(std::sin(angle));
+      for (int64_t h = 0; h < heads; ++h) {
+        const int64_t at = t * x.columns() + h * 2 * half, first = at + (neighbours ? 2 * i : i), second = at + (neighbours ? 2 * i + 1 : i + half);
+        out.data[static_cast<size_t>(first)] = x.data[first] * cosine - x.data[second] * sine;
+        out.data[static_cast<size_t>(second)] = x.data[second] * cosine + x.data[first] * sine;
+      }
     }
   return out;
 }

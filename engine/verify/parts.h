@@ -28,6 +28,7 @@ Tensor add(const Tensor& a, const Tensor& b);  // same shape, or b is one row ad
 Tensor multiply(const Tensor& a, const Tensor& b);
 Tensor scale(const Tensor& x, float factor);
 Tensor concat_rows(const std::vector<Tensor>& parts);
+Tensor concat_columns(const std::vector<Tensor>& parts);
 Tensor rows(const Tensor& x, int64_t begin, int64_t end);
 Tensor transpose(const Tensor& x);
 Tensor reshape(const Tensor& x, Shape shape);
@@ -39,11 +40,21 @@ struct AttentionOptions {
   bool causal = false;
   const Tensor* bias = nullptr;       // [heads, T_query, T_key], added to the scores
 };
-// Multi-head attention on projected q, k, v: heads lie side by side in the last axis.
+// Multi-head attention on projected q, k, v: heads lie side by side in the last axis. k and v may have fewer heads, as many fewer as
+// their rows are shorter.
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options);
 
 // T5's relative position bias: table [buckets, heads] -> [heads, query, key]. Source: Raffel et al. 2020 and its reference code.
 Tensor relative_bias(const Tensor& table, int64_t n_query, int64_t n_key, bool bidirectional, int64_t max_distance);
+
+// Rotary position embedding (Su et al. 2021): theta^(-2i/head), i < head/2. With a factor: frequencies of wavelengths above
+// original/low are divided by it, those below original/high kept (Llama 3.1).
+struct RopeScaling {
+  double factor = 1, low = 1, high = 1, original = 0;
+};
+std::vector<double> rotary_frequencies(int64_t head, double theta, const RopeScaling& scaling);
+// Turns pairs of elements of each head by position times frequency i: elements 2i and 2i+1 if `neighbours`, else i and i + head/2.
+Tensor rotary(const Tensor& x, int64_t heads, const std::vector<double>& frequencies, bool neighbours);
 
 // x [T, in] -> [frames, out]; `padding` zeros on both sides.
 Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor* bias, int64_t stride, int64_t padding, int64_t groups);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -63,28 +64,39 @@ struct Fingerprint {
   auto operator<=>(const Fingerprint&) const = default;
 };
 
-Fingerprint fingerprint(const Source& source, const Load& load) {
-  const auto data = read_bytes(source, load.tensor, load.box);
-  const int64_t bytes = size_bytes(source.manifest()[load.tensor].dtype), count = element_count(load.box.extent);
-  Fingerprint print{0, static_cast<uint64_t>(count)};
-  for (int64_t i = 0; i < count; ++i) {
-    uint64_t bits = 0;
-    std::memcpy(&bits, data.data() + i * bytes, static_cast<size_t>(std::min<int64_t>(bytes, 8)));
-    bits = (bits ^ (bits >> 33)) * 0xff51afd7ed558ccdu;
-    bits = (bits ^ (bits >> 33)) * 0xc4ceb9fe1a85ec53u;
-    print.sum += bits ^ (bits >> 33);
+Fingerprint fingerprint(const std::vector<NamedSource>& sources, const Load& load, const Rounding& rounding) {
+  Fingerprint print;
+  for (const StoredPart& part : load.parts) {
+    const Tensor values = read_values(*sources[part.source].source, part.tensor, part.box, rounding);
+    print.count += static_cast<uint64_t>(values.size());
+    for (int64_t i = 0; i < values.size(); ++i) {
+      uint64_t bits = std::bit_cast<uint32_t>(values.data[i]);
+      bits = (bits ^ (bits >> 33)) * 0xff51afd7ed558ccdu;
+      bits = (bits ^ (bits >> 33)) * 0xc4ceb9fe1a85ec53u;
+      print.sum += bits ^ (bits >> 33);
+    }
   }
   return print;
+}
+
+int64_t element_count(const Load& load) {
+  int64_t count = 0;
+  for (const StoredPart& part : load.parts) count += remap::element_count(part.box.extent);
+  return count;
 }
 
 struct Side {
   ModelFile model;
   std::vector<NamedSource> sources;
   Json config;
+  ForwardOptions options;
   std::string name(const Load& load) const {
-    const std::string& key = sources[load.source].source->manifest()[load.tensor].key;
-    const bool whole = load.box.extent == sources[load.source].source->manifest()[load.tensor].shape;
-    return whole ? "'" + key + "'" : fmt::format("'{}'[{}:{}]", key, load.box.origin[0], load.box.origin[0] + load.box.extent[0]);
+    std::vector<std::string> names;
+    for (const StoredPart& part : load.parts) {
+      const TensorInfo& info = sources[part.source].source->manifest()[part.tensor];
+      names.push_back(part.box.extent == info.shape ? "'" + info.key + "'" : fmt::format("'{}'[{}:{}]", info.key, part.box.origin[0], part.box.origin[0] + part.box.extent[0]));
+    }
+    return fmt::format("{}", fmt::join(names, " + "));
   }
 };
 
@@ -97,9 +109,11 @@ std::vector<Load> loads_before(const ForwardResult& result, size_t record) {
 
 constexpr const char* kSettings = "a setting of config.json (heads, eps, activation, pre- or post-norm) is wrong";
 
-bool is_zero(const Source& source, const Load& load) {
-  const auto data = read_bytes(source, load.tensor, load.box);
-  return std::all_of(data.begin(), data.end(), [](std::byte b) { return b == std::byte{0}; });
+bool is_zero(const std::vector<NamedSource>& sources, const Load& load) {
+  return std::all_of(load.parts.begin(), load.parts.end(), [&](const StoredPart& part) {
+    const auto data = read_bytes(*sources[part.source].source, part.tensor, part.box);
+    return std::all_of(data.begin(), data.end(), [](std::byte b) { return b == std::byte{0}; });
+  });
 }
 
 // Both layouts name the parts of a layer in the same order, so the tensors behind them can be matched by their values.
@@ -107,26 +121,37 @@ std::string cause_of(const Side& source, const ForwardResult& a, const Side& tar
   const auto wanted = loads_before(a, record);
   auto found = loads_before(b, record);
   // A tensor that a layout adds and that changes nothing, such as the embedding of the only token type.
-  if (found.size() > wanted.size()) std::erase_if(found, [&](const Load& load) { return is_zero(*target.sources[load.source].source, load); });
+  if (found.size() > wanted.size()) std::erase_if(found, [&](const Load& load) { return is_zero(target.sources, load); });
   if (found.size() != wanted.size()) return fmt::format("the two do not read the same tensors for this: {}", kSettings);
   // Each tensor of the source is read once, however many of the target's are looked for among them.
   std::vector<std::optional<Fingerprint>> prints(a.loads.size());
   const auto print_of = [&](size_t l) {
-    if (!prints[l]) prints[l] = fingerprint(*source.sources[a.loads[l].source].source, a.loads[l]);
+    if (!prints[l]) prints[l] = fingerprint(source.sources, a.loads[l], source.options.rounding);
     return *prints[l];
   };
   std::vector<std::string> wrong;
   for (size_t p = 0; p < found.size(); ++p) {
-    const auto print = fingerprint(*target.sources[found[p].source].source, found[p]);
-    if (print == fingerprint(*source.sources[wanted[p].source].source, wanted[p])) continue;
+    const auto print = fingerprint(target.sources, found[p], {});
+    if (print == fingerprint(source.sources, wanted[p], source.options.rounding)) continue;
     std::string holds;
     for (size_t l = 0; l < a.loads.size() && holds.empty(); ++l)
-      if (element_count(a.loads[l].box.extent) == static_cast<int64_t>(print.count) && print_of(l) == print) holds = source.name(a.loads[l]);
+      if (element_count(a.loads[l]) == static_cast<int64_t>(print.count) && print_of(l) == print) holds = source.name(a.loads[l]);
     wrong.push_back(fmt::format("{} holds {}, where {} belongs", target.name(found[p]), holds.empty() ? "values that the source does not use" : holds, source.name(wanted[p])));
     if (wrong.size() == 4) break;
   }
   if (!wrong.empty()) return fmt::format("{}", fmt::join(wrong, "; "));
   return fmt::format("every tensor of this part holds the right values, perhaps in another order: a transpose is missing or too much, or {}", kSettings);
+}
+
+// What the conversion rounds would differ by that much, and hide what else is different.
+Rounding rounding_of(const Plan& plan, const std::vector<const Source*>& sources) {
+  Rounding rounding;
+  for (const auto& tensor : plan.tensors)
+    for (const Piece& piece : tensor.pieces) {
+      const DType from = sources[piece.source]->manifest()[piece.tensor].dtype;
+      if (from != tensor.dtype && size_bytes(from) >= size_bytes(tensor.dtype)) rounding[{sources[piece.source], piece.tensor}] = tensor.dtype;
+    }
+  return rounding;
 }
 
 // A sink for one tensor at a time; its memory is used again.
@@ -225,14 +250,16 @@ VerifyReport verify(const Rules& rules, const Plan& plan, const std::vector<Name
   using namespace forward;
   const Rules::Impl& impl = rules.impl();
   if (!impl.source_model || !impl.target_model) throw Error("usage", {}, fmt::format("{} names no forward passes", rules.file()), "add 'verify: {source: NAME, target: NAME}'");
-  Side from{load_model(impl.source_model), {}, options.config}, to{load_model(impl.target_model), {}, config};
+  const auto plan_sources = sources_of(plan, sources);
+  Side from{load_model(impl.source_model), {}, options.config, {options.documents, rounding_of(plan, plan_sources), options.max_records}};
+  Side to{load_model(impl.target_model), {}, config, {{}, {}, options.max_records}};
   from.sources = named_in(from.model, sources);
   to.sources = {{"", &target}};
 
   VerifyReport report;
   report.family = plan.family;
   report.architecture = plan.architecture;
-  report.source_library = from.model.library;
+  report.source_library = from.model.library + (from.options.rounding.empty() ? "" : " with the weights rounded as the conversion rounds them");
   report.target_library = to.model.library;
 
   auto samples = options.input.empty() ? make_probe(to.model, config) : read_probe(to.model, config, options.input);
@@ -243,9 +270,10 @@ VerifyReport verify(const Rules& rules, const Plan& plan, const std::vector<Name
   std::set<std::string> read;
   for (Sample& sample : samples) {
     for (const auto& [name, value] : plan.variants) sample.values[name] = value;
-    const ForwardResult a = run_forward(from.model, from.sources, from.config, sample, options.max_records);
-    const ForwardResult b = run_forward(to.model, to.sources, to.config, sample, options.max_records);
-    for (const Load& load : b.loads) read.insert(target.manifest()[load.tensor].key);
+    const ForwardResult a = run_forward(from.model, from.sources, from.config, sample, from.options);
+    const ForwardResult b = run_forward(to.model, to.sources, to.config, sample, to.options);
+    for (const Load& load : b.loads)
+      for (const StoredPart& part : load.parts) read.insert(target.manifest()[part.tensor].key);
     for (size_t i = 0; i < b.records.size(); ++i) {
       const Record& record = b.records[i];
       const auto same = std::find_if(a.records.begin(), a.records.end(), [&](const Record& r) { return r.name == record.name; });
@@ -270,7 +298,6 @@ VerifyReport verify(const Rules& rules, const Plan& plan, const std::vector<Name
     report.max_absolute_diff = std::max(report.max_absolute_diff, report.layers[l].max_absolute_diff);
   }
 
-  const auto plan_sources = sources_of(plan, sources);
   bool bytes_agree = true;
   std::set<std::string> planned_keys;
   auto faults = faults_of(plan, plan_sources, target);

@@ -4,6 +4,7 @@
 #include <random>
 
 #include "remap/compare.h"
+#include "remap/document.h"
 #include "remap/execute.h"
 #include "remap/manifest_file.h"
 #include "remap/report.h"
@@ -32,11 +33,12 @@ struct Result {
   const std::vector<std::byte>& data(const std::string& key) const { return bytes[static_cast<size_t>(find(key) - plan->tensors.data())]; }
 };
 
-Result convert(const Rules& rules, const Source& source, std::map<std::string, std::string> set = {}, int threads = 2) {
+Result convert(const Rules& rules, const Source& source, std::map<std::string, std::string> set = {}, int threads = 2, std::map<std::string, Json> documents = {}) {
   Diagnostics diagnostics;
   Result result;
   PlanOptions options;
   options.set = std::move(set);
+  options.documents = std::move(documents);
   options.same = [](const Source& a, size_t ia, const Source& b, size_t ib) { return tensors_equal(a, ia, b, ib); };
   result.plan = make_plan(rules, {{"", &source}}, options, diagnostics);
   for (const auto& d : diagnostics.items()) result.messages += render_text(d);
@@ -143,6 +145,51 @@ TEST_CASE("the same bytes with any number of threads, and the same plan from a m
     CHECK(planned.plan->tensors == one.plan->tensors);
     CHECK(planned.plan->config == one.plan->config);
   }
+}
+
+TEST_CASE("files of one checkpoint: interleaved in any order and by any number of threads; copies of a tensor must agree") {
+  const std::string folder = kData + "/llama/llama31-two-shards/source";
+  const std::map<std::string, Json> params = {{"params", read_document(folder + "/params.json", "json")}};
+  const Rules llama = rules("llama");
+  const auto source = open_source(folder), expected = open_source(kData + "/llama/llama31-two-shards/expected");
+  for (const int threads : {1, 7}) {
+    const Result result = convert(llama, *source, {}, threads, params);
+    INFO(result.messages);
+    REQUIRE(result.plan);
+    for (const auto& tensor : result.plan->tensors) {
+      CAPTURE(tensor.key);
+      CHECK(result.data(tensor.key) == tensor_bytes(*expected, tensor.key));
+      CHECK(irreversible_because(*result.plan, tensor).empty());
+    }
+  }
+  Checkpoint checkpoint(folder, "");
+  checkpoint.at("consolidated.01.pth/norm.weight").bytes[5] ^= std::byte{1};  // one bit
+  const Result differing = convert(llama, checkpoint.source(), {}, 2, params);
+  CHECK(!differing.plan);
+  CHECK(differing.messages.find("plan-twin-differs") != std::string::npos);
+}
+
+TEST_CASE("an output that is tied is left out if it equals the embedding, and written if it does not") {
+  const std::string folder = kData + "/llama/llama31-two-shards/source";
+  const std::map<std::string, Json> params = {{"params", read_document(folder + "/params.json", "json")}};
+  const Rules llama = rules("llama");
+  Checkpoint checkpoint(folder, "");
+  for (const std::string file : {"consolidated.00.pth/", "consolidated.01.pth/"}) checkpoint.at(file + "output.weight").bytes = checkpoint.at(file + "tok_embeddings.weight").bytes;
+  const Result tied = convert(llama, checkpoint.source(), {}, 2, params);
+  INFO(tied.messages);
+  REQUIRE(tied.plan);
+  CHECK(tied.plan->config["tie_word_embeddings"] == Json(true));
+  CHECK(tied.plan->config["rope_scaling"]["factor"] == Json(32.0));
+  CHECK(tied.find("lm_head.weight") == nullptr);
+
+  // In the second file only: what the first one shows is not believed.
+  checkpoint.at("consolidated.01.pth/output.weight").bytes[5] ^= std::byte{1};
+  CHECK(convert(llama, checkpoint.source(), {}, 2, params).messages.find("plan-twin-differs") != std::string::npos);
+  checkpoint.at("consolidated.00.pth/output.weight").bytes[5] ^= std::byte{1};
+  const Result untied = convert(llama, checkpoint.source(), {{"version", "3.2"}}, 2, params);
+  REQUIRE(untied.plan);
+  CHECK(untied.plan->config["tie_word_embeddings"] == Json(false));
+  CHECK(untied.find("lm_head.weight") != nullptr);
 }
 
 TEST_CASE("every target's pieces cover it once: the inverse of a plan is well defined") {

@@ -80,6 +80,17 @@ std::vector<Input> switch_inputs() {
   return {input("/switch/source/checkpoint_1200"), input(untied)};
 }
 
+std::vector<Input> llama_inputs() {
+  const std::string by_columns = "/llama/two-shards/source/13B", by_rows = "/llama/llama31-two-shards/source";
+  Checkpoint tied(kData + by_rows, "");
+  for (const std::string file : {"consolidated.00.pth/", "consolidated.01.pth/"}) tied.at(file + "output.weight").bytes = tied.at(file + "tok_embeddings.weight").bytes;
+  std::vector<Input> inputs = {input(by_columns), input(by_rows), input(tied)};
+  for (Input& in : inputs) in.options.documents["params"] = read_document(kData + by_rows + "/params.json", "json");
+  inputs[0].options.documents["params"] = read_document(kData + by_columns + "/params.json", "json");
+  inputs[0].options.set["version"] = "1";
+  return inputs;
+}
+
 std::string plan_errors(const std::shared_ptr<const Rules::Impl>& impl, const Input& in) {
   std::vector<NamedSource> sources;
   for (size_t i = 0; i < in.sources.size(); ++i) sources.push_back({in.names[i], in.sources[i].get()});
@@ -196,4 +207,5 @@ TEST_CASE("mutants of roberta.yaml") { check("roberta", roberta_inputs()); }
 TEST_CASE("mutants of xmod.yaml") { check("xmod", xmod_inputs()); }
 TEST_CASE("mutants of data2vec-audio.yaml") { check("data2vec-audio", audio_inputs()); }
 TEST_CASE("mutants of flava.yaml") { check("flava", flava_inputs()); }
+TEST_CASE("mutants of llama.yaml") { check("llama", llama_inputs()); }
 TEST_CASE("mutants of switch.yaml") { check("switch", switch_inputs()); }

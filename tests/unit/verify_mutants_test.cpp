@@ -27,6 +27,8 @@ struct Input {
   std::string rules;
   std::vector<std::pair<std::string, std::string>> files;  // name, path below tests/data
   std::string config;
+  std::map<std::string, std::string> documents = {};  // paths by name
+  std::map<std::string, std::string> set = {};
 };
 
 // A conversion in memory, to be changed before it is verified.
@@ -51,6 +53,8 @@ struct Conversion {
     rules = std::make_shared<Rules::Impl>(loaded->impl());
     options.same = tensors_equal;
     options.values = remap::tensor_values;
+    for (const auto& [name, path] : input.documents) options.documents[name] = read_document(kData + path, "json");
+    options.set = input.set;
     if (!input.config.empty()) options.config = read_document(kData + input.config, "json");
   }
 
@@ -78,6 +82,7 @@ struct Conversion {
     const MemorySource target(tensors);
     VerifyOptions verify_options;
     verify_options.config = options.config;
+    verify_options.documents = options.documents;
     return remap::verify(Rules::of(rules), *plan, named, target, config, verify_options);
   }
 };
@@ -88,15 +93,31 @@ using Change = std::function<void(Conversion&)>;
 Change exchange_in_map(const std::string& map, size_t a, size_t b) {
   return [=](Conversion& c) { std::swap(c.rules->set.tables.at(map)[a].second, c.rules->set.tables.at(map)[b].second); };
 }
+lang::Rule& rule_from(Conversion& c, const std::string& from) {
+  const auto it = std::find_if(c.rules->set.rules.begin(), c.rules->set.rules.end(), [&](const lang::Rule& r) { return r.from.text == from; });
+  INFO(from);
+  REQUIRE(it != c.rules->set.rules.end());
+  return *it;
+}
 Change exchange_rules(const std::string& a, const std::string& b) {
   return [=](Conversion& c) {
-    const auto find = [&](const std::string& from) -> lang::Rule& {
-      const auto it = std::find_if(c.rules->set.rules.begin(), c.rules->set.rules.end(), [&](const lang::Rule& r) { return r.from.text == from; });
-      INFO(from);
-      REQUIRE(it != c.rules->set.rules.end());
-      return *it;
-    };
-    for (const char* part : {".weight", ".bias"}) std::swap(find(a + part).to, find(b + part).to);
+    for (const char* part : {".weight", ".bias"}) std::swap(rule_from(c, a + part).to, rule_from(c, b + part).to);
+  };
+}
+Change exchange_targets(const std::string& a, const std::string& b) {
+  return [=](Conversion& c) { std::swap(rule_from(c, a).to, rule_from(c, b).to); };
+}
+Change without_steps(const std::string& from) {
+  return [=](Conversion& c) { rule_from(c, from).steps.clear(); };
+}
+// The rule's first step, a reshape, to another shape.
+Change reshape_to(const std::string& from, const std::vector<std::string>& shape) {
+  return [=](Conversion& c) {
+    lang::LayoutStep& step = rule_from(c, from).steps.front();
+    REQUIRE(step.shape.size() == shape.size());
+    Diagnostics diagnostics;
+    for (size_t d = 0; d < shape.size(); ++d) step.shape[d].expression = lang::parse_expression(shape[d], {c.rules->set.text, {}, 0}, diagnostics);
+    REQUIRE(diagnostics.items().empty());
   };
 }
 // Of the output.
@@ -131,7 +152,11 @@ const Input kRoberta = {"roberta", {{"", "/roberta/source/model.pt"}}, ""};
 const Input kXmod = {"xmod", {{"", "/xmod/source/model.pt"}}, ""};
 const Input kAudio = {"data2vec-audio", {{"", "/data2vec-audio/source-ctc/model.pt"}}, ""};
 const Input kFlava = {"flava", {{"", "/flava/source/model.pt"}, {"codebook", "/flava/source/encoder.pkl"}}, "/flava/source/config_input.json"};
+const Input kLlama = {"llama", {{"", "/llama/llama31-two-shards/source"}}, "", {{"params", "/llama/llama31-two-shards/source/params.json"}}};
+const Input kLlama1 = {"llama", {{"", "/llama/two-shards/source/13B"}}, "", {{"params", "/llama/two-shards/source/13B/params.json"}}, {{"version", "1"}}};
 const Input kSwitch = {"switch", {{"", "/switch/source/checkpoint_1200"}}, ""};
+
+const std::string kQ = "{rank}/layers.*.attention.wq.weight", kK = "{rank}/layers.*.attention.wk.weight";
 
 const std::vector<std::pair<Input, std::vector<Mutant>>>& mutants() {
   static const std::vector<std::pair<Input, std::vector<Mutant>>> rows = {
@@ -170,6 +195,28 @@ const std::vector<std::pair<Input, std::vector<Mutant>>>& mutants() {
         {"text and image encoders' value exchanged", false, exchange("flava.text_model.encoder.layer.1.attention.attention.value.weight", "flava.image_model.encoder.layer.1.attention.attention.value.weight")},
         {"codebook convolutions exchanged", false, exchange("image_codebook.blocks.group_1.group.block_2.res_path.path.conv_2.weight", "image_codebook.blocks.group_1.group.block_2.res_path.path.conv_3.weight")},
         {"heads of the multimodal encoder", false, set_config("multimodal_config.num_attention_heads", 4)}}},
+      {kLlama,
+       {{"unchanged", false, [](Conversion&) {}},
+        {"rules: k permuted by the number of q's heads", true, reshape_to(kK, {"heads/ranks", "head*kv_heads/heads/2", "2", "hidden"})},
+        {"rules: q permuted by the number of k's heads", true, reshape_to(kQ, {"kv_heads/ranks", "head*heads/kv_heads/2", "2", "hidden"})},
+        {"rules: k not permuted", true, without_steps(kK)},
+        {"rules: q not permuted", true, without_steps(kQ)},
+        {"rules: k and v exchanged", true, exchange_targets(kK, "{rank}/layers.*.attention.wv.weight")},
+        {"rules: q and o exchanged", true, exchange_targets(kQ, "{rank}/layers.*.attention.wo.weight")},
+        {"rules: w1 and w3 exchanged", true, exchange_in_map("gates", 0, 1)},
+        {"rules: the two norms of a layer exchanged", true, exchange_targets("{rank}/layers.*.attention_norm.weight", "{rank}/layers.*.ffn_norm.weight")},
+        {"layers exchanged: down of 0 and 1", false, exchange("model.layers.0.mlp.down_proj.weight", "model.layers.1.mlp.down_proj.weight")},
+        {"output and embedding exchanged", false, exchange("lm_head.weight", "model.embed_tokens.weight")},
+        {"theta 10000 instead of 500000", false, set_config("rope_theta", 10000.0)},
+        {"frequencies scaled by 32 instead of 8", false, set_config("rope_scaling.factor", 32.0)},
+        {"frequencies not scaled", false, set_config("rope_scaling", nullptr)},
+        {"eps 0.01", false, set_config("rms_norm_eps", 0.01)},
+        {"gelu instead of silu", false, set_config("hidden_act", "gelu")}}},
+      {kLlama1,
+       {{"unchanged", false, [](Conversion&) {}},
+        {"rules: q and k exchanged", true, exchange_targets(kQ, kK)},
+        {"rules: k and v exchanged", true, exchange_targets(kK, "{rank}/layers.*.attention.wv.weight")},
+        {"layers exchanged: q of 0 and 1", false, exchange("model.layers.0.self_attn.q_proj.weight", "model.layers.1.self_attn.q_proj.weight")}}},
       {kSwitch,
        {{"unchanged", false, [](Conversion&) {}},
         {"rules: q and k exchanged", true, exchange_in_map("qkv", 0, 1)},

@@ -174,6 +174,49 @@ TEST_CASE("data2vec-audio: fairseq's and transformers' forward passes, from the 
   }
 }
 
+TEST_CASE("Llama: Meta's unmerged files and transformers' folder, float16 rounded and not, grouped queries, scaled frequencies") {
+  struct Row {
+    std::string set, source, version;
+    bool exact;  // float16 as it is; else both sides have bfloat16
+  };
+  const std::vector<Row> rows = {{"one-shard", "/source", "2", false}, {"two-shards", "/source/13B", "1", false}, {"two-shards", "/source/13B", "1", true}, {"llama31-two-shards", "/source", "3.1", false}};
+  for (const Row& row : rows) {
+    const std::string folder = "/llama/" + row.set;
+    const Recorded recorded(folder + "/activations.safetensors");
+    for (const bool target : {false, true}) {
+      const Side side(target ? "llama" : "llama_meta", folder + (target ? (row.exact ? "/expected-f16" : "/expected") : row.source));
+      ForwardOptions options;
+      if (!target) {
+        options.documents["params"] = read_document(kData + folder + row.source + "/params.json", "json");
+        const Source* source = side.named.front().source;
+        for (size_t t = 0; t < source->manifest().size() && !row.exact; ++t) options.rounding[{source, t}] = DType::bf16;
+      }
+      for (int64_t b = 0; b < recorded.shape("input_ids")[0]; ++b) {
+        Sample sample;
+        sample.values["input_ids"] = recorded.integers("input_ids", b);
+        sample.values["mask"] = std::vector<int>(sample.values["input_ids"].size(), 1);
+        sample.values["version"] = row.version;
+        const auto result = run_forward(side.model, side.named, side.config, sample, options);
+        const size_t layers = result.records.size() - 3;  // hidden.0 … hidden.N, the norm, the logits
+        size_t compared = 0;
+        for (const auto& record : result.records) {
+          // transformers calls the normalised output its last hidden state.
+          std::string name = record.name;
+          if (name == "last_hidden_state") name = target ? fmt::format("hidden_states.{}", layers) : "norm";
+          else if (name == fmt::format("hidden.{}", layers) && target) continue;
+          else if (name.starts_with("hidden.")) name.replace(0, 6, "hidden_states");
+          const std::string key = (target ? "" : "meta.") + std::string(row.exact ? "f16." : "") + name;
+          if (!recorded.has(key)) continue;
+          CAPTURE(row.set, key, b);
+          CHECK(difference(record, recorded.floats(key, b)) <= kTolerance);
+          ++compared;
+        }
+        CHECK(compared == (row.exact && !target ? 1 : target ? layers + 2 : layers + 3));
+      }
+    }
+  }
+}
+
 TEST_CASE("Switch Transformers: encoder, experts and decoder of both layouts") {
   const Recorded recorded("/switch/activations.safetensors");
   for (const bool target : {false, true}) {

@@ -3,6 +3,7 @@
 // What is computed is written as data, one file a layout, neither derived from the rules (docs/verify.md).
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@ struct VerifyOptions {
   double atol = 1e-3;      // largest absolute difference of two recorded values that counts as equal
   size_t max_records = 0;  // stop after so many recorded layers; 0: all
   Json config = Json::object();  // what the user said the checkpoint does not record (--config): all that the source's side may know of it
+  std::map<std::string, Json> documents;  // further files that the source's layout keeps settings in, by the name that the rules have for them
   std::string input;       // a safetensors file with the inputs ([batch, …]); "": a deterministic probe
 };
 
