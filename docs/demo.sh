@@ -53,6 +53,8 @@ convert "fairseq data2vec-audio, fine-tuned with CTC: tokenizer from the checkpo
   data2vec-audio $data/data2vec-audio/source-ctc/model.pt expected-ctc data2vec-audio-ctc
 convert "FLAVA as mmf saves it, and DALL-E's pickled codebook" \
   flava "$data/flava/source/model.mmf.pt codebook=$data/flava/source/encoder.pkl --config $data/flava/source/config_input.json" expected flava
+convert "Meta's Llama 3.1, two files cut along different axes" \
+  llama $data/llama/llama31-two-shards/source llama31-two-shards/expected llama
 convert "T5X Switch Transformer: zarr arrays, experts stacked in one tensor" \
   switch $data/switch/source/checkpoint_1200 expected switch
 
@@ -61,4 +63,4 @@ if [ $failures -gt 0 ]; then
   echo "$failures of $total demonstrations failed"
   exit 1
 fi
-echo "$total checkpoints of five families converted, each tensor equal to the original script's bit for bit but those named; see $out"
+echo "$total checkpoints of six families converted, each tensor equal to the original script's bit for bit but those named; see $out"

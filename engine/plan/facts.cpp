@@ -56,7 +56,7 @@ std::optional<Value> Facts::lookup(const std::string& name) {
   if (const auto variant = variants.find(name); variant != variants.end()) return Value::of(variant->second);
   if (const Json* known = reference(name)) return Value::of(*known);
   for (const auto& document : rules_.documents)
-    if (document.name == name) return Value::missing(fmt::format("the source '{}'{}{}; it can be given as {}=PATH", name, document.doc.empty() ? "" : ": ", document.doc, name));
+    if (document.name == name) return Value::missing(fmt::format("the source '{}' ({}=PATH{}{})", name, name, document.doc.empty() ? "" : ": ", document.doc));
   if (name == "dtype" && !target_dtype.empty()) return Value::of(target_dtype);
   for (const auto& [entry, expression] : rules_.let) {
     if (entry != name) continue;

@@ -5,6 +5,7 @@ A manifest stands in for a checkpoint wherever no tensor data is needed, so a pl
 can be made, and tested, on a laptop.
 
     published.py NAME > manifest.json   one manifest
+    published.py NAME --params > params.json   of a Llama, what its release says beside it
     published.py --list                 the names, with arrays, parameters and bytes
     published.py --check                compares these numbers with known ones; exit 1 if any differs
     published.py --committed            the files of rules/tests that are made from these manifests, and the name of each
@@ -385,6 +386,40 @@ def switch(experts, layers, step, d_model, d_ff, heads, d_kv=64, vocab=32128, bu
     return manifest("t5x", {"version": 3, "gin": gin}, tensors)
 
 
+def llama(files, layers, dim, heads, ffn, vocab, by_rows=False, kv_heads=None, freqs=True, **params):
+    """Meta's release: `files` files with the same keys, each with its cut of every matrix."""
+    head = dim // heads
+    kv = (kv_heads or heads) * head
+    tensors = []
+    for rank in range(files):
+
+        def add(name, *shape):
+            tensors.append({"key": f"consolidated.{rank:02}.pth/{name}", "dtype": "BF16", "shape": list(shape)})
+
+        add("tok_embeddings.weight", *((vocab // files, dim) if by_rows else (vocab, dim // files)))
+        for i in range(layers):
+            layer = f"layers.{i}."
+            add(layer + "attention.wq.weight", dim // files, dim)
+            add(layer + "attention.wk.weight", kv // files, dim)
+            add(layer + "attention.wv.weight", kv // files, dim)
+            add(layer + "attention.wo.weight", dim, dim // files)
+            add(layer + "feed_forward.w1.weight", ffn // files, dim)
+            add(layer + "feed_forward.w2.weight", dim, ffn // files)
+            add(layer + "feed_forward.w3.weight", ffn // files, dim)
+            add(layer + "attention_norm.weight", dim)
+            add(layer + "ffn_norm.weight", dim)
+        add("norm.weight", dim)
+        add("output.weight", vocab // files, dim)
+        if freqs:
+            add("rope.freqs", head // 2)
+    params = {"dim": dim, "n_layers": layers, "n_heads": heads, "norm_eps": 1e-05, "vocab_size": vocab if by_rows else -1, **params}
+    if kv_heads:
+        params["n_kv_heads"] = kv_heads
+    return {"remap_manifest": 1, "format": "torch", "metadata": {}, "tensors": tensors, "params": params}
+
+
+LLAMA3 = dict(vocab=128256, by_rows=True, kv_heads=8, freqs=False, rope_theta=500000.0)
+
 BASE = dict(layers=12, step=2, d_model=768, d_ff=3072, heads=12)
 LARGE = dict(layers=24, step=2, d_model=1024, d_ff=4096, heads=16)
 XXL = dict(layers=24, step=2, d_model=4096, d_ff=10240, heads=64, gated=True, tied=False)
@@ -412,6 +447,10 @@ PUBLISHED = {
     "switch-large-128": lambda: switch(128, **LARGE),
     "switch-xxl-128": lambda: switch(128, **XXL),
     "switch-c-2048": lambda: switch(2048, **C),
+    "llama-2-13b": lambda: llama(2, layers=40, dim=5120, heads=40, ffn=13824, vocab=32000, multiple_of=256),
+    "llama-2-70b": lambda: llama(8, layers=80, dim=8192, heads=64, ffn=28672, vocab=32000, kv_heads=8, multiple_of=4096, ffn_dim_multiplier=1.3),
+    "llama-3.1-405b": lambda: llama(8, layers=126, dim=16384, heads=128, ffn=53248, multiple_of=4096, ffn_dim_multiplier=1.2, use_scaled_rope=True, **LLAMA3),
+    "llama-3.2-1b": lambda: llama(1, layers=16, dim=2048, heads=32, ffn=8192, multiple_of=256, ffn_dim_multiplier=1.5, use_scaled_rope=True, **LLAMA3),
 }
 
 # File below rules/tests, manifest.
@@ -421,6 +460,7 @@ COMMITTED = {
     **{f"data2vec-audio/data2vec-audio-{name}.json": f"data2vec-audio-{name}" for name in ("base", "large", "base-960h", "large-960h")},
     "flava/flava-full.json": "flava-full",
     "flava/flava-full+codebook.json": "dall-e-encoder",
+    **{f"llama/{name}.json": name for name in ("llama-2-13b", "llama-2-70b", "llama-3.2-1b")},
     **{f"switch/{name}.json": name for name in ("switch-base-8", "switch-base-256", "switch-xxl-128", "switch-c-2048")},
 }
 
@@ -439,7 +479,8 @@ SMALL = {
 # model.parameters(): XmodForMaskedLM, Data2VecAudioModel and ForCTC, FlavaForPreTraining, FlavaImageCodebook,
 # RobertaForSequenceClassification). Then comes what only one side has: the row of token types, which the script invents; the
 # language-model head beside a classifier; the embedding again as the head's matrix; `version`; the head of pretraining, and the
-# teacher, which is the encoder without what leads into it; what FLAVA holds under two names, and its position_ids.
+# teacher, which is the encoder without what leads into it; what FLAVA holds under two names, and its position_ids. Llama's parameters
+# count every file's norms and frequencies.
 LM_HEAD = 1024 * 1024 + 1024 + 2 * 1024 + 50_265 + 50_265 * 1024
 CONVS = 512 * 10 + 4 * 512 * 512 * 3 + 2 * 512 * 512 * 2 + 7 * 1024 + 1024  # of data2vec-audio, with both kinds of norm
 FLAVA_TWICE = (30_522 + 512 + 2 + 2) * 768 + 2 * 512 + (1 + 1 + 197) * 768 + (3 * 16 * 16 + 1) * 768 + 2 * 30_522 + 2 * 8192
@@ -464,14 +505,21 @@ KNOWN = {
     "switch-large-128": (533, 6_629, 26_309_291_008, 2_147_483_648),
     "switch-xxl-128": (582, 9_726, 394_675_073_024, 21_474_836_480),
     "switch-c-2048": (351, 123_171, 1_571_327_875_360, 104_689_827_840),
+    "llama-2-13b": (728, 728, 13_016_279_168, 163_840_000),
+    "llama-2-70b": (5792, 5792, 68_985_881_088, 65_536_000),
+    "llama-3.1-405b": (9096, 9096, 405_882_404_864, 525_336_576),
+    "llama-3.2-1b": (147, 147, 1_498_482_688, 525_336_576),
 }
+
+
+BYTES = {"F32": 4, "BF16": 2, "I64": 8}
 
 
 def numbers(made):
     tensors = made["tensors"]
     sizes = [math.prod(t["shape"]) for t in tensors]
     split = sum(t["shape"][0] if "/expert/" in t["key"] else 1 for t in tensors)
-    return len(tensors), split, sum(sizes), 4 * max(sizes)  # the largest is never of integers
+    return len(tensors), split, sum(sizes), max(BYTES[t["dtype"]] * size for t, size in zip(tensors, sizes))
 
 
 def main(arguments):
@@ -479,8 +527,8 @@ def main(arguments):
         for name, make in PUBLISHED.items():
             made = make()
             arrays, _, parameters, _ = numbers(made)
-            size = sum((8 if t["dtype"] == "I64" else 4) * math.prod(t["shape"]) for t in made["tensors"])
-            print(f"{name:25} {arrays:4} arrays {parameters:17,} parameters {size:17,} bytes")
+            size = sum(BYTES[t["dtype"]] * math.prod(t["shape"]) for t in made["tensors"])
+            print(f"{name:25} {arrays:5} arrays {parameters:17,} parameters {size:17,} bytes")
         return 0
     if arguments == ["--check"]:
         wrong = [name for name, make in PUBLISHED.items() if numbers(make()) != KNOWN[name]]
@@ -491,8 +539,12 @@ def main(arguments):
         for file, name in COMMITTED.items():
             print(file, name)
         return 0
-    if len(arguments) == 1 and arguments[0] in PUBLISHED | SMALL:
+    if len(arguments) in (1, 2) and arguments[0] in PUBLISHED | SMALL and arguments[1:] in ([], ["--params"]):
         made = (PUBLISHED | SMALL)[arguments[0]]()
+        params = made.pop("params", None)
+        if arguments[1:]:
+            print(json.dumps(params))
+            return 0
         made["tensors"].sort(key=lambda t: t["key"])
         json.dump(made, sys.stdout)
         print()
