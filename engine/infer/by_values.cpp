@@ -87,12 +87,31 @@ class Search {
         if (it != same.end()) it->second.first.push_back(s);
       }
     std::vector<const std::pair<std::vector<size_t>, std::vector<uint32_t>>*> ambiguous;
-    for (const auto& [key, both] : same) {
+    for (auto& [key, both] : same) {
+      both.first = without_replicas(std::move(both.first));
       if (both.first.size() == 1 && both.second.size() == 1) rename(both.first[0], both.second[0], {});
       else if (!both.first.empty()) ambiguous.push_back(&both);
     }
     NameGuide guide(problem_, findings_.relations);
     for (const auto* both : ambiguous) decide(guide, both->first, both->second);
+  }
+
+  // Of tensors that all files of a source hold alike, the first: the others go with it.
+  std::vector<size_t> without_replicas(std::vector<size_t> sources) {
+    std::vector<size_t> firsts;
+    std::map<std::pair<uint32_t, std::string>, std::vector<size_t>> by_key;
+    for (const size_t s : sources) {
+      const auto one = problem_.files[sources_[s].ref.source] ? in_file(info(sources_[s]).key) : std::nullopt;
+      if (one) by_key[{sources_[s].ref.source, one->key}].push_back(s);
+      else firsts.push_back(s);
+    }
+    for (auto& [key, members] : by_key) {
+      std::sort(members.begin(), members.end());
+      firsts.push_back(members[0]);
+      if (members.size() > 1) replicas_[members[0]] = members;
+    }
+    std::sort(firsts.begin(), firsts.end());
+    return firsts;
   }
 
   void rename(size_t s, uint32_t t, const std::string& check) {
@@ -101,6 +120,14 @@ class Search {
     relation.targets = {t};
     if (!check.empty()) relation.checks = {check};
     sources_[s].used = true;
+    if (const auto replicas = replicas_.find(s); replicas != replicas_.end()) {
+      relation.kind = Relation::Kind::replicated;
+      relation.sources.clear();
+      for (const size_t one : replicas->second) {
+        relation.sources.push_back(sources_[one].ref);
+        sources_[one].used = true;
+      }
+    }
     targets_[t].done = true;
     findings_.relations.push_back(std::move(relation));
   }
@@ -304,7 +331,7 @@ class Search {
     for (size_t i = 0; i < parts.size(); ++i) {
       relation.sources.push_back(sources_[numbers[i]].ref);
       if (!stacking) relation.sizes.push_back(parts[i].length);
-      keys.push_back(info(sources_[numbers[i]]).key);
+      keys.push_back(problem_.key(sources_[numbers[i]].ref));
     }
     if (stacking && !counting_place(keys)) {
       // Named parts of length 1: joined, once each has that axis.
@@ -526,6 +553,7 @@ class Search {
   Findings findings_;
   std::vector<SourceTensor> sources_;
   std::vector<TargetTensor> targets_;
+  std::map<size_t, std::vector<size_t>> replicas_;   // the first of each
   std::map<std::pair<Whole, Shape>, uint32_t> done_by_content_;
   size_t n_windows_ = 0;
 };

@@ -26,6 +26,7 @@ namespace {
 
 // The longest prefix of whole words that all keys of a source have; below it the rules begin.
 std::string root_of(const Problem& problem, const Findings& findings, uint32_t source) {
+  if (problem.files[source]) return "";
   std::set<uint32_t> open;
   for (const Ref ref : findings.open_sources)
     if (ref.source == source) open.insert(ref.tensor);
@@ -159,6 +160,11 @@ InferredRules propose(const Problem& problem, Findings findings, Generality gene
   std::vector<size_t> left;
   auto rules = generalise(problem, findings, roots, generality, left);
   std::vector<std::string> notes;
+  for (uint32_t s = 0; s < problem.sources.size(); ++s) {
+    const auto lies_outside = [&](const Ref ref) { return ref.source == s && !roots[s].empty() && !problem.info(ref).key.starts_with(roots[s]); };
+    const auto count = std::count_if(findings.open_sources.begin(), findings.open_sources.end(), lies_outside);
+    if (count > 0) notes.push_back(fmt::format("# {} tensors outside '{}' are not read, such as '{}'", count, roots[s], problem.info(*std::find_if(findings.open_sources.begin(), findings.open_sources.end(), lies_outside)).key));
+  }
   for (const uint32_t t : findings.open_targets) notes.push_back(fmt::format("# open: nothing gives '{}' {} {}", problem.info(t).key, name(problem.info(t).dtype), to_string(problem.info(t).shape)));
   for (const size_t r : left)
     for (const uint32_t t : findings.relations[r].targets)
@@ -169,7 +175,10 @@ InferredRules propose(const Problem& problem, Findings findings, Generality gene
   result.marked = written.marked;
   result.by_values = problem.by_values;
   result.targets = problem.target->manifest().size();
-  for (const Ref ref : findings.open_sources) result.open_sources.push_back(problem.info(ref).key);
+  for (const Ref ref : findings.open_sources) {
+    const std::string &key = problem.info(ref).key, &root = roots[ref.source];
+    if (root.empty() || key.starts_with(root + ".") || key.starts_with(root + "/")) result.open_sources.push_back(key);
+  }
   const auto plan = plan_text(result.text, problem, options, diagnostics);
   result.open_targets = plan ? Comparison(problem, *plan).differing() : all_keys(problem);
   result.reproduced = result.targets - result.open_targets.size();
@@ -177,11 +186,33 @@ InferredRules propose(const Problem& problem, Findings findings, Generality gene
 }
 
 }  // namespace
+
+std::optional<Problem::Files> files_of(const Source& source) {
+  Problem::Files files;
+  std::set<std::string> numbers;
+  std::optional<InFile> first;
+  for (const auto& tensor : source.manifest().tensors()) {
+    const auto one = in_file(tensor.key);
+    if (!one || (first && (one->before != first->before || one->after != first->after))) return std::nullopt;
+    if (!first) first = one;
+    numbers.insert(one->number);
+    size_t zeros = 0;
+    while (zeros + 1 < one->number.size() && one->number[zeros] == '0') ++zeros;
+    files.keys.push_back(one->number.substr(zeros) + "/" + one->key);
+  }
+  if (numbers.size() < 2) return std::nullopt;
+  files.pattern = first->before + "{rank}" + first->after;
+  return files;
+}
+
 }  // namespace infer
 
 InferredRules infer_rules(const std::vector<NamedSource>& sources, const Source& target, const InferOptions& options, Diagnostics& diagnostics) {
-  infer::Problem problem{sources, &target, target.has_data()};
-  for (const auto& source : sources) problem.by_values &= source.source->has_data();
+  infer::Problem problem{sources, &target, target.has_data(), {}};
+  for (const auto& source : sources) {
+    problem.by_values &= source.source->has_data();
+    problem.files.push_back(infer::files_of(*source.source));
+  }
   const infer::Findings findings = problem.by_values ? infer::find_by_values(problem) : infer::find_by_names(problem);
   std::optional<InferredRules> best;
   Diagnostics best_diagnostics;

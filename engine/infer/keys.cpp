@@ -54,6 +54,19 @@ std::string parent_of(std::string_view key) {
   return cut == std::string_view::npos ? "" : std::string(key.substr(0, cut));
 }
 
+std::optional<InFile> in_file(const std::string& key) {
+  const size_t slash = key.find('/');
+  const size_t dot = slash == std::string::npos ? slash : key.rfind('.', slash);
+  static const std::set<std::string> kEndings = {".pt", ".pth", ".bin", ".pkl", ".safetensors"};
+  if (dot == std::string::npos || !kEndings.contains(key.substr(dot, slash - dot))) return std::nullopt;
+  size_t end = dot;
+  while (end > 0 && !is_digit(key[end - 1])) --end;
+  size_t begin = end;
+  while (begin > 0 && is_digit(key[begin - 1])) --begin;
+  if (begin == end) return std::nullopt;
+  return InFile{key.substr(0, begin), key.substr(begin, end - begin), key.substr(end, slash - end), key.substr(slash + 1)};
+}
+
 std::optional<Place> differing_place(const std::vector<std::string>& keys) {
   if (keys.size() < 2 || std::set<std::string>(keys.begin(), keys.end()).size() != keys.size()) return std::nullopt;
   const std::string& first = keys.front();

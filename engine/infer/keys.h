@@ -21,6 +21,12 @@ bool is_separator(char c);                                   // '.' or '/'
 std::vector<std::string> segments_of(std::string_view key);  // at separators
 std::string parent_of(std::string_view key);                 // up to the last separator; "" if there is none
 
+// "model.03.pt/a.b" -> "model.", "03", ".pt" and "a.b"; nullopt: no file stands before the key.
+struct InFile {
+  std::string before, number, after, key;
+};
+std::optional<InFile> in_file(const std::string& key);
+
 // Keys that differ in one place only: what is before and after it, and what each has there. Cut at the borders of words.
 struct Place {
   std::string before, after;

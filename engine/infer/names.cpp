@@ -72,14 +72,14 @@ double alikeness(const std::vector<std::string>& a, const std::vector<std::strin
 NameGuide::NameGuide(const Problem& problem, const std::vector<Relation>& known) : problem_(problem) {
   for (const Relation& relation : known) {
     if (relation.kind != Relation::Kind::rename) continue;
-    const std::string s = parent_of(problem.info(relation.sources[0]).key), t = parent_of(problem.info(relation.targets[0]).key);
+    const std::string s = parent_of(problem.key(relation.sources[0])), t = parent_of(problem.info(relation.targets[0]).key);
     modules_.emplace(s, t);
     module_shapes_.emplace(numbered(s).shape(), numbered(t).shape());
   }
 }
 
 double NameGuide::score(Ref source, uint32_t target) const {
-  const std::string &s = problem_.info(source).key, &t = problem_.info(target).key;
+  const std::string &s = problem_.key(source), &t = problem_.info(target).key;
   if (s == t) return 10;
   double score = alikeness(words_of(s), words_of(t));
   const std::string s_module = parent_of(s), t_module = parent_of(t);

@@ -123,7 +123,7 @@ class Generaliser {
   // ------------------------------------------------------------ keys of relations
 
   std::string key_of(Ref ref) const {
-    const std::string& key = problem_.info(ref).key, &root = roots_[ref.source];
+    const std::string &key = problem_.key(ref), &root = roots_[ref.source];
     return root.empty() ? key : key.substr(root.size() + 1);
   }
   std::vector<std::string> keys_of(const std::vector<Ref>& refs) const {
@@ -202,8 +202,15 @@ class Generaliser {
         pair.t = targets[0];
         break;
       }
+      case Kind::replicated:
       case Kind::concat: {
         const auto keys = keys_of(relation.sources);
+        if (const auto counted = counting_place(keys)) {
+          pair.s = counted->before + kEach + counted->after;
+          pair.t = targets[0];
+          break;
+        }
+        if (relation.kind == Kind::replicated) return std::nullopt;
         const auto place = differing_place(keys);
         if (!place) return std::nullopt;
         pair.s = place->before + kPart + place->after;
@@ -393,7 +400,7 @@ class Generaliser {
     return rules;
   }
   bool is_below_root(Ref ref) const {
-    const std::string& root = roots_[ref.source], &key = problem_.info(ref).key;
+    const std::string &root = roots_[ref.source], &key = problem_.key(ref);
     return root.empty() || (key.size() > root.size() + 1 && key.starts_with(root) && is_separator(key[root.size()]));
   }
 

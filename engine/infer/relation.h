@@ -22,7 +22,15 @@ struct Problem {
   std::vector<NamedSource> sources;
   const Source* target = nullptr;
   bool by_values = false;
+  // Of a source that is several files: what their names look like, "model.{rank}.pt"; keys are then "0/KEY", "1/KEY" …
+  struct Files {
+    std::string pattern;
+    std::vector<std::string> keys;   // of every tensor
+  };
+  std::vector<std::optional<Files>> files;   // a source each
   const TensorInfo& info(Ref r) const { return sources[r.source].source->manifest()[r.tensor]; }
+  // As rules see it, but for a root.
+  const std::string& key(Ref r) const { return files[r.source] ? files[r.source]->keys[r.tensor] : info(r).key; }
   const TensorInfo& info(uint32_t t) const { return target->manifest()[t]; }
 };
 
@@ -38,7 +46,7 @@ struct Layout {
 };
 
 struct Relation {
-  enum class Kind { rename, split_each, split_into, stack, concat, stack_concat } kind = Kind::rename;
+  enum class Kind { rename, split_each, split_into, stack, concat, stack_concat, replicated } kind = Kind::rename;
   int axis = 0;                     // that is cut, joined or stacked
   int inner_axis = 0;               // stack_concat: the axis of the join, in the tensors before stacking
   std::vector<int64_t> sizes;       // of named parts
@@ -63,6 +71,9 @@ struct Findings {
   std::vector<uint32_t> open_targets;
   std::vector<Ref> open_sources;
 };
+
+// The files of a source that is several of them; nullopt: it is one.
+std::optional<Problem::Files> files_of(const Source& source);
 
 // By values, as far as these decide. What is left is open; candidates that hold the same are decided by their names.
 Findings find_by_values(const Problem& problem);

@@ -120,7 +120,7 @@ class Writer {
     return count(from) == 1 && count(to) == 1 && std::none_of(to.begin(), to.end(), [&](const auto& t) { return t.kind == PatternToken::Kind::variable && t.variable == variable && t.add != 0; });
   }
   std::string key_of(Ref ref) const {
-    const std::string& key = problem_.info(ref).key, &root = roots_[ref.source];
+    const std::string &key = problem_.key(ref), &root = roots_[ref.source];
     return root.empty() ? key : key.substr(root.size() + 1);
   }
   // What stands before the variable's digits in a key, and the number itself.
@@ -182,7 +182,9 @@ class Writer {
     else
       for (const char c : near)
         if ((c >= 'a' && c <= 'z') || c == '_') name += c;
-    if (name.empty() || name == "_") name = "names";
+    while (name.ends_with('_')) name.pop_back();
+    while (name.starts_with('_')) name.erase(0, 1);
+    if (name.empty()) name = "names";
     std::string unique = name;
     for (int i = 2; std::any_of(tables_.begin(), tables_.end(), [&](const auto& t) { return t.first == unique; }); ++i) unique = name + std::to_string(i);
     tables_.emplace_back(unique, variable.values);
@@ -199,9 +201,10 @@ class Writer {
     std::map<size_t, std::string> names;
     const Operation& operation = rule.operation;
     using Kind = Relation::Kind;
-    const bool parts = operation.kind == Kind::split_into || operation.kind == Kind::concat || operation.kind == Kind::stack_concat;
-    const bool each = operation.kind == Kind::split_each || operation.kind == Kind::stack || operation.kind == Kind::stack_concat;
-    const std::string part_name = parts ? unique_name({"part"}, taken) : "", each_name = each ? unique_name({"e"}, taken) : "";
+    const bool numbered = operation.kind == Kind::replicated || (operation.kind == Kind::concat && operation.names.empty());
+    const bool parts = operation.kind == Kind::split_into || (operation.kind == Kind::concat && !numbered) || operation.kind == Kind::stack_concat;
+    const bool each = numbered || operation.kind == Kind::split_each || operation.kind == Kind::stack || operation.kind == Kind::stack_concat;
+    const std::string part_name = parts ? unique_name({"part"}, taken) : "", each_name = each ? unique_name({numbered ? "rank" : "e"}, taken) : "";
     std::string before;
     for (const auto& token : tokens_of(rule.from)) {
       if (token.kind == PatternToken::Kind::text) {
@@ -314,7 +317,7 @@ class Writer {
       const bool cut = operation.kind == Relation::Kind::split_into && static_cast<int>(d) == operation.axis;
       if (!cut) stated.push_back(names[d]);
       else if (operation.sizes.empty()) stated.push_back(fmt::format("{}*{}", operation.names.size(), names[d]));
-      else stated.push_back("_");
+      else stated.push_back(fmt::format("{} + {}", names[d], operation.shape[d] - own[d]));
     }
     std::string blocks = "1";
     if (layout.blocks > 1) {
@@ -380,7 +383,9 @@ class Writer {
     if (o.kind == Kind::split_into) text += fmt::format(", split: {{axis: {}, into: {{{}: {}}}}}", o.axis, part, named);
     const std::string layout = layout_text(o);
     text = layout.starts_with(", shape") ? layout.substr(0, layout.find(", steps")) + text + layout.substr(layout.find(", steps")) : text + layout;
-    if (o.kind == Kind::concat) text += fmt::format(", concat: {{axis: {}, of: {{{}: {}}}}}", o.axis, part, named);
+    if (o.kind == Kind::replicated) text += ", replicated: " + each;
+    else if (o.kind == Kind::concat && o.names.empty()) text += fmt::format(", concat: {{axis: {}, each: {}}}", o.axis, each);
+    else if (o.kind == Kind::concat) text += fmt::format(", concat: {{axis: {}, of: {{{}: {}}}}}", o.axis, part, named);
     if (o.kind == Kind::stack_concat) text += fmt::format(", concat: {{axis: {}, of: {{{}: {}}}}}", o.inner_axis, part, named);
     if (o.kind == Kind::stack || o.kind == Kind::stack_concat) text += fmt::format(", stack: {{axis: {}, each: {}}}", o.axis, each);
     if (o.cast) text += fmt::format(", cast: {}", long_name(*o.cast));
@@ -474,7 +479,7 @@ class Writer {
     std::string text = fmt::format("# yaml-language-server: $schema={}\nremap: 1\nfamily: {}\ntitle: proposed by remap infer from {}; read it, name its dims, then test it\n\n", options_.schema, quoted(options_.family), problem_.by_values ? "two checkpoints" : "two lists of tensors");
     const auto spec = [&](uint32_t s) {
       const std::string format = format_of(s);
-      return fmt::format("{{{}root: {}}}", format.empty() ? "" : "format: " + format + ", ", roots_[s].empty() ? "\"\"" : quoted(roots_[s]));
+      return fmt::format("{{{}{}}}", format.empty() ? "" : "format: " + format + ", ", problem_.files[s] ? "files: " + quoted(problem_.files[s]->pattern) : "root: " + (roots_[s].empty() ? "\"\"" : quoted(roots_[s])));
     };
     text += "source: " + spec(0) + "\n";
     if (problem_.sources.size() > 1) {
