@@ -52,6 +52,66 @@ std::vector<std::string> words_of(std::string_view key) {
   return words;
 }
 
+namespace {
+
+// Where the words alone do not say what a module does, those around it do. Data: pattern (words that must all be there, in any
+// order; ! for one that must not), and the words that stand for it.
+struct RoleRow {
+  std::vector<std::string> words;
+  std::vector<std::string> roles;
+};
+const std::vector<RoleRow>& role_table() {
+  static const std::vector<RoleRow> rows = {
+      // norms inside a layer: before attention, or before the feed-forward part
+      {{"norm", "layer", "input"}, {"first"}}, {{"norm", "layer", "before"}, {"first"}}, {{"norm", "layer", "norm1"}, {"first"}}, {{"norm", "layer", "1"}, {"first"}}, {{"norm", "layer", "operator"}, {"first"}},
+      {{"norm", "layer", "sa"}, {"first"}}, {{"norm", "layer", "attention", "!post", "!q", "!k", "!v", "!self", "!second"}, {"first"}},
+      {{"norm", "layer", "after"}, {"second"}}, {{"norm", "layer", "2"}, {"second"}}, {{"norm", "layer", "mlp"}, {"second"}}, {{"norm", "layer", "post", "attention"}, {"second"}}, {{"norm", "layer", "final"}, {"second"}},
+      {{"norm", "layer", "o", "!attention"}, {"second"}},
+      {{"norm", "!layer", "f"}, {"last"}}, {{"norm", "!layer", "final"}, {"last"}}, {{"norm", "!layer", "post"}, {"last"}}, {{"norm", "!layer", "pre"}, {"start"}},
+      // feed-forward
+      {{"fc", "mlp"}, {"up"}}, {{"fc", "1"}, {"up", "mlp"}}, {{"fc", "2"}, {"down", "mlp"}}, {{"intermediate"}, {"up", "mlp"}}, {{"layer", "o", "!attention", "!norm"}, {"down", "mlp"}}, {{"wi"}, {"up"}}, {{"c", "mlp", "!fc"}, {"down"}},
+      {{"c", "attention"}, {"o"}}, {{"w1"}, {"gate", "mlp"}}, {{"w2"}, {"down", "mlp"}}, {{"w3"}, {"up", "mlp"}}, {{"wo", "mlp"}, {"down"}}, {{"in", "mlp"}, {"up"}}, {{"lin1"}, {"up", "mlp"}}, {{"lin2"}, {"down", "mlp"}},
+      {{"gamma"}, {"lambda"}}, {{"ls"}, {"lambda"}},
+  };
+  return rows;
+}
+
+}  // namespace
+
+std::vector<std::string> part_roles(const std::string& word) {
+  std::vector<std::string> roles;
+  for (const auto& w : words_of(word)) {
+    if (w == "q" || w == "k" || w == "v" || w == "gate" || w == "up") roles.push_back(w);
+    if (w == "w1") roles.push_back("gate");
+    if (w == "w3") roles.push_back("up");
+  }
+  return roles;
+}
+
+std::vector<std::string> roles_of(const std::string& text, const std::function<bool(const std::string&)>& exists) {
+  auto words = words_of(text);
+  const auto has = [&](const std::string& word) { return std::find(words.begin(), words.end(), word) != words.end(); };
+  std::vector<std::string> roles;
+  for (const RoleRow& row : role_table()) {
+    if (!std::all_of(row.words.begin(), row.words.end(), [&](const std::string& w) { return w[0] == '!' ? !has(w.substr(1)) : has(w); })) continue;
+    for (const auto& role : row.roles) {
+      // A feed-forward part of two matrices has no gate.
+      std::string own = role;
+      const size_t at = text.find("w1");
+      if (role == "gate" && at != std::string::npos) {
+        std::string third = text;
+        third.replace(at, 2, "w3");
+        if (!exists(third)) own = "up";
+      }
+      if (std::find(roles.begin(), roles.end(), own) == roles.end()) roles.push_back(own);
+    }
+  }
+  // The part of the module stays last, the role before it.
+  std::erase_if(roles, has);
+  words.insert(words.empty() ? words.end() : words.end() - 1, roles.begin(), roles.end());
+  return words;
+}
+
 double alikeness(const std::vector<std::string>& a, const std::vector<std::string>& b) {
   const auto weight = [](const std::vector<std::string>& words, size_t i) { return 1.0 / (1.0 + 0.3 * static_cast<double>(words.size() - 1 - i)); };
   double common = 0, all = 0;
@@ -67,6 +127,27 @@ double alikeness(const std::vector<std::string>& a, const std::vector<std::strin
   }
   for (size_t j = 0; j < b.size(); ++j) all += weight(b, j);
   return all == 0 ? 1 : common / all;
+}
+
+std::string prefix_shape(const Numbered& key, size_t column) {
+  std::string text = key.texts[0];
+  for (size_t c = 0; c < column; ++c) text += '#' + key.texts[c + 1];
+  return text;
+}
+
+std::set<std::string> counted_prefixes(const std::vector<std::string>& keys) {
+  std::map<std::string, std::set<int64_t>> seen;
+  for (const auto& text : keys) {
+    const Numbered key = numbered(text);
+    for (size_t c = 0; c < key.numbers.size(); ++c) {
+      const bool whole = (key.texts[c].empty() ? c == 0 : is_separator(key.texts[c].back()) || key.texts[c].back() == '_') && (key.texts[c + 1].empty() || is_separator(key.texts[c + 1][0]));
+      if (whole) seen[prefix_shape(key, c)].insert(std::stoll(key.numbers[c]));
+    }
+  }
+  std::set<std::string> counted;
+  for (const auto& [prefix, numbers] : seen)
+    if (numbers.size() > 1 && *numbers.rbegin() + 1 == static_cast<int64_t>(numbers.size())) counted.insert(prefix);
+  return counted;
 }
 
 NameGuide::NameGuide(const Problem& problem, const std::vector<Relation>& known) : problem_(problem) {
@@ -88,12 +169,6 @@ double NameGuide::score(Ref source, uint32_t target) const {
   if (module_shapes_.contains({numbered(s_module).shape(), numbered(t_module).shape()})) score += 2;
   if (numbered(s).numbers == numbered(t).numbers) score += 1;
   return score;
-}
-
-Findings find_by_names(const Problem& problem) {
-  Findings findings;
-  for (uint32_t t = 0; t < problem.target->manifest().size(); ++t) findings.open_targets.push_back(t);
-  return findings;
 }
 
 }  // namespace remap::infer

@@ -1,17 +1,28 @@
 // How alike the names of a source and a target tensor are. Private to infer.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "infer/keys.h"
 #include "infer/relation.h"
 
 namespace remap::infer {
 
 // The words of a key in a common vocabulary: "encoder.layer.0.attention.self.query.weight" -> {encoder, layer, 0, attention, q, weight}.
 std::vector<std::string> words_of(std::string_view key);
+
+// The same, with what the module does where its words and those around it tell. `exists`: whether there is a key of this text.
+std::vector<std::string> roles_of(const std::string& text, const std::function<bool(const std::string&)>& exists);
+// What a word says about the part of a fused tensor that it names: q, k, v, gate, up.
+std::vector<std::string> part_roles(const std::string& word);
+
+// Prefixes of keys, with # for numbers, under which they count 0 … n-1 for some n > 1; and a key's prefix before a number.
+std::set<std::string> counted_prefixes(const std::vector<std::string>& keys);
+std::string prefix_shape(const Numbered& key, size_t column);
 
 // 0 … 1: how much of the words of both keys is the same; those near the end count more.
 double alikeness(const std::vector<std::string>& a, const std::vector<std::string>& b);

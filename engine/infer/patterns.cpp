@@ -93,12 +93,12 @@ class Generaliser {
     std::vector<PatternRule> all;
     std::vector<std::string> targets;
     for (const auto& tensor : problem_.target->manifest().tensors()) targets.push_back(tensor.key);
-    counted_target_ = counted_in(targets);
+    counted_target_ = counted_prefixes(targets);
     for (uint32_t source = 0; source < problem_.sources.size(); ++source) {
       all_keys(source);
       std::vector<std::string> texts;
       for (const auto& [key, ref] : keys_) texts.push_back(key);
-      counted_.push_back(counted_in(texts));
+      counted_.push_back(counted_prefixes(texts));
       auto rules = with_indices(pairs_of(source), source);
       auto dropped = dropped_keys(source);
       if (generality_ == Generality::full) {
@@ -250,30 +250,8 @@ class Generaliser {
     return rules;
   }
 
-  // Prefixes, with # for numbers, under which the keys count 0 … n-1 for some n > 1.
   using Counted = std::set<std::string>;
-  static std::string prefix_shape(const Numbered& key, size_t column) {
-    std::string text = key.texts[0];
-    for (size_t c = 0; c < column; ++c) text += '#' + key.texts[c + 1];
-    return text;
-  }
-  static bool is_counted(const Counted& counted, const Numbered& key, size_t column) {
-    return counted.contains(prefix_shape(key, column));
-  }
-  static Counted counted_in(const std::vector<std::string>& keys) {
-    std::map<std::string, std::set<int64_t>> seen;
-    for (const auto& text : keys) {
-      const Numbered key = numbered(text);
-      for (size_t c = 0; c < key.numbers.size(); ++c) {
-        const bool whole = !key.texts[c].empty() && (is_separator(key.texts[c].back()) || key.texts[c].back() == '_') && (key.texts[c + 1].empty() || is_separator(key.texts[c + 1][0]));
-        if (whole) seen[prefix_shape(key, c)].insert(std::stoll(key.numbers[c]));
-      }
-    }
-    Counted counted;
-    for (const auto& [prefix, numbers] : seen)
-      if (numbers.size() > 1 && *numbers.rbegin() + 1 == static_cast<int64_t>(numbers.size())) counted.insert(prefix);
-    return counted;
-  }
+  static bool is_counted(const Counted& counted, const Numbered& key, size_t column) { return counted.contains(prefix_shape(key, column)); }
 
   // `counting`: numbers that do not vary may be indices.
   void index_group(const std::vector<const Pair*>& group, uint32_t source, bool counting, std::vector<PatternRule>& rules) {
