@@ -22,12 +22,13 @@ constexpr size_t kMaxCandidates = 400;  // of one kind that fit by shape; beyond
 
 struct Template {
   std::string text;                              // with # for numbers that vary
+  std::string ordinal;                           // the same, other numbers as their place among siblings: norm0, norm1 are 1 and 2
   std::vector<std::vector<int64_t>> numbers;     // of each tensor, ascending
   std::vector<size_t> tensors;                   // in the same order; numbers of the side
   std::vector<Shape> shapes;                     // of these
   size_t columns = 0;
   bool floating = true;
-  std::vector<std::string> words, module_words;
+  std::vector<std::string> words;
   std::string leaf;                              // canonical last word
   bool taken = false;
   const Shape& shape() const { return shapes.front(); }
@@ -130,10 +131,34 @@ class Matcher {
       side.by_text.emplace(one.text, side.templates.size());
       side.templates.push_back(std::move(one));
     }
+    name_ordinals(side);
+    std::set<std::string> ordinals;
+    for (const Template& one : side.templates) ordinals.insert(one.ordinal);
     for (Template& one : side.templates) {
-      one.words = roles_of(one.text, [&](const std::string& key) { return side.by_text.contains(key); });
+      one.words = roles_of(one.ordinal, [&](const std::string& key) { return ordinals.contains(key); });
       one.leaf = one.words.empty() ? "" : one.words.back();
-      one.module_words = roles_of(parent_of(one.text), [&](const std::string& key) { return side.by_text.contains(key); });
+    }
+  }
+
+  static void name_ordinals(Side& side) {
+    std::map<std::string, std::set<int64_t>> siblings;
+    const auto blank = [](const Numbered& key, size_t column) {
+      std::string text = key.texts[0];
+      for (size_t c = 0; c < key.numbers.size(); ++c) text += (c == column ? "\x01" : key.numbers[c]) + key.texts[c + 1];
+      return text;
+    };
+    for (const Template& one : side.templates) {
+      const Numbered key = numbered(one.text);
+      for (size_t c = 0; c < key.numbers.size(); ++c) siblings[blank(key, c)].insert(std::stoll(key.numbers[c]));
+    }
+    for (Template& one : side.templates) {
+      const Numbered key = numbered(one.text);
+      one.ordinal = key.texts[0];
+      for (size_t c = 0; c < key.numbers.size(); ++c) {
+        const auto& known = siblings.at(blank(key, c));
+        const auto place = std::distance(known.begin(), known.find(std::stoll(key.numbers[c]))) + 1;
+        one.ordinal += (known.size() > 1 ? std::to_string(place) : key.numbers[c]) + key.texts[c + 1];
+      }
     }
   }
 
@@ -200,9 +225,11 @@ class Matcher {
       if (one.order.size() != a.size()) return std::nullopt;
     }
     one.base = likeness(from, to) - (one.order.empty() ? 0 : 0.25) - (moved ? 0.4 : 0);
-    if (from.text == to.text && one.order.empty() && !moved) one.base += 3;
+    if (is_same_name(from, to) && one.order.empty() && !moved) one.base += 3;
     return one;
   }
+
+  static bool is_same_name(const Template& a, const Template& b) { return a.text == b.text && a.ordinal == b.ordinal; }
 
   double likeness(const Template& from, const Template& to) const {
     double score = alikeness(from.words, to.words);
@@ -210,7 +237,7 @@ class Matcher {
     if (from.leaf != to.leaf) score -= is_part(from.leaf) && is_part(to.leaf) ? 0.8 : 0.1;
     else score += 0.1;
     // The same words at the end, as they are written.
-    const auto a = segments_of(from.text), b = segments_of(to.text);
+    const auto a = segments_of(from.ordinal), b = segments_of(to.ordinal);
     size_t same = 0;
     while (same < std::min(a.size(), b.size()) && a[a.size() - 1 - same] == b[b.size() - 1 - same]) ++same;
     return score + 0.12 * static_cast<double>(std::min<size_t>(same, 5));
@@ -263,8 +290,9 @@ class Matcher {
     }
     if (lists.empty() && family.members.size() <= 4) {
       std::vector<size_t> list = family.members;
-      const bool leaves = std::all_of(list.begin(), list.end(), [&](size_t i) { return is_part(side.templates[i].leaf) && parent_of(side.templates[i].text) + "." == family.before; });
-      if (!leaves) lists.push_back(list);
+      const bool near_end = segments_of(family.after).size() <= 2;
+      const bool leaves = family.after.empty() && std::all_of(list.begin(), list.end(), [&](size_t i) { return is_part(segments_of(side.templates[i].text).back()); });
+      if (near_end && !leaves) lists.push_back(list);
     }
     return lists;
   }
@@ -303,6 +331,7 @@ class Matcher {
 
   // One whole for these parts, on the other side. `joining`: the parts are sources.
   void suggest_fused(const std::vector<size_t>& parts, const Family& family, bool joining) {
+    const bool named = !family.roles.empty();
     const Side &side = joining ? source_ : target_, &other = joining ? target_ : source_;
     const Template& first = side.templates[parts[0]];
     for (const size_t part : parts) {
@@ -332,7 +361,8 @@ class Matcher {
       }
       if (!axis) continue;
       one.axis = *axis;
-      one.base = 0.35 + alikeness(module, whole.words) + fused_hint(whole.text, parts.size()) + (first.leaf == whole.leaf ? 0.2 : is_part(first.leaf) && is_part(whole.leaf) ? -0.8 : 0);
+      const double hint = fused_hint(whole.text, parts.size());
+      one.base = alikeness(module, whole.words) + (hint > 0 ? 0.2 + hint : parts.size() > 2 && named ? -0.05 : -0.4) - (named ? 0 : 0.1) + (first.leaf == whole.leaf ? 0.2 : is_part(first.leaf) && is_part(whole.leaf) ? -0.8 : 0);
       hypotheses_.push_back(std::move(one));
     }
   }
@@ -385,8 +415,9 @@ class Matcher {
   static double fused_hint(const std::string& text, size_t parts) {
     static const std::vector<std::pair<std::string, size_t>> hints = {{"gqkv", 4}, {"qkv", 3}, {"in_proj", 3}, {"c_attn", 3}, {"att_proj", 3}, {"query_key_value", 3}, {"kv", 2}, {"gate_up", 2}, {"up_gate", 2}, {"w13", 2}, {"ff_proj", 2}, {"key_value", 2}, {"qk", 2}};
     double best = 0;
+    const std::string near = text.substr(parent_of(parent_of(text)).size());
     for (const auto& [word, count] : hints)
-      if (text.find(word) != std::string::npos) best = std::max(best, count == parts ? 0.5 : 0.1);
+      if (near.find(word) != std::string::npos) best = std::max(best, count == parts ? 0.5 : 0.1);
     return best;
   }
 
@@ -475,9 +506,10 @@ class Matcher {
       Hypothesis& one = hypotheses_[h];
       if (one.kind == Relation::Kind::split_into || one.kind == Relation::Kind::concat || one.kind == Relation::Kind::stack_concat)
         one.checks.push_back("the order of the parts, and of the rows in each, is taken from names");
-      const bool same_name = one.kind == Relation::Kind::rename && source_.templates[one.sources[0]].text == target_.templates[one.targets[0]].text;
+      const bool same_name = one.kind == Relation::Kind::rename && is_same_name(source_.templates[one.sources[0]], target_.templates[one.targets[0]]);
       if (same_name) continue;
       if (one.kind == Relation::Kind::rename && !one.order.empty()) one.checks.push_back("transposed, by its shape");
+      if (one.kind == Relation::Kind::rename && has_rival_norm(one)) one.checks.push_back("which norm this is, is taken from names");
       if (one.kind == Relation::Kind::rename && fused_hint(target_.templates[one.targets[0]].text, 2) > 0.3) one.checks.push_back("its rows may have another order");
       // What else a source or target here could be, and what exchanging would cost.
       double lead = 9;
@@ -500,6 +532,21 @@ class Matcher {
       if (lead < kSure) one.checks.push_back(fmt::format("'{}' fits as well, by its shape", shown(rival_is_source ? source_.templates[rival] : target_.templates[rival])));
       else if (one.score < 0.55) one.checks.push_back("only its shape says so, hardly its name");
     }
+  }
+
+  // A norm whose name is another, and which is not the only one in its module.
+  bool has_rival_norm(const Hypothesis& one) const {
+    const std::string &s = source_.templates[one.sources[0]].text, &t = target_.templates[one.targets[0]].text;
+    const auto module = [](const std::string& text) { return segments_of(parent_of(text)).back(); };
+    const auto is_norm = [](const std::string& text) {
+      const auto words = words_of(text);
+      return std::find(words.begin(), words.end(), "norm") != words.end();
+    };
+    if (!(is_norm(module(s)) || is_norm(module(t))) || module(source_.templates[one.sources[0]].ordinal) == module(target_.templates[one.targets[0]].ordinal)) return false;
+    const std::string around = parent_of(parent_of(t));
+    return std::count_if(target_.templates.begin(), target_.templates.end(), [&](const Template& other) {
+      return parent_of(parent_of(other.text)) == around && is_norm(module(other.text)) && other.shape() == target_.templates[one.targets[0]].shape() && other.leaf == target_.templates[one.targets[0]].leaf;
+    }) > 1;
   }
 
   // What is lost if `other` held instead of `h`, and those it displaces were exchanged.

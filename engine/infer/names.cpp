@@ -103,6 +103,14 @@ std::vector<std::string> roles_of(const std::string& text, const std::function<b
         third.replace(at, 2, "w3");
         if (!exists(third)) own = "up";
       }
+      // Norms after each part: the one after attention comes first.
+      if (role == "second" && has("post") && has("attention")) {
+        for (const std::string part : {"post_mlp", "post_feedforward", "post_ffn", "post_moe"}) {
+          std::string other = text;
+          const size_t begin = other.find("post_att"), end = other.find("_layer", begin);
+          if (begin != std::string::npos && end != std::string::npos && exists(other.replace(begin, end - begin, part))) own = "first";
+        }
+      }
       if (std::find(roles.begin(), roles.end(), own) == roles.end()) roles.push_back(own);
     }
   }
