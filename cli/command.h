@@ -24,11 +24,12 @@ struct Options {
   std::vector<std::string> inputs;           // PATH, or NAME=PATH; of 'rules': the command's words
   std::vector<std::string> set;              // NAME=VALUE
   std::string output, max_shard_size = "5GB", config, target, probe, family;
-  std::vector<std::string> rules_dirs, sources;  // --source: what is planned with both rule files
+  std::vector<std::string> rules_dirs, manifests;
+  std::vector<std::string> sources;          // --source: what is planned with both rule files
   std::string format = "text";
   int threads = 0, layers = 0;
   bool force = false, full = false, metadata = false, quiet = false;
-  bool verify = false, update = false;
+  bool verify = false, update = false, reverse = false;
   double atol = 0, verify_atol = 1e-3;
   Format output_format() const { return format == "json" ? Format::json : Format::text; }
 };
@@ -48,6 +49,7 @@ void add_rules_dir_option(CLI::App& app, Options& options);
 int convert(const Options& options);
 int plan(const Options& options);
 int inspect(const Options& options);
+int lint(const Options& options);
 int compare(const Options& options);
 int infer(const Options& options);
 int rules(const Options& options);

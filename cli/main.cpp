@@ -83,6 +83,14 @@ void add_infer_options(CLI::App& app, Options& options) {
   app.add_flag("--force", options.force, "Replace an existing rule file");
 }
 
+void add_lint_options(CLI::App& app, Options& options) {
+  app.add_option("RULES", options.inputs, "Rule files, names of built-in ones, or folders of rule files and schemas")->required();
+  app.add_option("--manifest", options.manifests, "Manifests or checkpoints to try the rules on (NAME=PATH for a further source), beside those committed in tests/")->type_name("PATH");
+  app.add_flag("--reverse", options.reverse, "Note what running a conversion backwards would not restore");
+  add_rules_dir_option(app, options);
+  add_format(app, options, {"text", "json", "github", "sarif"});
+}
+
 void add_rules_options(CLI::App& app, Options& options) {
   app.add_option("show NAME", options.inputs, "Print the rule file NAME")->expected(0, 2);
   add_rules_dir_option(app, options);
@@ -156,6 +164,15 @@ const std::vector<Command>& commands() {
        "\n"
        "Exit codes: 0 the plan of the proposal is the target; 1 some tensors are open; 2 could not.",
        add_infer_options, infer},
+      {"lint", "Find mistakes in rule files, and what their author probably did not mean",
+       "Examples:\n"
+       "  remap lint rules/switch.yaml\n"
+       "  remap lint rules schemas --format github              annotations on a pull request\n"
+       "  remap lint my.yaml --manifest a.json b.tsv            also: what no manifest has\n"
+       "\n"
+       "Manifests in tests/RULES/ beside a rule file are tried too; NAME.SOURCE.tsv is one of a further source.\n"
+       "Exit codes: 0 nothing found (notes do not count); 1 there are findings; 2 could not.",
+       add_lint_options, lint},
       {"rules", "List the rule files that are known, or show one",
        "Examples:\n"
        "  remap rules                 families, versions, variants\n"

@@ -75,6 +75,39 @@ std::string read_hole(std::string_view body, const Tables& tables, PatternToken&
   return "";
 }
 
+struct RegexMistake {
+  size_t offset, length;
+  std::string message, hint;
+};
+
+// The '(' that is open at the end, outside of classes.
+size_t open_group(const std::string& regex) {
+  std::vector<size_t> open;
+  bool in_class = false;
+  for (size_t i = 0; i < regex.size(); ++i) {
+    if (regex[i] == '\\') ++i;
+    else if (in_class || regex[i] == '[') in_class = regex[i] != ']';
+    else if (regex[i] == '(') open.push_back(i);
+    else if (regex[i] == ')' && !open.empty()) open.pop_back();
+  }
+  return open.empty() ? 0 : open.back();
+}
+
+// RE2 says what is wrong and quotes the part; where it stands has to be found.
+RegexMistake mistake_of(const RE2& re, const std::string& regex) {
+  const std::string& part = re.error_arg();
+  const size_t found = regex.find(part), at = found == std::string::npos ? 0 : found;
+  switch (re.error_code()) {
+    case RE2::ErrorMissingParen: return {open_group(regex), 1, "'(' is not closed", "add the ')', or write '\\(' for the character"};
+    case RE2::ErrorMissingBracket: return {at, 1, "'[' is not closed", "add the ']', or write '\\[' for the character"};
+    case RE2::ErrorRepeatArgument:
+    case RE2::ErrorRepeatOp: return {at, part.size(), fmt::format("'{}' repeats nothing, or a repetition", part), "put a character, a class or a group before it"};
+    case RE2::ErrorBadPerlOp: return {at, part.size(), fmt::format("'{}' is not in RE2, which has no look-around and no back-references", part), "say what the key looks like as a whole"};
+    case RE2::ErrorBadEscape: return {at, part.size(), fmt::format("'{}' has no meaning", part), "'\\d' is a digit, '\\w' a letter, digit or '_', '\\.' a dot"};
+    default: return {at, part.size(), re.error(), "RE2's syntax is meant"};
+  }
+}
+
 }  // namespace
 
 const std::string* Captures::hole(std::string_view name) const {
@@ -95,8 +128,8 @@ std::optional<KeyPattern> parse_pattern(const std::string& text, const Written& 
     pattern.regex = text.substr(3);
     const RE2 re(pattern.regex, RE2::Quiet);
     if (!re.ok()) {
-      const size_t at = pattern.regex.find(re.error_arg());
-      return fail(3 + (at == std::string::npos ? 0 : at), re.error_arg().size(), fmt::format("not an RE2 expression: {}", re.error()));
+      const RegexMistake mistake = mistake_of(re, pattern.regex);
+      return fail(3 + mistake.offset, mistake.length, fmt::format("not an expression: {}", mistake.message), mistake.hint);
     }
     return pattern;
   }
@@ -151,6 +184,7 @@ std::optional<KeyPattern> parse_pattern(const std::string& text, const Written& 
 KeyPattern join(const KeyPattern& prefix, char separator, const KeyPattern& pattern) {
   if (prefix.tokens.empty()) return pattern;
   KeyPattern joined = prefix;
+  for (auto& token : joined.tokens) token.offset = token.length = 0;
   joined.text += separator + pattern.text;
   PatternToken token;
   token.text = std::string(1, separator);
@@ -308,11 +342,19 @@ std::string expand_source(const KeyPattern& key, const KeyPattern& from, const C
 
 namespace {
 
+std::string missing_hole_hint(const std::string& name, const KeyPattern& from) {
+  std::vector<std::string> holes;
+  for (const PatternToken& token : from.tokens)
+    if (token.kind == PatternToken::Kind::hole) holes.push_back(token.text);
+  const std::string near = nearest_name(name, holes);
+  return near.empty() ? "a hole of the target must be a hole of the source, or come from 'split'" : fmt::format("did you mean '{{{}}}'?", near);
+}
+
 void check_groups(const KeyPattern& to, const KeyPattern& from, Diagnostics& diagnostics) {
   const int groups = RE2(from.regex, RE2::Quiet).NumberOfCapturingGroups();
   for (size_t i = 0; i + 1 < to.text.size(); ++i)
     if (to.text[i] == '\\' && to.text[i + 1] >= '0' && to.text[i + 1] <= '9' && to.text[i + 1] - '0' > groups)
-      diagnostics.error("pattern-missing-capture", to.written.place(), fmt::format("'\\{}' is not a group of '{}', which has {}", to.text[i + 1], from.regex, groups));
+      diagnostics.error("pattern-missing-capture", to.text == to.written.node.text ? to.written.place(i, 2) : to.written.place(), fmt::format("'\\{}' is not a group of '{}', which has {}", to.text[i + 1], from.regex, groups == 0 ? "none" : std::to_string(groups)), "a group is what stands in ( )");
 }
 
 }  // namespace
@@ -334,14 +376,14 @@ void check_expansion(const KeyPattern& to, const KeyPattern& from, const std::ve
     const bool added = std::find(extra.begin(), extra.end(), token.text) != extra.end();
     const PatternToken* origin = hole_of(from, token.text);
     if (!added && origin == nullptr)
-      diagnostics.error("pattern-missing-capture", to.written.place(), fmt::format("'{{{}}}' is not a hole of '{}'", token.text, from.text), "a hole of the target must be a hole of the source, or come from 'split'");
+      diagnostics.error("pattern-missing-capture", to.place_of(token), fmt::format("'{{{}}}' is not a hole of '{}'", token.text, from.text), missing_hole_hint(token.text, from));
     if (token.add != 0 && origin != nullptr && !origin->digits)
-      diagnostics.error("pattern-missing-capture", to.written.place(), fmt::format("'{{{}}}' is moved by {} but takes any text", token.text, token.add), fmt::format("write {{{}:int}} in the source", token.text));
+      diagnostics.error("pattern-missing-capture", to.place_of(token), fmt::format("'{{{}}}' is moved by {} but takes any text", token.text, token.add), fmt::format("write {{{}:int}} in the source", token.text));
     if (!token.table.empty() && origin != nullptr)
       for (const auto& a : origin->alternatives) {
         const Table& table = tables.at(token.table);
         if (std::none_of(table.begin(), table.end(), [&](const auto& row) { return row.first == a; }))
-          diagnostics.error("pattern-missing-capture", to.written.place(), fmt::format("maps.{} has no entry for '{}', which '{{{}}}' can take", token.table, a, token.text));
+          diagnostics.error("pattern-missing-capture", to.place_of(token), fmt::format("maps.{} has no entry for '{}', which '{{{}}}' can take", token.table, a, token.text));
       }
   }
   if (from.is_regex) check_groups(to, from, diagnostics);

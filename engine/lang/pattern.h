@@ -37,7 +37,7 @@ struct PatternToken {
   std::string table;                      // of a hole: maps.table
   bool digits = false;                    // of a hole: {name:int}
   int64_t add = 0;                        // of a hole in a target: {name+1}
-  size_t offset = 0, length = 0;          // in the pattern's text
+  size_t offset = 0, length = 0;          // in the pattern as written; length 0: it comes from a 'within'
 };
 
 struct KeyPattern {
@@ -46,6 +46,7 @@ struct KeyPattern {
   bool is_regex = false;
   std::string regex;                      // without "re:"
   Written written;
+  TextPlace place_of(const PatternToken& token) const { return token.length == 0 ? written.place() : written.place(token.offset, token.length); }
 };
 
 // What a key's match took.
@@ -69,6 +70,7 @@ class Matcher {
   Matcher(const KeyPattern& pattern, const VariantValues& variants);
   bool match(std::string_view key, Captures& captures) const;
   const std::string& literal_prefix() const { return prefix_; } // every match starts with this
+  const std::string& regex() const { return regex_; }           // matches the whole key
 
  private:
   struct Group {

@@ -100,8 +100,8 @@ class RuleParser {
     if (const YamlNode* node = root->find("files")) parse_files(*node);
     if (const YamlNode* node = root->find("verify"); node != nullptr && expect_map(*node, "'verify'")) {
       check_fields(*node, {"source", "target"}, "'verify'");
-      set_.verify_source = name_field(*node, "source");
-      set_.verify_target = name_field(*node, "target");
+      set_.verify_source = name_field(*node, "source", &set_.verify_source_place);
+      set_.verify_target = name_field(*node, "target", &set_.verify_target_place);
     }
     set_.parameter_sum = bool_field(*root, "parameter_sum").value_or(false);
     check_names();
@@ -151,8 +151,9 @@ class RuleParser {
     return text_field(map, field).value_or("");
   }
   // The name of a file that is looked for beside the rules, never a path.
-  std::string name_field(const YamlNode& map, const std::string& field) {
+  std::string name_field(const YamlNode& map, const std::string& field, TextPlace* place) {
     const std::string name = text_field(map, field).value_or("");
+    if (const YamlNode* node = map.find(field)) *place = place_of(*text_, *node);
     if (name.find_first_of("/\\") != std::string::npos || name.starts_with("."))
       error("rule-wrong-type", *map.find(field), fmt::format("'{}' is no name", name), "a name without slashes; the file is found beside the rules or is built in");
     return name;
@@ -281,7 +282,7 @@ class RuleParser {
   void parse_target(const YamlNode& node) {
     if (!expect_map(node, "'target'")) return;
     check_fields(node, {"schema", "architecture", "dtype"}, "'target'");
-    set_.schema = name_field(node, "schema");
+    set_.schema = name_field(node, "schema", &set_.schema_place);
     if (const YamlNode* architecture = node.find("architecture")) set_.architecture = template_of(*architecture);
     if (const YamlNode* dtype = node.find("dtype")) set_.dtype = dtype_of(*dtype);
   }
@@ -445,9 +446,8 @@ class RuleParser {
     only_fields(item, {"drop", "because", "except", "equal_to", "when", "optional", "source"}, "'drop'");
     rule.kind = Rule::Kind::drop;
     const auto key = pattern(*item.find("drop"), "'drop'");
-    if (item.find("because") == nullptr)
-      diagnostics_.error("rule-drop-without-reason", rule.place, "a key is dropped without saying why", "add 'because: …'");
     rule.because = text_field(item, "because").value_or("");
+    if (rule.because.empty()) diagnostics_.error("rule-drop-without-reason", rule.place, "a key is dropped without saying why", "add 'because: …'");
     parse_except(item, prefix, rule);
     if (!key) return;
     rule.from = in_source(prefix, rule.source, *key);

@@ -135,6 +135,7 @@ struct RuleSet {
   std::vector<FileSpec> files;
   bool parameter_sum = false;
   std::string verify_source, verify_target;                // names of forward passes written as data; "": none
+  TextPlace schema_place, verify_source_place, verify_target_place;
 };
 
 // nullopt if `diagnostics` has errors. All mistakes of the file are reported.

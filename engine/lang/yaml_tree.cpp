@@ -1,5 +1,6 @@
 #include "lang/yaml_tree.h"
 
+#include <algorithm>
 #include <charconv>
 #include <set>
 #include <sstream>
@@ -167,6 +168,50 @@ class Builder : public YAML::EventHandler {
   std::vector<Frame> stack_;
 };
 
+// The '{' or '[' that is still open at the end of `text`, where one begins a value; npos if there is none.
+size_t open_bracket(std::string_view text) {
+  std::vector<size_t> open;
+  char before = '\n';  // what the value begins after
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const bool begins = std::string_view("\n:-,[{").find(before) != std::string_view::npos;
+    if (begins && (c == '"' || c == '\'')) {
+      i = text.find(c, i + 1);
+      if (i == std::string_view::npos) break;
+    } else if (c == '#' && (i == 0 || text[i - 1] == ' ' || text[i - 1] == '\n')) {
+      i = text.find('\n', i);
+      if (i == std::string_view::npos) break;
+    } else if (begins && (c == '{' || c == '[')) {
+      open.push_back(i);
+    } else if ((c == '}' || c == ']') && !open.empty()) {
+      open.pop_back();
+    }
+    if (c != ' ') before = c;
+  }
+  return open.empty() ? std::string_view::npos : open.back();
+}
+
+// What yaml-cpp says is about where it stopped; the mistake is often elsewhere.
+void report_syntax(const SourceText& source, const YAML::Exception& e, Diagnostics& diagnostics) {
+  const TextPlace stopped = source.place(e.mark.line + 1, e.mark.column + 1);
+  const size_t indentation = stopped.source_line.find_first_not_of(" \t");
+  if (const size_t tab = stopped.source_line.find('\t'); tab < indentation)
+    return diagnostics.error("yaml-syntax", source.place(stopped.line, static_cast<int>(tab) + 1), "a tab: YAML is indented by spaces", "write two spaces for each level");
+  const auto says = [&](const char* text) { return e.msg.find(text) != std::string::npos; };
+  const bool unclosed = says("flow not found") || says("illegal block entry") || says("unknown token");
+  const std::string_view before = std::string_view(source.text()).substr(0, static_cast<size_t>(std::max(e.mark.pos, 0)));
+  const size_t at = unclosed ? open_bracket(before) : std::string_view::npos;
+  if (at == std::string_view::npos)
+    return diagnostics.error("yaml-syntax", stopped, fmt::format("not YAML: {}", e.msg),
+                             "text that begins with '*', '{' or '&', or that holds ', ' or '}' inside braces, has to be quoted");
+  const auto line = static_cast<int>(std::count(before.begin(), before.begin() + static_cast<std::ptrdiff_t>(at), '\n')) + 1;
+  const size_t line_start = at == 0 ? 0 : before.rfind('\n', at) + 1;
+  if (line == stopped.line)
+    return diagnostics.error("yaml-syntax", stopped, fmt::format("not YAML: this does not belong into the '{}' of column {}", before[at], at - line_start + 1), "quote texts that hold '[', ']', '{', '}', '?' or a comma");
+  diagnostics.error("yaml-syntax", source.place(line, static_cast<int>(at - line_start) + 1), fmt::format("'{}' is not closed before line {}", before[at], stopped.line),
+                    fmt::format("add the '{}', or quote a text that holds one", before[at] == '{' ? '}' : ']'));
+}
+
 }  // namespace
 
 std::optional<YamlNode> parse_yaml(const SourceText& source, Diagnostics& diagnostics) {
@@ -186,8 +231,7 @@ std::optional<YamlNode> parse_yaml(const SourceText& source, Diagnostics& diagno
       return std::nullopt;
     }
   } catch (const YAML::Exception& e) {
-    diagnostics.error("yaml-syntax", source.place(e.mark.line + 1, e.mark.column + 1), fmt::format("not YAML: {}", e.msg),
-                      "text that begins with '*', '{' or '&', or that holds ', ' or '}' inside braces, has to be quoted");
+    report_syntax(source, e, diagnostics);
     return std::nullopt;
   }
   if (diagnostics.size() != errors_before) return std::nullopt;

@@ -74,6 +74,15 @@ Text find_companion(const std::string& beside, const std::string& name, const st
   return built_in_text(lang::built_in_schemas(), name);
 }
 
+// The nearest of the files that are built in, or what to do.
+std::string not_found_hint(const std::string& name, const std::string& suffix, const std::string& otherwise) {
+  std::vector<std::string> names;
+  for (const auto& file : lang::built_in_schemas())
+    if (file.name.ends_with(suffix) && (!suffix.empty() || file.name.find('.') == std::string_view::npos)) names.emplace_back(file.name.substr(0, file.name.size() - suffix.size()));
+  const std::string near = nearest_name(name, names);
+  return near.empty() ? otherwise : fmt::format("did you mean '{}'?", near);
+}
+
 // "'model.model' or the top"; "" for the whole checkpoint.
 std::string roots_text(const std::vector<std::string>& roots) {
   if (roots.size() == 1 && roots.front().empty()) return "";
@@ -94,17 +103,17 @@ std::optional<Rules> Rules::load(const std::string& name, Diagnostics& diagnosti
   if (!impl->set.schema.empty()) {
     const Text schema = find_companion(impl->set.schema + ".schema.yaml", impl->set.schema, text->file());
     if (!schema) {
-      diagnostics.error("schema-not-found", text->place(1, 1), fmt::format("there is no target schema '{}'", impl->set.schema), "put it beside the rules as NAME.schema.yaml, or into ../schemas/NAME.yaml");
+      diagnostics.error("schema-not-found", impl->set.schema_place, fmt::format("there is no target schema '{}'", impl->set.schema), not_found_hint(impl->set.schema, "", "put it beside the rules as NAME.schema.yaml, or into ../schemas/NAME.yaml"));
       return std::nullopt;
     }
     impl->schema = lang::parse_schema(schema, diagnostics);
     if (!impl->schema) return std::nullopt;
   }
-  for (const auto& [wanted, model] : {std::pair{impl->set.verify_source, &impl->source_model}, std::pair{impl->set.verify_target, &impl->target_model}}) {
+  for (const auto& [wanted, place, model] : {std::tuple{impl->set.verify_source, impl->set.verify_source_place, &impl->source_model}, std::tuple{impl->set.verify_target, impl->set.verify_target_place, &impl->target_model}}) {
     if (wanted.empty()) continue;
     *model = find_companion(wanted + ".model.yaml", wanted + ".model", text->file());
     if (!*model) {
-      diagnostics.error("model-not-found", text->place(1, 1), fmt::format("there is no forward pass '{}'", wanted), "put it beside the rules as NAME.model.yaml, or into ../schemas");
+      diagnostics.error("model-not-found", place, fmt::format("there is no forward pass '{}'", wanted), not_found_hint(wanted, ".model", "put it beside the rules as NAME.model.yaml, or into ../schemas"));
       return std::nullopt;
     }
   }

@@ -135,10 +135,11 @@ void check(const Section& got, const Section& wanted) {
 
 }  // namespace
 
-TEST_CASE("the files of tests/cases give what they say") {
+TEST_CASE("the files of tests/cases and tests/lint give what they say") {
   std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(fs::path(REMAP_SOURCE_DIR) / "tests/cases"))
-    if (entry.path().extension() == ".case") files.push_back(entry.path());
+  for (const char* name : {"tests/cases", "tests/lint"})
+    for (const auto& entry : fs::directory_iterator(fs::path(REMAP_SOURCE_DIR) / name))
+      if (entry.path().extension() == ".case") files.push_back(entry.path());
   std::sort(files.begin(), files.end());
   REQUIRE(!files.empty());
   const bool update = std::getenv("REMAP_UPDATE") != nullptr;
@@ -147,6 +148,7 @@ TEST_CASE("the files of tests/cases give what they say") {
       remap::test::TempFolder folder;
       fs::create_directory_symlink(REMAP_TEST_DATA, folder.path("data"));
       fs::create_directory_symlink(fs::path(REMAP_SOURCE_DIR) / "tests/manifests", folder.path("manifests"));
+      fs::create_directory_symlink(REMAP_SOURCE_DIR, folder.path("repository"));
       auto sections = parse(slurp(file));
       for (auto& section : sections) {
         if (section.kind == Section::Kind::file) folder.write(section.title, section.body);

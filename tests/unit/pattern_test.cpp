@@ -80,10 +80,10 @@ TEST_CASE("mistakes in patterns are named where they are") {
       {"a.{1x}", "c", "test.yaml:1:3: error[pattern-syntax]: '{1x}' names no hole"},
       {"a.{p:qkw}", "c", "test.yaml:1:3: error[pattern-syntax]: there is no table 'qkw' under 'maps'"},
       {"a.{p:x||y}", "c", "test.yaml:1:3: error[pattern-syntax]: '{p:x||y}' has an empty alternative"},
-      {"re:a(b", "c", "test.yaml:1:4: error[pattern-syntax]: not an RE2 expression: missing ): a(b"},
+      {"re:a(b", "c", "test.yaml:1:5: error[pattern-syntax]: not an expression: '(' is not closed"},
       {"a.*", "b.*.*", "test.yaml:1:1: error[pattern-missing-capture]: 'b.*.*' has 2 '*', 'a.*' has 1"},
-      {"a.{x}", "b.{y}", "test.yaml:1:1: error[pattern-missing-capture]: '{y}' is not a hole of 'a.{x}'"},
-      {"a.{x}", "b.{x+1}", "test.yaml:1:1: error[pattern-missing-capture]: '{x}' is moved by 1 but takes any text"},
+      {"a.{x}", "b.{y}", "test.yaml:1:3: error[pattern-missing-capture]: '{y}' is not a hole of 'a.{x}'"},
+      {"a.{x}", "b.{x+1}", "test.yaml:1:3: error[pattern-missing-capture]: '{x}' is moved by 1 but takes any text"},
       {"{s:encoder|other}", "{s:ff}", "test.yaml:1:1: error[pattern-missing-capture]: maps.ff has no entry for 'other', which '{s}' can take"},
       {"re:(a)", "\\2", "test.yaml:1:1: error[pattern-missing-capture]: '\\2' is not a group of '(a)', which has 1"},
   };

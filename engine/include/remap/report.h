@@ -15,6 +15,12 @@ namespace remap {
 std::string render_text(const Diagnostic& diagnostic);
 Json render_json(const Diagnostic& diagnostic);
 
+// Findings in the forms that others read: GitHub's annotations (a line each), SARIF 2.1.0 with the rules of diagnostic_table(),
+// and {"remap_lint": 1, "findings": […], "errors": n, "warnings": n, "notes": n}.
+std::string render_github(const Diagnostics& diagnostics);
+Json render_sarif(const Diagnostics& diagnostics, const std::string& version);
+Json render_findings(const Diagnostics& diagnostics);
+
 struct PlanTextOptions {
   bool folded = true;   // one line for all layers that differ in nothing but their indices; else a line a tensor
   bool header = true;   // family, variants, dims
