@@ -1,5 +1,3 @@
-#include <filesystem>
-
 #include <fmt/format.h>
 
 #include "cli/cases.h"
@@ -45,8 +43,7 @@ std::vector<std::string> messages(const remap::Diagnostics& diagnostics) {
 std::vector<PlanCase> cases_of(const Options& options, const Side& before, const Side& after) {
   std::vector<PlanCase> cases;
   for (const auto& source : options.sources) {
-    const size_t equals = source.find('=');
-    const bool named = equals != std::string::npos && !std::filesystem::exists(source);
+    const bool named = !parse_input(source).name.empty();
     if (named && cases.empty()) throw remap::Error("usage", {}, fmt::format("--source {}: a manifest comes first", source));
     if (!named) cases.push_back({source, options, {}});
     if (!named) cases.back().options.inputs.clear();

@@ -19,14 +19,6 @@ namespace {
 
 using remap::Error;
 
-// NAME=PATH, unless a file of that whole name exists.
-NamedPath parse_input(const std::string& text) {
-  const size_t equals = text.find('=');
-  std::error_code ignored;
-  if (equals == std::string::npos || equals == 0 || fs::exists(text, ignored) || text.find('/') < equals) return {"", text};
-  return {text.substr(0, equals), text.substr(equals + 1)};
-}
-
 // The checkpoint opened for each part of it that some rules convert: what lies outside that part is not even looked at.
 using Opened = std::map<std::string, std::unique_ptr<remap::Source>>;
 

@@ -19,9 +19,11 @@ struct Inputs {
 // Where the user keeps rule files: --rules-dir, then REMAP_RULES_DIR.
 std::vector<std::string> rule_folders(const Options& options);
 
+// NAME=PATH, unless a file of that whole name exists; a path alone has the name "".
 struct NamedPath {
   std::string name, path;
 };
+NamedPath parse_input(const std::string& text);
 // PATH or NAME=PATH each. Throws remap::Error "usage" if two have one name.
 std::vector<NamedPath> parse_inputs(const Options& options);
 

@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <set>
 
 #include <fmt/format.h>
 
+#include "cli/cases.h"
 #include "cli/inputs.h"
 #include "remap/report.h"
 
@@ -35,48 +34,15 @@ std::vector<std::string> files_of(const std::vector<std::string>& inputs) {
   return files;
 }
 
-struct Example {
-  std::string name, path;  // of a source
-};
-
-bool is_manifest(const fs::path& path) {
-  if (path.extension() == ".tsv") return true;
-  if (path.extension() != ".json") return false;
-  std::ifstream in(path, std::ios::binary);
-  std::string head(4096, '\0');
-  in.read(head.data(), static_cast<std::streamsize>(head.size()));
-  head.resize(static_cast<size_t>(in.gcount()));
-  return head.find("\"remap_manifest\"") != std::string::npos;
-}
-
-// Manifests that stand beside the rules: tests/RULES/*.tsv and *.json, RULES being the file's name or the family's.
-std::vector<Example> committed(const remap::Rules& rules) {
-  const fs::path file = rules.file();
-  std::vector<Example> examples;
-  for (const std::string& name : std::set<std::string>{file.stem().string(), rules.family()}) {
-    std::error_code error;
-    std::vector<fs::path> paths;
-    for (const auto& entry : fs::directory_iterator(file.parent_path() / "tests" / name, error))
-      if (entry.is_regular_file() && is_manifest(entry.path())) paths.push_back(entry.path());
-    std::sort(paths.begin(), paths.end());
-    for (const auto& path : paths) {
-      const std::string suffix = path.stem().extension().string();
-      const auto needs = rules.sources();
-      const bool named = !suffix.empty() && std::any_of(needs.begin(), needs.end(), [&](const auto& need) { return need.name == suffix.substr(1); });
-      examples.push_back({named ? suffix.substr(1) : "", path.string()});
+// Sources of the cases that stand beside the rules; documents say nothing about keys.
+std::vector<NamedPath> committed(const remap::Rules& rules) {
+  const auto needs = rules.sources();
+  std::vector<NamedPath> examples;
+  for (const auto& one : committed_cases(rules.file()))
+    for (const auto& input : one.options.inputs) {
+      NamedPath example = parse_input(input);
+      if (std::none_of(needs.begin(), needs.end(), [&](const auto& need) { return need.document && need.name == example.name; })) examples.push_back(std::move(example));
     }
-  }
-  return examples;
-}
-
-std::vector<Example> given(const Options& options) {
-  std::vector<Example> examples;
-  for (const auto& text : options.manifests) {
-    std::error_code ignored;
-    const size_t equals = text.find('=');
-    const bool named = equals != std::string::npos && equals > 0 && !fs::exists(text, ignored) && text.find('/') > equals;
-    examples.push_back({named ? text.substr(0, equals) : "", named ? text.substr(equals + 1) : text});
-  }
   return examples;
 }
 
@@ -89,7 +55,7 @@ struct Examples {
 Examples open_examples(const remap::Rules& rules, const Options& options, bool only_rules) {
   Examples opened;
   const auto needs = rules.sources();
-  const auto open = [&](const Example& example, bool ask) {
+  const auto open = [&](const NamedPath& example, bool ask) {
     size_t index = 0;
     while (index < needs.size() && (needs[index].name != example.name || needs[index].document)) ++index;
     if (index == needs.size()) {
@@ -103,7 +69,7 @@ Examples open_examples(const remap::Rules& rules, const Options& options, bool o
     opened.named.push_back({example.name, opened.sources.back().get()});
   };
   for (const auto& example : committed(rules)) open(example, false);
-  for (const auto& example : given(options)) open(example, !only_rules);
+  for (const auto& text : options.manifests) open(parse_input(text), !only_rules);
   return opened;
 }
 

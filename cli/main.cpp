@@ -170,7 +170,7 @@ const std::vector<Command>& commands() {
        "  remap lint rules schemas --format github              annotations on a pull request\n"
        "  remap lint my.yaml --manifest a.json b.tsv            also: what no manifest has\n"
        "\n"
-       "Manifests in tests/RULES/ beside a rule file are tried too; NAME.SOURCE.tsv is one of a further source.\n"
+       "Manifests in tests/RULES/ beside a rule file are tried too (see remap test).\n"
        "Exit codes: 0 nothing found (notes do not count); 1 there are findings; 2 could not.",
        add_lint_options, lint},
       {"rules", "List the rule files that are known, or show one",
