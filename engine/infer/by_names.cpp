@@ -250,9 +250,15 @@ class Matcher {
   // Templates that differ in one word, which has a role.
   struct Family {
     std::string before, after;                // around the word
-    std::map<std::string, size_t> roles;      // role -> template
+    std::map<std::string, std::map<std::string, size_t>> roles;  // what else the word says -> role -> template: q_norm is no sibling of k_proj
     std::vector<size_t> members;
   };
+  static std::string rest_of(const std::string& word, const std::string& role) {
+    std::string rest;
+    for (const auto& w : words_of(word))
+      if (w != role && w != "w1" && w != "w3") rest += w + ' ';
+    return rest;
+  }
   static std::vector<Family> families(const Side& side) {
     std::map<std::pair<std::string, std::string>, Family> found;
     for (size_t i = 0; i < side.templates.size(); ++i) {
@@ -264,7 +270,7 @@ class Matcher {
         Family& family = found[{text.substr(0, begin), text.substr(end)}];
         family.before = text.substr(0, begin), family.after = text.substr(end);
         family.members.push_back(i);
-        for (const auto& role : part_roles(word)) family.roles.emplace(role, i);
+        for (const auto& role : part_roles(word)) family.roles[rest_of(word, role)].emplace(role, i);
         begin = end + 1;
       }
     }
@@ -282,12 +288,13 @@ class Matcher {
 
   std::vector<std::vector<size_t>> part_lists(const Family& family, const Side& side) const {
     std::vector<std::vector<size_t>> lists;
-    for (const auto& roles : fused_roles()) {
-      std::vector<size_t> list;
-      for (const auto& role : roles)
-        if (const auto it = family.roles.find(role); it != family.roles.end()) list.push_back(it->second);
-      if (list.size() == roles.size() && std::set<size_t>(list.begin(), list.end()).size() == list.size()) lists.push_back(std::move(list));
-    }
+    for (const auto& [rest, members] : family.roles)
+      for (const auto& roles : fused_roles()) {
+        std::vector<size_t> list;
+        for (const auto& role : roles)
+          if (const auto it = members.find(role); it != members.end()) list.push_back(it->second);
+        if (list.size() == roles.size() && std::set<size_t>(list.begin(), list.end()).size() == list.size()) lists.push_back(std::move(list));
+      }
     if (lists.empty() && family.members.size() <= 4) {
       std::vector<size_t> list = family.members;
       const bool near_end = segments_of(family.after).size() <= 2;
@@ -495,12 +502,12 @@ class Matcher {
 
   void mark() {
     std::unordered_map<size_t, std::vector<size_t>> by_source, by_target;
-    std::map<std::pair<size_t, size_t>, double> scores;   // of renames
+    std::map<std::pair<size_t, size_t>, double> scores, bases;   // of renames
     for (size_t h = 0; h < hypotheses_.size(); ++h) {
       const Hypothesis& one = hypotheses_[h];
       for (const size_t s : one.sources) by_source[s].push_back(h);
       for (const size_t t : one.targets) by_target[t].push_back(h);
-      if (one.kind == Relation::Kind::rename) scores[{one.sources[0], one.targets[0]}] = one.score;
+      if (one.kind == Relation::Kind::rename) scores[{one.sources[0], one.targets[0]}] = one.score, bases[{one.sources[0], one.targets[0]}] = one.base;
     }
     for (const size_t h : chosen_) {
       Hypothesis& one = hypotheses_[h];
@@ -519,19 +526,26 @@ class Matcher {
         for (const size_t other : by_source[s]) {
           const Hypothesis& alternative = hypotheses_[other];
           if (other == h) continue;
-          const double loss = exchange(h, other, scores);
+          const double loss = lead_over(h, other, scores, bases);
           if (loss < lead) lead = loss, rival = alternative.targets[0], rival_is_source = false;
         }
       for (const size_t t : one.targets)
         for (const size_t other : by_target[t]) {
           const Hypothesis& alternative = hypotheses_[other];
           if (other == h) continue;
-          const double loss = exchange(h, other, scores);
+          const double loss = lead_over(h, other, scores, bases);
           if (loss < lead) lead = loss, rival = alternative.sources[0], rival_is_source = true;
         }
-      if (lead < kSure) one.checks.push_back(fmt::format("'{}' fits as well, by its shape", shown(rival_is_source ? source_.templates[rival] : target_.templates[rival])));
+      const bool numbered = rival != kNone && one.kind == Relation::Kind::rename && (is_bare_number(source_.templates[one.sources[0]]) || is_bare_number(target_.templates[one.targets[0]]));
+      if (lead < kSure || numbered) one.checks.push_back(fmt::format("'{}' fits as well, by its shape", shown(rival_is_source ? source_.templates[rival] : target_.templates[rival])));
       else if (one.score < 0.55) one.checks.push_back("only its shape says so, hardly its name");
     }
+  }
+
+  // The last module is called by a number: its place in a list of modules, which says nothing about what it does.
+  static bool is_bare_number(const Template& one) {
+    const std::string module = segments_of(parent_of(one.text)).back();
+    return !module.empty() && module.find_first_not_of("0123456789") == std::string::npos;
   }
 
   // A norm whose name is another, and which is not the only one in its module.
@@ -549,18 +563,24 @@ class Matcher {
     }) > 1;
   }
 
+  // How much better `h` is: with what the modules around say, and hardly worse without.
+  double lead_over(size_t h, size_t other, const std::map<std::pair<size_t, size_t>, double>& scores, const std::map<std::pair<size_t, size_t>, double>& bases) const {
+    const double lead = exchange(h, other, scores, &Hypothesis::score);
+    return lead < 0.9 && exchange(h, other, bases, &Hypothesis::base) < 0.05 ? std::min(lead, kSure - 0.01) : lead;
+  }
+
   // What is lost if `other` held instead of `h`, and those it displaces were exchanged.
-  double exchange(size_t h, size_t other, const std::map<std::pair<size_t, size_t>, double>& scores) const {
+  double exchange(size_t h, size_t other, const std::map<std::pair<size_t, size_t>, double>& scores, double Hypothesis::*worth) const {
     const Hypothesis &one = hypotheses_[h], &alternative = hypotheses_[other];
-    double loss = one.score - alternative.score;
+    double loss = one.*worth - alternative.*worth;
     if (one.kind != Relation::Kind::rename || alternative.kind != Relation::Kind::rename) return loss;
     const bool same_source = alternative.sources[0] == one.sources[0];
     const size_t displaced = same_source ? target_owner_[alternative.targets[0]] : source_owner_[alternative.sources[0]];
-    if (displaced == kNone || hypotheses_[displaced].kind != Relation::Kind::rename) return displaced == kNone ? loss : loss + hypotheses_[displaced].score;
+    if (displaced == kNone || hypotheses_[displaced].kind != Relation::Kind::rename) return displaced == kNone ? loss : loss + hypotheses_[displaced].*worth;
     const Hypothesis& second = hypotheses_[displaced];
     const std::pair<size_t, size_t> swapped = same_source ? std::pair(second.sources[0], one.targets[0]) : std::pair(one.sources[0], second.targets[0]);
     const auto it = scores.find(swapped);
-    return loss + second.score - (it == scores.end() ? -0.5 : it->second);
+    return loss + second.*worth - (it == scores.end() ? -0.5 : it->second);
   }
 
   // ------------------------------------------------------------ relations between tensors

@@ -354,7 +354,7 @@ class Generaliser {
     for (const size_t r : left_)
       for (const Ref ref : findings_.relations[r].sources)
         if (ref.source == source) groups[numbered(key_of(ref)).shape()].push_back(ref);
-    std::vector<PatternRule> rules;
+    std::vector<PatternRule> rules = dropped_subtrees(groups, source);
     for (auto& [shape, refs] : groups) {
       PatternRule rule;
       rule.kind = PatternRule::Kind::drop;
@@ -377,6 +377,39 @@ class Generaliser {
     }
     return rules;
   }
+  // Whole subtrees that nothing is made of, one rule each; what they hold leaves the groups.
+  std::vector<PatternRule> dropped_subtrees(std::map<std::string, std::vector<Ref>>& groups, uint32_t source) const {
+    std::set<Ref> open;
+    for (const auto& [shape, refs] : groups)
+      if (!shape.starts_with("=")) open.insert(refs.begin(), refs.end());
+    std::set<std::string> used;   // prefixes of keys that stay
+    for (const auto& [key, ref] : keys_)
+      if (!open.contains(ref))
+        for (std::string path = key; !path.empty(); path = parent_of(path)) used.insert(path);
+    std::map<std::string, PatternRule> rules;
+    for (const Ref ref : open) {
+      std::string top, path = key_of(ref);
+      for (path = parent_of(path); !path.empty() && !used.contains(path); path = parent_of(path)) top = path;
+      if (top.empty()) continue;
+      PatternRule& rule = rules[top];
+      rule.kind = PatternRule::Kind::drop;
+      rule.source = source;
+      rule.from = top + key_of(ref)[top.size()] + kRest;
+      rule.refs.push_back(ref);
+    }
+    std::vector<PatternRule> result;
+    for (auto& [top, rule] : rules)
+      if (rule.refs.size() > 1) {
+        for (const Ref ref : rule.refs) open.erase(ref);
+        result.push_back(std::move(rule));
+      }
+    for (auto it = groups.begin(); it != groups.end();) {
+      if (!it->first.starts_with("=")) std::erase_if(it->second, [&](Ref ref) { return !open.contains(ref); });
+      it = it->second.empty() ? groups.erase(it) : std::next(it);
+    }
+    return result;
+  }
+
   bool is_below_root(Ref ref) const {
     const std::string &root = roots_[ref.source], &key = problem_.key(ref);
     return root.empty() || (key.size() > root.size() + 1 && key.starts_with(root) && is_separator(key[root.size()]));
