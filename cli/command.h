@@ -29,7 +29,7 @@ struct Options {
   std::string format = "text";
   int threads = 0, layers = 0;
   bool force = false, full = false, metadata = false, quiet = false;
-  bool verify = false, update = false, reverse = false;
+  bool verify = false, update = false, reverse = false, check = false;
   double atol = 0, verify_atol = 1e-3;
   Format output_format() const { return format == "json" ? Format::json : Format::text; }
 };
@@ -50,6 +50,9 @@ int convert(const Options& options);
 int plan(const Options& options);
 int inspect(const Options& options);
 int lint(const Options& options);
+int format(const Options& options);
+// The rule files, schemas and forward passes of those inputs that are folders; other inputs as they are.
+std::vector<std::string> rule_files(const std::vector<std::string>& inputs);
 int compare(const Options& options);
 int infer(const Options& options);
 int rules(const Options& options);

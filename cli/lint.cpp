@@ -15,25 +15,6 @@ namespace {
 
 using remap::Error;
 
-// The files of a folder that are rules, schemas or forward passes, sorted; anything else stands for itself.
-std::vector<std::string> files_of(const std::vector<std::string>& inputs) {
-  std::vector<std::string> files;
-  for (const auto& input : inputs) {
-    std::error_code error;
-    if (!fs::is_directory(input, error)) {
-      files.push_back(input);
-      continue;
-    }
-    std::vector<std::string> found;
-    for (const auto& entry : fs::directory_iterator(input, error))
-      if (entry.is_regular_file() && entry.path().extension() == ".yaml" && remap::rule_file_kind(entry.path().string()) != remap::RuleFileKind::other) found.push_back(entry.path().string());
-    if (error) throw Error("io-read", remap::BytePlace{input, {}, {}}, fmt::format("the folder cannot be listed: {}", error.message()));
-    std::sort(found.begin(), found.end());
-    files.insert(files.end(), found.begin(), found.end());
-  }
-  return files;
-}
-
 // Sources of the cases that stand beside the rules; documents say nothing about keys.
 std::vector<NamedPath> committed(const remap::Rules& rules) {
   const auto needs = rules.sources();
@@ -94,10 +75,28 @@ void print_findings(const remap::Diagnostics& diagnostics, size_t files, const s
 
 }  // namespace
 
+std::vector<std::string> rule_files(const std::vector<std::string>& inputs) {
+  std::vector<std::string> files;
+  for (const auto& input : inputs) {
+    std::error_code error;
+    if (!fs::is_directory(input, error)) {
+      files.push_back(input);
+      continue;
+    }
+    std::vector<std::string> found;
+    for (const auto& entry : fs::directory_iterator(input, error))
+      if (entry.is_regular_file() && entry.path().extension() == ".yaml" && remap::rule_file_kind(entry.path().string()) != remap::RuleFileKind::other) found.push_back(entry.path().string());
+    if (error) throw Error("io-read", remap::BytePlace{input, {}, {}}, fmt::format("the folder cannot be listed: {}", error.message()));
+    std::sort(found.begin(), found.end());
+    files.insert(files.end(), found.begin(), found.end());
+  }
+  return files;
+}
+
 int lint(const Options& options) {
   remap::Diagnostics diagnostics;
   std::vector<remap::Rules> all;
-  const auto files = files_of(options.inputs);
+  const auto files = rule_files(options.inputs);
   for (const auto& file : files) {
     std::error_code ignored;
     const bool is_file = fs::is_regular_file(file, ignored);

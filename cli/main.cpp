@@ -91,6 +91,11 @@ void add_lint_options(CLI::App& app, Options& options) {
   add_format(app, options, {"text", "json", "github", "sarif"});
 }
 
+void add_fmt_options(CLI::App& app, Options& options) {
+  app.add_option("FILE", options.inputs, "Rule files and schemas, or folders of them; '-' reads standard input and writes standard output")->required();
+  app.add_flag("--check", options.check, "Write nothing; name the files whose layout is another");
+}
+
 void add_rules_options(CLI::App& app, Options& options) {
   app.add_option("show NAME", options.inputs, "Print the rule file NAME")->expected(0, 2);
   add_rules_dir_option(app, options);
@@ -173,6 +178,14 @@ const std::vector<Command>& commands() {
        "Manifests in tests/RULES/ beside a rule file are tried too (see remap test).\n"
        "Exit codes: 0 nothing found (notes do not count); 1 there are findings; 2 could not.",
        add_lint_options, lint},
+      {"fmt", "Lay out rule files and schemas in the one canonical way, comments kept",
+       "Examples:\n"
+       "  remap fmt rules/switch.yaml       in place\n"
+       "  remap fmt rules schemas --check   names the files that are not laid out so\n"
+       "  remap fmt - < a.yaml > b.yaml\n"
+       "\n"
+       "Exit codes: 0 done; 1 with --check: some are laid out in another way; 2 could not.",
+       add_fmt_options, format},
       {"rules", "List the rule files that are known, or show one",
        "Examples:\n"
        "  remap rules                 families, versions, variants\n"

@@ -6,6 +6,7 @@
 
 #include "cli/cases.h"
 #include "cli/inputs.h"
+#include "remap/lint.h"
 #include "remap/report.h"
 
 namespace cli {
@@ -72,24 +73,6 @@ std::string snapshot(const PlanCase& one) {
   return text;
 }
 
-// Rule files: those given, and those in the folders given.
-std::vector<std::string> rule_files(const Options& options) {
-  std::vector<std::string> files;
-  for (const auto& path : options.inputs.empty() ? std::vector<std::string>{"rules"} : options.inputs) {
-    std::error_code ignored;
-    if (!fs::is_directory(path, ignored)) {
-      files.push_back(path);
-      continue;
-    }
-    std::vector<std::string> inside;
-    for (const auto& entry : fs::directory_iterator(path))
-      if (entry.path().extension() == ".yaml" && entry.path().stem().extension() != ".schema" && entry.path().stem().extension() != ".model") inside.push_back(entry.path().string());
-    std::sort(inside.begin(), inside.end());
-    files.insert(files.end(), inside.begin(), inside.end());
-  }
-  return files;
-}
-
 struct Outcome {
   std::string name, result;  // "the same", "updated", "new"; else it is a failure
   bool passed = false;
@@ -123,7 +106,8 @@ int test(const Options& options) {
   constexpr size_t kShown = 40;
   std::vector<Outcome> outcomes;
   std::vector<std::string> without;  // rule files that have no manifests
-  for (const auto& file : rule_files(options)) {
+  for (const auto& file : rule_files(options.inputs.empty() ? std::vector<std::string>{"rules"} : options.inputs)) {
+    if (remap::rule_file_kind(file) != remap::RuleFileKind::rules) continue;
     const auto cases = committed_cases(file);
     if (cases.empty()) without.push_back(file);
     for (const auto& one : cases) outcomes.push_back(check(one, options.update));

@@ -20,6 +20,7 @@ const std::vector<DiagnosticRow>& diagnostic_table() {
       {"family-ambiguous", error, "More than one rule file recognises a checkpoint."},
       {"family-unknown", error, "No rule file recognises a checkpoint."},
       {"fill-unrepresentable", error, "A rule's fill value cannot be written in the target's element type."},
+      {"format-refused", error, "A file cannot be laid out without changing what it says, or is no rule file."},
       {"gin-macro-cycle", error, "A gin macro is defined by itself."},
       {"gin-syntax", error, "A gin file has a statement or value that gin does not allow, or that is not read here."},
       {"internal", error, "Something that should not happen did."},

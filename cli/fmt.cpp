@@ -1,0 +1,76 @@
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+
+#include <fmt/format.h>
+
+#include "cli/command.h"
+#include "remap/format_rules.h"
+
+namespace cli {
+namespace fs = std::filesystem;
+namespace {
+
+using remap::Error;
+
+std::string read(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  if (!in.good() && !in.eof()) throw Error("io-read", remap::BytePlace{path, {}, {}}, "cannot be read");
+  return text;
+}
+
+// The file is the old one or the new one, never a part of one.
+void replace(const std::string& path, const std::string& text) {
+  const fs::path file = fs::canonical(path), temporary = file.parent_path() / fmt::format(".{}.remap-fmt", file.filename().string());
+  std::error_code error;
+  {
+    std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
+    out << text;
+    out.close();
+    if (!out) {
+      fs::remove(temporary, error);
+      throw Error("io-write", remap::BytePlace{path, {}, {}}, "cannot be written");
+    }
+  }
+  fs::permissions(temporary, fs::status(file).permissions(), error);
+  fs::rename(temporary, file, error);
+  if (!error) return;
+  const std::string why = error.message();
+  fs::remove(temporary, error);
+  throw Error("io-write", remap::BytePlace{path, {}, {}}, fmt::format("cannot be replaced: {}", why));
+}
+
+int format_input(bool check) {
+  const std::string text{std::istreambuf_iterator<char>(std::cin), {}};
+  remap::Diagnostics diagnostics;
+  const auto result = remap::format_rules("<stdin>", text, diagnostics);
+  print(diagnostics, Format::text);
+  if (!result) return kFailed;
+  if (!check) fmt::print("{}", *result);
+  return check && *result != text ? kFound : kDone;
+}
+
+}  // namespace
+
+int format(const Options& options) {
+  if (options.inputs.size() == 1 && options.inputs[0] == "-") return format_input(options.check);
+  int exit = kDone;
+  for (const auto& file : rule_files(options.inputs)) {
+    std::error_code ignored;
+    if (!fs::is_regular_file(file, ignored)) throw Error("io-read", remap::BytePlace{file, {}, {}}, "there is no such file", "name rule files, or folders of them");
+    const std::string text = read(file);
+    remap::Diagnostics diagnostics;
+    const auto result = remap::format_rules(file, text, diagnostics);
+    print(diagnostics, Format::text);
+    if (!result) exit = kFailed;
+    if (!result || *result == text) continue;
+    fmt::print("{}\n", file);
+    if (!options.check) replace(file, *result);
+    else if (exit == kDone) exit = kFound;
+  }
+  return exit;
+}
+
+}  // namespace cli
