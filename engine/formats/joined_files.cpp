@@ -20,7 +20,9 @@ class JoinedFiles final : public Source {
     for (size_t f = 0; f < files_.size(); ++f) {
       const auto& [name, source] = files_[f];
       if (source->format() != format())
-        throw Error("source-unknown-format", BytePlace{path_, {}, {}}, fmt::format("'{}' is {} and '{}' is {}: they are no parts of one checkpoint", files_.front().name, format(), name, source->format()), "give one of them");
+        throw Error("source-unknown-format", BytePlace{path_, {}, {}},
+                    fmt::format("'{}' is {} and '{}' is {}: they are no parts of one checkpoint", files_.front().name, format(), name, source->format()),
+                    "give one of them");
       n_tensors += source->manifest().size();
       check_limit(n_tensors, limits.max_tensors, "max_tensors", BytePlace{path_, {}, {}}, "tensors");
       for (size_t t = 0; t < source->manifest().size(); ++t) keys.emplace_back(inside(f, source->manifest()[t].key), Home{f, t});
@@ -44,7 +46,9 @@ class JoinedFiles final : public Source {
   const Json& metadata() const override { return metadata_; }
   bool has_data() const override { return files_.front().source->has_data(); }
   std::vector<Box> tile_boxes(size_t index) const override { return files_[homes_[index].file].source->tile_boxes(homes_[index].tensor); }
-  TileView load(size_t index, size_t tile, TileBuffer& buffer) const override { return files_[homes_[index].file].source->load(homes_[index].tensor, tile, buffer); }
+  TileView load(size_t index, size_t tile, TileBuffer& buffer) const override {
+    return files_[homes_[index].file].source->load(homes_[index].tensor, tile, buffer);
+  }
   std::vector<std::string> remarks() const override { return of_all(&Source::remarks); }
   std::vector<std::string> warnings() const override { return of_all(&Source::warnings); }
 

@@ -22,8 +22,9 @@ std::optional<size_t> place_of(const AxisParts& parts, const std::string& text) 
     const auto it = std::find_if(parts.parts.begin(), parts.parts.end(), [&](const lang::AxisPart& part) { return part.name == text; });
     return it == parts.parts.end() ? std::nullopt : std::optional(static_cast<size_t>(it - parts.parts.begin()));
   }
+  constexpr size_t kMaxDigits = 9;
   size_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + std::min(text.size(), kMaxDigits), number);
   return error == std::errc() && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
 }
 
@@ -63,8 +64,7 @@ class Gathering {
     const auto place = [&](const std::optional<AxisParts>& parts, const std::string& text, const Part& part) -> size_t {
       if (!parts) return 0;
       if (const auto found = place_of(*parts, text)) return *found;
-      good = layout_error(part, parts->each ? fmt::format("'{}' of '{{{}}}' is no number", text, parts->hole)
-                                            : fmt::format("'{}' of '{{{}}}' is none of the parts: {}", text, parts->hole, names(*parts)));
+      good = layout_error(part, fmt::format("'{}' of '{{{}}}' is {}", text, parts->hole, parts->each ? "no number" : "none of the parts: " + names(*parts)));
       return 0;
     };
     for (const Part& part : parts_) {
@@ -84,7 +84,10 @@ class Gathering {
   bool nothing_missing() {
     std::set<size_t> stacked, joined;
     for (const auto& [at, part] : grid_) stacked.insert(at.first), joined.insert(at.second);
-    const auto count = [](const std::optional<AxisParts>& parts, const std::set<size_t>& seen) { return !parts ? 1 : parts->each ? *seen.rbegin() + 1 : parts->parts.size(); };
+    const auto count = [](const std::optional<AxisParts>& parts, const std::set<size_t>& seen) -> size_t {
+      if (!parts) return 1;
+      return parts->each ? *seen.rbegin() + 1 : parts->parts.size();
+    };
     n_stack_ = count(rule_.stack, stacked);
     const size_t n_concat = count(rule_.concat, joined);
     // As long as nothing is missing, no more places are looked at than there are parts.
@@ -94,7 +97,8 @@ class Gathering {
         if (!grid_.contains({s, c})) missing.push_back(part_text(s, c));
     if (missing.empty()) return true;
     const std::string holes = rule_.stack && rule_.concat ? "" : fmt::format(" of '{{{}}}'", rule_.stack ? rule_.stack->hole : rule_.concat->hole);
-    diagnostics_.error("plan-part-missing", rule_.place, fmt::format("'{}' needs the parts {}{}, which the checkpoint does not have", target_, join(missing, ", "), holes));
+    diagnostics_.error("plan-part-missing", rule_.place,
+                       fmt::format("'{}' needs the parts {}{}, which the checkpoint does not have", target_, join(missing, ", "), holes));
     return false;
   }
   std::string part_text(size_t s, size_t c) const {
@@ -125,11 +129,13 @@ class Gathering {
         own[concat_axis()] = one[concat_axis()];
       }
       if (own != one || part->info->dtype != first.info->dtype)
-        return layout_error(*part, fmt::format("it cannot be joined with '{}' of shape {} {}", first.key->key, name(first.info->dtype), to_string(first.info->shape)));
+        return layout_error(*part, fmt::format("it cannot be joined with '{}' of shape {} {}", first.key->key, name(first.info->dtype),
+                                               to_string(first.info->shape)));
     }
     for (const auto& [place, length] : lengths)
       if (length != one[concat_axis()])
-        return layout_error(*grid_.at({place, 0}), fmt::format("its parts are {} long along axis {}; those that begin with '{}' are {}", length, concat_axis(), first.key->key, one[concat_axis()]));
+        return layout_error(*grid_.at({place, 0}), fmt::format("its parts are {} long along axis {}; those that begin with '{}' are {}", length,
+                                                               concat_axis(), first.key->key, one[concat_axis()]));
     return true;
   }
 

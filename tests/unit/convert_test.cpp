@@ -147,6 +147,32 @@ TEST_CASE("the same bytes with any number of threads, and the same plan from a m
   }
 }
 
+TEST_CASE("concat inside stack, split inside concat, and parts left to another rule give the values that their definitions say") {
+  TempFolder folder;
+  const Rules toy = rules(folder.write("toy.yaml", R"(remap: 1
+family: toy
+source: {root: ""}
+rules:
+  - {from: "e.{e}.{w}", to: stacked, concat: {axis: 1, of: {w: [w1, w3]}}, stack: {axis: 1, each: e}}
+  - {from: "{rank}.qkv", to: "{p}", split: {axis: 0, into: {p: {q: 2, _: 1}}}, concat: {axis: 0, each: rank}}
+  - {from: "{rank}.qkv", to: v, split: {axis: 0, into: {p: {_: 2, "v": 1}}}, transpose: true, concat: {axis: 1, each: rank}}
+)"));
+  const auto tensor = [](const std::string& key, const Shape& shape, int first) {
+    std::vector<int32_t> values(static_cast<size_t>(element_count(shape)));
+    for (size_t i = 0; i < values.size(); ++i) values[i] = first + static_cast<int32_t>(i);
+    return MemoryTensor{key, DType::i32, shape, bytes_of(values)};
+  };
+  const MemorySource source({tensor("e.0.w1", {2, 1}, 0), tensor("e.0.w3", {2, 2}, 10), tensor("e.1.w1", {2, 1}, 20), tensor("e.1.w3", {2, 2}, 30),
+                             tensor("2.qkv", {3, 2}, 40), tensor("0.qkv", {3, 2}, 50), tensor("01.qkv", {3, 2}, 60)});
+  const Result result = convert(toy, source);
+  INFO(result.messages);
+  REQUIRE(result.plan);
+  CHECK(result.find("stacked")->shape == Shape{2, 2, 3});
+  CHECK(result.data("stacked") == bytes_of<int32_t>({0, 10, 11, 20, 30, 31, 1, 12, 13, 21, 32, 33}));
+  CHECK(result.data("q") == bytes_of<int32_t>({50, 51, 52, 53, 60, 61, 62, 63, 40, 41, 42, 43}));
+  CHECK(result.data("v") == bytes_of<int32_t>({54, 64, 44, 55, 65, 45}));
+}
+
 TEST_CASE("files of one checkpoint: interleaved in any order and by any number of threads; copies of a tensor must agree") {
   const std::string folder = kData + "/llama/llama31-two-shards/source";
   const std::map<std::string, Json> params = {{"params", read_document(folder + "/params.json", "json")}};
