@@ -96,6 +96,23 @@ std::vector<std::pair<size_t, size_t>> blocks(const std::string& text, const std
   return found;
 }
 
+// The console blocks of a page, and its files (```yaml NAME), in order: start and end of their bodies, and the file's name.
+struct PageBlock {
+  size_t start, end;
+  std::string file;
+};
+std::vector<PageBlock> page_blocks(const std::string& text) {
+  std::vector<PageBlock> found;
+  for (const auto& [start, end] : blocks(text, "console")) found.push_back({start, end, ""});
+  const std::string open = "```yaml ";
+  for (size_t at = text.find(open); at != std::string::npos; at = text.find(open, at + 1)) {
+    const size_t start = text.find('\n', at) + 1;
+    found.push_back({start, text.find("```\n", start), text.substr(at + open.size(), start - 1 - at - open.size())});
+  }
+  std::sort(found.begin(), found.end(), [](const PageBlock& a, const PageBlock& b) { return a.start < b.start; });
+  return found;
+}
+
 // "$ command" lines and what each prints, standard error after standard output.
 std::vector<Section> parse_console(const std::string& text) {
   std::vector<Section> sections;
@@ -188,16 +205,22 @@ TEST_CASE("the examples of the documentation give what they say") {
         if (update) text.replace(block->first, block->second - block->first, print(sections));
       }
       if (update) std::ofstream(file, std::ios::binary) << text;
-      // The console blocks of one page share a folder that looks like the repository.
+      // The console blocks and files of one page share a folder that looks like the repository.
       remap::test::TempFolder folder;
       for (const char* name : {"rules", "schemas", "tests"}) fs::create_directory_symlink(fs::path(REMAP_SOURCE_DIR) / name, folder.path(name));
-      for (const auto& [start, end] : blocks(text, "console"))
-        for (const auto& section : parse_console(text.substr(start, end - start))) {
+      for (const auto& block : page_blocks(text)) {
+        const std::string body = text.substr(block.start, block.end - block.start);
+        if (!block.file.empty()) {
+          folder.write(block.file, body);
+          continue;
+        }
+        for (const auto& section : parse_console(body)) {
           const Section got = run(section, folder.path());
           INFO(section.title);
           INFO(got.out + got.err);
           CHECK(fits(got.out + got.err, section.out));
         }
+      }
     }
   }
 }
