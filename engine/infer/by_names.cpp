@@ -79,6 +79,8 @@ class Matcher {
     for (uint32_t s = 0; s < problem_.sources.size(); ++s)
       for (uint32_t t = 0; t < problem_.sources[s].source->manifest().size(); ++t) {
         refs_.push_back({s, t});
+        if (is_training_state(problem_.key(refs_.back()))) continue;
+        matched_.push_back(refs_.size() - 1);
         keys.push_back(problem_.key(refs_.back()));
         infos.push_back(&problem_.info(refs_.back()));
       }
@@ -86,6 +88,13 @@ class Matcher {
     keys.clear(), infos.clear();
     for (const auto& tensor : problem_.target->manifest().tensors()) keys.push_back(tensor.key), infos.push_back(&tensor);
     read_side(keys, infos, target_);
+  }
+
+  // What trainers keep beside the model, by their names for it.
+  static bool is_training_state(const std::string& key) {
+    static const std::set<std::string> names = {"optimizer", "optimizer_state", "optimizer_states", "last_optimizer_state", "opt_state", "state", "extra_state", "lr_scheduler", "lr_schedulers", "loops", "callbacks"};
+    const auto segments = segments_of(key);
+    return segments.size() > 1 && names.contains(segments[0]);
   }
 
   // Numbers that count 0 … n-1 below a prefix are left open; if they do not vary in a template after all, they stay words.
@@ -224,11 +233,16 @@ class Matcher {
           }
       if (one.order.size() != a.size()) return std::nullopt;
     }
-    one.base = likeness(from, to) - (one.order.empty() ? 0 : 0.25) - (moved ? 0.4 : 0);
+    const bool square = from.shape().size() == 2 && from.shape()[0] == from.shape()[1];
+    if (is_kernel(from, to) && square) one.order = {1, 0};
+    const bool expected = from.shape().size() == 2 && is_kernel(from, to);
+    one.base = likeness(from, to) - (one.order.empty() == expected ? 0.25 : 0) - (moved ? 0.4 : 0);
     if (is_same_name(from, to) && one.order.empty() && !moved) one.base += 3;
     return one;
   }
 
+  // A "kernel" is [in, out], a matrix called "weight" [out, in].
+  static bool is_kernel(const Template& from, const Template& to) { return segments_of(from.text).back() == "kernel" && segments_of(to.text).back() == "weight"; }
   static bool is_same_name(const Template& a, const Template& b) { return a.text == b.text && a.ordinal == b.ordinal; }
 
   double likeness(const Template& from, const Template& to) const {
@@ -411,7 +425,7 @@ class Matcher {
             if (rest.size() != 2 || rest[0] != part.shape()[1] || rest[1] != part.shape()[0]) continue;
             one.order = {1, 0};
           }
-          one.base = 0.5 + alikeness(part.words, whole.words) - (one.order.empty() ? 0 : 0.1);
+          one.base = (part.shape().size() < 2 ? -0.3 : 0.5) + alikeness(part.words, whole.words) - (one.order.empty() ? 0 : 0.1);
           hypotheses_.push_back(std::move(one));
         }
       }
@@ -566,7 +580,7 @@ class Matcher {
   // How much better `h` is: with what the modules around say, and hardly worse without.
   double lead_over(size_t h, size_t other, const std::map<std::pair<size_t, size_t>, double>& scores, const std::map<std::pair<size_t, size_t>, double>& bases) const {
     const double lead = exchange(h, other, scores, &Hypothesis::score);
-    return lead < 0.9 && exchange(h, other, bases, &Hypothesis::base) < 0.05 ? std::min(lead, kSure - 0.01) : lead;
+    return exchange(h, other, bases, &Hypothesis::base) < 0.12 ? std::min(lead, kSure - 0.01) : lead;
   }
 
   // What is lost if `other` held instead of `h`, and those it displaces were exchanged.
@@ -633,7 +647,7 @@ class Matcher {
   }
 
   std::vector<Relation> relations_of(const Hypothesis& one) const {
-    const auto ref = [&](size_t tmpl, size_t row) { return refs_[source_.templates[tmpl].tensors[row]]; };
+    const auto ref = [&](size_t tmpl, size_t row) { return refs_[matched_[source_.templates[tmpl].tensors[row]]]; };
     const auto target = [&](size_t tmpl, size_t row) { return static_cast<uint32_t>(target_.templates[tmpl].tensors[row]); };
     std::vector<Relation> relations;
     Relation blank;
@@ -690,6 +704,7 @@ class Matcher {
   const Problem& problem_;
   Findings findings_;
   std::vector<Ref> refs_;
+  std::vector<size_t> matched_;   // numbers of those that take part
   Side source_, target_;
   std::vector<Hypothesis> hypotheses_;
   std::vector<size_t> chosen_, source_owner_, target_owner_;

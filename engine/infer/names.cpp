@@ -12,7 +12,7 @@ const std::map<std::string, std::vector<std::string>, std::less<>>& vocabulary()
   static const std::map<std::string, std::vector<std::string>, std::less<>> rows = {
       {"attn", {"attention"}}, {"att", {"attention"}}, {"selfattention", {"attention"}}, {"self", {}}, {"multihead", {}}, {"mha", {"attention"}}, {"crossattention", {"cross", "attention"}}, {"encdecattention", {"cross", "attention"}},
       {"query", {"q"}}, {"queries", {"q"}}, {"key", {"k"}}, {"keys", {"k"}}, {"value", {"v"}}, {"values", {"v"}}, {"wq", {"q"}}, {"wk", {"k"}}, {"wv", {"v"}}, {"wo", {"o"}}, {"out", {"o"}}, {"output", {"o"}},
-      {"proj", {}}, {"projection", {}}, {"dense", {}}, {"linear", {}}, {"kernel", {"weight"}}, {"scale", {"weight"}}, {"gamma", {"weight"}}, {"beta", {"bias"}}, {"embedding", {"embed", "weight"}},
+      {"proj", {}}, {"projection", {}}, {"dense", {}}, {"linear", {}}, {"kernel", {"weight"}}, {"scale", {"weight"}}, {"gamma", {"weight"}}, {"beta", {"bias"}}, {"embedding", {"embed"}}, {"embedder", {"embed"}}, {"sentence", {}}, {"classification", {"classifier"}}, {"heads", {"head"}}, {"score", {"classifier"}},
       {"ln", {"norm"}}, {"layernorm", {"norm"}}, {"rmsnorm", {"norm"}}, {"embeddings", {"embed"}}, {"embed", {"embed"}}, {"emb", {"embed"}}, {"wte", {"embed", "token"}}, {"wpe", {"embed", "position"}},
       {"tokens", {"token"}}, {"tok", {"token"}}, {"word", {"token"}}, {"positional", {"position"}}, {"positions", {"position"}}, {"pos", {"position"}},
       {"layers", {"layer"}}, {"blocks", {"layer"}}, {"block", {"layer"}}, {"resblocks", {"layer"}}, {"h", {"layer"}}, {"ffn", {"mlp"}}, {"ff", {"mlp"}}, {"ffw", {"mlp"}},
