@@ -27,6 +27,7 @@ struct Options {
   std::vector<std::string> rules_dirs, manifests;
   std::vector<std::string> sources;          // --source: what is planned with both rule files
   std::string format = "text";
+  const CLI::App* app = nullptr;             // of 'completion': the whole command line
   int threads = 0, layers = 0;
   bool force = false, full = false, metadata = false, quiet = false;
   bool verify = false, update = false, reverse = false, check = false;
@@ -51,6 +52,7 @@ int plan(const Options& options);
 int inspect(const Options& options);
 int lint(const Options& options);
 int format(const Options& options);
+int completion(const Options& options);
 // The rule files, schemas and forward passes of those inputs that are folders; other inputs as they are.
 std::vector<std::string> rule_files(const std::vector<std::string>& inputs);
 int compare(const Options& options);

@@ -96,6 +96,10 @@ void add_fmt_options(CLI::App& app, Options& options) {
   app.add_flag("--check", options.check, "Write nothing; name the files whose layout is another");
 }
 
+void add_completion_options(CLI::App& app, Options& options) {
+  app.add_option("SHELL", options.inputs, "The shell the script is for")->required()->expected(1)->check(CLI::IsMember(std::vector<std::string>{"bash", "zsh", "fish"}));
+}
+
 void add_rules_options(CLI::App& app, Options& options) {
   app.add_option("show NAME", options.inputs, "Print the rule file NAME")->expected(0, 2);
   add_rules_dir_option(app, options);
@@ -191,6 +195,12 @@ const std::vector<Command>& commands() {
        "  remap rules                 families, versions, variants\n"
        "  remap rules show switch     the file itself, to copy and change",
        add_rules_options, rules},
+      {"completion", "Print a script that completes remap's command line in a shell",
+       "Examples:\n"
+       "  remap completion bash > ~/.local/share/bash-completion/completions/remap\n"
+       "  remap completion zsh > ~/.zfunc/_remap                  with ~/.zfunc in $fpath\n"
+       "  remap completion fish > ~/.config/fish/completions/remap.fish",
+       add_completion_options, completion},
   };
   return rows;
 }
@@ -249,6 +259,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", std::string("remap ") + REMAP_VERSION);
   app.set_help_flag("-h,--help", "Show this help");
   cli::Options options;
+  options.app = &app;
   const auto& rows = cli::commands();
   app.description(rows[0].summary);
   app.footer(rows[0].examples);
