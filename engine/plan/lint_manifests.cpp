@@ -70,12 +70,14 @@ class Manifests {
       Item& item = items_[place_of(rule)];
       const auto matchers = matchers_of(rule.from, empty_);
       const std::string prefix = matchers.size() > 1 ? "" : matchers.front().literal_prefix();
+      const bool has_alternatives = std::any_of(rule.from.tokens.begin(), rule.from.tokens.end(), [](const PatternToken& t) { return !t.alternatives.empty(); });
       lang::Captures captures;
-      for (auto key = std::lower_bound(keys.begin(), keys.end(), prefix); key != keys.end() && key->starts_with(prefix); ++key)
+      for (auto key = std::lower_bound(keys.begin(), keys.end(), prefix); key != keys.end() && key->starts_with(prefix) && (has_alternatives || !item.matched); ++key)
         for (const auto& matcher : matchers)
           if (matcher.match(*key, captures)) {
             item.matched = true;
-            for (const auto& [hole, text] : captures.holes) item.taken[hole].insert(text);
+            for (const auto& [hole, text] : captures.holes)
+              if (has_alternatives) item.taken[hole].insert(text);
           }
     }
     return !keys.empty();

@@ -14,7 +14,7 @@ using lang::KeyPattern;
 using lang::PatternToken;
 using lang::Rule;
 
-constexpr size_t kMaxSteps = 20'000'000;     // of all searches together
+constexpr size_t kMaxSteps = 30'000'000;     // of all searches together
 constexpr size_t kMaxStepsAPair = 400'000;
 constexpr size_t kTexts = 8;                 // tried, where an automaton cannot tell that a hole takes the same text twice
 constexpr size_t kMaxSpellings = 32;
@@ -94,6 +94,8 @@ class Overlaps {
       for (size_t a = 0; a < candidates.size(); ++a)
         for (size_t b = a + 1; b < candidates.size() && candidates[b].matcher.literal_prefix().starts_with(candidates[a].matcher.literal_prefix()); ++b) compare(candidates[a], candidates[b]);
     }
+    if (steps_ == 0)
+      linter_.diagnostics.add({Severity::note, "lint-rules-overlap", linter_.set.text->place(1, 1), "there are too many rules to compare each with all others; some may meet", {}, "begin patterns with the text that tells them apart"});
   }
 
  private:

@@ -207,6 +207,14 @@ TEST_CASE("docs/rule-language.md names every function and every field") {
   CHECK(faults == no_faults);
 }
 
+TEST_CASE("docs/lint.md names everything that lint can say") {
+  const std::string docs = read(kRoot / "docs/lint.md");
+  std::vector<std::string> faults;
+  for (const auto& row : remap::diagnostic_table())
+    if (row.id.starts_with("lint-") && docs.find("`" + std::string(row.id) + "`") == std::string::npos) faults.push_back(std::string(row.id));
+  CHECK(faults == no_faults);
+}
+
 TEST_CASE("every source, public header and test is listed for the build") {
   std::vector<std::string> faults;
   const auto listed = [](const std::string& list, const std::string& name) {
