@@ -88,6 +88,51 @@ class Matcher {
     keys.clear(), infos.clear();
     for (const auto& tensor : problem_.target->manifest().tensors()) keys.push_back(tensor.key), infos.push_back(&tensor);
     read_side(keys, infos, target_);
+    split_lonely(target_, source_);
+    split_lonely(source_, target_);
+    name_words(source_);
+    name_words(target_);
+  }
+
+  // A number that counts on one side may be a name on the other: "block.3.layer.1.norm". Templates that nothing of the other side
+  // could fit are taken apart by the number that has the fewest values.
+  static void split_lonely(Side& side, const Side& other) {
+    std::set<std::pair<std::string, size_t>> known;   // (shape class, columns)
+    for (const Template& one : other.templates) known.emplace(shape_class(one), one.columns);
+    std::vector<Template> result;
+    for (Template& one : side.templates) {
+      const bool lonely = one.columns >= 2 && !known.contains({shape_class(one), one.columns}) && std::none_of(other.templates.begin(), other.templates.end(), [&](const Template& whole) {
+        return whole.columns + 1 == one.columns && whole.shape().size() == one.shape().size() + 1 && stacked_column(one, whole);
+      });
+      if (!lonely) {
+        result.push_back(std::move(one));
+        continue;
+      }
+      size_t column = 0, fewest = static_cast<size_t>(-1);
+      for (size_t c = 0; c < one.columns; ++c) {
+        std::set<int64_t> values;
+        for (const auto& row : one.numbers) values.insert(row[c]);
+        if (values.size() <= fewest) column = c, fewest = values.size();
+      }
+      std::map<int64_t, Template> parts;
+      for (size_t row = 0; row < one.tensors.size(); ++row) {
+        Template& part = parts[one.numbers[row][column]];
+        part.numbers.push_back(one.numbers[row]);
+        part.numbers.back().erase(part.numbers.back().begin() + static_cast<std::ptrdiff_t>(column));
+        part.tensors.push_back(one.tensors[row]);
+        part.shapes.push_back(one.shapes[row]);
+      }
+      for (auto& [value, part] : parts) {
+        size_t seen = 0;
+        for (const char c : one.text) part.text += c == '#' && seen++ == column ? std::to_string(value) : std::string(1, c);
+        part.columns = one.columns - 1;
+        part.floating = one.floating;
+        result.push_back(std::move(part));
+      }
+    }
+    side.templates = std::move(result);
+    side.by_text.clear();
+    for (size_t i = 0; i < side.templates.size(); ++i) side.by_text.emplace(side.templates[i].text, i);
   }
 
   // What trainers keep beside the model, by their names for it.
@@ -140,6 +185,9 @@ class Matcher {
       side.by_text.emplace(one.text, side.templates.size());
       side.templates.push_back(std::move(one));
     }
+  }
+
+  static void name_words(Side& side) {
     name_ordinals(side);
     std::set<std::string> ordinals;
     for (const Template& one : side.templates) ordinals.insert(one.ordinal);

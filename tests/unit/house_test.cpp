@@ -98,6 +98,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"exec", {"base", "tensor", "ops", "lang", "plan"}},
     {"formats", {"base", "tensor"}},
     {"verify", {"base", "tensor", "ops", "lang", "plan", "exec"}},
+    {"infer", {"base", "tensor", "ops", "lang", "plan", "exec"}},
     {"report", {"base", "tensor", "ops", "lang", "plan", "exec", "formats", "verify"}},
     {"cli", {}},
 };
