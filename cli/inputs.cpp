@@ -58,6 +58,13 @@ std::optional<remap::Rules> recognise(const std::string& path, const std::vector
 
 }  // namespace
 
+NamedPath parse_input(const std::string& text) {
+  const size_t equals = text.find('=');
+  std::error_code ignored;
+  if (equals == std::string::npos || equals == 0 || fs::exists(text, ignored) || text.find('/') < equals) return {"", text};
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
 std::vector<NamedPath> parse_inputs(const Options& options) {
   std::vector<NamedPath> inputs;
   for (const auto& text : options.inputs) {
