@@ -84,6 +84,7 @@ class Planner {
     if (stop()) return std::nullopt;
     check_unused_rules();
     check_twins();
+    by_key_ = {};  // its indices are those before sorting
     std::sort(plan_.tensors.begin(), plan_.tensors.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
     make_config();
     check_schema();
@@ -715,21 +716,23 @@ class Planner {
     }
     if (stop()) return;
     Findings missing(diagnostics_, "schema-missing-tensor"), unexpected(diagnostics_, "schema-unexpected-tensor"), shapes(diagnostics_, "schema-wrong-shape");
-    std::unordered_map<std::string, const lang::DemandedTensor*> wanted;
+    std::vector<bool> wanted(plan_.tensors.size());
     for (const auto& d : demanded) {
-      wanted.emplace(d.key, &d);
       const auto it = std::lower_bound(plan_.tensors.begin(), plan_.tensors.end(), d.key, [](const PlannedTensor& t, const std::string& k) { return t.key < k; });
       if (it == plan_.tensors.end() || it->key != d.key) {
         if (missing.full()) missing.count(d.origin->place);
         else missing.add(d.origin->place, fmt::format("{} needs '{}' {}, which no rule gives", plan_.architecture, d.key, to_string(d.shape)), missing_hint(d.key));
-      } else if (!fits(it->shape, d.shape)) {
+        continue;
+      }
+      wanted[static_cast<size_t>(it - plan_.tensors.begin())] = true;
+      if (!fits(it->shape, d.shape)) {
         const PlanRule& rule = plan_.rules[it->rule];
         shapes.add(rule.place, fmt::format("'{}' would have the shape {}; {} needs {}", d.key, to_string(it->shape), plan_.architecture, to_string(d.shape)), {},
                    {fmt::format("{}: the schema says so", to_string(Place(d.origin->place))), fmt::format("{}: {}", to_string(Place(rule.place)), rule.summary)});
       }
     }
-    for (const auto& tensor : plan_.tensors)
-      if (!wanted.contains(tensor.key)) unexpected.add(plan_.rules[tensor.rule].place, fmt::format("{} has no tensor '{}'", plan_.architecture, tensor.key));
+    for (size_t t = 0; t < wanted.size(); ++t)
+      if (!wanted[t]) unexpected.add(plan_.rules[plan_.tensors[t].rule].place, fmt::format("{} has no tensor '{}'", plan_.architecture, plan_.tensors[t].key));
   }
 
   void check_config(const Json& config) {
