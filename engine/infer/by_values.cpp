@@ -92,7 +92,8 @@ class Search {
       if (both.first.size() == 1 && both.second.size() == 1) rename(both.first[0], both.second[0], {});
       else if (!both.first.empty()) ambiguous.push_back(&both);
     }
-    NameGuide guide(problem_, findings_.relations);
+    if (!ambiguous.empty()) suggested_ = find_by_names(problem_).relations;
+    NameGuide guide(problem_, findings_.relations, suggested_);
     for (const auto* both : ambiguous) decide(guide, both->first, both->second);
   }
 
@@ -178,7 +179,7 @@ class Search {
     for (size_t s = 0; s < sources_.size(); ++s)
       if (!sources_[s].used)
         for (const auto& [dtype, print] : sources_[s].prints) by_content[{print.multiset, element_count(info(sources_[s]).shape), dtype}].push_back(s);
-    NameGuide guide(problem_, findings_.relations);
+    NameGuide guide(problem_, findings_.relations, suggested_);
     for (uint32_t t = 0; t < targets_.size(); ++t) {
       if (targets_[t].done) continue;
       const auto it = by_content.find({targets_[t].print.multiset, element_count(info(t).shape), info(t).dtype});
@@ -551,6 +552,7 @@ class Search {
 
   const Problem& problem_;
   Findings findings_;
+  std::vector<Relation> suggested_;   // by names
   std::vector<SourceTensor> sources_;
   std::vector<TargetTensor> targets_;
   std::map<size_t, std::vector<size_t>> replicas_;   // the first of each

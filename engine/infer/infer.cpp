@@ -39,8 +39,15 @@ std::string root_of(const Problem& problem, const Findings& findings, uint32_t s
     while (!common->empty() && !(parent.starts_with(*common) && (parent.size() == common->size() || is_separator(parent[common->size()])))) common = parent_of(*common);
   }
   std::string root = common.value_or("");
-  // Numbered parts and what is deep inside belong to the rules.
+  // Numbered parts belong to the rules.
   while (!root.empty() && root.find_first_of("0123456789*{}\\\"") != std::string::npos) root = parent_of(root);
+  // "layers", below which all is numbered, says more in the rules than as a root.
+  const auto counts = [&](uint32_t t) {
+    const std::string& key = manifest[t].key;
+    return !open.contains(t) && key[root.size() + 1] >= '0' && key[root.size() + 1] <= '9';
+  };
+  for (uint32_t t = 0; !root.empty() && t < manifest.size(); ++t)
+    if (counts(t)) root = parent_of(root);
   return root;
 }
 

@@ -158,7 +158,9 @@ std::set<std::string> counted_prefixes(const std::vector<std::string>& keys) {
   return counted;
 }
 
-NameGuide::NameGuide(const Problem& problem, const std::vector<Relation>& known) : problem_(problem) {
+NameGuide::NameGuide(const Problem& problem, const std::vector<Relation>& known, const std::vector<Relation>& suggested) : problem_(problem) {
+  for (const Relation& relation : suggested)
+    if (relation.kind == Relation::Kind::rename) suggested_.emplace(relation.sources[0], relation.targets[0]);
   for (const Relation& relation : known) {
     if (relation.kind != Relation::Kind::rename) continue;
     const std::string s = parent_of(problem.key(relation.sources[0])), t = parent_of(problem.info(relation.targets[0]).key);
@@ -170,7 +172,7 @@ NameGuide::NameGuide(const Problem& problem, const std::vector<Relation>& known)
 double NameGuide::score(Ref source, uint32_t target) const {
   const std::string &s = problem_.key(source), &t = problem_.info(target).key;
   if (s == t) return 10;
-  double score = alikeness(words_of(s), words_of(t));
+  double score = alikeness(words_of(s), words_of(t)) + (suggested_.contains({source, target}) ? 6 : 0);
   const std::string s_module = parent_of(s), t_module = parent_of(t);
   if (s.substr(s_module.size()) == t.substr(t_module.size())) score += 1;
   if (modules_.contains({s_module, t_module})) score += 4;

@@ -30,11 +30,13 @@ double alikeness(const std::vector<std::string>& a, const std::vector<std::strin
 // Learns from relations that are known which modules correspond.
 class NameGuide {
  public:
-  NameGuide(const Problem& problem, const std::vector<Relation>& known);
+  // `suggested`: what names alone say.
+  NameGuide(const Problem& problem, const std::vector<Relation>& known, const std::vector<Relation>& suggested);
   double score(Ref source, uint32_t target) const;
 
  private:
   const Problem& problem_;
+  std::set<std::pair<Ref, uint32_t>> suggested_;
   std::set<std::pair<std::string, std::string>> modules_, module_shapes_;  // (source, target): parents of renamed keys; with # for numbers
 };
 
