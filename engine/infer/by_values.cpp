@@ -39,9 +39,10 @@ class Search {
   Findings run() {
     read_all();
     match_whole();
-    match_rearranged();
+    match_rearranged(false);
     match_parts();
     match_siblings();
+    match_rearranged(true);
     finish();
     return std::move(findings_);
   }
@@ -174,14 +175,15 @@ class Search {
   Elements whole(const SourceTensor& s, DType as) const { return {source_of(s), s.ref.tensor, {Shape(info(s).shape.size(), 0), info(s).shape}, as}; }
   Elements whole(uint32_t t) const { return {*problem_.target, t, {Shape(info(t).shape.size(), 0), info(t).shape}, info(t).dtype}; }
 
-  void match_rearranged() {
+  // `constants`: tensors of one value, which fit anywhere; only once it is known where everything else goes.
+  void match_rearranged(bool constants) {
     std::map<Whole, std::vector<size_t>> by_content;
     for (size_t s = 0; s < sources_.size(); ++s)
       if (!sources_[s].used)
         for (const auto& [dtype, print] : sources_[s].prints) by_content[{print.multiset, element_count(info(sources_[s]).shape), dtype}].push_back(s);
     NameGuide guide(problem_, findings_.relations, suggested_);
     for (uint32_t t = 0; t < targets_.size(); ++t) {
-      if (targets_[t].done) continue;
+      if (targets_[t].done || targets_[t].print.constant != constants) continue;
       const auto it = by_content.find({targets_[t].print.multiset, element_count(info(t).shape), info(t).dtype});
       if (it == by_content.end()) continue;
       std::vector<size_t> candidates = it->second;

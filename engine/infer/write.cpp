@@ -504,7 +504,7 @@ class Writer {
 
   std::string format_of(uint32_t s) const {
     const std::string_view format = problem_.sources[s].source->format();
-    if (format != "manifest") return std::string(format);
+    if (format == "torch" || format == "t5x" || format == "safetensors") return std::string(format);
     // A list without a format: only how keys are separated matters.
     for (const auto& tensor : problem_.sources[s].source->manifest().tensors())
       if (tensor.key.find('/') != std::string::npos) return "t5x";

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -16,6 +17,7 @@
 #include "remap/manifest_file.h"
 #include "remap/source.h"
 #include "support/catch.h"
+#include "support/memory_source.h"
 #include "support/temp_folder.h"
 
 namespace fs = std::filesystem;
@@ -167,6 +169,115 @@ TEST_CASE("by values: checkpoints of the original libraries, and what the origin
     CHECK(result.rules.open_targets.empty());
     CHECK(2 * result.rules.rules <= 3 * row.rules);
   }
+}
+
+namespace {
+
+// Matrices of distinct numbers, and what conversions do to them.
+struct Matrix {
+  Shape shape;
+  std::vector<float> values;
+};
+Matrix fresh(Shape shape) {
+  static float next = 1;
+  Matrix m{shape, std::vector<float>(static_cast<size_t>(element_count(shape)))};
+  for (auto& v : m.values) v = next++;
+  return m;
+}
+Matrix constant(Shape shape, float value) { return {shape, std::vector<float>(static_cast<size_t>(element_count(shape)), value)}; }
+Matrix transposed(const Matrix& m) {
+  Matrix t{{m.shape[1], m.shape[0]}, m.values};
+  for (int64_t i = 0; i < m.shape[0]; ++i)
+    for (int64_t j = 0; j < m.shape[1]; ++j) t.values[static_cast<size_t>(j * m.shape[0] + i)] = m.values[static_cast<size_t>(i * m.shape[1] + j)];
+  return t;
+}
+Matrix joined(const std::vector<Matrix>& parts) {
+  Matrix whole = parts[0];
+  for (size_t i = 1; i < parts.size(); ++i) {
+    whole.shape[0] += parts[i].shape[0];
+    whole.values.insert(whole.values.end(), parts[i].values.begin(), parts[i].values.end());
+  }
+  return whole;
+}
+Matrix stacked(const std::vector<Matrix>& parts) {
+  Matrix whole = joined(parts);
+  whole.shape = parts[0].shape;
+  whole.shape.insert(whole.shape.begin(), static_cast<int64_t>(parts.size()));
+  return whole;
+}
+// As Meta's rows to Hugging Face's: [blocks, columns, rows] from [blocks, rows, columns] of the first axis.
+Matrix regrouped(const Matrix& m, int64_t blocks, int64_t rows) {
+  Matrix r = m;
+  const int64_t columns = m.shape[0] / blocks / rows, width = element_count(m.shape) / m.shape[0];
+  for (int64_t b = 0; b < blocks; ++b)
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t j = 0; j < columns; ++j)
+        for (int64_t w = 0; w < width; ++w) r.values[static_cast<size_t>(((b * columns + j) * rows + i) * width + w)] = m.values[static_cast<size_t>(((b * rows + i) * columns + j) * width + w)];
+  return r;
+}
+
+class Checkpoint {
+ public:
+  void add(const std::string& key, const Matrix& m) {
+    test::MemoryTensor tensor{key, DType::f32, m.shape, std::vector<std::byte>(m.values.size() * 4)};
+    std::memcpy(tensor.bytes.data(), m.values.data(), tensor.bytes.size());
+    tensors_.push_back(std::move(tensor));
+  }
+  test::MemorySource source() const { return test::MemorySource(tensors_); }
+
+ private:
+  std::vector<test::MemoryTensor> tensors_;
+};
+
+}  // namespace
+
+TEST_CASE("by values: every operation, with constants and tied tensors that values alone do not decide") {
+  Checkpoint from, to;
+  const auto embed = fresh({50, 16});
+  from.add("transformer.wte.weight", embed);
+  to.add("model.embed_tokens.weight", embed);
+  to.add("lm_head.weight", embed);
+  to.add("model.types.weight", constant({2, 16}, 0));
+  for (int l = 0; l < 3; ++l) {
+    const std::string s = fmt::format("transformer.h.{}.", l), t = fmt::format("model.layers.{}.", l);
+    const Matrix q = fresh({16, 16}), k = fresh({8, 16}), v = fresh({8, 16}), o = fresh({16, 16}), conv = fresh({16, 3, 2});
+    from.add(s + "attn.c_attn.weight", joined({q, k, v}));
+    from.add(s + "attn.c_attn.bias", constant({32}, 0));
+    to.add(t + "self_attn.q_proj.weight", q), to.add(t + "self_attn.k_proj.weight", k), to.add(t + "self_attn.v_proj.weight", v);
+    to.add(t + "self_attn.q_proj.bias", constant({16}, 0)), to.add(t + "self_attn.k_proj.bias", constant({8}, 0)), to.add(t + "self_attn.v_proj.bias", constant({8}, 0));
+    from.add(s + "attn.c_proj.weight", o);
+    to.add(t + "self_attn.o_proj.weight", transposed(o));
+    const Matrix rotary = fresh({16, 5});
+    from.add(s + "attn.rel.weight", rotary);
+    to.add(t + "self_attn.rel_proj.weight", regrouped(rotary, 2, 4));
+    for (const char* norm : {"1", "2"}) {
+      from.add(s + "ln_" + norm + ".weight", constant({16}, 1));
+      to.add(t + (*norm == '1' ? "input_layernorm.weight" : "post_attention_layernorm.weight"), constant({16}, 1));
+    }
+    std::vector<Matrix> both, down;
+    for (int e = 0; e < 4; ++e) {
+      const Matrix gate = fresh({12, 16}), up = fresh({12, 16}), out = fresh({16, 12});
+      from.add(fmt::format("{}moe.{}.gate.weight", s, e), gate), from.add(fmt::format("{}moe.{}.up.weight", s, e), up), from.add(fmt::format("{}moe.{}.down.weight", s, e), out);
+      both.push_back(joined({gate, up})), down.push_back(transposed(out));
+    }
+    to.add(t + "mlp.experts.gate_up_proj", stacked(both));
+    to.add(t + "mlp.experts.down_proj", stacked(down));
+    std::vector<Matrix> adapters;
+    for (int e = 0; e < 3; ++e) adapters.push_back(fresh({6, 16})), to.add(fmt::format("{}adapter_{}.weight", t, e), adapters.back());
+    from.add(s + "adapters", stacked(adapters));
+    from.add(s + "conv", conv);
+    to.add(t + "conv.weight", {{16, 6}, conv.values});
+  }
+  from.add("transformer.step", fresh({1}));
+  const auto source = from.source(), target = to.source();
+  const auto result = propose(source, target);
+  INFO(text_of(result.diagnostics) << result.rules.text);
+  CHECK(result.diagnostics.empty());
+  CHECK(result.rules.open_targets.empty());
+  CHECK(result.rules.open_sources == std::vector<std::string>{"transformer.step"});
+  CHECK(result.rules.rules <= 15);
+  for (const char* what : {"copy_of: model.embed_tokens.weight", "fill: 0", "split: {axis: 0, each: e}", "transpose: true, stack", "concat: {axis: 0, of: {part: [gate, up]}}, stack", "reshape: [16, 6]", "permute: [0, 2, 1, 3]", "because: \"open: "})
+    CHECK(result.rules.text.find(what) != std::string::npos);
 }
 
 TEST_CASE("by values: several named sources") {
