@@ -44,7 +44,6 @@ int infer(const Options& options) {
     throw Error("output-exists", remap::BytePlace{options.output, {}, {}}, "the rule file exists already", "name another one, or replace it with --force");
   std::vector<std::unique_ptr<remap::Source>> opened;
   std::vector<remap::NamedSource> sources;
-  std::map<std::string, std::string> companions;
   for (const auto& input : parse_inputs(options)) {
     opened.push_back(remap::open_source(input.path));
     sources.push_back({input.name, opened.back().get()});

@@ -453,8 +453,6 @@ class Matcher {
   void suggest_numbered() {
     for (const bool stacking : {true, false}) {
       const Side &parts = stacking ? source_ : target_, &wholes = stacking ? target_ : source_;
-      std::map<std::string, std::vector<size_t>> by_class;
-      for (size_t w = 0; w < wholes.templates.size(); ++w) by_class[shape_class(wholes.templates[w])].push_back(w);
       for (size_t p = 0; p < parts.templates.size(); ++p) {
         const Template& part = parts.templates[p];
         if (part.columns == 0 || !part.uniform()) continue;
