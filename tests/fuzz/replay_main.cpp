@@ -180,7 +180,9 @@ int main(int argc, char** argv) try {
     if ((argument == "--mutations" || argument == "--seed") && i + 1 < argc) {
       (argument == "--seed" ? seed : mutations) = std::stoull(argv[++i]);
     } else if (std::filesystem::is_directory(argument)) {
-      std::vector<std::filesystem::path> paths(std::filesystem::directory_iterator(argument), {});
+      std::vector<std::filesystem::path> paths;
+      for (const auto& entry : std::filesystem::directory_iterator(argument))
+        if (entry.is_regular_file()) paths.push_back(entry.path());
       std::sort(paths.begin(), paths.end());
       for (const auto& path : paths) inputs.push_back(read_input(path));
     } else {
