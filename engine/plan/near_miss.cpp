@@ -80,6 +80,8 @@ Miss compare(const std::vector<std::string>& key, const KeyPattern& pattern, con
   if (same < parts.size() && same < key.size()) {
     miss.reason = fmt::format("'{}' is not '{}'", key[same], text_of(parts[same]));
     if (edit_distance(key[same], text_of(parts[same])) <= 2) ++miss.score;
+  } else if (same == parts.size() && same == key.size()) {
+    miss.reason = "each part fits alone, but not a separator between them ('.' or '/'), or a hole that stands in it twice";
   } else if (same == parts.size()) {
     miss.reason = fmt::format("the pattern ends before '{}'", key[same]);
   } else {
