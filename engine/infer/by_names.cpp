@@ -1,5 +1,6 @@
 // By names and shapes. Keys become templates (numbers that count are left open), so the work is by templates and not by tensors.
-// A hypothesis relates templates: renamed, cut, joined, stacked; shapes and numbers must fit exactly, names make its score. The best
+// A hypothesis relates templates: renamed, cut, joined, stacked; shapes and numbers must fit exactly, names make its score. Of a source
+// that is several files, the keys that all of them have are one tensor each: held by all alike, or cut along an axis. The best
 // are taken first, three times over: what is taken says which modules correspond, and that is part of the next round's scores. What
 // another hypothesis explains nearly as well is marked.
 #include <algorithm>
@@ -11,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "base/checked.h"
 #include "infer/keys.h"
 #include "infer/names.h"
 
@@ -28,6 +30,7 @@ struct Template {
   std::vector<Shape> shapes;                     // of these
   size_t columns = 0;
   bool floating = true;
+  int64_t ranks = 1;                             // files that have it, each with its cut or all alike; shapes are those in one file
   std::vector<std::string> words;
   std::string leaf;                              // canonical last word
   bool taken = false;
@@ -36,11 +39,13 @@ struct Template {
 };
 
 struct Hypothesis {
+  static constexpr int kWhole = -1;
   Relation::Kind kind = Relation::Kind::rename;
   std::vector<size_t> sources, targets;  // templates; parts in order
   int axis = 0;
   size_t column = 0;                     // the number that is stacked or cut
   std::vector<int> order;                // a permutation
+  int cut = kWhole;                      // of a tensor in several files: the axis of the target along which these are joined
   double base = 0, score = 0;
   std::vector<std::string> checks;
 };
@@ -76,15 +81,17 @@ class Matcher {
   void read_sides() {
     std::vector<std::string> keys;
     std::vector<const TensorInfo*> infos;
-    for (uint32_t s = 0; s < problem_.sources.size(); ++s)
-      for (uint32_t t = 0; t < problem_.sources[s].source->manifest().size(); ++t) {
-        refs_.push_back({s, t});
-        if (is_training_state(problem_.key(refs_.back()))) continue;
-        matched_.push_back(refs_.size() - 1);
-        keys.push_back(problem_.key(refs_.back()));
-        infos.push_back(&problem_.info(refs_.back()));
+    for (uint32_t s = 0; s < problem_.sources.size(); ++s) {
+      for (uint32_t t = 0; t < problem_.sources[s].source->manifest().size(); ++t) refs_.push_back({s, t});
+      for (auto& [key, refs] : tensors_of(s)) {
+        if (is_training_state(key)) continue;
+        keys.push_back(key);
+        infos.push_back(&problem_.info(refs[0]));
+        matched_.push_back(std::move(refs));
       }
+    }
     read_side(keys, infos, source_);
+    for (Template& one : source_.templates) one.ranks = static_cast<int64_t>(matched_[one.tensors[0]].size());
     keys.clear(), infos.clear();
     for (const auto& tensor : problem_.target->manifest().tensors()) keys.push_back(tensor.key), infos.push_back(&tensor);
     read_side(keys, infos, target_);
@@ -94,14 +101,44 @@ class Matcher {
     name_words(target_);
   }
 
+  // The tensors of a source: the one that a key names, or those of all files, in order, if all have it alike.
+  std::vector<std::pair<std::string, std::vector<Ref>>> tensors_of(uint32_t source) const {
+    const auto& manifest = problem_.sources[source].source->manifest();
+    std::vector<std::pair<std::string, std::vector<Ref>>> tensors;
+    std::map<std::string, std::map<int64_t, Ref>> by_key;   // of several files: the key -> by rank
+    std::set<int64_t> ranks;
+    for (uint32_t t = 0; t < manifest.size(); ++t) {
+      const std::string& key = problem_.key({source, t});
+      const size_t slash = problem_.files[source] ? key.find('/') : std::string::npos;
+      const auto rank = slash < 10 ? std::stoll(key.substr(0, slash)) : -1;
+      if (rank < 0) tensors.push_back({key, {{source, t}}});
+      else by_key[key.substr(slash + 1)][rank] = {source, t}, ranks.insert(rank);
+    }
+    for (const auto& [key, refs] : by_key) {
+      const TensorInfo& first = problem_.info(refs.begin()->second);
+      const bool alike = refs.size() == ranks.size() && std::all_of(refs.begin(), refs.end(), [&](const auto& one) {
+        return problem_.info(one.second).shape == first.shape && problem_.info(one.second).dtype == first.dtype;
+      });
+      std::vector<Ref> all;
+      for (const auto& [rank, ref] : refs) all.push_back(ref);
+      if (alike) tensors.emplace_back(key, std::move(all));
+      else
+        for (const Ref ref : all) tensors.push_back({problem_.key(ref), {ref}});
+    }
+    return tensors;
+  }
+
   // A number that counts on one side may be a name on the other: "block.3.layer.1.norm". Templates that nothing of the other side
   // could fit are taken apart by the number that has the fewest values.
   static void split_lonely(Side& side, const Side& other) {
     std::set<std::pair<std::string, size_t>> known;   // (shape class, columns)
-    for (const Template& one : other.templates) known.emplace(shape_class(one), one.columns);
+    for (const Template& one : other.templates)
+      for (const auto& shape : shape_classes(one)) known.emplace(shape, one.columns);
     std::vector<Template> result;
     for (Template& one : side.templates) {
-      const bool lonely = one.columns >= 2 && !known.contains({shape_class(one), one.columns}) && std::none_of(other.templates.begin(), other.templates.end(), [&](const Template& whole) {
+      const auto classes = shape_classes(one);
+      const auto is_known = [&](const std::string& shape) { return known.contains({shape, one.columns}); };
+      const bool lonely = one.columns >= 2 && std::none_of(classes.begin(), classes.end(), is_known) && std::none_of(other.templates.begin(), other.templates.end(), [&](const Template& whole) {
         return whole.columns + 1 == one.columns && whole.shape().size() == one.shape().size() + 1 && stacked_column(one, whole);
       });
       if (!lonely) {
@@ -127,6 +164,7 @@ class Matcher {
         for (const char c : one.text) part.text += c == '#' && seen++ == column ? std::to_string(value) : std::string(1, c);
         part.columns = one.columns - 1;
         part.floating = one.floating;
+        part.ranks = one.ranks;
         result.push_back(std::move(part));
       }
     }
@@ -238,22 +276,34 @@ class Matcher {
     return true;
   }
 
-  static std::string shape_class(const Template& one) {
-    Shape sorted = one.shape();
-    std::sort(sorted.begin(), sorted.end());
-    return fmt::format("{} {} {}", one.floating ? "f" : "i", one.numbers.size(), to_string(sorted));
+  // What the whole tensor may look like, the order of its axes aside.
+  static std::set<std::string> shape_classes(const Template& one) {
+    std::set<std::string> classes;
+    const auto add = [&](Shape shape) {
+      std::sort(shape.begin(), shape.end());
+      classes.insert(fmt::format("{} {} {}", one.floating ? "f" : "i", one.numbers.size(), to_string(shape)));
+    };
+    add(one.shape());
+    for (size_t axis = 0; one.ranks > 1 && axis < one.shape().size(); ++axis) {
+      Shape whole = one.shape();
+      const auto extent = checked_mul(whole[axis], one.ranks);
+      if (extent) whole[axis] = *extent, add(whole);
+    }
+    return classes;
   }
 
   void suggest_renames() {
     std::map<std::string, std::vector<size_t>> targets;
-    for (size_t t = 0; t < target_.templates.size(); ++t) targets[shape_class(target_.templates[t])].push_back(t);
+    for (size_t t = 0; t < target_.templates.size(); ++t)
+      for (const auto& shape : shape_classes(target_.templates[t])) targets[shape].push_back(t);
     for (size_t s = 0; s < source_.templates.size(); ++s) {
-      const Template& from = source_.templates[s];
-      const auto it = targets.find(shape_class(from));
-      if (it == targets.end()) continue;
       std::vector<Hypothesis> own;
-      for (const size_t t : it->second)
-        if (auto one = rename(s, t)) own.push_back(std::move(*one));
+      for (const auto& shape : shape_classes(source_.templates[s])) {
+        const auto it = targets.find(shape);
+        if (it == targets.end()) continue;
+        for (const size_t t : it->second)
+          if (auto one = rename(s, t)) own.push_back(std::move(*one));
+      }
       if (own.size() > kMaxCandidates) {
         std::stable_sort(own.begin(), own.end(), [](const Hypothesis& a, const Hypothesis& b) { return a.base > b.base; });
         own.resize(kMaxCandidates);
@@ -262,14 +312,32 @@ class Matcher {
     }
   }
 
+  // As it is, and of several files joined along an axis: what changes least.
   std::optional<Hypothesis> rename(size_t s, size_t t) const {
+    const Template &from = source_.templates[s], &to = target_.templates[t];
+    auto best = rename(s, t, to.shapes);
+    if (from.ranks == 1 || !to.uniform()) return best;
+    for (size_t axis = 0; axis < to.shape().size(); ++axis) {
+      Shape cut = to.shape();
+      if (cut[axis] == 0 || cut[axis] % from.ranks != 0) continue;
+      cut[axis] /= from.ranks;
+      auto one = rename(s, t, std::vector<Shape>(to.shapes.size(), cut));
+      if (!one || (best && (best->order.empty() || !one->order.empty()))) continue;
+      best = std::move(one);
+      best->cut = static_cast<int>(axis);
+    }
+    return best;
+  }
+
+  // `shapes`: of what a source tensor becomes.
+  std::optional<Hypothesis> rename(size_t s, size_t t, const std::vector<Shape>& shapes) const {
     const Template &from = source_.templates[s], &to = target_.templates[t];
     bool moved = false;
     if (!same_numbers(from, to, moved)) return std::nullopt;
     Hypothesis one;
     one.sources = {s}, one.targets = {t};
-    if (from.shapes != to.shapes) {
-      const Shape &a = from.shape(), &b = to.shape();
+    if (from.shapes != shapes) {
+      const Shape &a = from.shape(), &b = shapes.front();
       if (!from.uniform() || !to.uniform()) return std::nullopt;
       std::vector<bool> used(a.size(), false);
       for (const int64_t extent : b)
@@ -279,7 +347,7 @@ class Matcher {
             one.order.push_back(static_cast<int>(d));
             break;
           }
-      if (one.order.size() != a.size()) return std::nullopt;
+      if (one.order.size() != a.size() || a.size() != b.size()) return std::nullopt;
     }
     const bool square = from.shape().size() == 2 && from.shape()[0] == from.shape()[1];
     if (is_kernel(from, to) && square) one.order = {1, 0};
@@ -405,13 +473,13 @@ class Matcher {
     const Template& first = side.templates[parts[0]];
     for (const size_t part : parts) {
       const Template& one = side.templates[part];
-      if (one.numbers != first.numbers || !one.uniform() || one.floating != first.floating) return;
+      if (one.numbers != first.numbers || !one.uniform() || one.floating != first.floating || one.ranks > 1) return;
     }
     const auto shapes = shapes_of(parts, side);
     const auto module = roles_of(family.before + "fused" + family.after, [](const std::string&) { return false; });
     for (size_t w = 0; w < other.templates.size(); ++w) {
       const Template& whole = other.templates[w];
-      if (whole.floating != first.floating || !whole.uniform()) continue;
+      if (whole.floating != first.floating || !whole.uniform() || whole.ranks > 1) continue;
       Hypothesis one;
       (joining ? one.sources : one.targets) = parts;
       (joining ? one.targets : one.sources) = {w};
@@ -455,10 +523,10 @@ class Matcher {
       const Side &parts = stacking ? source_ : target_, &wholes = stacking ? target_ : source_;
       for (size_t p = 0; p < parts.templates.size(); ++p) {
         const Template& part = parts.templates[p];
-        if (part.columns == 0 || !part.uniform()) continue;
+        if (part.columns == 0 || !part.uniform() || part.ranks > 1) continue;
         for (size_t w = 0; w < wholes.templates.size(); ++w) {
           const Template& whole = wholes.templates[w];
-          if (whole.columns + 1 != part.columns || whole.shape().size() != part.shape().size() + 1 || !whole.uniform() || whole.floating != part.floating) continue;
+          if (whole.columns + 1 != part.columns || whole.shape().size() != part.shape().size() + 1 || !whole.uniform() || whole.floating != part.floating || whole.ranks > 1) continue;
           const auto column = stacked_column(part, whole);
           if (!column) continue;
           Hypothesis one;
@@ -569,8 +637,10 @@ class Matcher {
       for (const size_t t : one.targets) by_target[t].push_back(h);
       if (one.kind == Relation::Kind::rename) scores[{one.sources[0], one.targets[0]}] = one.score, bases[{one.sources[0], one.targets[0]}] = one.base;
     }
+    const bool rotary = may_be_rotary();
     for (const size_t h : chosen_) {
       Hypothesis& one = hypotheses_[h];
+      if (rotary && is_renamed_projection(one)) one.checks.push_back("the order of the rows of q and k (rotary), which only weights can tell");
       if (one.kind == Relation::Kind::split_into || one.kind == Relation::Kind::concat || one.kind == Relation::Kind::stack_concat)
         one.checks.push_back("the order of the parts, and of the rows in each, is taken from names");
       const bool same_name = one.kind == Relation::Kind::rename && is_same_name(source_.templates[one.sources[0]], target_.templates[one.targets[0]]);
@@ -600,6 +670,33 @@ class Matcher {
       if (lead < kSure || numbered) one.checks.push_back(fmt::format("'{}' fits as well, by its shape", shown(rival_is_source ? source_.templates[rival] : target_.templates[rival])));
       else if (one.score < 0.55) one.checks.push_back("only its shape says so, hardly its name");
     }
+  }
+
+  // Whether positions turn q and k: the keys say so, or none says that positions are learned.
+  bool may_be_rotary() const {
+    static const std::set<std::string> kRotary = {"rope", "rotary", "freqs", "freq"}, kLearned = {"position", "rel", "relative", "relpos"};
+    bool learned = false;
+    for (const Side* side : {&source_, &target_})
+      for (const Template& one : side->templates)
+        for (const auto& word : words_of(one.text)) {
+          if (kRotary.contains(word)) return true;
+          learned |= kLearned.contains(word);
+        }
+    return !learned;
+  }
+  // A projection to q or k whose own name is another: who renames these may have another order of their rows.
+  bool is_renamed_projection(const Hypothesis& one) const {
+    if (one.kind != Relation::Kind::rename) return false;
+    const auto word_of = [](const Template& of) {
+      std::string found;
+      for (const auto& segment : segments_of(of.text)) {
+        const auto words = words_of(segment);
+        if (std::any_of(words.begin(), words.end(), [](const auto& w) { return w == "q" || w == "k"; }) && std::find(words.begin(), words.end(), "norm") == words.end()) found = segment;
+      }
+      return found;
+    };
+    const std::string from = word_of(source_.templates[one.sources[0]]), to = word_of(target_.templates[one.targets[0]]);
+    return from != to && !to.empty();
   }
 
   // The last module is called by a number: its place in a list of modules, which says nothing about what it does.
@@ -693,7 +790,7 @@ class Matcher {
   }
 
   std::vector<Relation> relations_of(const Hypothesis& one) const {
-    const auto ref = [&](size_t tmpl, size_t row) { return refs_[matched_[source_.templates[tmpl].tensors[row]]]; };
+    const auto ref = [&](size_t tmpl, size_t row) { return matched_[source_.templates[tmpl].tensors[row]].front(); };
     const auto target = [&](size_t tmpl, size_t row) { return static_cast<uint32_t>(target_.templates[tmpl].tensors[row]); };
     std::vector<Relation> relations;
     Relation blank;
@@ -707,12 +804,17 @@ class Matcher {
       for (size_t row = 0; row < first.tensors.size(); ++row) {
         Relation relation = blank;
         for (const size_t s : one.sources) {
-          relation.sources.push_back(ref(s, row));
+          const auto& refs = matched_[source_.templates[s].tensors[row]];
+          relation.sources.insert(relation.sources.end(), refs.begin(), refs.end());
           if (one.kind == Kind::concat) relation.sizes.push_back(source_.templates[s].shape()[static_cast<size_t>(one.axis)]);
         }
         for (const size_t t : one.targets) {
           relation.targets.push_back(target(t, row));
           if (one.kind == Kind::split_into) relation.sizes.push_back(target_.templates[t].shape()[static_cast<size_t>(one.axis)]);
+        }
+        if (source_.templates[one.sources[0]].ranks > 1) {
+          relation.kind = one.cut == Hypothesis::kWhole ? Kind::replicated : Kind::concat;
+          relation.axis = std::max(one.cut, 0);
         }
         relations.push_back(std::move(relation));
       }
@@ -750,7 +852,7 @@ class Matcher {
   const Problem& problem_;
   Findings findings_;
   std::vector<Ref> refs_;
-  std::vector<size_t> matched_;   // numbers of those that take part
+  std::vector<std::vector<Ref>> matched_;   // those that take part; of several files that have a key alike, all
   Side source_, target_;
   std::vector<Hypothesis> hypotheses_;
   std::vector<size_t> chosen_, source_owner_, target_owner_;

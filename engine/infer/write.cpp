@@ -505,7 +505,10 @@ class Writer {
   std::string format_of(uint32_t s) const {
     const std::string_view format = problem_.sources[s].source->format();
     if (format == "torch" || format == "t5x" || format == "safetensors") return std::string(format);
-    // A list without a format: only how keys are separated matters.
+    // A list says whose it is, or how keys are separated does.
+    const Json& metadata = problem_.sources[s].source->metadata();
+    if (const auto it = metadata.find("$format"); it != metadata.end() && (*it == "torch" || *it == "t5x" || *it == "safetensors")) return it->get<std::string>();
+    if (problem_.files[s]) return problem_.files[s]->pattern.ends_with(".safetensors") ? "safetensors" : "torch";
     for (const auto& tensor : problem_.sources[s].source->manifest().tensors())
       if (tensor.key.find('/') != std::string::npos) return "t5x";
     return "";

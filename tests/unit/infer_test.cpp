@@ -14,8 +14,11 @@
 #include <fmt/format.h>
 
 #include "plan/rules_file.h"
+#include "remap/compare.h"
+#include "remap/document.h"
 #include "remap/manifest_file.h"
 #include "remap/source.h"
+#include "remap/values.h"
 #include "support/catch.h"
 #include "support/memory_source.h"
 #include "support/temp_folder.h"
@@ -79,14 +82,15 @@ std::unique_ptr<Source> listed(const test::TempFolder& folder, const std::string
   return open_source(folder.write(name + ".tsv", text));
 }
 
-std::optional<Plan> planned(const std::string& text, const Source& source) {
+std::optional<Plan> planned(const std::string& text, const std::vector<NamedSource>& sources) {
   Diagnostics diagnostics;
   auto impl = std::make_shared<Rules::Impl>();
   auto set = lang::parse_rules(std::make_shared<lang::SourceText>("rules.yaml", text), diagnostics);
   if (!set) return std::nullopt;
   impl->set = std::move(*set);
-  return make_plan(Rules::of(std::move(impl)), {{"", &source}}, {}, diagnostics);
+  return make_plan(Rules::of(std::move(impl)), sources, {}, diagnostics);
 }
+std::optional<Plan> planned(const std::string& text, const Source& source) { return planned(text, {{"", &source}}); }
 
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines = {""};
@@ -146,7 +150,124 @@ TEST_CASE("by names: nine tensors of ten are right, and what is wrong or open is
       else CHECK(lines[static_cast<size_t>(plan->rules[given[key]->rule].place.line) - 2].find("# check") != std::string::npos);
     }
     CHECK(10 * right >= 9 * wanted.size());
+    CHECK(result.rules.text.find("(rotary)") == std::string::npos);   // the projections keep their names, or are fused and marked so
   }
+}
+
+namespace {
+
+// A converted checkpoint, and the rule file that ships for it.
+struct Shipped {
+  std::string rules, source, target;
+  std::string second, second_name, document;   // a further checkpoint, params.json
+};
+
+// What a proposal from lists gives, beside the plan of the rules that ship.
+struct Compared {
+  InferredRules proposal;
+  std::optional<Plan> plan, shipped;
+  size_t right = 0, wrong = 0;
+  std::vector<std::string> unmarked;   // wrong, and nothing says that it may be
+};
+
+Compared compare_with_shipped(const Shipped& row, bool json) {
+  Compared result;
+  const test::TempFolder folder;
+  std::vector<std::unique_ptr<Source>> checkpoints, lists;
+  std::vector<NamedSource> real, listed_sources;
+  const auto list = [&](const std::string& name, const Source& source) { return listed(folder, name, json ? manifest_to_json(source) : manifest_to_text(source.manifest())); };
+  const auto add = [&](const std::string& path, const std::string& name) {
+    checkpoints.push_back(open_source(kData + "/" + path));
+    lists.push_back(list("s" + name, *checkpoints.back()));
+    real.push_back({name, checkpoints.back().get()});
+    listed_sources.push_back({name, lists.back().get()});
+  };
+  add(row.source, "");
+  if (!row.second.empty()) add(row.second, row.second_name);
+  const auto target = list("t", *open_source(kData + "/" + row.target));
+  Diagnostics diagnostics;
+  result.proposal = infer_rules(listed_sources, *target, {"mine"}, diagnostics);
+  INFO(text_of(diagnostics) << result.proposal.text);
+  result.plan = planned(result.proposal.text, listed_sources);
+  PlanOptions options;
+  options.same = tensors_equal;
+  options.values = tensor_values;
+  if (!row.document.empty()) options.documents["params"] = read_document(kData + "/" + row.document, "json");
+  if (row.rules == "flava") options.config = read_json(kData + "/flava/source/config_input.json");
+  if (row.rules == "llama" && row.source.find("31") == std::string::npos) options.set["version"] = "2";
+  const auto rules = Rules::load(std::string(REMAP_SOURCE_DIR) + "/rules/" + row.rules + ".yaml", diagnostics);
+  REQUIRE(rules);
+  result.shipped = make_plan(*rules, real, options, diagnostics);
+  INFO(text_of(diagnostics));
+  REQUIRE(result.shipped);
+  REQUIRE(result.plan);
+  const auto sources_of = [](const Plan& plan, const PlannedTensor& tensor) {
+    std::set<std::pair<uint32_t, std::string>> keys;
+    for (const auto& piece : tensor.pieces) keys.emplace(piece.source, (*plan.sources[piece.source].manifest)[piece.tensor].key);
+    return keys;
+  };
+  const auto lines = lines_of(result.proposal.text);
+  std::map<std::string, const PlannedTensor*> given;
+  for (const auto& tensor : result.plan->tensors) given[tensor.key] = &tensor;
+  for (const auto& tensor : result.shipped->tensors) {
+    if (!given.contains(tensor.key)) {
+      if (result.proposal.text.find("# open: nothing gives '" + tensor.key + "'") == std::string::npos) result.unmarked.push_back(tensor.key);
+      continue;
+    }
+    const PlannedTensor& own = *given[tensor.key];
+    const bool right = own.dtype == tensor.dtype && own.shape == tensor.shape && sources_of(*result.plan, own) == sources_of(*result.shipped, tensor);
+    ++(right ? result.right : result.wrong);
+    if (right) continue;
+    if (lines[static_cast<size_t>(result.plan->rules[own.rule].place.line) - 2].find("# check") == std::string::npos) result.unmarked.push_back(tensor.key);
+  }
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("by names: a source of several files, cut along different axes") {
+  const std::string meta = "llama/two-shards/source/13B", newer = "llama/llama31-two-shards/source";
+  for (const auto& row : {Shipped{"llama", meta, "llama/two-shards/expected", "", "", meta + "/params.json"}, Shipped{"llama", newer, "llama/llama31-two-shards/expected", "", "", newer + "/params.json"}})
+    for (const bool json : {true, false}) {
+      INFO(row.source << (json ? " json" : " text"));
+      const auto result = compare_with_shipped(row, json);
+      INFO(result.proposal.text);
+      CHECK_FALSE(result.proposal.by_values);
+      CHECK(result.proposal.targets == 21);
+      CHECK(result.proposal.reproduced == 21);
+      CHECK(result.plan->tensors.size() == 21);
+      CHECK(result.right == 21);
+      CHECK(result.proposal.rules <= 10);
+      CHECK(result.proposal.text.find("source: {format: torch, files: \"consolidated.{rank}.pth\"}") != std::string::npos);
+      // Where names and shapes decide all, the same elements are read; the order of the rows of q and k is marked.
+      const auto lines = lines_of(result.proposal.text);
+      for (size_t i = 0; i < result.plan->tensors.size(); ++i) {
+        const PlannedTensor &own = result.plan->tensors[i], &shipped = result.shipped->tensors[i];
+        INFO(own.key);
+        if (own.key.find("q_proj") == std::string::npos && own.key.find("k_proj") == std::string::npos) CHECK(own.pieces == shipped.pieces);
+        else CHECK(lines[static_cast<size_t>(result.plan->rules[own.rule].place.line) - 2].find("# check: the order of the rows of q and k (rotary)") != std::string::npos);
+      }
+    }
+}
+
+TEST_CASE("by names: what is wrong for a checkpoint of an original library is marked or open") {
+  const std::vector<Shipped> rows = {{"roberta", "roberta/source/model.pt", "roberta/expected", "", "", ""},
+                                     {"roberta", "roberta/source-mnli/model.pt", "roberta/expected-mnli", "", "", ""},
+                                     {"xmod", "xmod/source/model.pt", "xmod/expected", "", "", ""},
+                                     {"data2vec-audio", "data2vec-audio/source/model.pt", "data2vec-audio/expected", "", "", ""},
+                                     {"data2vec-audio", "data2vec-audio/source-ctc/model.pt", "data2vec-audio/expected-ctc", "", "", ""},
+                                     {"flava", "flava/source/model.pt", "flava/expected", "flava/source/encoder.pkl", "codebook", ""},
+                                     {"switch", "switch/source/checkpoint_1200", "switch/expected", "", "", ""}};
+  for (const auto& row : rows)
+    for (const bool json : {true, false}) {
+      INFO(row.source << (json ? " json" : " text"));
+      const auto result = compare_with_shipped(row, json);
+      INFO(result.proposal.text);
+      CHECK(result.unmarked == std::vector<std::string>{});
+      CHECK(100 * result.right >= 88 * result.shipped->tensors.size());
+      CHECK(3 * result.proposal.marked <= 2 * result.proposal.rules);
+      CHECK(result.proposal.text.find("(rotary)") == std::string::npos);
+    }
 }
 
 TEST_CASE("by values: checkpoints of the original libraries, and what the original scripts made of them") {
