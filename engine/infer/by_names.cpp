@@ -667,7 +667,7 @@ class Matcher {
           if (loss < lead) lead = loss, rival = alternative.sources[0], rival_is_source = true;
         }
       const bool numbered = rival != kNone && one.kind == Relation::Kind::rename && (is_bare_number(source_.templates[one.sources[0]]) || is_bare_number(target_.templates[one.targets[0]]));
-      if (lead < kSure || numbered) one.checks.push_back(fmt::format("'{}' fits as well, by its shape", shown(rival_is_source ? source_.templates[rival] : target_.templates[rival])));
+      if (lead < kSure || numbered) one.checks.push_back(fmt::format("'{}' {}", shown(rival_is_source ? source_.templates[rival] : target_.templates[rival]), kFitsAsWell));
       else if (one.score < 0.55) one.checks.push_back("only its shape says so, hardly its name");
     }
   }

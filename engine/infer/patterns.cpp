@@ -70,6 +70,7 @@ std::vector<PatternToken> tokens_of(const std::string& pattern) {
 namespace {
 
 constexpr size_t kMaxVariables = 40;
+constexpr size_t kMaxChecks = 4;   // lines above a rule
 constexpr double kExceptCost = 0.3, kTopCost = 1.5;
 
 std::string variable_text(size_t number) { return {kVariable, static_cast<char>('0' + number)}; }
@@ -882,6 +883,11 @@ class Generaliser {
     for (const size_t r : rule.relations)
       for (const auto& check : findings_.relations[r].checks)
         if (known.insert(check).second) rule.checks.push_back(check);
+    if (rule.checks.size() <= kMaxChecks) return;
+    std::stable_partition(rule.checks.begin(), rule.checks.end(), [](const std::string& check) { return !check.ends_with(kFitsAsWell); });
+    const size_t more = rule.checks.size() - kMaxChecks + 1;
+    rule.checks.resize(kMaxChecks - 1);
+    rule.checks.push_back(fmt::format("and {} more reasons", more));
   }
 
   const Problem& problem_;

@@ -5,6 +5,7 @@
 #include <compare>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "remap/plan.h"
@@ -58,6 +59,9 @@ struct Relation {
 
   static constexpr uint32_t kNoPart = static_cast<uint32_t>(-1);
 };
+
+// The end of the commonest check; the others come before it.
+inline constexpr std::string_view kFitsAsWell = "fits as well, by its shape";
 
 // What was found out; a source or target tensor is in one relation at most (parts of a cut one in several).
 struct Findings {

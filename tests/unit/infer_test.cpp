@@ -166,8 +166,8 @@ struct Shipped {
 struct Compared {
   InferredRules proposal;
   std::optional<Plan> plan, shipped;
-  size_t right = 0, wrong = 0;
-  std::vector<std::string> unmarked;   // wrong, and nothing says that it may be
+  size_t right = 0;                    // from the same tensors, or others that hold the same bytes
+  std::vector<std::string> unmarked;   // from others, and nothing says that this may be wrong
 };
 
 Compared compare_with_shipped(const Shipped& row, bool json) {
@@ -201,10 +201,15 @@ Compared compare_with_shipped(const Shipped& row, bool json) {
   INFO(text_of(diagnostics));
   REQUIRE(result.shipped);
   REQUIRE(result.plan);
-  const auto sources_of = [](const Plan& plan, const PlannedTensor& tensor) {
-    std::set<std::pair<uint32_t, std::string>> keys;
-    for (const auto& piece : tensor.pieces) keys.emplace(piece.source, (*plan.sources[piece.source].manifest)[piece.tensor].key);
-    return keys;
+  const auto refs_of = [&](const Plan& plan, const PlannedTensor& tensor) {
+    std::vector<std::pair<uint32_t, size_t>> refs;
+    for (const auto& piece : tensor.pieces) refs.emplace_back(piece.source, real[piece.source].source->manifest().find((*plan.sources[piece.source].manifest)[piece.tensor].key));
+    std::sort(refs.begin(), refs.end());
+    refs.erase(std::unique(refs.begin(), refs.end()), refs.end());
+    return refs;
+  };
+  const auto same_bytes = [&](const auto& a, const auto& b) {
+    return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [&](const auto& x, const auto& y) { return tensors_equal(*real[x.first].source, x.second, *real[y.first].source, y.second); });
   };
   const auto lines = lines_of(result.proposal.text);
   std::map<std::string, const PlannedTensor*> given;
@@ -215,10 +220,11 @@ Compared compare_with_shipped(const Shipped& row, bool json) {
       continue;
     }
     const PlannedTensor& own = *given[tensor.key];
-    const bool right = own.dtype == tensor.dtype && own.shape == tensor.shape && sources_of(*result.plan, own) == sources_of(*result.shipped, tensor);
-    ++(right ? result.right : result.wrong);
-    if (right) continue;
-    if (lines[static_cast<size_t>(result.plan->rules[own.rule].place.line) - 2].find("# check") == std::string::npos) result.unmarked.push_back(tensor.key);
+    const bool alike = own.dtype == tensor.dtype && own.shape == tensor.shape;
+    const auto refs = refs_of(*result.plan, own), wanted = refs_of(*result.shipped, tensor);
+    result.right += alike && (refs == wanted || same_bytes(refs, wanted));
+    const bool marked = lines[static_cast<size_t>(result.plan->rules[own.rule].place.line) - 2].find("# check") != std::string::npos;
+    if (!(alike && refs == wanted) && !marked) result.unmarked.push_back(tensor.key);
   }
   return result;
 }
@@ -264,7 +270,7 @@ TEST_CASE("by names: what is wrong for a checkpoint of an original library is ma
       const auto result = compare_with_shipped(row, json);
       INFO(result.proposal.text);
       CHECK(result.unmarked == std::vector<std::string>{});
-      CHECK(100 * result.right >= 88 * result.shipped->tensors.size());
+      CHECK(10 * result.right >= 9 * result.shipped->tensors.size());
       CHECK(3 * result.proposal.marked <= 2 * result.proposal.rules);
       CHECK(result.proposal.text.find("(rotary)") == std::string::npos);
     }
