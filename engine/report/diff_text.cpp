@@ -80,7 +80,7 @@ std::string summary(const PlanDiff& diff) {
   count(shapes, "of another shape");
   count(dtypes, "of another dtype");
   count(diff.drops.size(), "dropped or no longer dropped");
-  count(diff.fields.size(), "fields of JSON files");
+  count(diff.fields.size(), diff.fields.size() == 1 ? "field of a JSON file" : "fields of JSON files");
   count(diff.n_same, "tensors the same");
   return join(parts, ", ");
 }
