@@ -314,7 +314,10 @@ std::string hole_text(const PatternToken& token, const KeyPattern& from, const C
 std::string expand(const KeyPattern& to, const KeyPattern& from, const Captures& captures, const Tables& tables, const VariantValues& variants) {
   std::string key;
   size_t star = 0, rest = 0;
-  for (const PatternToken& token : resolved(to, variants)) {
+  const bool named = std::any_of(to.tokens.begin(), to.tokens.end(), [](const PatternToken& token) { return token.kind == PatternToken::Kind::variant; });
+  std::vector<PatternToken> filled_in;
+  if (named) filled_in = resolved(to, variants);
+  for (const PatternToken& token : named ? filled_in : to.tokens) {
     switch (token.kind) {
       case PatternToken::Kind::literal:
       case PatternToken::Kind::variant: key += token.text; break;

@@ -79,16 +79,19 @@ class Planner {
     check_indices();
     if (stop()) return std::nullopt;
     check_requirements(false);
+    size_t n_keys = 0;  // about as many as there will be targets
+    for (size_t source = 0; source < sources_.size(); ++source) n_keys += keys_.keys(source).size();
+    plan_.tensors.reserve(n_keys);
+    by_key_.reserve(n_keys);
     build_moves();
     build_made();
     if (stop()) return std::nullopt;
     check_unused_rules();
     check_twins();
-    by_key_ = {};  // its indices are those before sorting
-    std::sort(plan_.tensors.begin(), plan_.tensors.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
     make_config();
     check_schema();
     if (stop()) return std::nullopt;
+    std::sort(plan_.tensors.begin(), plan_.tensors.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
     finish();
     return std::move(plan_);
   }
@@ -295,6 +298,8 @@ class Planner {
 
   // The indices seen under one prefix, over all rules, must be 0 … n-1.
   void note_indices(const SourceKey& key, const lang::Captures& captures) {
+    if (key.source == noted_.source && captures.stars == noted_.stars && captures.star_offsets == noted_.offsets && key.key.compare(0, noted_.prefix.size(), noted_.prefix) == 0) return;
+    noted_ = {key.source, captures.stars, captures.star_offsets, key.key.substr(0, captures.star_offsets.empty() ? 0 : captures.star_offsets.back())};
     for (size_t i = 0; i < captures.stars.size(); ++i) {
       if (captures.stars[i].size() > 9) continue;
       indices_[{key.source, key.key.substr(0, captures.star_offsets[i])}].insert(std::stoi(captures.stars[i]));
@@ -718,21 +723,25 @@ class Planner {
     Findings missing(diagnostics_, "schema-missing-tensor"), unexpected(diagnostics_, "schema-unexpected-tensor"), shapes(diagnostics_, "schema-wrong-shape");
     std::vector<bool> wanted(plan_.tensors.size());
     for (const auto& d : demanded) {
-      const auto it = std::lower_bound(plan_.tensors.begin(), plan_.tensors.end(), d.key, [](const PlannedTensor& t, const std::string& k) { return t.key < k; });
-      if (it == plan_.tensors.end() || it->key != d.key) {
+      const auto given = by_key_.find(d.key);
+      if (given == by_key_.end()) {
         if (missing.full()) missing.count(d.origin->place);
         else missing.add(d.origin->place, fmt::format("{} needs '{}' {}, which no rule gives", plan_.architecture, d.key, to_string(d.shape)), missing_hint(d.key));
         continue;
       }
-      wanted[static_cast<size_t>(it - plan_.tensors.begin())] = true;
-      if (!fits(it->shape, d.shape)) {
-        const PlanRule& rule = plan_.rules[it->rule];
-        shapes.add(rule.place, fmt::format("'{}' would have the shape {}; {} needs {}", d.key, to_string(it->shape), plan_.architecture, to_string(d.shape)), {},
+      wanted[given->second] = true;
+      const PlannedTensor& tensor = plan_.tensors[given->second];
+      if (!fits(tensor.shape, d.shape)) {
+        const PlanRule& rule = plan_.rules[tensor.rule];
+        shapes.add(rule.place, fmt::format("'{}' would have the shape {}; {} needs {}", d.key, to_string(tensor.shape), plan_.architecture, to_string(d.shape)), {},
                    {fmt::format("{}: the schema says so", to_string(Place(d.origin->place))), fmt::format("{}: {}", to_string(Place(rule.place)), rule.summary)});
       }
     }
+    std::vector<const PlannedTensor*> others;
     for (size_t t = 0; t < wanted.size(); ++t)
-      if (!wanted[t]) unexpected.add(plan_.rules[plan_.tensors[t].rule].place, fmt::format("{} has no tensor '{}'", plan_.architecture, plan_.tensors[t].key));
+      if (!wanted[t]) others.push_back(&plan_.tensors[t]);
+    std::sort(others.begin(), others.end(), [](const PlannedTensor* a, const PlannedTensor* b) { return a->key < b->key; });
+    for (const PlannedTensor* tensor : others) unexpected.add(plan_.rules[tensor->rule].place, fmt::format("{} has no tensor '{}'", plan_.architecture, tensor->key));
   }
 
   void check_config(const Json& config) {
@@ -792,6 +801,12 @@ class Planner {
   std::vector<bool> checked_, active_;
   std::vector<std::vector<Match>> matches_;
   std::map<std::pair<uint32_t, std::string>, std::set<int>> indices_;
+  struct Noted {
+    uint32_t source = 0;
+    std::vector<std::string> stars;
+    std::vector<size_t> offsets;
+    std::string prefix;
+  } noted_;  // the key before: most keys of a layer come together
   std::map<std::pair<uint32_t, uint32_t>, std::vector<Claim>> claims_;  // by source and tensor, of rules that leave parts
   std::unordered_map<std::string, size_t> by_key_;
 };

@@ -50,8 +50,10 @@ struct Group {
   std::vector<std::string> frames;           // a cell each
   std::vector<size_t> first;                 // a cell each: which of a member's numbers is its first one
   std::vector<size_t> lines;
-  std::vector<std::vector<Number>> numbers;  // of each line, cell after cell
-  size_t positions() const { return first.size() > 1 ? first[1] : numbers.front().size(); }  // numbers in the first cell
+  std::vector<Number> numbers;               // line after line, cell after cell
+  size_t per_line = 0;                       // numbers of a line
+  const Number& number(size_t member, size_t n) const { return numbers[member * per_line + n]; }
+  size_t positions() const { return first.size() > 1 ? first[1] : per_line; }  // numbers in the first cell
 };
 
 // `digits`: how many each has, zeros before it; 0: as many as it needs.
@@ -72,8 +74,8 @@ using Members = std::vector<size_t>;  // indices into Group::lines
 
 // The width of a padded number; 0 if none is padded, nullopt if they are of different widths.
 std::optional<size_t> padding(const Group& group, const Members& members, size_t n) {
-  const size_t digits = group.numbers[members.front()][n].digits;
-  const auto all = [&](auto condition) { return std::all_of(members.begin(), members.end(), [&](size_t m) { return condition(group.numbers[m][n]); }); };
+  const size_t digits = group.number(members.front(), n).digits;
+  const auto all = [&](auto condition) { return std::all_of(members.begin(), members.end(), [&](size_t m) { return condition(group.number(m, n)); }); };
   if (all([](const Number& number) { return !number.padded; })) return 0;
   return all([&](const Number& number) { return number.digits == digits; }) ? std::optional(digits) : std::nullopt;
 }
@@ -87,8 +89,8 @@ void part_into_products(const Group& group, Members members, std::vector<Members
     for (const size_t m : members) {
       std::vector<int64_t> rest;
       for (size_t q = 0; q < positions; ++q)
-        if (q != p) rest.push_back(group.numbers[m][q].value);
-      rest_of[group.numbers[m][p].value].push_back(std::move(rest));
+        if (q != p) rest.push_back(group.number(m, q).value);
+      rest_of[group.number(m, p).value].push_back(std::move(rest));
     }
     std::map<std::vector<std::vector<int64_t>>, std::set<int64_t>> values_with;
     for (auto& [value, rest] : rest_of) {
@@ -99,7 +101,7 @@ void part_into_products(const Group& group, Members members, std::vector<Members
     for (const auto& [rest, values] : values_with) {
       Members some;
       for (const size_t m : members)
-        if (values.contains(group.numbers[m][p].value)) some.push_back(m);
+        if (values.contains(group.number(m, p).value)) some.push_back(m);
       part_into_products(group, std::move(some), products);
     }
     return;
@@ -112,7 +114,7 @@ std::optional<Row> fold_members(const Group& group, const Members& members) {
   const size_t positions = group.positions();
   std::vector<std::set<int64_t>> sets(positions);
   for (const size_t m : members)
-    for (size_t p = 0; p < positions; ++p) sets[p].insert(group.numbers[m][p].value);
+    for (size_t p = 0; p < positions; ++p) sets[p].insert(group.number(m, p).value);
   size_t product = 1;
   for (const auto& set : sets) product *= set.size();
   if (product != members.size()) return std::nullopt;  // two lines have one key
@@ -126,7 +128,7 @@ std::optional<Row> fold_members(const Group& group, const Members& members) {
         cell += mark;
         continue;
       }
-      const auto number = [&](size_t m) { return group.numbers[m][n].value; };
+      const auto number = [&](size_t m) { return group.number(m, n).value; };
       const auto digits = padding(group, members, n);
       if (!digits) return std::nullopt;
       std::optional<std::set<int64_t>> values;
@@ -134,8 +136,8 @@ std::optional<Row> fold_members(const Group& group, const Members& members) {
       else if (std::all_of(members.begin(), members.end(), [&](size_t m) { return number(m) == number(members.front()); })) values.emplace({number(members.front())});
       // Otherwise the number is that of a position of the first cell, perhaps moved by a constant.
       for (size_t p = 0; p < positions && !values; ++p) {
-        const int64_t offset = number(members.front()) - group.numbers[members.front()][p].value;
-        if (!std::all_of(members.begin(), members.end(), [&](size_t m) { return number(m) - group.numbers[m][p].value == offset; })) continue;
+        const int64_t offset = number(members.front()) - group.number(members.front(), p).value;
+        if (!std::all_of(members.begin(), members.end(), [&](size_t m) { return number(m) - group.number(m, p).value == offset; })) continue;
         values.emplace();
         for (const int64_t v : sets[p]) values->insert(v + offset);
       }
@@ -153,10 +155,13 @@ std::optional<Row> fold_members(const Group& group, const Members& members) {
 std::vector<Row> fold(std::vector<Line> lines) {
   std::unordered_map<std::string, Group> groups;
   std::vector<std::pair<size_t, Row>> placed;  // by the line that says where
+  std::string signature;
+  std::vector<Number> numbers;
+  std::vector<size_t> first;
   for (size_t i = 0; i < lines.size(); ++i) {
-    std::string signature;
-    std::vector<Number> numbers;
-    std::vector<size_t> first;
+    signature.clear();
+    numbers.clear();
+    first.clear();
     bool whole = true;
     for (const auto& cell : lines[i].cells) {
       first.push_back(numbers.size());
@@ -167,9 +172,11 @@ std::vector<Row> fold(std::vector<Line> lines) {
       placed.emplace_back(i, lines[i].cells);
       continue;
     }
-    Group& group = groups[signature + lines[i].group];
+    signature += lines[i].group;
+    Group& group = groups[signature];
     if (group.lines.empty()) {
-      group.first = std::move(first);
+      group.first = first;
+      group.per_line = numbers.size();
       for (size_t begin = 0, c = 0; c < lines[i].cells.size(); ++c) {
         const size_t end = signature.find(kCell, begin);
         group.frames.push_back(signature.substr(begin, end - begin));
@@ -177,9 +184,9 @@ std::vector<Row> fold(std::vector<Line> lines) {
       }
     }
     group.lines.push_back(i);
-    group.numbers.push_back(std::move(numbers));
+    group.numbers.insert(group.numbers.end(), numbers.begin(), numbers.end());
   }
-  for (const auto& [signature, group] : groups) {
+  for (const auto& [frame, group] : groups) {
     Members all(group.lines.size());
     std::iota(all.begin(), all.end(), size_t{0});
     std::vector<Members> products;

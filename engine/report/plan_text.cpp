@@ -22,10 +22,11 @@ std::string rule_place(const Plan& plan, uint32_t rule) {
 }
 
 std::string dtype_text(const Plan& plan, const PlannedTensor& tensor) {
+  const auto is_same = [&](const Piece& piece) { return (*plan.sources[piece.source].manifest)[piece.tensor].dtype == tensor.dtype; };
+  if (std::all_of(tensor.pieces.begin(), tensor.pieces.end(), is_same)) return std::string(name(tensor.dtype));
   std::set<std::string> from;
   for (const Piece& piece : tensor.pieces) from.insert(std::string(name((*plan.sources[piece.source].manifest)[piece.tensor].dtype)));
   const std::string to(name(tensor.dtype));
-  if (from.empty() || (from.size() == 1 && *from.begin() == to)) return to;
   return fmt::format("{}→{}", *from.begin(), to);
 }
 
