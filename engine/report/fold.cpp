@@ -84,7 +84,8 @@ std::optional<size_t> padding(const Group& group, const Members& members, size_t
 // numbers elsewhere stay together.
 void part_into_products(const Group& group, Members members, std::vector<Members>& products) {
   const size_t positions = group.positions();
-  for (size_t p = 0; p < positions && members.size() > 1; ++p) {
+  // One position alone is a product whatever its values.
+  for (size_t p = 0; positions > 1 && p < positions && members.size() > 1; ++p) {
     std::map<int64_t, std::vector<std::vector<int64_t>>> rest_of;  // value -> numbers at the other positions
     for (const size_t m : members) {
       std::vector<int64_t> rest;
@@ -113,8 +114,13 @@ void part_into_products(const Group& group, Members members, std::vector<Members
 std::optional<Row> fold_members(const Group& group, const Members& members) {
   const size_t positions = group.positions();
   std::vector<std::set<int64_t>> sets(positions);
-  for (const size_t m : members)
-    for (size_t p = 0; p < positions; ++p) sets[p].insert(group.number(m, p).value);
+  for (size_t p = 0; p < positions; ++p) {
+    std::vector<int64_t> values;
+    values.reserve(members.size());
+    for (const size_t m : members) values.push_back(group.number(m, p).value);
+    std::sort(values.begin(), values.end());
+    sets[p].insert(values.begin(), values.end());
+  }
   size_t product = 1;
   for (const auto& set : sets) product *= set.size();
   if (product != members.size()) return std::nullopt;  // two lines have one key
