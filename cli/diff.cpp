@@ -10,10 +10,10 @@ namespace {
 
 // A rule file of the work tree or of a git revision.
 struct Side {
-  std::string given, file;
+  std::string file;
   std::optional<Revision> revision;
 
-  explicit Side(const std::string& text) : given(text), file(text), revision(Revision::find(text)) {
+  explicit Side(const std::string& text) : file(text), revision(Revision::find(text)) {
     if (revision) file = revision->file();
   }
 
@@ -22,14 +22,11 @@ struct Side {
     Options options = with.options;
     options.rules = file;
     remap::Diagnostics found;
-    auto inputs = open_inputs(options, found);
-    std::optional<remap::Plan> plan;
-    if (inputs) plan = plan_inputs(*inputs, options, found);
+    auto planned = open_and_plan(options, found);
     why = revision ? revision->shown(found) : found;
-    if (!plan) return std::nullopt;
-    if (revision)
-      for (auto& rule : plan->rules) rule.place.file = revision->shown(rule.place.file);
-    return Planned{std::move(*inputs), std::move(*plan)};
+    if (planned && revision)
+      for (auto& rule : planned->plan.rules) rule.place.file = revision->shown(rule.place.file);
+    return planned;
   }
 };
 

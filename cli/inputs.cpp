@@ -158,13 +158,18 @@ std::optional<remap::Plan> plan_inputs(const Inputs& inputs, const Options& opti
   return remap::make_plan(*inputs.rules, inputs.named, plan_options(inputs, options), diagnostics);
 }
 
+std::optional<Planned> open_and_plan(const Options& options, remap::Diagnostics& diagnostics) {
+  auto inputs = open_inputs(options, diagnostics);
+  if (!inputs) return std::nullopt;
+  auto plan = plan_inputs(*inputs, options, diagnostics);
+  return plan ? std::optional(Planned{std::move(*inputs), std::move(*plan)}) : std::nullopt;
+}
+
 std::optional<Planned> open_and_plan(const Options& options) {
   remap::Diagnostics diagnostics;
-  auto inputs = open_inputs(options, diagnostics);
-  std::optional<remap::Plan> plan;
-  if (inputs) plan = plan_inputs(*inputs, options, diagnostics);
+  auto planned = open_and_plan(options, diagnostics);
   print(diagnostics, options.output_format());
-  return plan ? std::optional(Planned{std::move(*inputs), std::move(*plan)}) : std::nullopt;
+  return planned;
 }
 
 uint64_t parse_bytes(const std::string& text) {

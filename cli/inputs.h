@@ -36,6 +36,8 @@ struct Planned {
   remap::Plan plan;
 };
 std::optional<Planned> open_and_plan(const Options& options);
+// The same, but what there is to say is left in `diagnostics`.
+std::optional<Planned> open_and_plan(const Options& options, remap::Diagnostics& diagnostics);
 
 // What the user said beside the sources.
 remap::PlanOptions plan_options(const Inputs& inputs, const Options& options);

@@ -57,9 +57,7 @@ const std::string kNoPlan = "no plan:\n";
 std::string snapshot(const PlanCase& one) {
   remap::Diagnostics diagnostics;
   try {
-    const auto inputs = open_inputs(one.options, diagnostics);
-    if (inputs)
-      if (const auto plan = plan_inputs(*inputs, one.options, diagnostics)) return remap::render_snapshot(*plan);
+    if (const auto planned = open_and_plan(one.options, diagnostics)) return remap::render_snapshot(planned->plan);
   } catch (const remap::Error& e) {
     diagnostics.add(e.diagnostic());
   }

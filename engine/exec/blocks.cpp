@@ -22,16 +22,16 @@ ops::CopyRegion reading_region(const Box& part, const Box& common, const TileVie
   return region;
 }
 
-bool for_each_part(const Box& box, size_t dim, const std::function<bool(const Box&)>& body) {
+bool for_each_part(const Box& box, size_t dim, const std::function<bool(const Box&)>& body, int64_t max_elements) {
   int64_t count = 1;
   for (const int64_t extent : box.extent) count *= extent;
-  if (count <= kBlockElements || dim == box.extent.size()) return body(box);
-  const int64_t per_part = std::max<int64_t>(1, kBlockElements / (count / box.extent[dim]));
+  if (count <= max_elements || dim == box.extent.size()) return body(box);
+  const int64_t per_part = std::max<int64_t>(1, max_elements / (count / box.extent[dim]));
   for (int64_t begin = 0; begin < box.extent[dim]; begin += per_part) {
     Box part = box;
     part.origin[dim] += begin;
     part.extent[dim] = std::min(per_part, box.extent[dim] - begin);
-    if (!for_each_part(part, dim + 1, body)) return false;
+    if (!for_each_part(part, dim + 1, body, max_elements)) return false;
   }
   return true;
 }

@@ -19,8 +19,8 @@ const std::byte* dense(const std::byte* data, ops::CopyRegion part, int element_
 // A part of a box as the region that reads it in row-major order.
 ops::CopyRegion reading_region(const Box& part, const Box& common, const TileView& view, int64_t base_offset);
 
-// Cuts a box along its outer dimensions into boxes of at most kBlockElements. False if `body` said so and the walk ended.
-bool for_each_part(const Box& box, size_t dim, const std::function<bool(const Box&)>& body);
+// Cuts a box along its outer dimensions into boxes of at most `max_elements`. False if `body` said so and the walk ended.
+bool for_each_part(const Box& box, size_t dim, const std::function<bool(const Box&)>& body, int64_t max_elements = kBlockElements);
 
 // A box of a tensor, row-major; without `box`: all of it.
 std::vector<std::byte> read_bytes(const Source& source, size_t index);

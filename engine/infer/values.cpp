@@ -4,6 +4,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "exec/blocks.h"
 #include "ops/cast.h"
 #include "tensor/box.h"
 
@@ -26,19 +27,6 @@ uint64_t bits_at(const std::byte* data, int size, int64_t i) {
   std::memcpy(&low, data + i * size, static_cast<size_t>(std::min(size, 8)));
   if (size > 8) std::memcpy(&high, data + i * size + 8, static_cast<size_t>(size - 8)), low ^= mixed(high);
   return low;
-}
-
-void walk(const Box& box, size_t dim, const std::function<void(const Box&)>& body) {
-  int64_t count = 1;
-  for (const int64_t extent : box.extent) count *= extent;
-  if (count <= kReadElements || dim == box.extent.size()) return body(box);
-  const int64_t per_part = std::max<int64_t>(1, kReadElements / (count / box.extent[dim]));
-  for (int64_t begin = 0; begin < box.extent[dim]; begin += per_part) {
-    Box part = box;
-    part.origin[dim] += begin;
-    part.extent[dim] = std::min(per_part, box.extent[dim] - begin);
-    walk(part, dim + 1, body);
-  }
 }
 
 // The elements of a box, row-major, cast.
@@ -64,11 +52,12 @@ void read_in_order(const Source& source, size_t index, DType as, const std::func
   std::vector<std::byte> raw, out;
   TileBuffer scratch;
   int64_t first = 0;
-  walk({Shape(info.shape.size(), 0), info.shape}, 0, [&](const Box& part) {
+  for_each_part({Shape(info.shape.size(), 0), info.shape}, 0, [&](const Box& part) {
     const int64_t count = product(part.extent);
     body(read_cast(source, index, part, count, as, raw, out, scratch), first, count);
     first += count;
-  });
+    return true;
+  }, kReadElements);
 }
 
 Print print_of(const Source& source, size_t index, DType as) {

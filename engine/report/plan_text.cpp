@@ -26,8 +26,7 @@ std::string dtype_text(const Plan& plan, const PlannedTensor& tensor) {
   if (std::all_of(tensor.pieces.begin(), tensor.pieces.end(), is_same)) return std::string(name(tensor.dtype));
   std::set<std::string> from;
   for (const Piece& piece : tensor.pieces) from.insert(std::string(name((*plan.sources[piece.source].manifest)[piece.tensor].dtype)));
-  const std::string to(name(tensor.dtype));
-  return fmt::format("{}→{}", *from.begin(), to);
+  return fmt::format("{}→{}", *from.begin(), name(tensor.dtype));
 }
 
 std::vector<report::Row> arranged(std::vector<Line> lines, bool folded) {

@@ -44,6 +44,14 @@ class Tensors(list):
         self.add(name + ".weight", width)
         self.add(name + ".bias", width)
 
+    def fairseq_layer(self, layer, hidden, ffn):
+        for projection in ("k_proj", "v_proj", "q_proj", "out_proj"):
+            self.linear(layer + "self_attn." + projection, hidden, hidden)
+        self.norm(layer + "self_attn_layer_norm", hidden)
+        self.linear(layer + "fc1", ffn, hidden)
+        self.linear(layer + "fc2", hidden, ffn)
+        self.norm(layer + "final_layer_norm", hidden)
+
 
 def manifest(file_format, metadata, tensors):
     return {"remap_manifest": 1, "format": file_format, "metadata": metadata, "tensors": tensors}
@@ -120,12 +128,7 @@ def xmod(layers, hidden, ffn, heads, languages, reduction=2, prenorm=False, voca
     tensors.norm("sentence_encoder.layernorm_embedding", hidden)
     for i in range(layers):
         layer = f"sentence_encoder.layers.{i}."
-        for projection in ("k_proj", "v_proj", "q_proj", "out_proj"):
-            tensors.linear(layer + "self_attn." + projection, hidden, hidden)
-        tensors.norm(layer + "self_attn_layer_norm", hidden)
-        tensors.linear(layer + "fc1", ffn, hidden)
-        tensors.linear(layer + "fc2", hidden, ffn)
-        tensors.norm(layer + "final_layer_norm", hidden)
+        tensors.fairseq_layer(layer, hidden, ffn)
         if prenorm:
             tensors.norm(layer + "adapter_layer_norm", hidden)
         for language in languages:
@@ -188,12 +191,7 @@ def data2vec_audio(layers, hidden, ffn, heads, finetuning=None, depth=5, positio
         tensors.norm(encoder + "layer_norm", hidden)
         for i in range(layers):
             layer = f"{encoder}layers.{i}."
-            for projection in ("k_proj", "v_proj", "q_proj", "out_proj"):
-                tensors.linear(layer + "self_attn." + projection, hidden, hidden)
-            tensors.norm(layer + "self_attn_layer_norm", hidden)
-            tensors.linear(layer + "fc1", ffn, hidden)
-            tensors.linear(layer + "fc2", hidden, ffn)
-            tensors.norm(layer + "final_layer_norm", hidden)
+            tensors.fairseq_layer(layer, hidden, ffn)
     settings = {
         "_name": "data2vec_audio",
         "extractor_mode": "layer_norm",
