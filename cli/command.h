@@ -47,6 +47,7 @@ const std::vector<Command>& commands();
 void add_rule_options(CLI::App& app, Options& options);
 void add_plan_choices(CLI::App& app, Options& options);  // the same without --rules
 void add_rules_dir_option(CLI::App& app, Options& options);
+void add_full_option(CLI::App& app, Options& options);
 int convert(const Options& options);
 int plan(const Options& options);
 int inspect(const Options& options);
@@ -65,8 +66,9 @@ int explain(const Options& options);
 // `remap --rules FILE` alone: is the file right, and what does it need?
 int describe_rules(const Options& options);
 
-// To standard error, all of them; in the chosen form.
-void print(const remap::Diagnostics& diagnostics, Format format);
-void print(const remap::Diagnostic& diagnostic, Format format);
+// To standard error, in the chosen form: as JSON all of them, as text folded unless --full asks for all. A command prints less
+// than 60 lines of text there, whatever is found; `other_lines` of them are for what it prints beside the findings.
+void print(const remap::Diagnostics& diagnostics, const Options& options, size_t other_lines = 10);
+void print(const remap::Diagnostic& diagnostic, const Options& options);
 
 }  // namespace cli

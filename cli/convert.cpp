@@ -59,7 +59,7 @@ int convert(const Options& options) {
     for (const auto& source : inputs->named)
       for (const auto& text : source.source->warnings())
         diagnostics.warning("source-incomplete", remap::BytePlace{source.source->path(), {}, {}}, text, "if the checkpoint was downloaded, check that all of its files arrived");
-  print(diagnostics, options.output_format());
+  print(diagnostics, options);
   if (!plan) return kFailed;
 
   remap::OutputFolder output(options.output, plan->tensors, {parse_bytes(options.max_shard_size), options.force});

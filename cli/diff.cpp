@@ -1,3 +1,6 @@
+#include <set>
+#include <tuple>
+
 #include <fmt/format.h>
 
 #include "cli/cases.h"
@@ -36,6 +39,18 @@ std::vector<std::string> messages(const remap::Diagnostics& diagnostics) {
   return all;
 }
 
+// Those that are not `known` from the other rule file.
+void add(const remap::Diagnostics& found, const remap::Diagnostics& known, remap::Diagnostics& all) {
+  const auto line = [](const remap::Diagnostic& d) {
+    const auto* place = std::get_if<remap::TextPlace>(&d.place);
+    return place == nullptr ? std::string() : place->source_line;
+  };
+  std::set<std::tuple<std::string, std::string, std::string>> before;
+  for (const auto& d : known.items()) before.emplace(d.id, d.message, line(d));
+  for (const auto& d : found.items())
+    if (!before.contains({d.id, d.message, line(d)})) all.add(d);
+}
+
 // One case a manifest given; NAME=PATH belongs to the one before it. Without any: those committed beside the new rules, or the old.
 std::vector<PlanCase> cases_of(const Options& options, const Side& before, const Side& after) {
   std::vector<PlanCase> cases;
@@ -56,6 +71,7 @@ std::vector<PlanCase> cases_of(const Options& options, const Side& before, const
 int diff(const Options& options) {
   const Side before(options.inputs.at(0)), after(options.inputs.at(1));
   bool changed = false;
+  remap::Diagnostics why;  // what refuses a checkpoint is the result then
   remap::Json all = remap::Json::array();
   for (const auto& one : cases_of(options, before, after)) {
     remap::Diagnostics why_before, why_after;
@@ -63,9 +79,8 @@ int diff(const Options& options) {
     const bool both = a && b;
     const auto found = both ? remap::diff_plans(a->plan, b->plan) : remap::PlanDiff{};
     changed |= both ? !found.empty() : a || b || messages(why_before) != messages(why_after);
-    // What refuses a checkpoint is the result then.
-    if (!a) print(why_before, options.output_format());
-    if (!b) print(why_after, options.output_format());
+    if (!b) add(why_after, {}, why);
+    if (!a) add(why_before, b ? remap::Diagnostics() : why_after, why);
     const std::string refused = a ? "the new rules make no plan" : b ? "the old rules made no plan" : "neither the old nor the new rules make a plan";
     if (options.output_format() == Format::json) {
       remap::Json json = both ? remap::render_json(found) : remap::Json{{"remap_diff", 1}, {"no_plan", refused}};
@@ -77,6 +92,7 @@ int diff(const Options& options) {
       fmt::print("{}:{}{}", one.name, !both || found.empty() ? " " : "\n", both ? remap::render_text(found) : refused + "\n");
     }
   }
+  print(why, options);
   if (options.output_format() == Format::json) fmt::print("{}", remap::json_file_text(all));
   return changed ? kFound : kDone;
 }

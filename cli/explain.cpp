@@ -13,7 +13,7 @@ int explain(const Options& options) {
   const auto inputs = open_inputs(planning, diagnostics);
   std::optional<remap::Plan> plan;
   if (inputs) plan = plan_inputs(*inputs, planning, diagnostics);
-  print(diagnostics, options.output_format());
+  print(diagnostics, options);
   if (!inputs) return kFailed;
   const auto explanation = remap::explain(*inputs->rules, inputs->named, plan_options(*inputs, planning), plan ? &*plan : nullptr, key);
   if (options.output_format() == Format::json) fmt::print("{}", remap::json_file_text(remap::render_json(explanation)));

@@ -42,32 +42,37 @@ void replace(const std::string& path, const std::string& text) {
   throw Error("io-write", remap::BytePlace{path, {}, {}}, fmt::format("cannot be replaced: {}", why));
 }
 
-int format_input(bool check) {
+int format_input(const Options& options) {
   const std::string text{std::istreambuf_iterator<char>(std::cin), {}};
   remap::Diagnostics diagnostics;
   const auto result = remap::format_rules("<stdin>", text, diagnostics);
-  print(diagnostics, Format::text);
+  print(diagnostics, options);
   if (!result) return kFailed;
-  if (!check) fmt::print("{}", *result);
-  return check && *result != text ? kFound : kDone;
+  if (!options.check) fmt::print("{}", *result);
+  return options.check && *result != text ? kFound : kDone;
 }
 
 }  // namespace
 
 int format(const Options& options) {
-  if (options.inputs.size() == 1 && options.inputs[0] == "-") return format_input(options.check);
+  if (options.inputs.size() == 1 && options.inputs[0] == "-") return format_input(options);
   int exit = kDone;
+  remap::Diagnostics diagnostics;
+  std::vector<std::pair<std::string, std::string>> changed;  // file, new text
   for (const auto& file : rule_files(options.inputs)) {
     std::error_code ignored;
     if (!fs::is_regular_file(file, ignored)) throw Error("io-read", remap::BytePlace{file, {}, {}}, "there is no such file", "name rule files, or folders of them");
     const std::string text = read(file);
-    remap::Diagnostics diagnostics;
-    const auto result = remap::format_rules(file, text, diagnostics);
-    print(diagnostics, Format::text);
+    remap::Diagnostics own;  // format_rules() stops at errors that it is given
+    const auto result = remap::format_rules(file, text, own);
+    for (const auto& d : own.items()) diagnostics.add(d);
     if (!result) exit = kFailed;
-    if (!result || *result == text) continue;
+    else if (*result != text) changed.emplace_back(file, *result);
+  }
+  print(diagnostics, options);
+  for (const auto& [file, text] : changed) {
     fmt::print("{}\n", file);
-    if (!options.check) replace(file, *result);
+    if (!options.check) replace(file, text);
     else if (exit == kDone) exit = kFound;
   }
   return exit;

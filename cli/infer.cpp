@@ -30,8 +30,9 @@ void write_file(const std::string& path, const std::string& text) {
   if (!out) throw Error("io-write", remap::BytePlace{path, {}, {}}, "the rule file cannot be written");
 }
 
+constexpr size_t kShown = 10;  // keys of a list
+
 void list(const char* what, const std::vector<std::string>& keys) {
-  constexpr size_t kShown = 20;
   for (size_t i = 0; i < std::min(kShown, keys.size()); ++i) fmt::print(stderr, "{}: {}\n", what, keys[i]);
   if (keys.size() > kShown) fmt::print(stderr, "{}: … and {} more\n", what, keys.size() - kShown);
 }
@@ -58,7 +59,7 @@ int infer(const Options& options) {
   const auto result = remap::infer_rules(sources, *target, infer_options, diagnostics);
   if (options.output.empty()) fmt::print("{}", result.text);
   else write_file(options.output, result.text);
-  print(diagnostics, options.output_format());
+  print(diagnostics, options, 2 * (kShown + 1) + 1);
   list("open", result.open_targets);
   list("dropped", result.open_sources);
   fmt::print(stderr, "{} of {} target tensors{}, {} rules, {} open, {} to check\n", result.reproduced, result.targets, result.by_values ? ", values compared" : " by name and shape; no values were compared", result.rules, result.open_targets.size() + result.open_sources.size(), result.marked);

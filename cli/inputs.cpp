@@ -168,7 +168,7 @@ std::optional<Planned> open_and_plan(const Options& options, remap::Diagnostics&
 std::optional<Planned> open_and_plan(const Options& options) {
   remap::Diagnostics diagnostics;
   auto planned = open_and_plan(options, diagnostics);
-  print(diagnostics, options.output_format());
+  print(diagnostics, options);
   return planned;
 }
 

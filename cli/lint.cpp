@@ -56,16 +56,15 @@ Examples open_examples(const remap::Rules& rules, const Options& options, bool o
 
 std::string counted(size_t count, const char* what) { return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s"); }
 
-void print_findings(const remap::Diagnostics& diagnostics, size_t files, const std::string& format) {
+void print_findings(const remap::Diagnostics& diagnostics, size_t files, const Options& options) {
+  const std::string& format = options.format;
   if (format == "github") return fmt::print("{}", remap::render_github(diagnostics));
   const auto dump = [](const remap::Json& json) { return json.dump(2, ' ', false, remap::Json::error_handler_t::replace); };
   if (format == "sarif") return fmt::print("{}\n", dump(remap::render_sarif(diagnostics, REMAP_VERSION)));
   if (format == "json") return fmt::print("{}\n", dump(remap::render_findings(diagnostics)));
   size_t counts[3] = {};
-  for (const auto& d : diagnostics.items()) {
-    fmt::print("{}", remap::render_text(d));
-    ++counts[static_cast<size_t>(d.severity)];
-  }
+  for (const auto& d : diagnostics.items()) ++counts[static_cast<size_t>(d.severity)];
+  fmt::print("{}", remap::render_text(diagnostics, {.full = options.full}));
   std::string summary;
   const char* names[3] = {"error", "warning", "note"};
   for (size_t i = 0; i < 3; ++i)
@@ -117,7 +116,7 @@ int lint(const Options& options) {
     remap::lint(rules, {examples.named, all, options.reverse}, diagnostics);
   }
   diagnostics.sort();
-  print_findings(diagnostics, files.size(), options.format);
+  print_findings(diagnostics, files.size(), options);
   const bool found = std::any_of(diagnostics.items().begin(), diagnostics.items().end(), [](const auto& d) { return d.severity != remap::Severity::note; });
   return found ? kFound : kDone;
 }

@@ -28,7 +28,7 @@ void add_convert_options(CLI::App& app, Options& options) {
 void add_plan_options(CLI::App& app, Options& options) {
   app.add_option("CHECKPOINT", options.inputs, "A checkpoint or a manifest of one, and further sources as NAME=PATH")->required();
   add_rule_options(app, options);
-  app.add_flag("--full", options.full, "A line for every tensor; else layers that differ only in their indices are folded");
+  app.get_option("--full")->description("A line for every tensor and all findings; else what differs only in layers' indices and the like is folded");
   add_format(app, options, {"text", "json", "markdown"});
 }
 
@@ -66,6 +66,7 @@ void add_diff_options(CLI::App& app, Options& options) {
 void add_test_options(CLI::App& app, Options& options) {
   app.add_option("PATH", options.inputs, "Rule files, or folders of them (default: rules)");
   app.add_flag("--update", options.update, "Write the plans as they are now");
+  add_full_option(app, options);
   add_format(app, options, {"text", "json"});
 }
 
@@ -81,6 +82,7 @@ void add_infer_options(CLI::App& app, Options& options) {
   app.add_option("-o,--output", options.output, "The rule file to write (default: standard output)")->type_name("RULES.yaml");
   app.add_option("--family", options.family, "The family the rules are for (default: the name of the rule file)")->type_name("NAME");
   app.add_flag("--force", options.force, "Replace an existing rule file");
+  add_full_option(app, options);
 }
 
 void add_lint_options(CLI::App& app, Options& options) {
@@ -88,12 +90,14 @@ void add_lint_options(CLI::App& app, Options& options) {
   app.add_option("--manifest", options.manifests, "Manifests or checkpoints to try the rules on (NAME=PATH for a further source), beside those committed in tests/")->type_name("PATH");
   app.add_flag("--reverse", options.reverse, "Note what running a conversion backwards would not restore");
   add_rules_dir_option(app, options);
+  add_full_option(app, options);
   add_format(app, options, {"text", "json", "github", "sarif"});
 }
 
 void add_fmt_options(CLI::App& app, Options& options) {
   app.add_option("FILE", options.inputs, "Rule files and schemas, or folders of them; '-' reads standard input and writes standard output")->required();
   app.add_flag("--check", options.check, "Write nothing; name the files whose layout is another");
+  add_full_option(app, options);
 }
 
 void add_completion_options(CLI::App& app, Options& options) {
@@ -103,6 +107,7 @@ void add_completion_options(CLI::App& app, Options& options) {
 void add_rules_options(CLI::App& app, Options& options) {
   app.add_option("show NAME", options.inputs, "Print the rule file NAME")->expected(0, 2);
   add_rules_dir_option(app, options);
+  add_full_option(app, options);
   add_format(app, options, {"text", "json"});
 }
 
@@ -214,19 +219,44 @@ void add_plan_choices(CLI::App& app, Options& options) {
   add_rules_dir_option(app, options);
   app.add_option("--config", options.config, "Fields of config.json that the checkpoint does not record; what contradicts it is refused")->type_name("FILE");
   app.add_option("--set", options.set, "Choose a variant, such as head=mnli or dtype=keep")->type_name("NAME=VALUE")->take_all()->expected(1);
+  add_full_option(app, options);
 }
+
+void add_full_option(CLI::App& app, Options& options) { app.add_flag("--full", options.full, "Show every finding; else those of one kind are folded"); }
 
 void add_rules_dir_option(CLI::App& app, Options& options) {
   app.add_option("--rules-dir", options.rules_dirs, "A folder of further rule files (also: REMAP_RULES_DIR, separated by ':')")->type_name("DIR")->take_all()->expected(1);
 }
 
-void print(const remap::Diagnostic& diagnostic, Format format) {
-  if (format == Format::json) fmt::print(stderr, "{}\n", remap::render_json(diagnostic).dump());
-  else fmt::print(stderr, "{}", remap::render_text(diagnostic));
+namespace {
+
+// How the command that runs shows what is left out.
+std::string way_to_all(const Options& options) {
+  const auto commands = options.app->get_subcommands();
+  const CLI::App* command = commands.empty() ? options.app : commands.front();
+  const bool full = command->get_option_no_throw("--full") != nullptr, json = command->get_option_no_throw("--format") != nullptr;
+  return full && json ? "--full shows all, --format json has them" : full ? "--full shows all" : "--format json has them";
 }
 
-void print(const remap::Diagnostics& diagnostics, Format format) {
-  for (const auto& d : diagnostics.items()) print(d, format);
+}  // namespace
+
+void print(const remap::Diagnostics& diagnostics, const Options& options, size_t other_lines) {
+  if (options.output_format() == Format::json) {
+    for (const auto& d : diagnostics.items()) fmt::print(stderr, "{}\n", remap::render_json(d).dump());
+    return;
+  }
+  constexpr size_t kMaxLines = 59, kLeast = 4;
+  static size_t printed = 0;
+  const remap::FindingsTextOptions how{options.full, std::max(kLeast, kMaxLines - std::min(kMaxLines, printed + other_lines)), way_to_all(options)};
+  const std::string text = remap::render_text(diagnostics, how);
+  printed += static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
+  fmt::print(stderr, "{}", text);
+}
+
+void print(const remap::Diagnostic& diagnostic, const Options& options) {
+  remap::Diagnostics one;
+  one.add(diagnostic);
+  print(one, options, 0);
 }
 
 namespace {
@@ -239,13 +269,13 @@ int run_command(const Command& command, const Options& options) {
       fmt::print(stderr, "interrupted; nothing was written\n");
       return kInterrupted;
     }
-    print(e.diagnostic(), options.output_format());
+    print(e.diagnostic(), options);
     return kFailed;
   } catch (const std::bad_alloc&) {
-    print({remap::Severity::error, "out-of-memory", {}, "not enough memory"}, options.output_format());
+    print({remap::Severity::error, "out-of-memory", {}, "not enough memory"}, options);
     return kFailed;
   } catch (const std::exception& e) {
-    print({remap::Severity::error, "internal", {}, fmt::format("this should not happen: {}", e.what()), {}, "please report it, with the command"}, options.output_format());
+    print({remap::Severity::error, "internal", {}, fmt::format("this should not happen: {}", e.what()), {}, "please report it, with the command"}, options);
     return kFailed;
   }
 }

@@ -43,7 +43,7 @@ int list(const Options& options) {
       known.push_back(std::move(*rules));
       names.push_back(name);
     }
-  print(diagnostics, options.output_format());
+  print(diagnostics, options);
   remap::Json json = remap::Json::array();
   for (size_t i = 0; i < known.size(); ++i) {
     json.push_back(as_json(known[i]));
@@ -56,7 +56,7 @@ int list(const Options& options) {
 std::optional<remap::Rules> load(const std::string& name, const Options& options) {
   remap::Diagnostics diagnostics;
   auto rules = remap::Rules::load(name, diagnostics, rule_folders(options));
-  print(diagnostics, options.output_format());
+  print(diagnostics, options);
   return rules;
 }
 

@@ -63,10 +63,11 @@ std::string snapshot(const PlanCase& one) {
   }
   std::string text = kNoPlan;
   const std::string path = one.options.inputs.front(), name = fs::path(path).filename().string();
-  for (const auto& d : diagnostics.items()) {
-    std::string message = d.message;  // without the folder, which is another one wherever the test is run from
+  for (const auto& finding : remap::fold_findings(diagnostics)) {
+    std::string message = finding.first.message;  // without the folder, which is another one wherever the test is run from
     if (const size_t at = message.find(path); at != std::string::npos) message.replace(at, path.size(), name);
-    text += fmt::format("{}[{}]: {}\n", remap::to_string(d.severity), d.id, message);
+    text += fmt::format("{}[{}]: {}\n", remap::to_string(finding.first.severity), finding.first.id, message);
+    if (!finding.others.empty()) text += fmt::format("  {}\n", finding.others);
   }
   return text;
 }

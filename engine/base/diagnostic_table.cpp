@@ -1,4 +1,6 @@
 // One row for each class of diagnostic, sorted by id.
+#include <algorithm>
+
 #include "remap/diagnostic.h"
 
 namespace remap {
@@ -12,10 +14,10 @@ const std::vector<DiagnosticRow>& diagnostic_table() {
       {"compare-shape", error, "Two tensors to be compared have different shapes."},
       {"config-contradiction", error, "A config field that the user gave contradicts the checkpoint."},
       {"document-syntax", error, "A file that belongs to a checkpoint is not of the kind the rules expect."},
-      {"expression-missing", error, "An expression needs a value that the checkpoint does not have."},
+      {"expression-missing", error, "An expression needs a value that the checkpoint does not have.", true},
       {"expression-no-checkpoint", error, "An expression asks about keys where no checkpoint is known."},
       {"expression-syntax", error, "A text is not an expression."},
-      {"expression-unknown-name", error, "An expression names something that is not defined."},
+      {"expression-unknown-name", error, "An expression names something that is not defined.", true},
       {"expression-value", error, "An expression has no value, or one of the wrong type."},
       {"family-ambiguous", error, "More than one rule file recognises a checkpoint."},
       {"family-unknown", error, "No rule file recognises a checkpoint."},
@@ -74,7 +76,7 @@ const std::vector<DiagnosticRow>& diagnostic_table() {
       {"pickle-truncated", error, "A pickle ends inside an opcode's argument."},
       {"pickle-wrong-type", error, "An opcode of a pickle is applied to a value of the wrong kind."},
       {"plan-cast", error, "A rule asks for a cast that does not exist."},
-      {"plan-copy-of-nothing", error, "A rule repeats a target tensor that no rule gives."},
+      {"plan-copy-of-nothing", error, "A rule repeats a target tensor that no rule gives.", true},
       {"plan-dim-unbound", error, "A shape does not tell the size of a dim it names."},
       {"plan-empty-root", error, "The part of a checkpoint that is converted holds no tensors."},
       {"plan-inconsistent", error, "A piece of a plan does not fit the tensors it connects."},
@@ -84,8 +86,8 @@ const std::vector<DiagnosticRow>& diagnostic_table() {
       {"plan-part-left", error, "A part of a tensor is left to another rule, and none takes it."},
       {"plan-part-missing", error, "A tensor is joined from parts that the checkpoint does not all have."},
       {"plan-part-twice", error, "Two rules take the same part of a tensor."},
-      {"plan-refused", error, "A checkpoint does not meet what its rule file requires."},
-      {"plan-rule-unused", error, "No key matches a rule, and no other rule gives its targets."},
+      {"plan-refused", error, "A checkpoint does not meet what its rule file requires.", true},
+      {"plan-rule-unused", error, "No key matches a rule, and no other rule gives its targets.", true},
       {"plan-shape-mismatch", error, "A tensor's shape contradicts the rules, or two tensors contradict each other."},
       {"plan-source-missing", error, "A source that the rules need was not given."},
       {"plan-source-unknown", error, "A source was given that the rules do not know."},
@@ -108,8 +110,8 @@ const std::vector<DiagnosticRow>& diagnostic_table() {
       {"safetensors-index", error, "An index of safetensors shards names files or tensors that the shards contradict."},
       {"safetensors-layout", error, "The tensors of a safetensors file overlap, or leave bytes that belong to none."},
       {"safetensors-truncated", error, "A safetensors file ends before its header or its tensors do."},
-      {"schema-config", error, "A config field has no value, or one that the target architecture cannot have."},
-      {"schema-missing-tensor", error, "The target architecture needs a tensor that no rule gives."},
+      {"schema-config", error, "A config field has no value, or one that the target architecture cannot have.", true},
+      {"schema-missing-tensor", error, "The target architecture needs a tensor that no rule gives.", true},
       {"schema-not-found", error, "There is no target schema of this name."},
       {"schema-syntax", error, "A target schema has a mistake."},
       {"schema-unexpected-tensor", error, "A rule gives a tensor that the target architecture does not have."},
@@ -160,6 +162,12 @@ const std::vector<DiagnosticRow>& diagnostic_table() {
       {"zip-truncated", error, "A zip archive is cut short."},
   };
   return rows;
+}
+
+bool follows_from_others(std::string_view id) {
+  const auto& rows = diagnostic_table();
+  const auto row = std::lower_bound(rows.begin(), rows.end(), id, [](const DiagnosticRow& a, std::string_view b) { return a.id < b; });
+  return row != rows.end() && row->id == id && row->follows;
 }
 
 }  // namespace remap

@@ -184,7 +184,10 @@ std::optional<KeyPattern> parse_pattern(const std::string& text, const Written& 
 KeyPattern join(const KeyPattern& prefix, char separator, const KeyPattern& pattern) {
   if (prefix.tokens.empty()) return pattern;
   KeyPattern joined = prefix;
-  for (auto& token : joined.tokens) token.offset = token.length = 0;
+  for (auto& token : joined.tokens) {
+    if (!token.within) token.within = std::make_shared<const TextPlace>(prefix.place_of(token));
+    token.offset = token.length = 0;
+  }
   joined.text += separator + pattern.text;
   PatternToken token;
   token.text = std::string(1, separator);

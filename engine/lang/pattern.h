@@ -38,6 +38,7 @@ struct PatternToken {
   bool digits = false;                    // of a hole: {name:int}
   int64_t add = 0;                        // of a hole in a target: {name+1}
   size_t offset = 0, length = 0;          // in the pattern as written; length 0: it comes from a 'within'
+  std::shared_ptr<const TextPlace> within = nullptr;  // where, then
 };
 
 struct KeyPattern {
@@ -47,6 +48,8 @@ struct KeyPattern {
   std::string regex;                      // without "re:"
   Written written;
   TextPlace place_of(const PatternToken& token) const { return token.length == 0 ? written.place() : written.place(token.offset, token.length); }
+  // Of a token that comes from a 'within', its place there.
+  TextPlace origin_of(const PatternToken& token) const { return token.within ? *token.within : place_of(token); }
 };
 
 // What a key's match took.

@@ -29,18 +29,20 @@ Json as_value(const std::string& text) {
 
 }  // namespace
 
-void Dims::state(const lang::Expression& expression, int64_t actual, size_t axis, const std::string& key, const lang::Captures& captures) {
+void Dims::state(RuleLine rule, const lang::Expression& expression, int64_t actual, size_t axis, const std::string& key, const lang::Captures& captures) {
   std::map<std::string, Json> holes;
   if (!captures.holes.empty())
     lang::visit(expression.root, [&](const ExpressionNode& node) {
       if (node.kind != NodeKind::name && node.kind != NodeKind::member) return;
       if (const std::string* text = captures.hole(node.text)) holes[node.text] = as_value(*text);
     });
-  if (seen_.emplace(&expression, actual, holes).second) statements_.push_back({&expression, actual, axis, key, std::move(holes)});
+  const auto [it, fresh] = index_.emplace(std::tuple(&expression, actual, holes), statements_.size());
+  if (fresh) statements_.push_back({rule, &expression, actual, std::move(holes), {}});
+  statements_[it->second].seen.emplace_back(&key, axis);
 }
 
 void Dims::bind(const Statement& s, const std::string& name, int64_t value) {
-  bound_[name] = {name, value, fmt::format("axis {} of '{}'", s.axis, s.key), s.expression->written.place()};
+  bound_[name] = {name, value, fmt::format("axis {} of '{}'", s.seen.front().second, *s.seen.front().first), s.expression->written.place()};
   facts_.dims[name] = value;
 }
 
@@ -110,38 +112,110 @@ bool Dims::report_cause(const Statement& s, Diagnostics& diagnostics) {
   return false;
 }
 
-void Dims::check(const Statement& s, Diagnostics& diagnostics) {
+// One finding for every tensor that the statement is about.
+void Dims::check(const Statement& s, bool certain, Diagnostics& diagnostics) {
   const TextPlace place = s.expression->written.place();
   const HolesInScope holes(facts_, s.holes);
+  const auto report = [&](const char* id, const std::string& hint, const std::vector<std::string>& notes, auto message) {
+    for (const auto& [key, axis] : s.seen) diagnostics.error(id, place, message(*key, axis), hint, notes);
+  };
   if (is_unknown(s, s.expression->root)) {
     if (report_cause(s, diagnostics)) return;
-    diagnostics.error("plan-dim-unbound", place, fmt::format("axis {} of '{}' is {}, which does not tell what '{}' is", s.axis, s.key, s.actual, s.expression->text),
-                      "bind the names with a shape of their own, or under 'let'");
+    report("plan-dim-unbound", "bind the names with a shape of their own, or under 'let'", {}, [&](const std::string& key, size_t axis) {
+      return fmt::format("axis {} of '{}' is {}, which does not tell what '{}' is", axis, key, s.actual, s.expression->text);
+    });
     return;
   }
   try {
     const Json value = lang::evaluate_present(*s.expression, facts_);
     if (value == Json(s.actual)) return;
     std::vector<std::string> notes;
+    std::string other;
     lang::visit(s.expression->root, [&](const ExpressionNode& n) {
       const auto it = bound_.find(dim_name(s, n));
-      if (it != bound_.end()) notes.push_back(fmt::format("{}: '{}' is {} by {}", to_string(Place(it->second.place)), it->first, it->second.value, it->second.origin));
+      if (it == bound_.end()) return;
+      if (!certain && it->second.place.line != place.line) other = fmt::format(" by {}: one of the two rules is wrong", to_string(Place(it->second.place)));
+      notes.push_back(fmt::format("{}: '{}' is {} by {}", to_string(Place(it->second.place)), it->first, it->second.value, it->second.origin));
     });
-    diagnostics.error("plan-shape-mismatch", place, fmt::format("axis {} of '{}' is {}; '{}' says {}", s.axis, s.key, s.actual, s.expression->text, value.dump()), {}, notes);
+    report("plan-shape-mismatch", "", notes, [&](const std::string& key, size_t axis) {
+      return fmt::format("axis {} of '{}' is {}; '{}' says {}{}", axis, key, s.actual, s.expression->text, value.dump(), other);
+    });
   } catch (const Error& e) {
     diagnostics.add(e.diagnostic());
   }
 }
 
-void Dims::resolve(Diagnostics& diagnostics) {
+bool Dims::contradicts(const Statement& s) {
+  const HolesInScope holes(facts_, s.holes);
+  if (is_unknown(s, s.expression->root)) return false;
+  try {
+    return lang::evaluate_present(*s.expression, facts_) != Json(s.actual);
+  } catch (const Error&) {
+    return true;
+  }
+}
+
+void Dims::solve_all(std::vector<const Statement*> statements) {
+  if (disputed_) std::stable_sort(statements.begin(), statements.end(), [](const Statement* a, const Statement* b) { return a->seen.size() > b->seen.size(); });
   // Plain names first: '3*hidden' must not bind what '[hidden]' says elsewhere.
-  for (const Statement& s : statements_)
-    if (s.expression->root.kind != NodeKind::binary) solve(s);
+  for (const Statement* s : statements)
+    if (s->expression->root.kind != NodeKind::binary) solve(*s);
   for (bool progress = true; progress;) {
     progress = false;
-    for (const Statement& s : statements_) progress |= solve(s);
+    for (const Statement* s : statements) progress |= solve(*s);
   }
-  for (const Statement& s : statements_) check(s, diagnostics);
+}
+
+void Dims::bind_all(const std::set<RuleLine>& last) {
+  bound_.clear();
+  facts_.dims.clear();
+  facts_.forget_let();
+  std::vector<const Statement*> first, others;
+  for (const Statement& s : statements_) (last.contains(s.rule) ? others : first).push_back(&s);
+  solve_all(first);
+  if (others.empty()) return;
+  solve_all(std::move(others));
+  solve_all(std::move(first));  // what a dim of `last` was lacking for
+}
+
+Dims::Trouble Dims::trouble_without(const std::set<RuleLine>& wrong) {
+  bind_all(wrong);
+  std::set<RuleLine> rules;
+  Trouble trouble;
+  for (const Statement& s : statements_) {
+    if (wrong.contains(s.rule) || !contradicts(s)) continue;
+    rules.insert(s.rule);
+    ++trouble.statements;
+  }
+  trouble.rules = rules.size();
+  return trouble;
+}
+
+std::vector<Dims::RuleLine> Dims::suspects() {
+  constexpr size_t kMaxWork = 1'000'000;  // statements looked at; more occur where every tensor has a size of its own
+  const Trouble all = trouble_without({});
+  if (all.rules == 0) return {};
+  disputed_ = true;
+  std::set<RuleLine> rules;
+  for (const Statement& s : statements_) rules.insert(s.rule);
+  if (rules.size() * statements_.size() > kMaxWork) return {};
+  Trouble least = all;
+  std::vector<RuleLine> found;
+  for (const RuleLine& rule : rules) {
+    const Trouble trouble = trouble_without({rule});
+    if (trouble < least) found.clear(), least = trouble;
+    if (trouble == least && trouble < all) found.push_back(rule);
+  }
+  std::map<RuleLine, size_t> tensors;
+  for (const Statement& s : statements_) tensors[s.rule] += s.seen.size();
+  std::stable_sort(found.begin(), found.end(), [&](const RuleLine& a, const RuleLine& b) { return tensors[a] < tensors[b]; });
+  return found;
+}
+
+void Dims::resolve(const Blame& blame, Diagnostics& diagnostics) {
+  bind_all(blame.wrong);
+  for (const Statement& s : statements_)
+    if (!blame.silent || !blame.wrong.contains(s.rule)) check(s, blame.certain, diagnostics);
 }
 
 }  // namespace remap::plan

@@ -1,6 +1,8 @@
 // Binds named sizes from the shapes that rules state, once each, and checks them everywhere they occur.
 #pragma once
 
+#include <compare>
+
 #include "plan/facts.h"
 
 namespace remap::plan {
@@ -9,34 +11,57 @@ class Dims {
  public:
   explicit Dims(Facts& facts) : facts_(facts) {}
 
-  // One statement: axis `axis` of tensor `key` is `actual`, and the rule says it is `expression`.
-  // `holes`: what the key's pattern took; names in the expression too.
-  void state(const lang::Expression& expression, int64_t actual, size_t axis, const std::string& key, const lang::Captures& captures);
-  // Solves what has one unknown name, as often as that helps, then checks every statement.
-  void resolve(Diagnostics& diagnostics);
+  using RuleLine = std::pair<int, int>;  // line and column of a rule: 'linear' is two rules, and one mistake
+
+  // One statement: axis `axis` of tensor `key` is `actual`, and the rule says it is `expression`. Both outlive this.
+  // Names in the expression may be holes of the key's pattern, too: `captures`.
+  void state(RuleLine rule, const lang::Expression& expression, int64_t actual, size_t axis, const std::string& key, const lang::Captures& captures);
+
+  // Where rules contradict each other, those of which one is wrong: without it, all others agree, or as many as can.
+  // More than one if the shapes do not tell which. Empty if nothing contradicts.
+  std::vector<RuleLine> suspects();
+  // The suspect that states the size of fewest tensors comes first.
+
+  // Binds the dims by what all rules but `wrong` state, then by those, and checks every statement.
+  struct Blame {
+    std::set<RuleLine> wrong;
+    bool certain = true;   // else messages name the other rule, too
+    bool silent = false;   // says nothing about the rules that are wrong
+  };
+  void resolve(const Blame& blame, Diagnostics& diagnostics);
   const std::map<std::string, BoundDim>& bound() const { return bound_; }
 
  private:
+  // A rule says the same of every layer.
   struct Statement {
+    RuleLine rule;
     const lang::Expression* expression;
     int64_t actual;
-    size_t axis;
-    std::string key;
     std::map<std::string, Json> holes;  // those that the expression names
+    std::vector<std::pair<const std::string*, size_t>> seen;  // key and axis
   };
+  void bind_all(const std::set<RuleLine>& last);
+  void solve_all(std::vector<const Statement*> statements);
+  bool contradicts(const Statement& statement);
+  struct Trouble {
+    size_t rules = 0, statements = 0;
+    auto operator<=>(const Trouble&) const = default;
+  };
+  Trouble trouble_without(const std::set<RuleLine>& wrong);
   bool solve(const Statement& statement);
   bool solve_node(const Statement& statement, const lang::ExpressionNode& node, int64_t value);
   std::string dim_name(const Statement& statement, const lang::ExpressionNode& node) const;
   bool is_unknown(const Statement& statement, const lang::ExpressionNode& node) const;
   void bind(const Statement& statement, const std::string& name, int64_t value);
   bool report_cause(const Statement& statement, Diagnostics& diagnostics);
-  void check(const Statement& statement, Diagnostics& diagnostics);
+  void check(const Statement& statement, bool certain, Diagnostics& diagnostics);
 
   Facts& facts_;
   std::vector<Statement> statements_;
   std::map<std::string, BoundDim> bound_;
   std::set<std::string> causes_;  // reported
-  std::set<std::tuple<const lang::Expression*, int64_t, std::map<std::string, Json>>> seen_;  // a rule says the same of every layer
+  std::map<std::tuple<const lang::Expression*, int64_t, std::map<std::string, Json>>, size_t> index_;  // of statements_
+  bool disputed_ = false;         // then the size that most tensors have comes first
 };
 
 }  // namespace remap::plan

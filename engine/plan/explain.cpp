@@ -156,7 +156,7 @@ class Explainer {
     std::vector<NearRule> candidates;
     for (const Rule& rule : set_.rules)
       if ((rule.kind == Rule::Kind::move || rule.kind == Rule::Kind::drop) && set_.sources[source].name == rule.source) candidates.push_back({&rule.from, &rule.place, is_active(rule) || !rule.when ? nullptr : &*rule.when});
-    for (auto& note : explain_near_miss(key, candidates, facts_.variants)) result_.near.push_back(std::move(note));
+    for (auto& note : NearMisses(std::move(candidates), facts_.variants).explain(key).notes) result_.near.push_back(std::move(note));
   }
 
   void explain_unknown(const std::string& key) {

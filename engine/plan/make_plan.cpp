@@ -22,7 +22,8 @@ namespace {
 
 using lang::Rule;
 
-constexpr size_t kMaxReported = 20;  // of one kind of finding; the rest is counted
+constexpr size_t kMaxListed = 20;     // of what a plan leaves open
+constexpr size_t kMaxExplained = 100;  // keys of a kind; of further ones is only said that they are wrong
 
 // One key that one rule matched.
 struct Match {
@@ -30,36 +31,29 @@ struct Match {
   lang::Captures captures;
 };
 
-// A finding that can occur once a tensor: the first few are shown, the rest counted.
-class Findings {
- public:
-  Findings(Diagnostics& diagnostics, std::string id) : diagnostics_(diagnostics), id_(std::move(id)) {}
-  ~Findings() {
-    if (count_ > kMaxReported) diagnostics_.error(id_, last_, fmt::format("… and {} more of this kind", count_ - kMaxReported));
-  }
-  Findings(const Findings&) = delete;
-  void add(Place place, std::string message, std::string hint = {}, std::vector<std::string> notes = {}) {
-    if (!full()) diagnostics_.error(id_, place, std::move(message), std::move(hint), std::move(notes));
-    count(place);
-  }
-  // Further ones are only counted: whoever has to work for the message asks first.
-  bool full() const { return count_ >= kMaxReported; }
-  void count(Place place) {
-    ++count_;
-    last_ = place;
-  }
+Dims::RuleLine line_of(const TextPlace& place) { return {place.line, place.column}; }
 
- private:
-  Diagnostics& diagnostics_;
-  std::string id_;
-  size_t count_ = 0;
-  Place last_;
+// A key without its numbers: what is found of one layer is found of all.
+struct KeyForm {
+  std::string text;
+  std::vector<std::string> numbers;
+  explicit KeyForm(const std::string& key) {
+    for (size_t i = 0; i < key.size();) {
+      size_t end = i;
+      while (end < key.size() && key[end] >= '0' && key[end] <= '9') ++end;
+      if (end > i) numbers.push_back(key.substr(i, end - i));
+      text += end > i ? '#' : key[end++];
+      i = end;
+    }
+  }
 };
 
 class Planner {
  public:
-  Planner(const Rules::Impl& rules, const std::vector<NamedSource>& sources, const PlanOptions& options, Diagnostics& diagnostics)
-      : set_(rules.set), schema_(rules.schema), sources_(sources), options_(options), diagnostics_(diagnostics),
+  // `wrong`: a rule whose shapes are not believed, to see whether all else fits then.
+  Planner(const Rules::Impl& rules, const std::vector<NamedSource>& sources, const PlanOptions& options, Diagnostics& diagnostics,
+          std::optional<Dims::RuleLine> wrong = std::nullopt)
+      : rules_(rules), wrong_(wrong), set_(rules.set), schema_(rules.schema), sources_(sources), options_(options), diagnostics_(diagnostics),
         keys_(set_, sources, diagnostics), facts_(set_, keys_, sources, options), dims_(facts_) {}
 
   std::optional<Plan> run() {
@@ -85,9 +79,14 @@ class Planner {
     by_key_.reserve(n_keys);
     build_moves();
     build_made();
-    if (stop()) return std::nullopt;
-    check_unused_rules();
-    check_twins();
+    if (!stop()) {
+      check_unused_rules();
+      check_twins();
+    }
+    if (stop()) {
+      blame_by_schema();
+      return std::nullopt;
+    }
     make_config();
     check_schema();
     if (stop()) return std::nullopt;
@@ -254,15 +253,17 @@ class Planner {
 
   void match_keys() {
     if (stop()) return;
-    Findings unmatched(diagnostics_, "plan-unmatched-key"), twice(diagnostics_, "plan-key-matched-twice");
     for (size_t s = 0; s < sources_.size(); ++s) {
       const auto matchers = matchers_of(s);
-      for (const SourceKey& key : keys_.keys(s)) match_key(key, matchers, unmatched, twice);
+      std::vector<const SourceKey*> unmatched;
+      for (const SourceKey& key : keys_.keys(s))
+        if (!match_key(key, matchers)) unmatched.push_back(&key);
+      report_unmatched(s, unmatched);
     }
   }
 
-  // One rule matches a key, or several that leave parts of it to each other.
-  void match_key(const SourceKey& key, const std::vector<RuleMatcher>& matchers, Findings& unmatched, Findings& twice) {
+  // One rule matches a key, or several that leave parts of it to each other. False if none does.
+  bool match_key(const SourceKey& key, const std::vector<RuleMatcher>& matchers) {
     lang::Captures captures, ignored;
     const RuleMatcher* found = nullptr;
     for (const RuleMatcher& candidate : matchers) {
@@ -271,7 +272,7 @@ class Planner {
       const Rule& rule = set_.rules[candidate.rule];
       if (found != nullptr && !(leaves_parts(rule) && leaves_parts(set_.rules[found->rule]))) {
         const Rule& first = set_.rules[found->rule];
-        twice.add(rule.place, fmt::format("the key '{}' matches two rules", key.key), "make one of the patterns narrower",
+        diagnostics_.error("plan-key-matched-twice", rule.place, fmt::format("the key '{}' matches two rules", key.key), "make one of the patterns narrower",
                   {fmt::format("{}: {}", to_string(Place(first.place)), first.summary), fmt::format("{}: {}", to_string(Place(rule.place)), rule.summary)});
         continue;
       }
@@ -280,20 +281,50 @@ class Planner {
       if (rule.kind == Rule::Kind::drop) plan_.dropped.push_back({key.source, key.tensor, candidate.rule, rule.because});
       matches_[candidate.rule].push_back({&key, std::move(captures)});
     }
-    if (found == nullptr) report_unmatched(key, unmatched);
+    return found != nullptr;
   }
   static bool leaves_parts(const Rule& rule) { return rule.split && rule.split->leaves_parts(); }
 
-  void report_unmatched(const SourceKey& key, Findings& unmatched) {
-    if (unmatched.full()) return unmatched.count(source_place(key.source));
+  // At the rule that was meant for the key, if that can be told; else at the checkpoint.
+  void report_unmatched(size_t source, const std::vector<const SourceKey*>& keys) {
+    if (keys.empty()) return;
+    const NearMisses near_misses(near_rules(source), facts_.variants);
+    std::map<std::string, NearMisses::Near> explained;  // by the form of the key
+    for (const SourceKey* key : keys) {
+      const std::string form = KeyForm(key->key).text;
+      const auto known = explained.find(form);
+      NearMisses::Near near;
+      if (known != explained.end()) near = known->second;
+      else if (explained.size() < kMaxExplained) near = explained[form] = near_misses.explain(key->key);
+      const std::string& original = info(*key).key;
+      const bool blamed = near.unused != nullptr;
+      diagnostics_.error("plan-unmatched-key", blamed ? Place(near.place) : source_place(key->source),
+                         fmt::format("no rule matches the key '{}'{} ({} {})", key->key, original == key->key ? "" : fmt::format(" ('{}' in the file)", original), name(info(*key).dtype), to_string(info(*key).shape)),
+                         blamed ? "correct this pattern; or add a rule for the key, or drop it with a reason" : "add a rule for it, or drop it with a reason", near.notes);
+    }
+  }
+
+  std::vector<NearRule> near_rules(size_t source) const {
+    std::vector<std::string> targets;  // some of those that are given
+    for (uint32_t r = 0; r < set_.rules.size(); ++r)
+      for (size_t m = 0; m < matches_[r].size(); m += matches_[r].size() / 4 + 1) try {
+          targets.push_back(lang::expand(set_.rules[r].to, set_.rules[r].from, matches_[r][m].captures, set_.tables, facts_.variants));
+        } catch (const Error&) {
+          break;  // said where the target is made
+        }
     std::vector<NearRule> candidates;
     for (uint32_t r = 0; r < set_.rules.size(); ++r) {
       const Rule& rule = set_.rules[r];
-      if ((rule.kind == Rule::Kind::move || rule.kind == Rule::Kind::drop) && set_.sources[key.source].name == rule.source) candidates.push_back({&rule.from, &rule.place, active_[r] ? nullptr : &*rule.when});
+      if ((rule.kind != Rule::Kind::move && rule.kind != Rule::Kind::drop) || set_.sources[source].name != rule.source) continue;
+      NearRule near{&rule.from, &rule.place, active_[r] ? nullptr : &*rule.when};
+      near.unused = active_[r] && matches_[r].empty();
+      if (near.unused && rule.kind == Rule::Kind::move && !rule.optional) {
+        const RE2 given(lang::regex_of_target(rule.to, rule.from, set_.tables, facts_.variants), RE2::Quiet);
+        near.needed = std::none_of(targets.begin(), targets.end(), [&](const std::string& key) { return RE2::FullMatch(key, given); });
+      }
+      candidates.push_back(near);
     }
-    const std::string& original = info(key).key;
-    unmatched.add(source_place(key.source), fmt::format("no rule matches the key '{}'{} ({} {})", key.key, original == key.key ? "" : fmt::format(" ('{}' in the file)", original), name(info(key).dtype), to_string(info(key).shape)),
-                  "add a rule for it, or drop it with a reason", explain_near_miss(key.key, candidates, facts_.variants));
+    return candidates;
   }
 
   // The indices seen under one prefix, over all rules, must be 0 … n-1.
@@ -320,23 +351,46 @@ class Planner {
   // ------------------------------------------------------------ shapes
 
   void bind_dims() {
-    Findings ranks(diagnostics_, "plan-shape-mismatch");
     for (uint32_t r = 0; r < set_.rules.size(); ++r) {
       const Rule& rule = set_.rules[r];
       if (!rule.shape || rule.kind != Rule::Kind::move) continue;
       for (const Match& match : matches_[r]) {
         const Shape& shape = info(*match.key).shape;
         if (shape.size() != rule.shape->size()) {
-          ranks.add(rule.shape_place, fmt::format("'{}' has the shape {}: {} axes, where the rule says {}", match.key->key, to_string(shape), shape.size(), rule.shape->size()));
+          diagnostics_.error("plan-shape-mismatch", rule.shape_place, fmt::format("'{}' has the shape {}: {} axes, where the rule says {}", match.key->key, to_string(shape), shape.size(), rule.shape->size()));
           continue;
         }
         for (size_t d = 0; d < shape.size(); ++d)
-          if ((*rule.shape)[d].expression) dims_.state(*(*rule.shape)[d].expression, shape[d], d, match.key->key, match.captures);
+          if ((*rule.shape)[d].expression) dims_.state(line_of(rule.place), *(*rule.shape)[d].expression, shape[d], d, match.key->key, match.captures);
       }
     }
-    dims_.resolve(diagnostics_);
+    dims_.resolve(wrong_ ? Dims::Blame{{*wrong_}, true, true} : blame(dims_.suspects()), diagnostics_);
     facts_.forget_let();
     for (const auto& [name, dim] : dims_.bound()) plan_.dims.push_back(dim);
+  }
+
+  // Of rules that contradict each other, that one without which the rest of the plan fits best.
+  Dims::Blame blame(const std::vector<Dims::RuleLine>& suspects) const {
+    constexpr size_t kMaxTrials = 6;
+    if (suspects.empty()) return {};
+    if (suspects.size() == 1) return {{suspects.front()}};
+    PlanOptions options = options_;
+    options.same = nullptr;  // as far as it matters, the variants know
+    for (const auto& [name, value] : plan_.variants) options.set[name] = value;
+    size_t least = SIZE_MAX, n_least = 0;
+    Dims::RuleLine best;
+    for (size_t i = 0; i < std::min(kMaxTrials, suspects.size()); ++i) {
+      Diagnostics found;
+      Planner(rules_, sources_, options, found, suspects[i]).run();
+      std::set<std::pair<std::string, int>> places;
+      for (const auto& d : found.items()) {
+        const auto* place = std::get_if<TextPlace>(&d.place);
+        if (place == nullptr || place->file != set_.text->file() || line_of(*place) != suspects[i]) places.emplace(place ? place->file : d.id, place ? place->line : 0);
+      }
+      if (places.size() < least) least = places.size(), n_least = 0, best = suspects[i];
+      n_least += places.size() == least;
+    }
+    return {{best}, n_least == 1};
   }
 
   Shape evaluate_shape(const std::vector<lang::DimTerm>& terms) {
@@ -505,7 +559,6 @@ class Planner {
   }
   // Rules that share a tensor take every element of it once.
   void check_claims() {
-    Findings left(diagnostics_, "plan-part-left"), twice(diagnostics_, "plan-part-twice");
     for (auto& [tensor, claims] : claims_) {
       std::vector<Claim> taken;
       for (const Claim& claim : claims)
@@ -513,14 +566,14 @@ class Planner {
       std::stable_sort(taken.begin(), taken.end(), [](const Claim& a, const Claim& b) { return a.begin < b.begin; });
       const Claim* before = nullptr;  // reaches furthest
       const auto report_left = [&](const Claim& claim, int64_t begin, int64_t end) {
-        left.add(set_.rules[claim.rule].place, fmt::format("{} is left to another rule ('_'), and none takes it", range_text(claim, begin, end)));
+        diagnostics_.error("plan-part-left", set_.rules[claim.rule].place, fmt::format("{} is left to another rule ('_'), and none takes it", range_text(claim, begin, end)));
       };
       for (const Claim& claim : taken) {
         const int64_t at = before == nullptr ? 0 : before->end;
         if (before != nullptr && (claim.axis != before->axis || claim.begin < at)) {
           const std::string what = claim.axis != before->axis ? fmt::format("'{}' is split along axis {} and along axis {}", claim.key->key, before->axis, claim.axis)
                                                               : fmt::format("{} is taken twice", range_text(claim, claim.begin, std::min(at, claim.end)));
-          twice.add(set_.rules[claim.rule].place, what, "a part that another rule takes is called '_'", {claim_text(*before), claim_text(claim)});
+          diagnostics_.error("plan-part-twice", set_.rules[claim.rule].place, what, "a part that another rule takes is called '_'", {claim_text(*before), claim_text(claim)});
         } else if (claim.begin > at) {
           report_left(claim, at, claim.begin);
         }
@@ -720,28 +773,129 @@ class Planner {
       return;
     }
     if (stop()) return;
-    Findings missing(diagnostics_, "schema-missing-tensor"), unexpected(diagnostics_, "schema-unexpected-tensor"), shapes(diagnostics_, "schema-wrong-shape");
+    compare_with_schema(demanded);
+  }
+
+  // What is wrong already may be wrong because of what the schema can tell: rules that give other tensors or shapes than it has.
+  void blame_by_schema() {
+    if (!schema_) return;
+    Diagnostics before;
+    std::swap(before, diagnostics_);
+    make_config();
+    check_schema();
+    std::swap(before, diagnostics_);
+    for (const auto& d : before.items())
+      if (d.id == "schema-wrong-shape" || d.id == "schema-unexpected-tensor") diagnostics_.add(d);
+  }
+
+  using DemandedTensors = std::vector<lang::DemandedTensor>;
+
+  // One mistake is told once: a rule that gives wrong shapes may give too many or too few tensors for the same reason, and one
+  // whose target is misspelt gives one that is not wanted instead of one that is missing.
+  void compare_with_schema(const DemandedTensors& demanded) {
     std::vector<bool> wanted(plan_.tensors.size());
-    for (const auto& d : demanded) {
-      const auto given = by_key_.find(d.key);
+    std::vector<size_t> missing;
+    std::map<Dims::RuleLine, std::vector<std::pair<size_t, size_t>>> wrong;  // plan's tensor, demanded tensor
+    for (size_t i = 0; i < demanded.size(); ++i) {
+      const auto given = by_key_.find(demanded[i].key);
       if (given == by_key_.end()) {
-        if (missing.full()) missing.count(d.origin->place);
-        else missing.add(d.origin->place, fmt::format("{} needs '{}' {}, which no rule gives", plan_.architecture, d.key, to_string(d.shape)), missing_hint(d.key));
+        missing.push_back(i);
         continue;
       }
       wanted[given->second] = true;
       const PlannedTensor& tensor = plan_.tensors[given->second];
-      if (!fits(tensor.shape, d.shape)) {
+      if (!fits(tensor.shape, demanded[i].shape)) wrong[line_of(plan_.rules[tensor.rule].place)].emplace_back(given->second, i);
+    }
+    std::vector<size_t> unexpected;
+    std::map<Dims::RuleLine, std::vector<std::string>> too_many, too_few;
+    for (size_t t = 0; t < wanted.size(); ++t) {
+      if (wanted[t]) continue;
+      const auto line = line_of(plan_.rules[plan_.tensors[t].rule].place);
+      if (wrong.contains(line)) too_many[line].push_back(plan_.tensors[t].key);
+      else unexpected.push_back(t);
+    }
+    const auto by_key = [&](size_t a, size_t b) { return plan_.tensors[a].key < plan_.tensors[b].key; };
+    std::sort(unexpected.begin(), unexpected.end(), by_key);
+    std::map<size_t, size_t> meant = misspelt(unexpected, missing, demanded);  // unexpected -> missing
+    std::set<size_t> explained;
+    for (const auto& [t, i] : meant) explained.insert(i);
+    std::map<std::string, std::optional<uint32_t>> givers;  // by the form of the key
+    for (const size_t i : missing) {
+      if (explained.contains(i)) continue;
+      const lang::DemandedTensor& d = demanded[i];
+      const std::string form = KeyForm(d.key).text;
+      const auto known = givers.find(form);
+      std::optional<uint32_t> giver;
+      if (known != givers.end()) giver = known->second;
+      else if (givers.size() < kMaxExplained) giver = givers[form] = giver_of(d.key);
+      if (giver && wrong.contains(line_of(set_.rules[*giver].place))) too_few[line_of(set_.rules[*giver].place)].push_back(d.key);
+      else diagnostics_.error("schema-missing-tensor", d.origin->place, fmt::format("{} needs '{}' {}, which no rule gives", plan_.architecture, d.key, to_string(d.shape)), giver ? missing_hint(*giver) : "");
+    }
+    for (const auto& [line, tensors] : wrong)
+      for (const auto& [t, i] : tensors) {
+        const PlannedTensor& tensor = plan_.tensors[t];
         const PlanRule& rule = plan_.rules[tensor.rule];
-        shapes.add(rule.place, fmt::format("'{}' would have the shape {}; {} needs {}", d.key, to_string(tensor.shape), plan_.architecture, to_string(d.shape)), {},
-                   {fmt::format("{}: the schema says so", to_string(Place(d.origin->place))), fmt::format("{}: {}", to_string(Place(rule.place)), rule.summary)});
+        std::vector<std::string> notes = {fmt::format("{}: the schema says so", to_string(Place(demanded[i].origin->place))), fmt::format("{}: {}", to_string(Place(rule.place)), rule.summary)};
+        if (!too_many[line].empty()) notes.push_back(fmt::format("the rule also gives {}, which {} does not have", and_more(too_many[line]), plan_.architecture));
+        if (!too_few[line].empty()) notes.push_back(fmt::format("the rule does not give {}", and_more(too_few[line])));
+        diagnostics_.error("schema-wrong-shape", rule.place, fmt::format("'{}' would have the shape {}; {} needs {}", tensor.key, to_string(tensor.shape), plan_.architecture, to_string(demanded[i].shape)), {}, std::move(notes));
+      }
+    for (const size_t t : unexpected) {
+      const PlannedTensor& tensor = plan_.tensors[t];
+      const auto it = meant.find(t);
+      const std::string hint = it == meant.end() ? "" : fmt::format("did you mean '{}'? No rule gives it", demanded[it->second].key);
+      std::vector<std::string> notes;
+      if (it != meant.end()) notes.push_back(fmt::format("{}: the schema has it here", to_string(Place(demanded[it->second].origin->place))));
+      diagnostics_.error("schema-unexpected-tensor", plan_.rules[tensor.rule].place, fmt::format("{} has no tensor '{}'", plan_.architecture, tensor.key), hint, std::move(notes));
+    }
+  }
+
+  static std::string and_more(const std::vector<std::string>& keys) {
+    return keys.size() == 1 ? fmt::format("'{}'", keys.front()) : fmt::format("'{}' and {} more", keys.front(), keys.size() - 1);
+  }
+
+  // For targets that are not wanted, the missing one of the same shape that each was meant to be: they differ in one part of the
+  // name, and what is found of one layer is found of all.
+  std::map<size_t, size_t> misspelt(const std::vector<size_t>& unexpected, const std::vector<size_t>& missing, const DemandedTensors& demanded) const {
+    std::map<std::string, std::map<std::vector<std::string>, size_t>> missing_of;  // by form, then by numbers
+    for (const size_t i : missing) {
+      KeyForm form(demanded[i].key);
+      missing_of[form.text].emplace(std::move(form.numbers), i);
+    }
+    std::map<std::string, std::vector<std::string>> nearest;  // of a form: those that may be meant, best first
+    std::map<size_t, size_t> meant;
+    std::set<size_t> taken;
+    for (const size_t t : unexpected) {
+      const KeyForm form(plan_.tensors[t].key);
+      auto known = nearest.find(form.text);
+      if (known == nearest.end()) {
+        if (nearest.size() * missing_of.size() > kMaxExplained * kMaxExplained) continue;
+        std::vector<std::pair<size_t, std::string>> candidates;
+        for (const auto& [other, numbers] : missing_of)
+          if (differ_in_one_part(form.text, other)) candidates.emplace_back(edit_distance(form.text, other), other);
+        std::sort(candidates.begin(), candidates.end());
+        std::vector<std::string> forms;
+        for (auto& [distance, other] : candidates) forms.push_back(std::move(other));
+        known = nearest.emplace(form.text, std::move(forms)).first;
+      }
+      for (const auto& other : known->second) {
+        const auto& numbers = missing_of.at(other);
+        const auto it = numbers.find(form.numbers);
+        if (it == numbers.end() || taken.contains(it->second) || !fits(plan_.tensors[t].shape, demanded[it->second].shape)) continue;
+        meant[t] = it->second;
+        taken.insert(it->second);
+        break;
       }
     }
-    std::vector<const PlannedTensor*> others;
-    for (size_t t = 0; t < wanted.size(); ++t)
-      if (!wanted[t]) others.push_back(&plan_.tensors[t]);
-    std::sort(others.begin(), others.end(), [](const PlannedTensor* a, const PlannedTensor* b) { return a->key < b->key; });
-    for (const PlannedTensor* tensor : others) unexpected.add(plan_.rules[tensor->rule].place, fmt::format("{} has no tensor '{}'", plan_.architecture, tensor->key));
+    return meant;
+  }
+  static bool differ_in_one_part(const std::string& a, const std::string& b) {
+    const size_t longest = std::min(a.size(), b.size());
+    size_t same = 0, tail = 0;
+    while (same < longest && a[same] == b[same]) ++same;
+    while (tail < longest - same && a[a.size() - 1 - tail] == b[b.size() - 1 - tail]) ++tail;
+    const auto one_part = [&](const std::string& key) { return key.find('.', same) >= key.size() - tail; };
+    return same + tail > 0 && one_part(a) && one_part(b);
   }
 
   void check_config(const Json& config) {
@@ -769,13 +923,16 @@ class Planner {
     return true;
   }
   // Which rule would give it, if its source key were there.
-  std::string missing_hint(const std::string& key) const {
+  std::optional<uint32_t> giver_of(const std::string& key) const {
     for (uint32_t r = 0; r < set_.rules.size(); ++r) {
       const Rule& rule = set_.rules[r];
-      if (rule.kind != Rule::Kind::move || !RE2::FullMatch(key, RE2(lang::regex_of_target(rule.to, rule.from, set_.tables, facts_.variants), RE2::Quiet))) continue;
-      return fmt::format("'{}' ({}) would give it, from a key that this checkpoint does not have{}", rule.summary, to_string(Place(rule.place)), active_[r] ? "" : fmt::format("; it holds only when {}", rule.when->text));
+      if (rule.kind == Rule::Kind::move && RE2::FullMatch(key, RE2(lang::regex_of_target(rule.to, rule.from, set_.tables, facts_.variants), RE2::Quiet))) return r;
     }
-    return "";
+    return std::nullopt;
+  }
+  std::string missing_hint(uint32_t r) const {
+    const Rule& rule = set_.rules[r];
+    return fmt::format("'{}' ({}) would give it, from a key that this checkpoint does not have{}", rule.summary, to_string(Place(rule.place)), active_[r] ? "" : fmt::format("; it holds only when {}", rule.when->text));
   }
 
   void finish() {
@@ -783,11 +940,13 @@ class Planner {
     std::vector<std::string> taken;
     for (const auto& check : plan_.checks)
       if (!check.same) taken.push_back(fmt::format("taken as equal: '{}' and '{}'", check.a, check.b));
-    if (taken.size() > kMaxReported) taken = {fmt::format("taken as equal: {} pairs of tensors, listed as checks", taken.size())};
+    if (taken.size() > kMaxListed) taken = {fmt::format("taken as equal: {} pairs of tensors, listed as checks", taken.size())};
     plan_.open.insert(plan_.open.end(), taken.begin(), taken.end());
     std::sort(plan_.dropped.begin(), plan_.dropped.end(), [](const auto& a, const auto& b) { return std::tie(a.source, a.tensor) < std::tie(b.source, b.tensor); });
   }
 
+  const Rules::Impl& rules_;
+  const std::optional<Dims::RuleLine> wrong_;
   const lang::RuleSet& set_;
   const std::optional<lang::Schema>& schema_;
   const std::vector<NamedSource>& sources_;

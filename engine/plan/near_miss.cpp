@@ -1,6 +1,7 @@
 #include "plan/near_miss.h"
 
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -23,6 +24,23 @@ std::vector<std::string> segments_of(const std::string& key) {
   return segments;
 }
 
+// A token of literal text cut down to a part of it, whose place it keeps.
+PatternToken part_of(const PatternToken& token, size_t begin, size_t length) {
+  PatternToken part = token;
+  part.text = token.text.substr(begin, length);
+  if (token.length == token.text.size()) {
+    part.offset += begin;
+    part.length = length;
+  }
+  if (token.within && static_cast<size_t>(token.within->end_column - token.within->column) == token.text.size()) {
+    TextPlace place = *token.within;
+    place.column += static_cast<int>(begin);
+    place.end_column = place.column + static_cast<int>(length);
+    part.within = std::make_shared<const TextPlace>(std::move(place));
+  }
+  return part;
+}
+
 // The pattern cut at the separators of its literal text.
 std::vector<KeyPattern> segments_of(const KeyPattern& pattern) {
   std::vector<KeyPattern> segments(1);
@@ -31,18 +49,12 @@ std::vector<KeyPattern> segments_of(const KeyPattern& pattern) {
       segments.back().tokens.push_back(token);
       continue;
     }
-    PatternToken part = token;
-    part.text.clear();
-    for (const char c : token.text) {
-      if (!is_separator(c)) {
-        part.text += c;
-        continue;
-      }
-      if (!part.text.empty()) segments.back().tokens.push_back(part);
-      part.text.clear();
-      segments.emplace_back();
+    for (size_t begin = 0; begin <= token.text.size();) {
+      const size_t end = std::min(token.text.find_first_of("./", begin), token.text.size());
+      if (end > begin) segments.back().tokens.push_back(part_of(token, begin, end - begin));
+      if (end < token.text.size()) segments.emplace_back();
+      begin = end + 1;
     }
-    if (!part.text.empty()) segments.back().tokens.push_back(part);
   }
   return segments;
 }
@@ -63,23 +75,57 @@ std::string text_of(const KeyPattern& segment) {
   return text;
 }
 
-struct Miss {
-  size_t score = 0;
-  std::string reason;
+}  // namespace
+
+struct NearMisses::Pattern {
+  const NearRule* rule;
+  std::vector<KeyPattern> parts;
+  std::vector<lang::Matcher> matchers;  // of the parts
+  bool rest = false;                    // one of the parts takes any number of segments
 };
 
-Miss compare(const std::vector<std::string>& key, const KeyPattern& pattern, const lang::VariantValues& variants) {
-  const auto parts = segments_of(pattern);
+struct NearMisses::Miss {
+  size_t score = 0, open = 0;           // open: segments that do not fit
+  std::string reason;
+  TextPlace place;                      // of the part that fails first
+  bool literal = false;                 // a part that fits says what the key is, and does not take just any text
+};
+
+NearMisses::NearMisses(std::vector<NearRule> rules, const lang::VariantValues& variants) : rules_(std::move(rules)), variants_(variants) {
+  for (const NearRule& rule : rules_) {
+    if (rule.inactive != nullptr || rule.pattern->is_regex) continue;
+    Pattern one{&rule, segments_of(*rule.pattern), {}, false};
+    for (const KeyPattern& part : one.parts) {
+      one.matchers.emplace_back(part, variants);
+      one.rest |= std::any_of(part.tokens.begin(), part.tokens.end(), [](const PatternToken& t) { return t.kind == PatternToken::Kind::rest; });
+    }
+    patterns_.push_back(std::move(one));
+  }
+}
+
+NearMisses::~NearMisses() = default;
+
+NearMisses::Miss NearMisses::compare(const std::vector<std::string>& key, const Pattern& pattern) const {
+  const auto& parts = pattern.parts;
+  Miss miss;
   lang::Captures ignored;
-  const auto fits = [&](const KeyPattern& part, const std::string& text) { return lang::Matcher(part, variants).match(text, ignored); };
+  const auto fits = [&](size_t part, const std::string& text) {
+    if (!pattern.matchers[part].match(text, ignored)) return false;
+    miss.literal |= std::any_of(parts[part].tokens.begin(), parts[part].tokens.end(), [](const PatternToken& t) { return t.kind == PatternToken::Kind::literal; });
+    return true;
+  };
   size_t same = 0;
-  while (same < parts.size() && same < key.size() && fits(parts[same], key[same])) ++same;
+  while (same < parts.size() && same < key.size() && fits(same, key[same])) ++same;
   size_t tail = 0;
-  while (tail < parts.size() - same && tail < key.size() - same && fits(parts[parts.size() - 1 - tail], key[key.size() - 1 - tail])) ++tail;
-  Miss miss{2 * same + tail, {}};
+  while (tail < parts.size() - same && tail < key.size() - same && fits(parts.size() - 1 - tail, key[key.size() - 1 - tail])) ++tail;
+  miss.score = 2 * same + tail;
+  miss.open = (pattern.rest ? parts.size() : std::max(parts.size(), key.size())) - same - tail;
+  miss.place = pattern.rule->pattern->written.place();
   if (same < parts.size() && same < key.size()) {
-    miss.reason = fmt::format("'{}' is not '{}'", key[same], text_of(parts[same]));
-    if (edit_distance(key[same], text_of(parts[same])) <= 2) ++miss.score;
+    const std::string text = text_of(parts[same]);
+    miss.reason = fmt::format("'{}' is not '{}'", key[same], text);
+    if (!parts[same].tokens.empty()) miss.place = pattern.rule->pattern->origin_of(parts[same].tokens.front());
+    if (edit_distance(key[same], text) <= 2) ++miss.score, miss.literal = true;
   } else if (same == parts.size() && same == key.size()) {
     miss.reason = "each part fits alone, but not a separator between them ('.' or '/'), or a hole that stands in it twice";
   } else if (same == parts.size()) {
@@ -90,26 +136,39 @@ Miss compare(const std::vector<std::string>& key, const KeyPattern& pattern, con
   return miss;
 }
 
-}  // namespace
-
-std::vector<std::string> explain_near_miss(const std::string& key, const std::vector<NearRule>& rules, const lang::VariantValues& variants) {
+NearMisses::Near NearMisses::explain(const std::string& key) const {
   const auto segments = segments_of(key);
   lang::Captures ignored;
-  std::vector<std::string> notes;
-  const NearRule* best = nullptr;
-  Miss best_miss;
-  for (const NearRule& rule : rules) {
-    if (rule.inactive != nullptr) {
-      if (lang::Matcher(*rule.pattern, variants).match(key, ignored))
-        notes.push_back(fmt::format("{}: '{}' matches, but holds only when {}", to_string(Place(*rule.place)), rule.pattern->text, rule.inactive->text));
-      continue;
-    }
-    if (rule.pattern->is_regex) continue;
-    Miss miss = compare(segments, *rule.pattern, variants);
-    if (miss.score > best_miss.score) best = &rule, best_miss = std::move(miss);
+  Near near;
+  for (const NearRule& rule : rules_)
+    if (rule.inactive != nullptr && lang::Matcher(*rule.pattern, variants_).match(key, ignored))
+      near.notes.push_back(fmt::format("{}: '{}' matches, but holds only when {}", to_string(Place(*rule.place)), rule.pattern->text, rule.inactive->text));
+  const Pattern *best = nullptr, *unused = nullptr;
+  Miss best_miss, unused_miss;
+  for (const Pattern& pattern : patterns_) {
+    Miss miss = compare(segments, pattern);
+    const bool typing_mistake = pattern.rule->unused && miss.open <= 1 && miss.literal;
+    if (typing_mistake && miss.score > unused_miss.score) unused = &pattern, unused_miss = miss;
+    if (miss.score > best_miss.score) best = &pattern, best_miss = std::move(miss);
   }
-  if (best != nullptr) notes.push_back(fmt::format("{}: nearest rule '{}': {}", to_string(Place(*best->place)), best->pattern->text, best_miss.reason));
-  return notes;
+  if (unused == nullptr) {  // a rule whose targets nothing else gives must be meant for some key
+    std::set<std::pair<int, int>> lines;
+    for (const Pattern& pattern : patterns_) {
+      if (!pattern.rule->needed) continue;
+      lines.emplace(pattern.rule->place->line, pattern.rule->place->column);
+      Miss miss = compare(segments, pattern);
+      if (unused == nullptr || miss.score > unused_miss.score) unused = &pattern, unused_miss = std::move(miss);
+    }
+    if (lines.size() != 1) unused = nullptr;
+  }
+  if (unused != nullptr && near.notes.empty()) {
+    near.unused = unused->rule;
+    near.place = unused_miss.place;
+    near.notes.push_back(fmt::format("this rule, which no key matches, is the nearest: '{}' does not match, since {}", unused->rule->pattern->text, unused_miss.reason));
+    return near;
+  }
+  if (best != nullptr) near.notes.push_back(fmt::format("{}: nearest rule '{}': {}", to_string(Place(*best->rule->place)), best->rule->pattern->text, best_miss.reason));
+  return near;
 }
 
 }  // namespace remap::plan

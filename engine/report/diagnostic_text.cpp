@@ -1,9 +1,20 @@
+#include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
+#include <unordered_map>
+
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "remap/report.h"
+#include "report/fold.h"
 
 namespace remap {
 namespace {
+
+constexpr size_t kMaxWidth = 400;  // bytes of a line; of a list of folded keys, less
+constexpr size_t kMaxNotes = 8, kMaxKeys = 6;
 
 // The line with a caret below what is meant. Tabs stay tabs, so that the caret stands right whatever their width.
 std::string marked_line(const TextPlace& place, const std::string& hint) {
@@ -22,16 +33,197 @@ std::string marked_line(const TextPlace& place, const std::string& hint) {
   return fmt::format("{}{}\n{}{}{}\n", number, place.source_line, caret, hint.empty() ? "" : " ", hint);
 }
 
-}  // namespace
+bool continues(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }  // a byte inside a UTF-8 character
 
-std::string render_text(const Diagnostic& d) {
+std::string cut(const std::string& line, size_t width) {
+  if (line.size() <= width) return line;
+  while (width > 0 && continues(line[width])) --width;
+  return line.substr(0, width) + "…";
+}
+
+// Of a very long line, the part that is meant.
+TextPlace cut(TextPlace place) {
+  constexpr size_t kBefore = 80;
+  if (place.column > 0 && place.source_line.size() > kMaxWidth && static_cast<size_t>(place.column) > kMaxWidth / 2) {
+    size_t from = std::min(static_cast<size_t>(place.column) - 1, place.source_line.size()) - kBefore;
+    while (from > 0 && continues(place.source_line[from])) --from;
+    const std::string_view mark = "…";
+    place.source_line = std::string(mark) + place.source_line.substr(from);
+    const int moved = static_cast<int>(from) - static_cast<int>(mark.size());
+    place.column -= moved;
+    place.end_column -= moved;
+  }
+  return place;
+}
+
+std::string text_of(const Diagnostic& d, const Place& shown) {
   const std::string place = to_string(d.place);
   std::string text = fmt::format("{}{}{}[{}]: {}\n", place, place.empty() ? "" : ": ", to_string(d.severity), d.id, d.message);
-  const auto* range = std::get_if<TextPlace>(&d.place);
+  const auto* range = std::get_if<TextPlace>(&shown);
   const std::string line = range == nullptr ? "" : marked_line(*range, d.hint);
   text += line;
   for (const auto& note : d.notes) text += fmt::format("  note: {}\n", note);
   if (line.empty() && !d.hint.empty()) text += fmt::format("  hint: {}\n", d.hint);
+  return text;
+}
+
+// In few lines that are not too long.
+std::string short_text(const Diagnostic& d) {
+  Diagnostic shown = d;
+  if (shown.notes.size() > kMaxNotes) {
+    shown.notes.resize(kMaxNotes - 1);
+    shown.notes.push_back(fmt::format("… and {} more", d.notes.size() - shown.notes.size()));
+  }
+  Place place = d.place;
+  if (const auto* text = std::get_if<TextPlace>(&d.place)) place = cut(*text);
+  std::string result, line;
+  for (const char c : text_of(shown, place)) {
+    if (c != '\n') {
+      line += c;
+      continue;
+    }
+    result += cut(line, kMaxWidth) + "\n";
+    line.clear();
+  }
+  return result;
+}
+
+// A message without what differs between findings of one kind: strings in quotes, and numbers, lists of them as one.
+struct Frame {
+  std::string text;
+  std::vector<std::string> quoted;
+};
+
+bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; }
+
+Frame frame_of(const std::string& message) {
+  Frame frame;
+  for (size_t i = 0; i < message.size();) {
+    const char c = message[i];
+    if ((c == '\'' || c == '"') && (i == 0 || !is_word(message[i - 1]))) {
+      size_t end = message.find(c, i + 1);
+      while (end != std::string::npos && end + 1 < message.size() && is_word(message[end + 1])) end = message.find(c, end + 1);
+      if (end != std::string::npos) {
+        frame.quoted.push_back(message.substr(i + 1, end - i - 1));
+        frame.text += "''";
+        i = end + 1;
+        continue;
+      }
+    }
+    if (std::isdigit(static_cast<unsigned char>(c)) == 0) {
+      frame.text += c;
+      ++i;
+      continue;
+    }
+    while (i < message.size() && std::isdigit(static_cast<unsigned char>(message[i])) != 0) ++i;
+    for (const std::string_view before : {"#,", "# ", "#, "})
+      if (frame.text.ends_with(before)) frame.text.erase(frame.text.size() - before.size());
+    frame.text += '#';
+  }
+  return frame;
+}
+
+// Errors first, and causes before what follows from them.
+std::pair<Severity, bool> rank_of(const Diagnostic& d) { return {d.severity, follows_from_others(d.id)}; }
+
+// Findings of one kind at one line, or in any files that are not text.
+using Kind = std::tuple<std::pair<Severity, bool>, std::string, std::string, int, std::string, std::string>;
+
+Kind kind_of(const Diagnostic& d, const Frame& frame) {
+  const auto* text = std::get_if<TextPlace>(&d.place);
+  return {rank_of(d), d.id, text == nullptr ? "" : text->file, text == nullptr ? -static_cast<int>(d.place.index()) : text->line, frame.text, frame_of(d.hint).text};
+}
+
+std::string listed(const std::vector<std::string>& texts) {
+  std::string list;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const bool full = i == kMaxKeys || (i > 0 && list.size() + texts[i].size() > kMaxWidth / 2);
+    list += (i == 0 ? "" : ", ") + (full ? fmt::format("… and {} more", texts.size() - i) : cut(texts[i], kMaxWidth));
+    if (full) break;
+  }
+  return list;
+}
+
+// "24 in all: the keys in which they differ, folded".
+std::string others_text(const std::vector<const Diagnostic*>& members, const std::vector<Frame>& frames) {
+  size_t n_quoted = frames.front().quoted.size(), most = 1;
+  std::vector<std::string> names;
+  for (size_t q = 0; q < n_quoted; ++q) {
+    std::set<std::string_view> distinct;
+    for (const Frame& frame : frames) distinct.insert(frame.quoted[q]);
+    if (distinct.size() <= most) continue;
+    most = distinct.size();
+    names.assign(distinct.begin(), distinct.end());
+  }
+  std::set<std::string> files, messages;
+  for (const Diagnostic* d : members) {
+    messages.insert(d->message);
+    if (const auto* place = std::get_if<BytePlace>(&d->place)) files.insert(place->file);
+  }
+  std::string text = fmt::format("{} in all", names.empty() && messages.size() == 1 ? members.size() : messages.size());
+  if (!names.empty()) text += ": " + listed(report::fold_keys(std::move(names)));
+  else if (files.size() > 1) return text + ": " + listed(report::fold_keys({files.begin(), files.end()}));
+  if (files.size() > 1) text += fmt::format(" (in {} files: {})", files.size(), listed(report::fold_keys({files.begin(), files.end()})));
+  return messages.size() == 1 && files.size() < 2 ? "" : text;
+}
+
+}  // namespace
+
+std::string render_text(const Diagnostic& d) { return text_of(d, d.place); }
+
+std::vector<FoldedFinding> fold_findings(const Diagnostics& diagnostics) {
+  struct Group {
+    std::vector<const Diagnostic*> members;
+    std::vector<Frame> frames;
+  };
+  std::map<Kind, size_t> index;
+  std::vector<std::pair<Kind, Group>> groups;
+  for (const Diagnostic& d : diagnostics.items()) {
+    Frame frame = frame_of(d.message);
+    Kind kind = kind_of(d, frame);
+    const auto [it, fresh] = index.emplace(kind, groups.size());
+    if (fresh) groups.emplace_back(std::move(kind), Group{});
+    Group& group = groups[it->second].second;
+    group.members.push_back(&d);
+    group.frames.push_back(std::move(frame));
+  }
+  std::stable_sort(groups.begin(), groups.end(), [](const auto& a, const auto& b) { return std::get<0>(a.first) < std::get<0>(b.first); });
+  std::vector<FoldedFinding> folded;
+  for (const auto& [kind, group] : groups)
+    folded.push_back({*group.members.front(), group.members.size(), group.members.size() == 1 ? "" : others_text(group.members, group.frames)});
+  return folded;
+}
+
+std::string render_text(const Diagnostics& diagnostics, const FindingsTextOptions& options) {
+  std::string text;
+  if (options.full) {
+    std::vector<const Diagnostic*> all;
+    for (const Diagnostic& d : diagnostics.items()) all.push_back(&d);
+    std::stable_sort(all.begin(), all.end(), [](const Diagnostic* a, const Diagnostic* b) { return rank_of(*a) < rank_of(*b); });
+    for (const Diagnostic* d : all) text += render_text(*d);
+    return text;
+  }
+  const auto lines_in = [](const std::string& s) { return static_cast<size_t>(std::count(s.begin(), s.end(), '\n')); };
+  const auto folded = fold_findings(diagnostics);
+  size_t lines = 0, shown = 0;
+  for (; shown < folded.size(); ++shown) {
+    std::string next = short_text(folded[shown].first);
+    if (!folded[shown].others.empty()) next += fmt::format("  {}\n", folded[shown].others);
+    const size_t rest = shown + 1 < folded.size() ? 1 : 0;  // for the line that says what is not shown
+    if (lines + lines_in(next) + rest > options.max_lines) {
+      // What is found first is shown in any case, as far as there is room.
+      if (shown > 0) break;
+      const size_t room = options.max_lines - 1;
+      size_t end = 0;
+      for (size_t i = 0; i < room; ++i) end = next.find('\n', end) + 1;
+      return fmt::format("{}… cut short{}; {}\n", next.substr(0, end), folded.size() > 1 ? fmt::format(", and {} more findings", diagnostics.size() - folded[0].count) : "", options.way_on);
+    }
+    text += next;
+    lines += lines_in(next);
+  }
+  size_t left = 0;
+  for (size_t i = shown; i < folded.size(); ++i) left += folded[i].count;
+  if (left > 0) text += fmt::format("… and {} more finding{} of {} kind{}; {}\n", left, left == 1 ? "" : "s", folded.size() - shown, folded.size() - shown == 1 ? "" : "s", options.way_on);
   return text;
 }
 

@@ -156,7 +156,66 @@ std::optional<Row> fold_members(const Group& group, const Members& members) {
   return folded;
 }
 
+// Keys that differ in one segment become one, "a.{b,c}.d"; segments that are sets of numbers already stay as they are.
+void fold_segment(std::vector<std::vector<std::string>>& keys, size_t position) {
+  constexpr size_t kListed = 6, kShown = 3;
+  std::map<std::vector<std::string>, size_t> first;
+  std::vector<std::vector<std::string>> words;  // of the key at the same index of `merged`
+  std::vector<std::vector<std::string>> merged;
+  for (auto& key : keys) {
+    const bool open = position < key.size() && key[position].find('{') == std::string::npos;
+    const std::string word = open ? key[position] : "";
+    if (open) {
+      std::vector<std::string> rest = key;
+      rest[position] = "{";
+      const auto [it, fresh] = first.emplace(std::move(rest), merged.size());
+      if (!fresh) {
+        words[it->second].push_back(word);
+        continue;
+      }
+    }
+    words.push_back({word});
+    merged.push_back(std::move(key));
+  }
+  for (size_t i = 0; i < merged.size(); ++i) {
+    const auto& list = words[i];
+    if (list.size() < 2) continue;
+    const size_t shown = list.size() > kListed ? kShown : list.size();
+    std::string& text = merged[i][position] = fmt::format("{{{}", fmt::join(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(shown), ","));
+    text += list.size() > shown ? fmt::format(",… {} more}}", list.size() - shown) : "}";
+  }
+  keys = std::move(merged);
+}
+
 }  // namespace
+
+std::vector<std::string> fold_keys(std::vector<std::string> keys) {
+  std::sort(keys.begin(), keys.end(), [](const auto& a, const auto& b) { return natural_less(a, b); });
+  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+  std::vector<Line> lines;
+  lines.reserve(keys.size());
+  for (auto& key : keys) lines.push_back({{std::move(key)}, ""});
+  std::vector<std::vector<std::string>> segments;  // a separator belongs to what is before it
+  size_t longest = 0;
+  for (const Row& row : fold(std::move(lines))) {
+    auto& parts = segments.emplace_back(1);
+    for (size_t i = 0; i < row[0].size(); ++i) {
+      const char c = row[0][i];
+      const bool inside = row[0].compare(i, 2, "..") == 0 || (i > 0 && row[0].compare(i - 1, 2, "..") == 0);  // of {0..11}
+      if ((c == '.' || c == '/') && !inside) {
+        parts.push_back(std::string(1, c));
+        parts.emplace_back();
+      } else {
+        parts.back() += c;
+      }
+    }
+    longest = std::max(longest, parts.size());
+  }
+  for (size_t p = 0; p < longest && segments.size() > 1; ++p) fold_segment(segments, p);
+  std::vector<std::string> folded;
+  for (const auto& parts : segments) folded.push_back(join(parts, ""));
+  return folded;
+}
 
 std::vector<Row> fold(std::vector<Line> lines) {
   std::unordered_map<std::string, Group> groups;

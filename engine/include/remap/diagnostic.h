@@ -86,7 +86,9 @@ struct DiagnosticRow {
   std::string_view id;
   Severity severity;
   std::string_view purpose;  // one sentence
+  bool follows = false;      // as a rule it follows from another finding, and is told after those that do not
 };
-const std::vector<DiagnosticRow>& diagnostic_table();
+const std::vector<DiagnosticRow>& diagnostic_table();  // sorted by id
+bool follows_from_others(std::string_view id);
 
 }  // namespace remap

@@ -13,6 +13,24 @@ namespace remap {
 
 // "rules/family.yaml:41:5: error[rule-unknown-field]: …", the source line with a caret, notes, and the hint. Ends with a newline.
 std::string render_text(const Diagnostic& diagnostic);
+
+struct FindingsTextOptions {
+  bool full = false;      // each finding by itself, nothing cut
+  size_t max_lines = 50;  // otherwise, whatever is found; at least 4
+  std::string way_on = "--full shows all, --format json has them";  // what the last line says if not all is shown
+};
+// Findings that differ in nothing but names and numbers are one: the first in full, their count, their keys folded
+// ("24 in all: layers.{0..11}.{fc1,fc2}.weight"). Errors come first, and causes before what follows from them.
+std::string render_text(const Diagnostics& diagnostics, const FindingsTextOptions& options = {});
+
+// The same folding for other forms.
+struct FoldedFinding {
+  Diagnostic first;
+  size_t count = 1;
+  std::string others;     // "24 in all: …"; empty if it is one
+};
+std::vector<FoldedFinding> fold_findings(const Diagnostics& diagnostics);
+
 Json render_json(const Diagnostic& diagnostic);
 
 // Findings in the forms that others read: GitHub's annotations (a line each), SARIF 2.1.0 with the rules of diagnostic_table(),
