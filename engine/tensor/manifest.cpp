@@ -10,6 +10,41 @@
 
 namespace remap {
 
+bool TensorInfo::operator==(const TensorInfo& other) const {
+  const bool same_reason = unread == other.unread || (unread != nullptr && other.unread != nullptr && *unread == *other.unread);
+  return same_reason && key == other.key && shape == other.shape && alias == other.alias && (unread != nullptr || dtype == other.dtype);
+}
+
+TensorInfo unread_tensor(std::string key, std::string why, std::string dtype, std::optional<Shape> shape) {
+  TensorInfo tensor{std::move(key)};
+  tensor.unread = std::make_shared<const Unread>(Unread{std::move(why), std::move(dtype), shape.has_value()});
+  if (shape) tensor.shape = std::move(*shape);
+  return tensor;
+}
+
+void require_read(const TensorInfo& tensor, const std::string& file) {
+  if (tensor.unread == nullptr) return;
+  throw Error("tensor-unread", BytePlace{file, {}, {}},
+              fmt::format("the bytes of '{}' ({} {}) are not read: it is {}", tensor.key, dtype_text(tensor), shape_text(tensor),
+                          tensor.unread->why),
+              "load the checkpoint with the library that wrote it, and save the tensor as a plain one");
+}
+
+std::string dtype_text(const TensorInfo& tensor) {
+  if (tensor.unread == nullptr) return std::string(name(tensor.dtype));
+  const auto known = parse_dtype(tensor.unread->dtype);
+  return known ? std::string(name(*known)) : tensor.unread->dtype.empty() ? "?" : tensor.unread->dtype;
+}
+
+std::string shape_text(const TensorInfo& tensor) {
+  return tensor.unread != nullptr && !tensor.unread->shape_known ? "?" : to_string(tensor.shape);
+}
+
+std::string describe(const TensorInfo& tensor) {
+  const std::string known = fmt::format("{} {}", dtype_text(tensor), shape_text(tensor));
+  return tensor.unread == nullptr ? known : fmt::format("{}, not read: {}", known, tensor.unread->why);
+}
+
 Manifest::Manifest(std::vector<TensorInfo> tensors, const std::string& file) : tensors_(std::move(tensors)) {
   std::sort(tensors_.begin(), tensors_.end(), [](const TensorInfo& a, const TensorInfo& b) { return a.key < b.key; });
   const auto twice = std::adjacent_find(tensors_.begin(), tensors_.end(),
@@ -44,7 +79,30 @@ int64_t element_count(const Shape& shape, const std::string& what) {
   return count;
 }
 
-int64_t data_bytes(const TensorInfo& tensor) { return element_count(tensor.shape, tensor.key) * size_bytes(tensor.dtype); }
+int64_t data_bytes(DType dtype, const Shape& shape, const std::string& what) {
+  const int64_t count = element_count(shape, what);
+  return is_sub_byte(dtype) ? (count * bits(dtype) + 7) / 8 : count * size_bytes(dtype);
+}
+
+int64_t data_bytes(const TensorInfo& tensor) {
+  return tensor.unread != nullptr ? 0 : data_bytes(tensor.dtype, tensor.shape, tensor.key);
+}
+
+bool is_whole_bytes(DType dtype, const Shape& shape) { return element_count(shape) * bits(dtype) % 8 == 0; }
+
+StoredForm stored_form(DType dtype, const Shape& shape) {
+  if (!is_sub_byte(dtype)) return {dtype, shape};
+  if (element_count(shape) == 0) return {DType::u8, shape};
+  StoredForm stored{DType::u8, shape};
+  int64_t row = 1;
+  while (!stored.shape.empty()) {
+    row *= stored.shape.back();
+    stored.shape.pop_back();
+    if (row * bits(dtype) % 8 == 0) break;
+  }
+  stored.shape.push_back((row * bits(dtype) + 7) / 8);
+  return stored;
+}
 
 std::string to_string(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ",")); }
 
