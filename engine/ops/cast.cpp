@@ -269,7 +269,7 @@ void strided_cast(std::byte* target, DType to, const std::byte* source, DType fr
   const Run run = find_run(to, from);
   if (run == nullptr)
     throw Error("cast-unsupported", {}, fmt::format("there is no cast from {} to {}", long_name(from), long_name(to)),
-                "integers are cast to types that hold all their values, floats to other floats of at least 16 bits");
+                std::string(kCastHint));
   if (is_complex(to)) {
     // The parts of a complex number are floats of half its size.
     const DType part_to = to == DType::c64 ? DType::f32 : DType::f64, part_from = from == DType::c64 ? DType::f32 : DType::f64;

@@ -9,11 +9,16 @@
 #pragma once
 
 #include <cstddef>
+#include <string_view>
 
 #include "ops/strided_copy.h"
 #include "remap/dtype.h"
 
 namespace remap::ops {
+
+inline constexpr std::string_view kCastHint =
+    "integers are cast to types that hold all their values, floats of 8 bits and more to floats of at least 16; F4, F6 and F8_E8M0 "
+    "stay as they are";
 
 // True if there is a cast from `from` to `to`; equal types count.
 bool cast_supported(DType to, DType from);

@@ -1,6 +1,7 @@
 #include "remap/manifest.h"
 
 #include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -17,9 +18,30 @@ bool TensorInfo::operator==(const TensorInfo& other) const {
 
 TensorInfo unread_tensor(std::string key, std::string why, std::string dtype, std::optional<Shape> shape) {
   TensorInfo tensor{std::move(key)};
+  if (const auto known = parse_dtype(dtype)) dtype = long_name(*known);
   tensor.unread = std::make_shared<const Unread>(Unread{std::move(why), std::move(dtype), shape.has_value()});
   if (shape) tensor.shape = std::move(*shape);
   return tensor;
+}
+
+std::string way_on(const Unread& unread) {
+  struct Row {
+    std::string_view kind, hint;  // a part of `why`; what helps
+  };
+  static constexpr std::array<Row, 9> kRows = {{
+      {"quantized", "load the file with torch, replace it by x.dequantize() and save again"},
+      {"sparse", "load the file with torch, replace it by x.to_dense() and save again"},
+      {"nested", "load the file with torch, replace it by its parts (x.unbind()) and save again"},
+      {"DTensor", "load the file with torch in as many processes as wrote it, replace it by x.full_tensor() and save again"},
+      {"ShardedTensor", "load the file with torch in as many processes as wrote it, gather it and save again"},
+      {"no data", "save a checkpoint in which it has data: this file holds none"},
+      {"not initialized", "save a checkpoint in which it has data: this file holds none"},
+      {"numpy", "load the file with torch, replace it by an array of numbers and save again"},
+      {"wraps", "load the file with the library that defines the class, replace it by a plain tensor (often x.dequantize()) and save again"},
+  }};
+  for (const Row& row : kRows)
+    if (unread.why.find(row.kind) != std::string::npos) return fmt::format("drop it with a reason, or {}", row.hint);
+  return "drop it with a reason, or load the file with the library that wrote it, replace it by a plain tensor and save again";
 }
 
 void require_read(const TensorInfo& tensor, const std::string& file) {
@@ -27,7 +49,7 @@ void require_read(const TensorInfo& tensor, const std::string& file) {
   throw Error("tensor-unread", BytePlace{file, {}, {}},
               fmt::format("the bytes of '{}' ({} {}) are not read: it is {}", tensor.key, dtype_text(tensor), shape_text(tensor),
                           tensor.unread->why),
-              "load the checkpoint with the library that wrote it, and save the tensor as a plain one");
+              way_on(*tensor.unread));
 }
 
 std::string dtype_text(const TensorInfo& tensor) {

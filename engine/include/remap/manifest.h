@@ -19,7 +19,7 @@ using Shape = std::vector<int64_t>;
 // Why a tensor's bytes are not read, and what is known of it all the same.
 struct Unread {
   std::string why;           // "a quantized tensor"
-  std::string dtype = {};    // as the file names it ("qint8", "float32"); "" if that is not known
+  std::string dtype = {};    // long_name() if it is a DType's, else as the file names it ("qint8"); "" if that is not known
   bool shape_known = false;
   bool operator==(const Unread&) const = default;
 };
@@ -34,6 +34,9 @@ struct TensorInfo {
   std::shared_ptr<const Unread> unread = {};
   bool operator==(const TensorInfo& other) const;
 };
+
+// What a user can do about it, as a hint: "drop it with a reason, or …".
+std::string way_on(const Unread& unread);
 
 TensorInfo unread_tensor(std::string key, std::string why, std::string dtype = {}, std::optional<Shape> shape = {});
 // Throws Error "tensor-unread" for a tensor whose bytes are not read; `file` is where it is.
