@@ -34,7 +34,7 @@ constexpr std::array<Row, 23> kRows = {{
     {DType::f16, 16, "F16", "float16"},
     {DType::bf16, 16, "BF16", "bfloat16"},
     {DType::f32, 32, "F32", "float32"},
-    {DType::f64, 8, "F64", "float64"},
+    {DType::f64, 64, "F64", "float64"},
     {DType::c64, 64, "C64", "complex64"},
     {DType::c128, 128, "C128", "complex128"},
 }};
