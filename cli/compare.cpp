@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "cli/command.h"
@@ -10,13 +12,23 @@ namespace {
 struct Finding {
   std::string key, text;
   remap::Json json;
+  bool compared = true;  // false: nobody can tell whether the two are equal
 };
+
+Finding not_compared(const remap::TensorInfo& a, const remap::TensorInfo& b) {
+  const auto side = [](const remap::TensorInfo& t) { return t.unread == nullptr ? "is read" : "is " + t.unread->why; };
+  const bool alike = a.unread != nullptr && b.unread != nullptr && a.unread->why == b.unread->why;
+  const std::string why = alike ? fmt::format("both are {}", a.unread->why) : fmt::format("the first {}, the second {}", side(a), side(b));
+  return {a.key, fmt::format("not compared: {} ({} {} and {} {})", why, dtype_text(a), shape_text(a), dtype_text(b), shape_text(b)), {{"not_compared", why}}, false};
+}
 
 std::optional<Finding> compare_one(const remap::Source& a, size_t ia, const remap::Source& b, size_t ib, double atol) {
   const auto &ta = a.manifest()[ia], &tb = b.manifest()[ib];
+  if (ta.unread != nullptr || tb.unread != nullptr) return not_compared(ta, tb);
   if (ta.shape != tb.shape) return Finding{ta.key, fmt::format("shape {} and {}", remap::to_string(ta.shape), remap::to_string(tb.shape)), {{"shape", {ta.shape, tb.shape}}}};
   const bool complex = ta.dtype == remap::DType::c64 || ta.dtype == remap::DType::c128, complex_b = tb.dtype == remap::DType::c64 || tb.dtype == remap::DType::c128;
-  if ((atol == 0 && ta.dtype != tb.dtype) || complex != complex_b) return Finding{ta.key, fmt::format("dtype {} and {}", name(ta.dtype), name(tb.dtype)), {{"dtype", {name(ta.dtype), name(tb.dtype)}}}};
+  const bool sub_byte = is_sub_byte(ta.dtype) || is_sub_byte(tb.dtype);
+  if (ta.dtype != tb.dtype && (atol == 0 || complex != complex_b || sub_byte)) return Finding{ta.key, fmt::format("dtype {} and {}", name(ta.dtype), name(tb.dtype)), {{"dtype", {name(ta.dtype), name(tb.dtype)}}}};
   const auto d = remap::compare_tensors(a, ia, b, ib);
   if (d.bits_equal || (atol > 0 && d.count_nan_mismatch == 0 && d.max_absolute_diff <= atol)) return std::nullopt;
   return Finding{ta.key,
@@ -39,9 +51,11 @@ int compare(const Options& options) {
   }
   for (const auto& tensor : b->manifest().tensors())
     if (a->manifest().find(tensor.key) == remap::Manifest::npos) findings.push_back({tensor.key, "only in the second", {{"only_in", 2}}});
+  const auto n_not_compared = static_cast<size_t>(std::count_if(findings.begin(), findings.end(), [](const Finding& f) { return !f.compared; }));
   const std::string how = options.atol > 0 ? fmt::format("within {:g}", options.atol) : "bit for bit";
   if (options.output_format() == Format::json) {
     remap::Json json = {{"equal", equal}, {"atol", options.atol}, {"differences", remap::Json::array()}};
+    if (n_not_compared > 0) json["not_compared"] = n_not_compared;
     for (auto& f : findings) {
       remap::Json one = {{"key", f.key}};
       one.update(f.json);
@@ -50,7 +64,7 @@ int compare(const Options& options) {
     fmt::print("{}", remap::json_file_text(json));
   } else {
     for (const auto& f : findings) fmt::print("{}: {}\n", f.key, f.text);
-    fmt::print("{} tensors equal {}, {} differ\n", equal, how, findings.size());
+    fmt::print("{} tensors equal {}, {} differ{}\n", equal, how, findings.size() - n_not_compared, n_not_compared == 0 ? "" : fmt::format(", {} not compared", n_not_compared));
   }
   return findings.empty() ? kDone : kFound;
 }

@@ -97,6 +97,22 @@ constexpr uint32_t f32_of_f8_e4m3(uint8_t bits) {
   return sign | ((magnitude << 20) + (120u << 23));
 }
 
+// The "fnuz" forms: a bias larger by one, no infinity, no negative zero; its pattern is the one NaN.
+constexpr uint32_t f32_of_f8_e4m3fnuz(uint8_t bits) {
+  const uint32_t sign = uint32_t{bits & 0x80u} << 24;
+  const uint32_t magnitude = bits & 0x7fu;
+  if (bits == 0x80u) return 0x7fc0'0000u;
+  if (magnitude < 0x08u) return sign | std::bit_cast<uint32_t>(static_cast<float>(magnitude) * 0x1p-10f);
+  return sign | ((magnitude << 20) + (119u << 23));
+}
+constexpr uint32_t f32_of_f8_e5m2fnuz(uint8_t bits) {
+  const uint32_t sign = uint32_t{bits & 0x80u} << 24;
+  const uint32_t magnitude = bits & 0x7fu;
+  if (bits == 0x80u) return 0x7fc0'0000u;
+  if (magnitude < 0x04u) return sign | std::bit_cast<uint32_t>(static_cast<float>(magnitude) * 0x1p-17f);
+  return sign | ((magnitude << 21) + (111u << 23));
+}
+
 // The upper byte of an f16 (float8_e5m2).
 constexpr uint16_t f16_of_f8_e5m2(uint8_t bits) { return static_cast<uint16_t>(bits << 8); }
 

@@ -45,12 +45,13 @@ std::vector<std::byte> read_bytes(const Source& source, size_t index, const Box&
 }
 
 std::vector<std::byte> read_bytes(const Source& source, size_t index) {
-  const Shape& shape = source.manifest()[index].shape;
+  const Shape shape = stored_form(source.manifest()[index]).shape;
   return read_bytes(source, index, {Shape(shape.size(), 0), shape});
 }
 
 void for_each_block(const Source& source, size_t index, const std::function<void(const std::byte* data, int64_t count)>& body) {
-  const int element_bytes = size_bytes(source.manifest()[index].dtype);
+  const DType dtype = source.manifest()[index].dtype;
+  const int element_bytes = size_bytes(dtype);
   const auto tiles = source.tile_boxes(index);
   TileBuffer buffer;
   std::vector<std::byte> scratch;
@@ -60,7 +61,7 @@ void for_each_block(const Source& source, size_t index, const std::function<void
       const auto region = reading_region(part, tiles[t], view, 0);
       body(dense(view.data, region, element_bytes, scratch), ops::element_count(region));
       return true;
-    });
+    }, block_units(dtype));
   }
 }
 

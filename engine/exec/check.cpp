@@ -1,5 +1,7 @@
 #include "exec/check.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/checked.h"
@@ -20,6 +22,8 @@ bool stays_inside(const std::vector<Axis>& axes, const std::vector<int64_t>& ori
   if (!origin.empty() && origin.size() != shape.size()) return false;
   std::vector<int64_t> low = origin, high = origin;
   low.resize(shape.size(), 0), high.resize(shape.size(), 0);
+  // A piece without elements reaches nowhere.
+  if (std::any_of(axes.begin(), axes.end(), [](const Axis& axis) { return axis.extent == 0; })) return true;
   for (const Axis& axis : axes) {
     if (axis.extent < 1 || dim(axis) >= shape.size()) return false;
     const auto reach = checked_mul<int64_t>(axis.extent - 1, step(axis));
@@ -40,6 +44,7 @@ void check_piece(const PlannedTensor& target, const Piece& piece, const std::vec
   if (piece.tensor >= source.manifest().size())
     fail(target, fmt::format("a piece names tensor {} of {}", piece.tensor, source.manifest().size()));
   const TensorInfo& from = source.manifest()[piece.tensor];
+  require_read(from, source.path());
   if (!source.has_data())
     throw Error("source-without-data", BytePlace{source.path(), {}, {}},
                 fmt::format("'{}' is made of '{}', of which this file knows only the shape", target.key, from.key),
@@ -56,7 +61,7 @@ void check_piece(const PlannedTensor& target, const Piece& piece, const std::vec
     throw Error("cast-unsupported", {},
                 fmt::format("'{}' is {} and is made of '{}', which is {}: there is no such cast", target.key, long_name(target.dtype),
                             from.key, long_name(from.dtype)),
-                "integers are cast to types that hold all their values, floats to other floats of at least 16 bits");
+                std::string(ops::kCastHint));
 }
 
 void check_tensor(const PlannedTensor& target, const std::vector<const Source*>& sources) {

@@ -22,7 +22,8 @@ struct Side {
   const TensorInfo& info() const { return source.manifest()[index]; }
 };
 
-// A block of equally many elements of both sides, in the same order: dense copies, row-major over the region they come from.
+// A block of equally many elements of both sides (bytes, of a type of less than one), in the same order: dense copies, row-major
+// over the region they come from.
 struct Block {
   const std::byte* a;
   const std::byte* b;
@@ -73,7 +74,7 @@ void for_each_block(const Side& a, const Side& b, const std::function<bool(const
       const auto region_a = reading_region(part, common, view_a, base_a), region_b = reading_region(part, common, view_b, base_b);
       return body({dense(view_a.data, region_a, size_bytes(a.info().dtype), scratch_a),
                    dense(view_b.data, region_b, size_bytes(b.info().dtype), scratch_b), ops::element_count(region_a)});
-    });
+    }, block_units(a.info().dtype));
   };
   const bool a_leads = read_a.tiles().size() >= read_b.tiles().size();
   const size_t n_outer = (a_leads ? read_a : read_b).tiles().size(), n_inner = (a_leads ? read_b : read_a).tiles().size();
@@ -91,7 +92,7 @@ class Comparison {
 
   void add(const Block& block) {
     // Parts of complex numbers are compared one by one.
-    const int64_t count = block.count * (is_complex(a_) ? 2 : 1);
+    const int64_t count = elements_in(a_, block.count) * (is_complex(a_) ? 2 : 1);
     result_.count += count;
     const bool same = a_ == b_ && std::memcmp(block.a, block.b, static_cast<size_t>(block.count * size_bytes(a_))) == 0;
     if (same) return;  // nothing to add; the mean is over all elements that are not NaN on one side only
@@ -148,6 +149,8 @@ class Comparison {
 
 bool tensors_equal(const Source& a, size_t index_a, const Source& b, size_t index_b) {
   const Side side_a{a, index_a}, side_b{b, index_b};
+  require_read(side_a.info(), a.path());
+  require_read(side_b.info(), b.path());
   if (side_a.info().dtype != side_b.info().dtype || side_a.info().shape != side_b.info().shape) return false;
   if (same_by_alias(side_a, side_b)) return true;
   require_data(side_a);
@@ -164,6 +167,8 @@ bool tensors_equal(const Source& a, size_t index_a, const Source& b, size_t inde
 TensorDifference compare_tensors(const Source& a, size_t index_a, const Source& b, size_t index_b) {
   const Side side_a{a, index_a}, side_b{b, index_b};
   const TensorInfo &info_a = side_a.info(), &info_b = side_b.info();
+  require_read(info_a, a.path());
+  require_read(info_b, b.path());
   if (info_a.shape != info_b.shape)
     throw Error("compare-shape", {},
                 fmt::format("'{}' has the shape {} and '{}' {}", info_a.key, to_string(info_a.shape), info_b.key, to_string(info_b.shape)));
@@ -171,6 +176,10 @@ TensorDifference compare_tensors(const Source& a, size_t index_a, const Source& 
     throw Error("compare-dtype", {},
                 fmt::format("'{}' is {} and '{}' is {}: complex and real numbers are not compared", info_a.key, long_name(info_a.dtype),
                             info_b.key, long_name(info_b.dtype)));
+  if (info_a.dtype != info_b.dtype && (is_sub_byte(info_a.dtype) || is_sub_byte(info_b.dtype)))
+    throw Error("compare-dtype", {},
+                fmt::format("'{}' is {} and '{}' is {}: elements of less than a byte are compared with their like only", info_a.key,
+                            name(info_a.dtype), info_b.key, name(info_b.dtype)));
   Comparison comparison(info_a.dtype, info_b.dtype);
   require_data(side_a);
   require_data(side_b);

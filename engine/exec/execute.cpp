@@ -10,6 +10,7 @@
 
 #include "exec/check.h"
 #include "exec/file_copy.h"
+#include "exec/part.h"
 #include "exec/schedule.h"
 #include "exec/work.h"
 #include "ops/cast.h"
@@ -181,7 +182,12 @@ std::vector<const Source*> sources_of(const Plan& plan, const std::vector<NamedS
 
 void execute(const std::vector<PlannedTensor>& tensors, const std::vector<const Source*>& sources, Sink& sink, const ExecOptions& options) {
   exec::check_plan(tensors, sources);
-  Run(tensors, sources, sink, options).execute();
+  if (std::none_of(tensors.begin(), tensors.end(), [](const PlannedTensor& tensor) { return is_sub_byte(tensor.dtype); }))
+    return Run(tensors, sources, sink, options).execute();
+  std::vector<PlannedTensor> in_bytes;
+  in_bytes.reserve(tensors.size());
+  for (const PlannedTensor& tensor : tensors) in_bytes.push_back(exec::stored(tensor, sources));
+  Run(in_bytes, sources, sink, options).execute();
 }
 
 }  // namespace remap

@@ -1,4 +1,4 @@
-// A part of a planned tensor as a tensor of its own, so that a large one can be made a piece at a time. Private to the engine.
+// Planned tensors made smaller or plainer before they are run. Private to the engine.
 #pragma once
 
 #include "remap/plan.h"
@@ -6,7 +6,12 @@
 
 namespace remap::exec {
 
-// The elements of `tensor` inside `box`, as a tensor of the box's shape. Piece::source indexes `sources`.
+// The tensor as its bytes are copied: itself, or, if its type has less than a byte, its stored form with pieces that move bytes.
+// Throws Error "plan-inconsistent" if a piece would take a byte apart.
+PlannedTensor stored(const PlannedTensor& tensor, const std::vector<const Source*>& sources);
+
+// The elements of `tensor`, which is stored(), inside `box`, as a tensor of the box's shape, so that a large one can be made a piece
+// at a time. Piece::source indexes `sources`.
 PlannedTensor part_of(const PlannedTensor& tensor, const Box& box, const std::vector<const Source*>& sources);
 
 }  // namespace remap::exec

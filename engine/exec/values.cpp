@@ -22,7 +22,7 @@ double sum(const std::byte* data, DType dtype, int64_t count, std::vector<double
   for (int64_t begin = 0; begin < count; begin += kBlockElements) {
     const int64_t n = std::min(kBlockElements, count - begin);
     scratch.resize(static_cast<size_t>(n));
-    ops::to_doubles(data + begin * size_bytes(dtype), dtype, n, scratch.data());
+    ops::to_doubles(data + begin * bits(dtype) / 8, dtype, n, scratch.data());
     for (const double value : scratch) total += value;
   }
   return total;
@@ -46,6 +46,7 @@ Uses uses_of(const Plan& plan) {
 
 Json tensor_values(const Source& source, size_t index) {
   const TensorInfo& info = source.manifest()[index];
+  require_read(info, source.path());
   require_real(info);
   const int64_t count = element_count(info.shape, info.key);
   if (count > kMaxValues) throw Error("limit-exceeded", BytePlace{source.path(), {}, {}}, fmt::format("'{}' has {} elements; expressions see at most {}", info.key, count, kMaxValues));
@@ -76,7 +77,9 @@ ParameterSums parameter_sums_with(const Plan& plan, const std::vector<const Sour
     const int64_t count = element_count(info.shape, info.key);
     whole &= count == 0 || elements % count == 0;
     double own = 0;
-    for_each_block(source, where.second, [&](const std::byte* data, int64_t n) { own += sum(data, info.dtype, n, scratch); });
+    for_each_block(source, where.second, [&](const std::byte* data, int64_t n) {
+      own += sum(data, info.dtype, elements_in(info.dtype, n), scratch);
+    });
     sums.sources[where.first] += count == 0 ? 0 : own * static_cast<double>(elements / count);
   }
   for (size_t i = 0; i < plan.tensors.size(); ++i)
@@ -107,7 +110,9 @@ ParameterSums parameter_sums(const Plan& plan, const std::vector<const Source*>&
     if (index == Manifest::npos) return total;
     const DType dtype = target.manifest()[index].dtype;
     require_real(target.manifest()[index]);
-    for_each_block(target, index, [&](const std::byte* data, int64_t n) { total += sum(data, dtype, n, scratch); });
+    for_each_block(target, index, [&](const std::byte* data, int64_t n) {
+      total += sum(data, dtype, elements_in(dtype, n), scratch);
+    });
     return total;
   });
 }

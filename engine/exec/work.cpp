@@ -94,7 +94,7 @@ std::shared_ptr<const Loaded> Work::load_tile(const Reading& reading, size_t til
   if (wanted.empty()) return nullptr;
   auto loaded = std::make_shared<Loaded>();
   loaded->source = &reading.source->manifest()[reading.tensor];
-  loaded->dtype = loaded->source->dtype;
+  loaded->dtype = stored_form(*loaded->source).dtype;
   loaded->view = reading.source->load(reading.tensor, tile, buffer);
   loaded->in_buffer = is_inside(loaded->view.data, buffer);
   for (const auto& [use, boxes] : wanted) {

@@ -28,8 +28,12 @@ class ManifestSource final : public Source {
   const Manifest& manifest() const override { return manifest_; }
   const Json& metadata() const override { return metadata_; }
   bool has_data() const override { return false; }
-  std::vector<Box> tile_boxes(size_t index) const override { return whole_tensor_tile(manifest_[index].shape); }
+  std::vector<Box> tile_boxes(size_t index) const override {
+    require_read(manifest_[index], path_);
+    return whole_tensor_tile(stored_form(manifest_[index]).shape);
+  }
   TileView load(size_t index, size_t, TileBuffer&) const override {
+    require_read(manifest_[index], path_);
     throw Error("manifest-no-data", BytePlace{path_, {}, {}},
                 fmt::format("this is a manifest, which has no data for '{}'", manifest_[index].key), "give the checkpoint itself");
   }
@@ -46,6 +50,15 @@ struct Problem {
   std::string message;
 };
 
+// What a line of text can say of a tensor that is not read. The dtype may be empty.
+bool is_one_word(const std::string& text) {
+  return text != "?" && std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f' && c != '['; });
+}
+bool is_one_line(const std::string& text) {
+  const bool blank_ends = !text.empty() && (text.front() == ' ' || text.back() == ' ');
+  return !text.empty() && !blank_ends && std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < ' '; });
+}
+
 void check_tensor(const TensorInfo& tensor, const Place& place, const Limits& limits) {
   if (tensor.key.empty()) throw Error("manifest-syntax", place, "a tensor's key is empty");
   check_limit(tensor.key.size(), limits.max_key_bytes, "max_key_bytes", place, "bytes of a key");
@@ -55,6 +68,11 @@ void check_tensor(const TensorInfo& tensor, const Place& place, const Limits& li
   } catch (const Error& error) {  // says what is wrong, but not where
     throw Error(error.diagnostic().id, place, error.diagnostic().message);
   }
+  if (tensor.unread == nullptr && !is_whole_bytes(tensor.dtype, tensor.shape))
+    throw Error("manifest-syntax", place,
+                fmt::format("'{}' is {} {}, which is not a whole number of bytes", tensor.key, name(tensor.dtype), to_string(tensor.shape)));
+  if (tensor.unread != nullptr && (!is_one_word(tensor.unread->dtype) || !is_one_line(tensor.unread->why)))
+    throw Error("manifest-syntax", place, fmt::format("'{}' is not read: its dtype is one word and the reason one line of text", tensor.key));
 }
 
 bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
@@ -84,21 +102,41 @@ std::optional<Shape> parse_shape(std::string_view text) {
   return shape;
 }
 
-// One line, read from its end: the shape, the dtype, and what is left is the key.
+constexpr std::string_view kNotRead = "not read: ";
+
+// Where the reason of a tensor that is not read begins, after a blank; npos if there is none. A quoted key is stepped over.
+size_t find_reason(std::string_view text) {
+  size_t begin = 0;
+  if (text.starts_with('"'))
+    for (begin = 1; begin < text.size() && text[begin] != '"'; ++begin)
+      if (text[begin] == '\\') ++begin;
+  for (size_t at = text.find(kNotRead, begin); at != text.npos; at = text.find(kNotRead, at + 1))
+    if (at > 0 && is_blank(text[at - 1])) return at;
+  return text.npos;
+}
+
+// One line, read from its end: the reason if it is not read, the shape, the dtype, and what is left is the key.
 std::variant<TensorInfo, Problem> parse_line(std::string_view line) {
   const auto offset_of = [&](std::string_view part) { return static_cast<size_t>(part.data() - line.data()); };
-  const std::string_view text = trim(line);
-  const size_t bracket = text.rfind('[');
+  std::string_view text = trim(line);
+  const size_t reason_at = find_reason(text);
+  const bool unread = reason_at != text.npos;
+  const std::string_view reason = unread ? text.substr(reason_at + kNotRead.size()) : std::string_view{};
+  if (unread) text = trim(text.substr(0, reason_at));
+  const size_t bracket = unread && text.ends_with('?') ? text.size() - 1 : text.rfind('[');
   if (bracket == std::string_view::npos || bracket == 0) return Problem{offset_of(text), "no shape such as [2,3] ends the line"};
-  const auto shape = parse_shape(text.substr(bracket));
+  const auto shape = unread && text.substr(bracket) == "?" ? std::optional<Shape>(Shape{}) : parse_shape(text.substr(bracket));
   if (!shape) return Problem{offset_of(text) + bracket, fmt::format("'{}' is not a shape such as [2,3]", text.substr(bracket))};
   const std::string_view front = trim(text.substr(0, bracket));
   const size_t gap = front.find_last_of(" \t");
   if (gap == std::string_view::npos) return Problem{offset_of(front), "a key, a dtype and a shape were expected"};
   const std::string_view dtype_text = front.substr(gap + 1), key_text = trim(front.substr(0, gap));
   const auto dtype = parse_dtype(dtype_text);
-  if (!dtype) return Problem{offset_of(dtype_text), fmt::format("the dtype '{}' is not known", dtype_text)};
-  TensorInfo tensor{std::string(key_text), *dtype, *shape};
+  if (!dtype && !unread) return Problem{offset_of(dtype_text), fmt::format("the dtype '{}' is not known", dtype_text)};
+  TensorInfo tensor{std::string(key_text), dtype.value_or(DType::f32), *shape};
+  if (unread)
+    tensor = unread_tensor(std::move(tensor.key), std::string(reason), dtype_text == "?" ? "" : std::string(dtype_text),
+                           text.substr(bracket) == "?" ? std::nullopt : shape);
   if (key_text.starts_with('"')) {
     const Json key = Json::parse(key_text, nullptr, false);
     if (!key.is_string()) return Problem{offset_of(key_text), "the key starts with '\"' and is not a JSON string"};
@@ -147,10 +185,17 @@ class JsonManifest {
   }
   TensorInfo tensor(const std::string& key, const Json& entry) {
     const std::string what = fmt::format("the tensor '{}'", key);
-    const std::string dtype_text = text(entry, "dtype", what);
+    const bool unread = entry.is_object() && entry.contains("unread");
+    const auto is_null = [&](const char* field) { return unread && entry.contains(field) && entry[field].is_null(); };
+    const std::string dtype_text = is_null("dtype") ? "" : text(entry, "dtype", what);
     const auto dtype = parse_dtype(dtype_text);
-    if (!dtype) fail(fmt::format("{}: the dtype '{}' is not known", what, dtype_text));
-    TensorInfo tensor{key, *dtype, {}};
+    if (!dtype && !unread) fail(fmt::format("{}: the dtype '{}' is not known", what, dtype_text));
+    TensorInfo tensor{key, dtype.value_or(DType::f32), {}};
+    if (unread) tensor = unread_tensor(key, text(entry, "unread", what), dtype_text, is_null("shape") ? std::nullopt : std::optional(Shape{}));
+    if (is_null("shape")) {
+      check_tensor(tensor, BytePlace{path_, {}, {}}, limits_);
+      return tensor;
+    }
     if (!entry.contains("shape") || !entry["shape"].is_array()) fail(fmt::format("{} has no array 'shape'", what));
     for (const Json& dim : entry["shape"]) {
       if (!dim.is_number_unsigned() || dim.get<uint64_t>() > INT64_MAX)
@@ -171,6 +216,7 @@ class JsonManifest {
     for (const auto& tensor : tensors) {
       if (tensor.alias.empty()) continue;
       const auto [it, fresh] = first.emplace(tensor.alias, &tensor);
+      if (tensor.unread != nullptr || it->second->unread != nullptr) continue;
       if (!fresh && (it->second->dtype != tensor.dtype || it->second->shape != tensor.shape))
         fail(fmt::format("'{}' and '{}' have the alias '{}' and differ in dtype or shape", it->second->key, tensor.key, tensor.alias));
     }
@@ -259,7 +305,12 @@ std::string manifest_to_json(const std::vector<TensorInfo>& tensors, const Sourc
   std::string out = fmt::format("{{\n\"remap_manifest\": 1,\n\"format\": {},\n{}\"metadata\": {},\n\"tensors\": [", dump(format), folded ? "\"folded\": true,\n" : "", dump(metadata));
   const char* separator = "\n";
   for (const TensorInfo& tensor : tensors) {
-    Json entry{{"key", tensor.key}, {"dtype", std::string(name(tensor.dtype))}, {"shape", tensor.shape}};
+    Json entry{{"key", tensor.key}, {"dtype", dtype_text(tensor)}, {"shape", tensor.shape}};
+    if (tensor.unread != nullptr) {
+      if (tensor.unread->dtype.empty()) entry["dtype"] = nullptr;
+      if (!tensor.unread->shape_known) entry["shape"] = nullptr;
+      entry["unread"] = tensor.unread->why;
+    }
     if (!tensor.alias.empty()) entry["alias"] = tensor.alias;
     out += separator + dump(entry);
     separator = ",\n";
@@ -273,7 +324,8 @@ std::string manifest_to_text(const Manifest& manifest) {
     const auto is_special = [](char c) { return static_cast<unsigned char>(c) <= ' '; };
     const std::string& key = tensor.key;
     const bool quoted = key.empty() || key.front() == '#' || key.front() == '"' || std::any_of(key.begin(), key.end(), is_special);
-    out += fmt::format("{}\t{}\t{}\n", quoted ? dump(Json(key)) : key, name(tensor.dtype), to_string(tensor.shape));
+    out += fmt::format("{}\t{}\t{}{}\n", quoted ? dump(Json(key)) : key, dtype_text(tensor), shape_text(tensor),
+                       tensor.unread == nullptr ? "" : "\tnot read: " + tensor.unread->why);
   }
   return out;
 }

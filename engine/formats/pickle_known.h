@@ -39,6 +39,7 @@ struct KnownRow {
   std::string_view name;  // of the class or function; older module names are brought to the one here
   Role role;
   std::string_view detail = {};
+  int dtype_at = -1, shape_at = -1;  // unreadable_tensor: which arguments say these; -1: none does
 };
 const std::vector<KnownRow>& known_table();
 

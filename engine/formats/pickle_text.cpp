@@ -207,4 +207,11 @@ std::string long_to_text(std::span<const std::byte> bytes) {
   return out;
 }
 
+std::string one_word(std::string_view name) {
+  static constexpr size_t kMax = 120;
+  std::string out;
+  for (const char c : name.substr(0, kMax)) out += c > ' ' && c < '\x7f' && c != '[' && c != '?' ? c : '_';
+  return out;
+}
+
 }  // namespace remap::formats

@@ -25,11 +25,11 @@ const StorageType* find_storage_type(const PickleGlobal& global) {
       {"ComplexFloatStorage", 8, DType::c64},
       {"UntypedStorage", 1, std::nullopt},
       {"_UntypedStorage", 1, std::nullopt},
-      {"QInt8Storage", 1, std::nullopt, true},
-      {"QUInt8Storage", 1, std::nullopt, true},
-      {"QInt32Storage", 4, std::nullopt, true},
-      {"QUInt4x2Storage", 1, std::nullopt, true},
-      {"QUInt2x4Storage", 1, std::nullopt, true},
+      {"QInt8Storage", 1, std::nullopt, "qint8"},
+      {"QUInt8Storage", 1, std::nullopt, "quint8"},
+      {"QInt32Storage", 4, std::nullopt, "qint32"},
+      {"QUInt4x2Storage", 1, std::nullopt, "quint4x2"},
+      {"QUInt2x4Storage", 1, std::nullopt, "quint2x4"},
       {"UntypedStorageBase", 1, std::nullopt},
   }};
   static constexpr std::array<std::string_view, 3> kModules = {"torch", "torch.cuda", "torch.storage"};

@@ -51,7 +51,7 @@ struct StorageType {
   std::string_view name;        // "FloatStorage"
   int element_bytes;
   std::optional<DType> dtype;   // none: bytes without a type, or a type that cannot be read
-  bool quantized = false;
+  std::string_view quantized = {};  // the dtype's name, if its numbers stand for others
 };
 // nullptr for a class that is not torch's, or not known.
 const StorageType* find_storage_type(const PickleGlobal& global);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <set>
 #include <unordered_map>
 
@@ -19,6 +20,13 @@ void append_member(Json::object_t& object, std::string key, Json value) {
   static_cast<Members&>(object).emplace_back(std::move(key), std::move(value));
 }
 
+// Compares indices of listed tensors with keys.
+struct KeyOrder {
+  const std::vector<ListedTensor>& tensors;
+  bool operator()(size_t i, const std::string& key) const { return tensors[i].key < key; }
+  bool operator()(const std::string& key, size_t i) const { return key < tensors[i].key; }
+};
+
 class Lister {
  public:
   Lister(TorchContents& contents, const Limits& limits)
@@ -32,7 +40,7 @@ class Lister {
   TorchListing run() {
     analyse(graph_.root());
     list_tensors();
-    std::sort(listing_.tensors.begin(), listing_.tensors.end(), [](const ListedTensor& a, const ListedTensor& b) { return a.key < b.key; });
+    part_equal_keys();
     write_metadata();
     write_remarks();
     return std::move(listing_);
@@ -42,13 +50,19 @@ class Lister {
   // --- first pass: what is under each value; each is looked at once ---
   enum class State : uint8_t { unseen, open, done };
   struct Facts {
-    uint32_t tensors = 0;    // below it, once a path; saturates
+    uint32_t tensors = 0;    // it and below it, once a path; saturates
+    bool own = false;        // of a record: tensors are among its arguments, so that it is listed itself
     bool others = false;     // anything but tensors and empty containers
     State state = State::unseen;
   };
+  struct Children {
+    std::vector<PickleRef> refs;
+    size_t n_own = 0;    // the first ones: their tensors make the value itself one that is not read
+    size_t n_quiet = 0;  // the last ones: not part of what the value is taken for, only their tensors count
+  };
   struct Frame {
     PickleRef ref;
-    std::vector<PickleRef> children;
+    Children children;
     size_t next = 0;
   };
 
@@ -57,8 +71,8 @@ class Lister {
     enter(root, stack);
     while (!stack.empty()) {
       Frame& frame = stack.back();
-      if (frame.next < frame.children.size()) {
-        enter(frame.children[frame.next++], stack);
+      if (frame.next < frame.children.refs.size()) {
+        enter(frame.children.refs[frame.next++], stack);
         continue;
       }
       close(frame);
@@ -70,25 +84,28 @@ class Lister {
     Facts& facts = facts_[ref];
     if (facts.state != State::unseen) return;
     facts.state = State::done;
-    const PickleView view = meanings_.view(ref);
+    const PickleView view = view_of(ref);
     if (view.guessed != kNoValue) remark(view.guessed, view.guess);
     if (view.ref != ref && view.meaning != Meaning::scalar) {  // a wrapper: what it wraps is looked at once, not once a wrapper
       facts.state = State::open;
-      stack.push_back({ref, {view.ref}});
+      Children children{{view.ref}};
+      add_states(ref, children);
+      stack.push_back({ref, std::move(children)});
       return;
     }
     switch (view.meaning) {
       case Meaning::scalar: facts.others = true; return;
       case Meaning::tensor:
-        if (tensor(view) != nullptr) facts.tensors = 1;
-        else facts.others = true;
-        return;
+        facts.tensors = 1;
+        facts.others = !is_read(view);
+        if (facts.others) return;  // it stands for all it is made of
+        break;
       case Meaning::record: remark_record(view); break;
       default: break;
     }
-    std::vector<PickleRef> children = children_of(view);
-    if (children.empty()) {
-      facts.others = view.meaning == Meaning::record;
+    Children children = children_of(view);
+    if (children.refs.empty()) {
+      facts.others |= view.meaning == Meaning::record;
       return;
     }
     facts.state = State::open;
@@ -98,56 +115,103 @@ class Lister {
   // Adds up the children. One that is still open contains this one: a cycle, whose tensors are counted there.
   void close(const Frame& frame) {
     Facts& facts = facts_[frame.ref];
-    const PickleView view = meanings_.view(frame.ref);
+    const PickleView view = view_of(frame.ref);
     const Meaning meaning = view.ref == frame.ref ? view.meaning : Meaning::mapping;  // a wrapper passes on what it wraps
-    uint64_t tensors = 0;
-    for (const PickleRef child : frame.children) {
-      tensors += facts_[child].tensors;
-      facts.others |= facts_[child].others || facts_[child].state == State::open;
+    const Children& children = frame.children;
+    uint64_t tensors = facts.tensors;
+    for (size_t i = 0; i < children.refs.size(); ++i) {
+      const Facts& child = facts_[children.refs[i]];
+      if (i >= children.n_own) tensors += child.tensors;
+      else if (child.tensors > 0 && !facts.own) facts.own = true, ++tensors;
+      if (i + children.n_quiet < children.refs.size()) facts.others |= child.others || child.state == State::open;
     }
-    if (meaning == Meaning::record) unlisted_ += tensors;
-    else facts.tensors = static_cast<uint32_t>(std::min<uint64_t>(tensors, std::numeric_limits<uint32_t>::max()));
+    facts.tensors = static_cast<uint32_t>(std::min<uint64_t>(tensors, std::numeric_limits<uint32_t>::max()));
     facts.others |= meaning == Meaning::record || meaning == Meaning::module;
     facts.state = State::done;
   }
 
   // The values an object holds are looked at through the containers that hold them, which may be shared: the work stays linear.
-  std::vector<PickleRef> children_of(const PickleView& view) const {
-    std::vector<PickleRef> out;
+  Children children_of(const PickleView& view) const {
+    Children out;
+    auto& refs = out.refs;
     const PickleKind kind = graph_.kind(view.ref);
     if (kind == PickleKind::dict) {
       const auto& pairs = graph_.items(view.ref);
-      for (size_t i = 1; i < pairs.size(); i += 2) out.push_back(pairs[i]);
+      for (size_t i = 1; i < pairs.size(); i += 2) refs.push_back(pairs[i]);
       return out;
     }
-    if (kind != PickleKind::object) return view.meaning == Meaning::sequence ? graph_.items(view.ref) : out;
+    if (kind != PickleKind::object) {
+      if (view.meaning == Meaning::sequence) refs = graph_.items(view.ref);
+      return out;
+    }
     const PickleObject& object = graph_.object(view.ref);
     const bool inert = view.row != nullptr && view.row->role == Role::inert;
     if (inert) return out;
     if (view.meaning == Meaning::module) {
-      for (const auto* name : {"_parameters", "_buffers", "_modules"}) out.push_back(meanings_.state_field(object, name));
+      for (const auto* name : {"_parameters", "_buffers", "_modules"}) refs.push_back(meanings_.state_field(object, name));
       return out;
     }
-    const bool attributes = view.row != nullptr && view.row->role == Role::attributes;
-    if (view.meaning == Meaning::record) out.push_back(object.arguments);
-    else if (const PickleRef first = meanings_.initial(object, view.row); first != kNoValue && !attributes) out.push_back(first);
-    if (view.meaning == Meaning::record || attributes) out.insert(out.end(), object.states.begin(), object.states.end());
-    out.insert(out.end(), object.items.begin(), object.items.end());
-    for (size_t i = 1; i < object.pairs.size(); i += 2) out.push_back(object.pairs[i]);
+    if (view.meaning == Meaning::tensor) {
+      add_states(view.ref, out);
+      return out;
+    }
+    const bool attributes = view.row != nullptr && view.row->role == Role::attributes, record = view.meaning == Meaning::record;
+    if (record) {
+      refs.push_back(object.arguments);
+      if (object.keywords != kNoValue) refs.push_back(object.keywords);
+      out.n_own = refs.size();
+    } else if (const PickleRef first = meanings_.initial(object, view.row); first != kNoValue && !attributes) {
+      refs.push_back(first);
+    }
+    if (record || attributes) refs.insert(refs.end(), object.states.begin(), object.states.end());
+    refs.insert(refs.end(), object.items.begin(), object.items.end());
+    for (size_t i = 1; i < object.pairs.size(); i += 2) refs.push_back(object.pairs[i]);
+    if (record && is_result(object)) out.n_own = refs.size();
+    if (!record && !attributes) add_states(view.ref, out);
     return out;
   }
 
-  // The tensor that `view` describes, nullptr if it cannot be read.
-  const TensorSpec* tensor(const PickleView& view) {
-    const auto known = specs_.find(view.ref);
-    if (known != specs_.end()) return std::get_if<TensorSpec>(&known->second);
-    const auto [it, fresh] = specs_.emplace(view.ref, decoder_.decode(view));
-    if (const auto* unreadable = std::get_if<UnreadableTensor>(&it->second)) {
-      ++unreadable_[unreadable->why];
-      return nullptr;
-    }
-    return &std::get<TensorSpec>(it->second);
+  // What a function that is not known makes, as opposed to an instance of a class. Classes' names start with a capital.
+  bool is_result(const PickleObject& object) const {
+    if (object.made_by_new || meanings_.class_of(object) != object.callable || !graph_.is(object.callable, PickleKind::global)) return false;
+    const std::string_view name = graph_.global(object.callable).name;
+    const char first = name.substr(name.rfind('.') + 1).empty() ? 'a' : name.substr(name.rfind('.') + 1).front();
+    return first < 'A' || first > 'Z';
   }
+
+  // Where the attributes of a value are kept that is not a record: of a container, a tensor or a parameter.
+  std::vector<PickleRef> states_of(PickleRef ref) const {
+    std::vector<PickleRef> states;
+    if (!graph_.is(ref, PickleKind::object)) return states;
+    const PickleObject& object = graph_.object(ref);
+    states = object.states;
+    const KnownRow* row = meanings_.row_of_callable(object.callable);
+    const bool in_arguments = row != nullptr && (row->role == Role::tensor_from_type || row->name.ends_with("_with_state"));
+    if (row != nullptr && (row->role == Role::array || row->role == Role::state_field)) states.clear();  // their content
+    if (const PickleRef state = in_arguments ? graph_.argument(object, 3) : kNoValue; state != kNoValue) states.push_back(state);
+    return states;
+  }
+  void add_states(PickleRef ref, Children& children) const {
+    const auto states = states_of(ref);
+    children.n_quiet = states.size();
+    children.refs.insert(children.refs.end(), states.begin(), states.end());
+  }
+
+  // A storage that a container holds stands alone: no tensor views it.
+  PickleView view_of(PickleRef ref) const {
+    PickleView view = meanings_.view(ref);
+    if (!graph_.is(view.ref, PickleKind::persistent)) return view;
+    const PickleRef id = graph_.persistent_id(view.ref);
+    if (graph_.is(id, PickleKind::tuple) && !graph_.items(id).empty() && meanings_.text(graph_.items(id)[0]) == "storage")
+      view.meaning = Meaning::tensor;
+    return view;
+  }
+
+  const DecodedTensor& tensor(const PickleView& view) {
+    const auto known = specs_.find(view.ref);
+    return known != specs_.end() ? known->second : specs_.emplace(view.ref, decoder_.decode(view)).first->second;
+  }
+  bool is_read(const PickleView& view) { return std::holds_alternative<TensorSpec>(tensor(view)); }
 
   // --- remarks ---
   // Counted by class, named at the end: names are long and objects are many.
@@ -164,10 +228,8 @@ class Lister {
     std::map<std::pair<std::string, std::string_view>, uint64_t> by_name;
     for (const auto& [what, count] : remarks_)
       by_name[{what.first == kNoValue ? "a value outside the pickle" : json_text(meanings_.global_name(what.first)), what.second}] += count;
-    for (const auto& [why, count] : unreadable_) by_name[{json_text(why), "not read, kept as a record"}] += count;
     for (const auto& [what, count] : by_name) listing_.remarks.push_back(fmt::format("{} ({} times): {}", what.first, count, what.second));
-    if (unlisted_ > 0)
-      listing_.remarks.push_back(fmt::format("{} tensors are inside records of unknown classes and are not listed", unlisted_));
+    for (const auto& remark : equal_keys_) listing_.remarks.push_back(remark);
     if (cut_) listing_.remarks.push_back("the metadata is longer than the limits allow and was cut");
   }
 
@@ -186,22 +248,51 @@ class Lister {
   // Those entries of a container that lead to tensors. `cost` grows by what was looked at.
   std::vector<NamedEntry> tensor_entries(const PickleView& view, uint64_t& cost) const {
     std::vector<NamedEntry> out;
+    const auto add_items = [&](const std::vector<PickleRef>& items) {
+      cost += items.size();
+      for (size_t i = 0; i < items.size(); ++i)
+        if (facts_[items[i]].tensors > 0) out.push_back({fmt::to_string(i), items[i]});
+    };
     if (view.meaning == Meaning::mapping) {
       out = meanings_.named_entries(view);
       for (const NamedEntry& entry : out) cost += 1 + entry.key.size();
     } else if (view.meaning == Meaning::sequence) {
-      const auto items = meanings_.items(view);
-      cost += items.size();
-      for (size_t i = 0; i < items.size(); ++i)
-        if (facts_[items[i]].tensors > 0) out.push_back({fmt::to_string(i), items[i]});
+      add_items(meanings_.items(view));
     } else if (view.meaning == Meaning::module) {
       auto module = meanings_.module(view.ref);
       cost += module.cost;
       out = std::move(module.tensors);
       std::move(module.modules.begin(), module.modules.end(), std::back_inserter(out));
+    } else if (view.meaning == Meaning::record && graph_.is(view.ref, PickleKind::object)) {
+      const PickleObject& object = graph_.object(view.ref);
+      if (is_result(object)) return out;
+      for (const PickleRef state : object.states) add_attributes(state, out, cost);
+      add_items(object.items);
+      const PickleView pairs{.meaning = Meaning::mapping, .ref = view.ref};
+      if (!object.pairs.empty())
+        for (NamedEntry& entry : meanings_.named_entries(pairs)) cost += 1 + entry.key.size(), out.push_back(std::move(entry));
     }
+    const bool attributes = view.row != nullptr && view.row->role == Role::attributes;
+    if (view.meaning != Meaning::module && view.meaning != Meaning::record && !attributes)
+      for (const PickleRef state : states_of(view.ref)) add_attributes(state, out, cost);
     std::erase_if(out, [&](const NamedEntry& entry) { return facts_[entry.value].tensors == 0; });
     return out;
+  }
+
+  // A state is a dict of attributes, or (attributes, slots), or whatever the class makes of it.
+  void add_attributes(PickleRef state, std::vector<NamedEntry>& out, uint64_t& cost) const {
+    if (facts_[state].tensors == 0) return;
+    const PickleView view = meanings_.view(state);
+    const bool pair = graph_.is(state, PickleKind::tuple) && graph_.items(state).size() == 2;
+    if (pair && std::all_of(graph_.items(state).begin(), graph_.items(state).end(), [&](PickleRef part) {
+          return graph_.is(part, PickleKind::dict) || graph_.is(part, PickleKind::none);
+        })) {
+      for (const PickleRef part : graph_.items(state))
+        if (graph_.is(part, PickleKind::dict)) add_attributes(part, out, cost);
+      return;
+    }
+    if (view.meaning != Meaning::mapping) return out.push_back({"state", state});
+    for (NamedEntry& entry : meanings_.named_entries(view)) cost += 1 + entry.key.size(), out.push_back(std::move(entry));
   }
 
   void list_tensors() {
@@ -217,17 +308,26 @@ class Lister {
     std::vector<bool> on_path(graph_.size());
     std::vector<Step> steps;
     std::string path;
+    const auto list = [&](PickleRef ref, DecodedTensor tensor) {
+      spend(path.size() + 64);
+      listed_.push_back(ref);
+      listing_.tensors.push_back({path, std::move(tensor)});
+    };
     const auto visit = [&](PickleRef ref) {
-      const PickleView view = meanings_.view(ref);
-      if (view.meaning == Meaning::tensor) {
-        spend(path.size() + 64);
-        listing_.tensors.push_back({path, *tensor(view)});
-      } else if (!on_path[view.ref]) {
-        on_path[view.ref] = true;
-        uint64_t cost = 1;
-        steps.push_back({view.ref, tensor_entries(view, cost), 0, path.size()});
-        spend(cost);
-      }
+      const PickleView view = view_of(ref);
+      const bool is_tensor = view.meaning == Meaning::tensor;
+      if (on_path[view.ref]) return;
+      if (is_tensor) list(view.ref, tensor(view));
+      else if (facts_[view.ref].own) list(view.ref, made_of_arguments(view));
+      if (is_tensor && facts_[ref].tensors == 1) return;
+      uint64_t cost = 1;
+      std::vector<NamedEntry> entries = is_tensor && !is_read(view) ? std::vector<NamedEntry>{} : tensor_entries(view, cost);
+      if (ref != view.ref && facts_[ref].tensors > facts_[view.ref].tensors)
+        for (const PickleRef state : states_of(ref)) add_attributes(state, entries, cost);
+      std::erase_if(entries, [&](const NamedEntry& entry) { return facts_[entry.value].tensors == 0; });
+      on_path[view.ref] = true;
+      steps.push_back({view.ref, std::move(entries), 0, path.size()});
+      spend(cost);
     };
     visit(graph_.root());
     while (!steps.empty()) {
@@ -242,6 +342,54 @@ class Lister {
       extend(path, entry.key, steps.size() > 1);
       visit(entry.value);
     }
+  }
+
+  DecodedTensor made_of_arguments(const PickleView& view) const {
+    if (!graph_.is(view.ref, PickleKind::object)) return UnreadableTensor{"an object of a kind that is not known"};
+    const PickleObject& object = graph_.object(view.ref);
+    const std::string name = one_word(meanings_.class_name(view.ref));
+    return UnreadableTensor{is_result(object) ? fmt::format("what the function {} makes of tensors, which is not known", name)
+                                              : fmt::format("an object of the class {}, which is not known, made of tensors", name)};
+  }
+
+  // Sorts by key. One tensor that is found twice under one path is one; different ones get keys of their own.
+  void part_equal_keys() {
+    std::vector<size_t> order(listing_.tensors.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    const auto key = [&](size_t i) -> const std::string& { return listing_.tensors[i].key; };
+    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return key(a) < key(b); });
+    std::set<std::string> taken;
+    std::vector<std::pair<size_t, std::string>> renamed;
+    std::vector<size_t> kept;
+    for (size_t begin = 0, end = 0; begin < order.size(); begin = end) {
+      std::set<PickleRef> seen;
+      size_t number = 1;
+      for (end = begin; end < order.size() && key(order[end]) == key(order[begin]); ++end) {
+        const size_t i = order[end];
+        if (!seen.insert(listed_[i]).second) continue;
+        kept.push_back(i);
+        if (seen.size() == 1) continue;
+        const auto is_taken = [&](const std::string& name) {
+          return taken.contains(name) || std::binary_search(order.begin(), order.end(), name, KeyOrder{listing_.tensors});
+        };
+        std::string name;
+        do name = fmt::format("{}#{}", key(i), ++number);
+        while (is_taken(name));
+        taken.insert(name);
+        renamed.emplace_back(i, std::move(name));
+      }
+    }
+    for (auto& [i, name] : renamed) {
+      if (equal_keys_.size() < kMaxEqualKeys)
+        equal_keys_.push_back(fmt::format("'{}' is the key of more than one tensor: the next one is listed as '{}'", key(i), name));
+      listing_.tensors[i].key = std::move(name);
+    }
+    if (renamed.size() > kMaxEqualKeys) equal_keys_.push_back(fmt::format("… and {} more such keys", renamed.size() - kMaxEqualKeys));
+    std::vector<ListedTensor> sorted;
+    sorted.reserve(kept.size());
+    for (const size_t i : kept) sorted.push_back(std::move(listing_.tensors[i]));
+    if (!renamed.empty()) std::sort(sorted.begin(), sorted.end(), [](const ListedTensor& a, const ListedTensor& b) { return a.key < b.key; });
+    listing_.tensors = std::move(sorted);
   }
 
   void extend(std::string& path, const std::string& part, bool dot) const {
@@ -276,7 +424,7 @@ class Lister {
       return marker("$deep");
     }
     --nodes_left_;
-    const PickleView view = meanings_.view(ref);
+    const PickleView view = view_of(ref);
     if (view.meaning == Meaning::scalar) return scalar(view);
     if (view.meaning == Meaning::tensor) return tensor_tree(view, path, depth, listed);
     if (on_path_[view.ref]) return marker("$cycle");
@@ -374,7 +522,7 @@ class Lister {
 
   Json tensor_tree(const PickleView& view, const std::string& path, int depth, bool listed) {
     static constexpr int64_t kShownElements = 1024;
-    const TensorSpec* spec = tensor(view);
+    const auto* spec = std::get_if<TensorSpec>(&tensor(view));
     if (spec == nullptr) {
       if (depth >= limits_.max_metadata_depth || on_path_[view.ref]) return marker("$deep");
       on_path_[view.ref] = true;
@@ -417,8 +565,9 @@ class Lister {
   std::vector<Facts> facts_;
   std::unordered_map<PickleRef, DecodedTensor> specs_;
   std::map<std::pair<PickleRef, std::string_view>, uint64_t> remarks_;  // by class or function; kNoValue: none
-  std::map<std::string, uint64_t> unreadable_;
-  uint64_t unlisted_ = 0;
+  std::vector<PickleRef> listed_;          // the values that listing_.tensors are
+  std::vector<std::string> equal_keys_;    // remarks
+  static constexpr size_t kMaxEqualKeys = 20;
   uint64_t nodes_left_ = 0, text_left_ = 0;
   std::vector<bool> on_path_;
   bool cut_ = false;

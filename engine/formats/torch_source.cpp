@@ -13,6 +13,8 @@
 
 #include "formats/torch_contents.h"
 #include "formats/torch_listing.h"
+#include "ops/sign.h"
+#include "ops/strided_copy.h"
 #include "tensor/box.h"
 
 namespace remap {
@@ -70,8 +72,14 @@ class TorchSource final : public Source {
     remarks_ = std::move(listing.remarks);
     std::vector<TensorInfo> infos;
     for (ListedTensor& tensor : listing.tensors) {
-      infos.push_back({std::move(tensor.key), tensor.spec.dtype, tensor.spec.shape, {}});
-      specs_.push_back(std::move(tensor.spec));
+      if (auto* spec = std::get_if<TensorSpec>(&tensor.tensor)) {
+        infos.push_back({std::move(tensor.key), spec->dtype, spec->shape, {}});
+        specs_.push_back(std::move(*spec));
+      } else {
+        auto& unreadable = std::get<UnreadableTensor>(tensor.tensor);
+        infos.push_back(unread_tensor(std::move(tensor.key), std::move(unreadable.why), std::move(unreadable.dtype), std::move(unreadable.shape)));
+        specs_.emplace_back();
+      }
     }
     set_aliases(infos);
     manifest_ = Manifest(std::move(infos), path());  // sorted already, so that indices agree with specs_
@@ -85,9 +93,20 @@ class TorchSource final : public Source {
   const Json& metadata() const override { return metadata_; }
   std::vector<std::string> remarks() const override { return remarks_; }
 
-  std::vector<Box> tile_boxes(size_t index) const override { return whole_tensor_tile(manifest_[index].shape); }
+  std::vector<Box> tile_boxes(size_t index) const override {
+    require_read(manifest_[index], path());
+    const auto signs = signs_.find(index);
+    return signs != signs_.end() ? signs->second : whole_tensor_tile(stored_form(manifest_[index]).shape);
+  }
 
-  TileView load(size_t index, size_t, TileBuffer&) const override {
+  TileView load(size_t index, size_t tile, TileBuffer& buffer) const override {
+    require_read(manifest_[index], path());
+    const auto signs = signs_.find(index);
+    return signs == signs_.end() ? stored(index) : with_signs(index, signs->second[tile], buffer);
+  }
+
+ private:
+  TileView stored(size_t index) const {
     const TensorSpec& spec = specs_[index];
     const TorchStorage& storage = contents_.storages[spec.storage];
     TileView view{.data = nullptr, .strides = spec.strides, .fd = -1, .offset_bytes = 0};
@@ -107,13 +126,44 @@ class TorchSource final : public Source {
     return view;
   }
 
- private:
-  // Tensors that are the same view of the same bytes are named after the first of them.
-  void set_aliases(std::vector<TensorInfo>& infos) const {
-    std::map<std::tuple<uint32_t, uint64_t, DType, Shape, std::vector<int64_t>>, std::vector<size_t>> groups;
-    for (size_t i = 0; i < infos.size(); ++i)
-      if (element_count(infos[i].shape) > 0)
-        groups[{specs_[i].storage, specs_[i].offset_bytes, specs_[i].dtype, specs_[i].shape, specs_[i].strides}].push_back(i);
+  // Part of a tensor whose values are those of its bytes with other signs.
+  TileView with_signs(size_t index, const Box& box, TileBuffer& buffer) const {
+    const TensorSpec& spec = specs_[index];
+    const TileView whole = stored(index);
+    TileView view{.data = nullptr, .strides = row_major_strides(box.extent), .fd = -1, .offset_bytes = 0};
+    ops::CopyRegion region{0, offset_in_tile(box, {Shape(box.origin.size(), 0), spec.shape}, whole.strides), {}};
+    for (size_t d = 0; d < box.extent.size(); ++d) region.axes.push_back({box.extent[d], view.strides[d], whole.strides[d]});
+    const int64_t count = element_count(box.extent);
+    buffer.resize(static_cast<size_t>(count * size_bytes(spec.dtype)));
+    ops::strided_copy(buffer.data(), whole.data, ops::normalised(std::move(region)), size_bytes(spec.dtype));
+    ops::change_sign(buffer.data(), spec.dtype, count, spec.negative, spec.conjugate);
+    view.data = buffer.data();
+    return view;
+  }
+
+  // Cuts along the outer dimensions into boxes of a bounded size.
+  static void cut(const Box& box, size_t dim, std::vector<Box>& boxes) {
+    constexpr int64_t kTileElements = int64_t{1} << 20;
+    const int64_t count = element_count(box.extent);
+    if (count <= kTileElements || dim == box.extent.size()) return boxes.push_back(box);
+    const int64_t step = std::max<int64_t>(1, kTileElements / (count / box.extent[dim]));
+    for (int64_t begin = 0; begin < box.extent[dim]; begin += step) {
+      Box part = box;
+      part.origin[dim] += begin;
+      part.extent[dim] = std::min(step, box.extent[dim] - begin);
+      cut(part, dim + 1, boxes);
+    }
+  }
+
+  // Tensors that are the same view of the same bytes are named after the first of them. Also finds those whose signs are changed.
+  void set_aliases(std::vector<TensorInfo>& infos) {
+    std::map<std::tuple<uint32_t, uint64_t, DType, Shape, std::vector<int64_t>, bool, bool>, std::vector<size_t>> groups;
+    for (size_t i = 0; i < infos.size(); ++i) {
+      const TensorSpec& spec = specs_[i];
+      if (infos[i].unread != nullptr || element_count(infos[i].shape) == 0) continue;
+      groups[{spec.storage, spec.offset_bytes, spec.dtype, spec.shape, spec.strides, spec.conjugate, spec.negative}].push_back(i);
+      if (spec.conjugate || spec.negative) cut({Shape(spec.shape.size(), 0), spec.shape}, 0, signs_[i]);
+    }
     for (const auto& [bytes, group] : groups)
       if (group.size() > 1)
         for (const size_t i : group) infos[i].alias = infos[group.front()].key;
@@ -130,7 +180,8 @@ class TorchSource final : public Source {
   }
 
   TorchContents contents_;
-  std::vector<TensorSpec> specs_;  // by index in the manifest
+  std::vector<TensorSpec> specs_;             // by index in the manifest; of no use for what is not read
+  std::map<size_t, std::vector<Box>> signs_;  // the tiles of tensors whose signs are changed
   Manifest manifest_;
   Json metadata_;
   std::vector<std::string> remarks_;

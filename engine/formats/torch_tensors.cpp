@@ -6,6 +6,9 @@
 
 #include "base/checked.h"
 #include "formats/pickle_scalars.h"
+#include "formats/pickle_text.h"
+#include "ops/sign.h"
+#include "tensor/box.h"
 
 namespace remap::formats {
 namespace {
@@ -56,14 +59,14 @@ int64_t TensorDecoder::check_shape(const TensorSpec& spec) const {
 }
 
 // Index of the furthest element in the storage; the tensor has elements.
-uint64_t TensorDecoder::last_element(const TensorSpec& spec, uint64_t offset) const {
+uint64_t TensorDecoder::last_element(const Shape& shape, const std::vector<int64_t>& strides, uint64_t offset) const {
   uint64_t last = offset;
-  for (size_t d = 0; d < spec.shape.size(); ++d) {
-    const auto reach = checked_mul<uint64_t>(static_cast<uint64_t>(spec.shape[d]) - 1, static_cast<uint64_t>(spec.strides[d]));
+  for (size_t d = 0; d < shape.size(); ++d) {
+    const auto reach = checked_mul<uint64_t>(static_cast<uint64_t>(shape[d]) - 1, static_cast<uint64_t>(strides[d]));
     const auto sum = reach ? checked_add(last, *reach) : std::nullopt;
     if (!sum)
-      fail("torch-bad-tensor", fmt::format("a tensor of shape {} and strides {} reaches further than can be counted", to_string(spec.shape),
-                                           to_string(spec.strides)));
+      fail("torch-bad-tensor", fmt::format("a tensor of shape {} and strides {} reaches further than can be counted", to_string(shape),
+                                           to_string(strides)));
     last = *sum;
   }
   return last;
@@ -80,24 +83,111 @@ TensorDecoder::Part TensorDecoder::find_part(const StorageId& id) const {
   return {it->second, id.first_element * element_bytes, id.part_elements * element_bytes};  // parts are inside the whole
 }
 
-// Views whose sign or conjugate torch applies when it reads them: their bytes are not their values.
-bool TensorDecoder::is_lazy(PickleRef metadata) const {
-  const auto set = [&](std::string_view name) {
-    const PickleRef value = meanings_.field(metadata, name);
-    return meanings_.graph().is(value, PickleKind::boolean) && meanings_.graph()[value].integer != 0;
-  };
-  return set("conj") || set("neg");
+// "conj" and "neg" mark views whose sign torch changes when it reads them: their bytes are not their values.
+bool TensorDecoder::is_set(PickleRef metadata, std::string_view name) const {
+  const PickleRef value = meanings_.field(metadata, name);
+  return meanings_.graph().is(value, PickleKind::boolean) && meanings_.graph()[value].integer != 0;
+}
+
+// --- what can be said of a tensor that is not read: nothing here fails ---
+
+std::optional<Shape> TensorDecoder::known_shape(PickleRef ref) const {
+  if (ref == kNoValue) return std::nullopt;
+  const PickleView view = meanings_.view(ref);
+  if (view.meaning != Meaning::sequence) return std::nullopt;
+  const auto items = meanings_.items(view);
+  if (items.size() > static_cast<size_t>(limits_.max_rank)) return std::nullopt;
+  Shape shape;
+  for (const PickleRef item : items) {
+    const auto dim = meanings_.integer(item);
+    if (!dim || *dim < 0) return std::nullopt;
+    shape.push_back(*dim);
+  }
+  try {
+    element_count(shape);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+  return shape;
+}
+
+std::string TensorDecoder::known_dtype(PickleRef ref) const {
+  const PickleGraph& graph = meanings_.graph();
+  if (!graph.is(ref, PickleKind::global) || graph.global(ref).module != "torch") return {};
+  return one_word(graph.global(ref).name);
+}
+
+// The dtype of one of the tensors that a tensor is made of.
+std::string TensorDecoder::dtype_of_parts(const std::vector<PickleRef>& parts, size_t i) const {
+  const PickleGraph& graph = meanings_.graph();
+  const PickleView part = i < parts.size() ? meanings_.view(parts[i]) : PickleView{};
+  if (part.meaning != Meaning::tensor || part.row->role != Role::tensor) return {};
+  const auto& arguments = graph.items(graph.object(part.ref).arguments);
+  if (part.row->name.ends_with("_v3")) return arguments.size() > 6 ? known_dtype(arguments[6]) : "";
+  if (arguments.empty() || !graph.is(arguments[0], PickleKind::persistent)) return {};
+  const auto& id = graph.persistent_id(arguments[0]);
+  if (!graph.is(id, PickleKind::tuple) || graph.items(id).size() < 2 || !graph.is(graph.items(id)[1], PickleKind::global)) return {};
+  const StorageType* type = find_storage_type(graph.global(graph.items(id)[1]));
+  return type != nullptr && type->dtype ? std::string(long_name(*type->dtype)) : "";
+}
+
+UnreadableTensor TensorDecoder::unreadable(const KnownRow& row, const std::vector<PickleRef>& arguments, std::string why) const {
+  const auto argument = [&](int i) { return i >= 0 && static_cast<size_t>(i) < arguments.size() ? arguments[static_cast<size_t>(i)] : kNoValue; };
+  UnreadableTensor out{std::move(why), known_dtype(argument(row.dtype_at)), known_shape(argument(row.shape_at))};
+  const PickleGraph& graph = meanings_.graph();
+  if (row.name.ends_with("_rebuild_qtensor")) {
+    const auto id = graph.is(argument(0), PickleKind::persistent) ? read_storage_id(graph, argument(0), contents_.origin) : std::nullopt;
+    if (id) out.dtype = id->type->quantized;
+    const PickleRef parameters = argument(4);
+    if (graph.is(parameters, PickleKind::tuple) && !graph.items(parameters).empty() &&
+        known_dtype(graph.items(parameters)[0]).starts_with("per_channel"))
+      out.why += " (per channel)";
+  } else if (row.name.find("_rebuild_sparse") != row.name.npos) {
+    return sparse(arguments);
+  } else if (row.name.ends_with("_rebuild_nested_tensor")) {
+    out.dtype = dtype_of_parts(arguments, 0);
+  }
+  return out;
+}
+
+// (layout, (indices, values, size[, coalesced])), or (layout, (compressed indices, plain indices, values, size)).
+UnreadableTensor TensorDecoder::sparse(const std::vector<PickleRef>& arguments) const {
+  UnreadableTensor out{"a sparse tensor"};
+  if (arguments.size() < 2) return out;
+  const PickleGraph& graph = meanings_.graph();
+  const PickleRef layout = meanings_.view(arguments[0]).ref;
+  const std::string_view name = graph.is(layout, PickleKind::global) ? graph.global(layout).name : meanings_.text(layout);
+  const size_t at = name.rfind("sparse_");
+  if (at == name.npos || !graph.is(arguments[1], PickleKind::tuple)) return out;
+  const std::string_view kind = name.substr(at + 7);
+  std::string upper;
+  for (const char c : one_word(kind)) upper += static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+  out.why += fmt::format(" ({})", upper);
+  const auto& parts = graph.items(arguments[1]);
+  const size_t values = kind == "coo" ? 1 : 2;
+  out.dtype = dtype_of_parts(parts, values);
+  if (parts.size() > values + 1) out.shape = known_shape(parts[values + 1]);
+  return out;
 }
 
 DecodedTensor TensorDecoder::decode(const PickleView& tensor) {
   const PickleGraph& graph = meanings_.graph();
+  if (graph.is(tensor.ref, PickleKind::persistent)) {
+    const auto id = read_storage_id(graph, tensor.ref, contents_.origin);
+    UnreadableTensor out{"a storage that stands alone, without a tensor"};
+    if (!id) return out;
+    if (id->type->dtype) out.dtype = long_name(*id->type->dtype);
+    else out.dtype = id->type->quantized;
+    if (id->part_elements <= INT64_MAX / 16) out.shape = Shape{static_cast<int64_t>(id->part_elements)};
+    return out;
+  }
   const PickleObject& object = graph.object(tensor.ref);
   offset_ = object.offset;
   switch (tensor.row->role) {
     case Role::tensor: return decode_torch(*tensor.row, graph.items(object.arguments));
     case Role::tensor_from_type: return decode_from_type(object);
     case Role::array: return decode_array(object, *tensor.row);
-    default: return UnreadableTensor{std::string(tensor.row->detail)};
+    default: return unreadable(*tensor.row, graph.items(object.arguments), std::string(tensor.row->detail));
   }
 }
 
@@ -105,19 +195,25 @@ DecodedTensor TensorDecoder::decode(const PickleView& tensor) {
 DecodedTensor TensorDecoder::decode_from_type(const PickleObject& object) {
   const PickleGraph& graph = meanings_.graph();
   const std::vector<PickleRef>* arguments = &graph.items(object.arguments);
+  std::string type = "a subclass";
   for (int depth = 0; depth < 8; ++depth) {
     if (arguments->size() < 3 || !graph.is((*arguments)[2], PickleKind::tuple))
       fail("torch-bad-tensor", "a tensor of a subclass lacks its function, type or arguments");
     const KnownRow* row = meanings_.row_of_callable((*arguments)[0]);
+    if (graph.is((*arguments)[1], PickleKind::global)) type = one_word(meanings_.global_name((*arguments)[1]));
     arguments = &graph.items((*arguments)[2]);
     if (row == nullptr) break;
     if (row->role == Role::tensor) return decode_torch(*row, *arguments);
     if (row->role == Role::first_argument && !arguments->empty())  // a parameter of a subclass
-      if (const PickleView inner = meanings_.view(arguments->front()); inner.meaning == Meaning::tensor && inner.row->role == Role::tensor)
+      if (const PickleView inner = meanings_.view(arguments->front()); inner.meaning == Meaning::tensor && inner.row->role != Role::tensor_from_type)
         return decode(inner);
+    if (row->role == Role::unreadable_tensor) {
+      const bool wrapper = row->name.ends_with("_rebuild_wrapper_subclass");
+      return unreadable(*row, *arguments, wrapper ? fmt::format("a {}, which wraps other tensors", type) : std::string(row->detail));
+    }
     if (row->role != Role::tensor_from_type) break;
   }
-  return UnreadableTensor{"a tensor of a subclass"};
+  return UnreadableTensor{fmt::format("a {}, a kind of tensor that is not known", type)};
 }
 
 // (storage, offset, shape, strides[, requires_grad, hooks[, metadata]]); v3 has the dtype after the hooks.
@@ -125,17 +221,19 @@ DecodedTensor TensorDecoder::decode_torch(const KnownRow& row, const std::vector
   const PickleGraph& graph = meanings_.graph();
   const bool v3 = row.name.ends_with("_v3");
   if (arguments.size() < (v3 ? 7 : 4)) fail("torch-bad-tensor", fmt::format("{} has {} arguments", row.name, arguments.size()));
-  if (const size_t metadata = v3 ? 7 : 6; arguments.size() > metadata && is_lazy(arguments[metadata]))
-    return UnreadableTensor{"a conjugate or negative view"};
   const auto id = graph.is(arguments[0], PickleKind::persistent) ? read_storage_id(graph, arguments[0], contents_.origin) : std::nullopt;
   if (!id) fail("torch-bad-tensor", fmt::format("a tensor's storage is {}", describe(graph.kind(arguments[0]))));
-  if (id->type->quantized) return UnreadableTensor{"a quantized tensor"};
+  if (!id->type->quantized.empty())
+    return UnreadableTensor{"a quantized tensor", std::string(id->type->quantized), known_shape(arguments[2])};
   TensorSpec spec;
   if (v3) {
     const bool named = graph.is(arguments[6], PickleKind::global) && graph.global(arguments[6]).module == "torch";
     if (!named) fail("torch-bad-tensor", fmt::format("a tensor's dtype is {}", describe(graph.kind(arguments[6]))));
     const auto dtype = parse_dtype(graph.global(arguments[6]).name);
-    if (!dtype) return UnreadableTensor{fmt::format("a tensor of torch.{}", graph.global(arguments[6]).name.substr(0, 40))};
+    if (!dtype) {
+      const std::string type = one_word(graph.global(arguments[6]).name);
+      return UnreadableTensor{fmt::format("of the type torch.{}, for which safetensors has no name", type), type, known_shape(arguments[2])};
+    }
     spec.dtype = *dtype;
   } else if (id->type->dtype) {
     spec.dtype = *id->type->dtype;
@@ -147,13 +245,33 @@ DecodedTensor TensorDecoder::decode_torch(const KnownRow& row, const std::vector
   spec.strides = read_shape(arguments[3], "strides");
   if (spec.shape.size() != spec.strides.size())
     fail("torch-bad-tensor", fmt::format("a tensor has the shape {} and the strides {}", to_string(spec.shape), to_string(spec.strides)));
+  // What torch counts in pairs is stored so; here each of the two is an element, along the last dimension.
+  const bool pairs = spec.dtype == DType::f4;
+  if (pairs && spec.shape.empty()) return UnreadableTensor{"two numbers in one byte, without a dimension that could hold two", "float4_e2m1fn_x2", Shape{}};
   const int64_t elements = check_shape(spec);
+  if (pairs) {
+    const auto doubled = checked_mul<int64_t>(spec.shape.back(), 2);
+    if (!doubled) fail("torch-bad-tensor", fmt::format("a tensor of float4 has the shape {}", to_string(spec.shape)));
+    spec.shape.back() = *doubled;
+    check_shape(spec);
+  }
+  if (const size_t metadata = v3 ? 7 : 6; arguments.size() > metadata) {
+    const bool complex = spec.dtype == DType::c64 || spec.dtype == DType::c128;
+    spec.conjugate = complex && is_set(arguments[metadata], "conj");
+    spec.negative = is_set(arguments[metadata], "neg");
+    if (spec.negative && !ops::can_negate(spec.dtype))
+      return UnreadableTensor{"a negative view of a type that has no negative numbers", std::string(long_name(spec.dtype)), spec.shape};
+  }
   const Part part = find_part(*id);
   spec.storage = part.storage;
   spec.offset_bytes = part.offset_bytes;
-  if (elements == 0) return spec;
+  if (elements == 0) {
+    spec.strides = row_major_strides(stored_form(spec.dtype, spec.shape).shape);
+    return spec;
+  }
+  const Shape units = stored_form(spec.dtype, spec.shape).shape;
   const uint64_t element_bytes = static_cast<uint64_t>(size_bytes(spec.dtype)), available = part.size_bytes / element_bytes,
-                 last = last_element(spec, offset);
+                 last = last_element(units, spec.strides, offset);
   if (last >= available)
     fail("torch-bad-tensor", fmt::format("a tensor of shape {}, strides {} and offset {} needs {} elements; its storage '{}' has {}",
                                          to_string(spec.shape), to_string(spec.strides), offset, last + 1, id->key, available));
@@ -173,6 +291,15 @@ std::optional<std::string_view> TensorDecoder::array_bytes(PickleRef ref) {
   return it->second;
 }
 
+std::string_view TensorDecoder::swapped(PickleRef ref, std::string_view bytes, int width) {
+  const auto [it, fresh] = swapped_.try_emplace({ref, width});
+  if (!fresh) return it->second;
+  std::string turned(bytes);
+  for (size_t at = 0; at + static_cast<size_t>(width) <= turned.size(); at += static_cast<size_t>(width))
+    std::reverse(turned.begin() + static_cast<std::ptrdiff_t>(at), turned.begin() + static_cast<std::ptrdiff_t>(at) + width);
+  return it->second = contents_.decoded.emplace_back(std::move(turned));
+}
+
 // _reconstruct(type, (0,), b'b') with the state ([version,] shape, dtype, column-major, bytes), or _frombuffer(bytes, dtype, shape, order).
 DecodedTensor TensorDecoder::decode_array(const PickleObject& object, const KnownRow& row) {
   const PickleGraph& graph = meanings_.graph();
@@ -185,12 +312,12 @@ DecodedTensor TensorDecoder::decode_array(const PickleObject& object, const Know
     if (state.size() >= 4) parts.assign(state.end() - 4, state.end());
   }
   if (parts.size() != 4) return UnreadableTensor{"a numpy array without its state"};
+  const auto kind = [&](std::string why, const std::string& dtype) { return UnreadableTensor{std::move(why), one_word(dtype), known_shape(parts[0])}; };
   const auto type = read_array_type(meanings_, parts[1]);
   if (!type || !type->dtype)
-    return UnreadableTensor{fmt::format("a numpy array of {}", type ? "'" + type->name.substr(0, 40) + "'" : "an unknown type")};
-  if (type->big_endian && size_bytes(*type->dtype) > 1) return UnreadableTensor{"a big-endian numpy array"};
-  const auto bytes = array_bytes(parts[3]);
-  if (!bytes) return UnreadableTensor{"a numpy array whose bytes are not in the pickle"};
+    return kind(fmt::format("a numpy array of {}", type ? "'" + one_word(type->name) + "'" : "an unknown type"), type ? type->name : "");
+  auto bytes = array_bytes(parts[3]);
+  if (!bytes) return kind("a numpy array whose bytes are not in the pickle", std::string(long_name(*type->dtype)));
   TensorSpec spec;
   spec.dtype = *type->dtype;
   spec.shape = read_shape(parts[0], "shape");
@@ -202,6 +329,9 @@ DecodedTensor TensorDecoder::decode_array(const PickleObject& object, const Know
          fmt::format("a numpy array of shape {} and type {} has {} bytes", to_string(spec.shape), long_name(spec.dtype), bytes->size()));
   if (elements > 0) spec.strides = contiguous_strides(spec.shape, column_major);
   else spec.strides.assign(spec.shape.size(), 1);
+  const bool complex = spec.dtype == DType::c64 || spec.dtype == DType::c128;
+  const int width = size_bytes(spec.dtype) / (complex ? 2 : 1);
+  if (type->big_endian && width > 1) bytes = swapped(parts[3], *bytes, width);
   const auto* data = reinterpret_cast<const std::byte*>(bytes->data());
   spec.storage = static_cast<uint32_t>(contents_.storages.size());
   contents_.storages.push_back({.size_bytes = bytes->size(), .file_offset = {}, .packed = nullptr, .memory = data});

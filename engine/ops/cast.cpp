@@ -16,6 +16,12 @@ namespace remap::ops {
 namespace {
 
 // The stored form of each type: floats as bit patterns, wrapped so that they differ from integers.
+struct F4 { uint8_t bits; };
+struct F6E2M3 { uint8_t bits; };
+struct F6E3M2 { uint8_t bits; };
+struct F8E8M0 { uint8_t bits; };
+struct F8E4M3FNUZ { uint8_t bits; };
+struct F8E5M2FNUZ { uint8_t bits; };
 struct F8E4M3 { uint8_t bits; };
 struct F8E5M2 { uint8_t bits; };
 struct F16 { uint16_t bits; };
@@ -26,6 +32,8 @@ struct Bool { uint8_t bits; };
 
 // One overload a cast. What has no overload is no cast.
 void convert(F8E4M3 from, F32& to) { to.bits = f32_of_f8_e4m3(from.bits); }
+void convert(F8E4M3FNUZ from, F32& to) { to.bits = f32_of_f8_e4m3fnuz(from.bits); }
+void convert(F8E5M2FNUZ from, F32& to) { to.bits = f32_of_f8_e5m2fnuz(from.bits); }
 void convert(F8E5M2 from, F16& to) { to.bits = f16_of_f8_e5m2(from.bits); }
 void convert(F16 from, F32& to) { to.bits = f32_of_f16(from.bits); }
 void convert(BF16 from, F32& to) { to.bits = f32_of_bf16(from.bits); }
@@ -49,6 +57,12 @@ void convert(F8E5M2 from, F64& to) { convert_through<F32>(from, to); }
 void convert(F8E4M3 from, F16& to) { convert_through<F32>(from, to); }
 void convert(F8E4M3 from, BF16& to) { convert_through<F32>(from, to); }
 void convert(F8E4M3 from, F64& to) { convert_through<F32>(from, to); }
+void convert(F8E4M3FNUZ from, F16& to) { convert_through<F32>(from, to); }
+void convert(F8E4M3FNUZ from, BF16& to) { convert_through<F32>(from, to); }
+void convert(F8E4M3FNUZ from, F64& to) { convert_through<F32>(from, to); }
+void convert(F8E5M2FNUZ from, F16& to) { convert_through<F32>(from, to); }
+void convert(F8E5M2FNUZ from, BF16& to) { convert_through<F32>(from, to); }
+void convert(F8E5M2FNUZ from, F64& to) { convert_through<F32>(from, to); }
 void convert(F16 from, BF16& to) { convert_through<F32>(from, to); }
 void convert(BF16 from, F16& to) { convert_through<F32>(from, to); }
 void convert(F16 from, F64& to) { convert_through<F32>(from, to); }
@@ -129,6 +143,12 @@ auto with_type(DType dtype, F f) {
     case DType::i32: return f(int32_t{});
     case DType::u64: return f(uint64_t{});
     case DType::i64: return f(int64_t{});
+    case DType::f4: return f(F4{});
+    case DType::f6_e2m3: return f(F6E2M3{});
+    case DType::f6_e3m2: return f(F6E3M2{});
+    case DType::f8_e8m0: return f(F8E8M0{});
+    case DType::f8_e4m3fnuz: return f(F8E4M3FNUZ{});
+    case DType::f8_e5m2fnuz: return f(F8E5M2FNUZ{});
     case DType::f8_e4m3: return f(F8E4M3{});
     case DType::f8_e5m2: return f(F8E5M2{});
     case DType::f16: return f(F16{});
@@ -219,6 +239,27 @@ bool encode_by_search(double value, std::byte* out) {
   return false;
 }
 
+// A sign, exponent and mantissa without infinity or NaN.
+double small_float(unsigned code, int exponent_bits, int mantissa_bits, int bias) {
+  const unsigned mantissa = code & ((1u << mantissa_bits) - 1), exponent = code >> mantissa_bits & ((1u << exponent_bits) - 1);
+  const bool negative = (code >> (exponent_bits + mantissa_bits) & 1u) != 0;
+  const double fraction = std::ldexp(static_cast<double>(mantissa), -mantissa_bits);
+  const double magnitude = std::ldexp(exponent == 0 ? fraction : 1 + fraction, (exponent == 0 ? 1 : static_cast<int>(exponent)) - bias);
+  return negative ? -magnitude : magnitude;
+}
+
+// The value of one element of a type that has no casts.
+double scaled_value(DType dtype, unsigned code) {
+  switch (dtype) {
+    case DType::f4: return small_float(code, 2, 1, 1);
+    case DType::f6_e2m3: return small_float(code, 2, 3, 1);
+    case DType::f6_e3m2: return small_float(code, 3, 2, 3);
+    default: return code == 0xff ? std::numeric_limits<double>::quiet_NaN() : std::ldexp(1.0, static_cast<int>(code) - 127);
+  }
+}
+
+bool is_scaled(DType dtype) { return dtype == DType::f8_e8m0 || is_sub_byte(dtype); }
+
 }  // namespace
 
 bool cast_supported(DType to, DType from) { return to == from || find_run(to, from) != nullptr; }
@@ -228,7 +269,7 @@ void strided_cast(std::byte* target, DType to, const std::byte* source, DType fr
   const Run run = find_run(to, from);
   if (run == nullptr)
     throw Error("cast-unsupported", {}, fmt::format("there is no cast from {} to {}", long_name(from), long_name(to)),
-                "integers are cast to types that hold all their values, floats to other floats of at least 16 bits");
+                std::string(kCastHint));
   if (is_complex(to)) {
     // The parts of a complex number are floats of half its size.
     const DType part_to = to == DType::c64 ? DType::f32 : DType::f64, part_from = from == DType::c64 ? DType::f32 : DType::f64;
@@ -254,6 +295,16 @@ void strided_cast(std::byte* target, DType to, const std::byte* source, DType fr
 }
 
 void to_doubles(const std::byte* source, DType from, int64_t count, double* out) {
+  if (is_scaled(from)) {
+    const int width = bits(from);
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t bit = i * width;
+      unsigned code = static_cast<unsigned>(source[bit / 8]) >> bit % 8;
+      if (bit % 8 + width > 8) code |= static_cast<unsigned>(source[bit / 8 + 1]) << (8 - bit % 8);
+      out[i] = scaled_value(from, code & ((1u << width) - 1));
+    }
+    return;
+  }
   if (from != DType::i64 && from != DType::u64) return strided_cast(reinterpret_cast<std::byte*>(out), DType::f64, source, from, normalised({0, 0, {{count, 1, 1}}}));
   for (int64_t i = 0; i < count; ++i) {
     uint64_t bits;
@@ -273,6 +324,17 @@ bool encode_value(double value, DType to, std::byte* out) {
     case DType::i32: return encode_integer<int32_t>(value, out);
     case DType::u64: return encode_integer<uint64_t>(value, out);
     case DType::i64: return encode_integer<int64_t>(value, out);
+    case DType::f4:
+    case DType::f6_e2m3:
+    case DType::f6_e3m2: *out = std::byte{0}; return std::bit_cast<uint64_t>(value) == 0;
+    case DType::f8_e8m0:
+      for (unsigned code = 0; code < 0xff; ++code) {
+        *out = static_cast<std::byte>(code);
+        if (scaled_value(to, code) == value) return true;
+      }
+      return false;
+    case DType::f8_e4m3fnuz: return encode_by_search<F8E4M3FNUZ>(value, out);
+    case DType::f8_e5m2fnuz: return encode_by_search<F8E5M2FNUZ>(value, out);
     case DType::f8_e4m3: return encode_by_search<F8E4M3>(value, out);
     case DType::f8_e5m2: return encode_by_search<F8E5M2>(value, out);
     case DType::f16: return encode_float<F16>(value, out);

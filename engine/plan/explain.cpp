@@ -145,11 +145,15 @@ class Explainer {
       const bool matching = rule.kind == Rule::Kind::move || rule.kind == Rule::Kind::drop;
       if (!matching || set_.sources[key.source].name != rule.source || !is_active(rule) || !lang::Matcher(rule.from, facts_.variants).match(key.key, captures)) continue;
       any = true;
-      ExplainedRule one{rule.place, rule.summary, original(key), "", rule.kind == Rule::Kind::drop ? "dropped: " + rule.because : "matched", {}, {}};
+      ExplainedRule one{rule.place, rule.summary, original(key), "", rule.kind == Rule::Kind::drop ? "dropped: " + rule.because : what_of_match(key), {}, {}};
       describe_match(rule, key, one);
       add(std::move(one));
     }
     if (!any) note_near_rules(key.key, key.source);
+  }
+
+  std::string what_of_match(const SourceKey& key) const {
+    return info(key).unread == nullptr ? "matched" : "matched, but cannot be converted: " + describe(info(key));
   }
 
   void note_near_rules(const std::string& key, size_t source) {

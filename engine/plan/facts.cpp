@@ -80,7 +80,17 @@ std::optional<Value> Facts::lookup(const std::string& name) {
   return Value::missing(fmt::format("a size for the dim '{}'", name));
 }
 
+// A tensor that is not read has no values that anyone could ask for.
+void Facts::require_values(const SourceKey& key) const {
+  const TensorInfo& info = sources_[key.source].source->manifest()[key.tensor];
+  if (info.unread != nullptr)
+    throw Error("plan-unread-tensor", BytePlace{sources_[key.source].source->path(), {}, {}},
+                fmt::format("what '{}' holds is asked for, and it is not read: {}", key.key, describe(info)), way_on(*info.unread));
+}
+
 bool Facts::same(const SourceKey& a, const SourceKey& b) {
+  require_values(a);
+  require_values(b);
   const auto& info_a = sources_[a.source].source->manifest()[a.tensor];
   const auto& info_b = sources_[b.source].source->manifest()[b.tensor];
   const auto [known, fresh] = checked_.emplace(std::pair(a.key, b.key), checks_.size());
@@ -149,12 +159,17 @@ std::optional<Value> Facts::call(const std::string& function, const std::vector<
   if (function == "values") {
     const SourceKey& key = key_argument(arguments[0]);
     const Source& source = *sources_[key.source].source;
+    require_values(key);
     if (!source.has_data() || !options_.values) throw Error("expression-missing", {}, fmt::format("the values of '{}' are not known: there is no data", key.key));
     return Value::of(options_.values(source, key.tensor));
   }
   if (function == "shape") {
     const SourceKey& key = key_argument(arguments[0]);
-    return Value::of(sources_[key.source].source->manifest()[key.tensor].shape);
+    const TensorInfo& info = sources_[key.source].source->manifest()[key.tensor];
+    if (info.unread != nullptr && !info.unread->shape_known)
+      throw Error("plan-unread-tensor", BytePlace{sources_[key.source].source->path(), {}, {}},
+                  fmt::format("the shape of '{}' is asked for, and it is not known: {}", key.key, describe(info)), way_on(*info.unread));
+    return Value::of(info.shape);
   }
   return std::nullopt;
 }

@@ -20,7 +20,8 @@ class Facts : public lang::Scope {
 
   // Whether the name stands for something else than a dim.
   bool is_defined(const std::string& name) const;
-  // Whether two source tensors hold the same bytes; recorded among checks(). True where it is not known.
+  // Whether two source tensors hold the same bytes; recorded among checks(). True where it is not known. Throws Error
+  // "plan-unread-tensor" if one of them is not read.
   bool same(const SourceKey& a, const SourceKey& b);
   // Entries of let are evaluated once; those evaluated before the dims were bound are evaluated again.
   void forget_let() { let_.clear(); }
@@ -32,6 +33,7 @@ class Facts : public lang::Scope {
   const std::vector<PlanCheck>& checks() const { return checks_; }
 
  private:
+  void require_values(const SourceKey& key) const;
   const SourceKey& key_argument(const Json& argument) const;
   lang::Matcher pattern_argument(const Json& argument, lang::KeyPattern& pattern) const;
   Json distinct(const std::string& function, const std::vector<Json>& arguments) const;

@@ -186,6 +186,7 @@ const TensorInfo* narrowed(const Linter& linter, const Rule& rule, DType target)
   for (const auto& manifest : linter.options.manifests) {
     if (manifest.name != rule.source) continue;
     for (const auto& tensor : manifest.source->manifest().tensors()) {
+      if (tensor.unread != nullptr) continue;
       if ((!rule.cast && !is_floating(tensor.dtype)) || tensor.dtype == target || size_bytes(tensor.dtype) < size_bytes(target)) continue;
       Diagnostics none;
       for (const auto& spec : linter.set.sources)

@@ -15,6 +15,7 @@
 #include "plan/near_miss.h"
 #include "plan/rules_file.h"
 #include "plan/view.h"
+#include "tensor/sub_byte.h"
 
 namespace remap {
 namespace plan {
@@ -260,6 +261,17 @@ class Planner {
         if (!match_key(key, matchers)) unmatched.push_back(&key);
       report_unmatched(s, unmatched);
     }
+    refuse_unread();
+  }
+
+  // What a rule moves must be read.
+  void refuse_unread() {
+    for (uint32_t r = 0; r < set_.rules.size(); ++r)
+      for (const Match& match : matches_[r]) {
+        const TensorInfo& tensor = info(*match.key);
+        if (set_.rules[r].kind != Rule::Kind::move || tensor.unread == nullptr) continue;
+        diagnostics_.error("plan-unread-tensor", set_.rules[r].place, fmt::format("'{}' cannot be converted: {}", match.key->key, describe(tensor)), way_on(*tensor.unread));
+      }
   }
 
   // One rule matches a key, or several that leave parts of it to each other. False if none does.
@@ -299,8 +311,13 @@ class Planner {
       const std::string& original = info(*key).key;
       const bool blamed = near.unused != nullptr;
       diagnostics_.error("plan-unmatched-key", blamed ? Place(near.place) : source_place(key->source),
-                         fmt::format("no rule matches the key '{}'{} ({} {})", key->key, original == key->key ? "" : fmt::format(" ('{}' in the file)", original), name(info(*key).dtype), to_string(info(*key).shape)),
-                         blamed ? "correct this pattern; or add a rule for the key, or drop it with a reason" : "add a rule for it, or drop it with a reason", near.notes);
+                         fmt::format("no rule matches the key '{}'{} ({})", key->key,
+                                     original == key->key ? "" : fmt::format(" ('{}' in the file)", original),
+                                     describe(info(*key))),
+                         blamed ? "correct this pattern; or add a rule for the key, or drop it with a reason"
+                         : info(*key).unread != nullptr ? way_on(*info(*key).unread)
+                                                        : "add a rule for it, or drop it with a reason",
+                         near.notes);
     }
   }
 
@@ -499,13 +516,28 @@ class Planner {
     const DType dtype = checked_dtype(rule, key);
     const std::string target = lang::expand(rule.to, rule.from, captures, set_.tables, facts_.variants);
     const Shape shape = view.shape();
-    if (PlannedTensor* tensor = add_target(rule, r, target, dtype, shape)) tensor->pieces.push_back(view.piece(key.source, key.tensor, std::vector<int64_t>(shape.size(), 0), axes_in_order(shape.size())));
+    if (PlannedTensor* tensor = add_target(rule, r, target, dtype, shape)) {
+      tensor->pieces.push_back(view.piece(key.source, key.tensor, std::vector<int64_t>(shape.size(), 0), axes_in_order(shape.size())));
+      check_whole_bytes(rule, *tensor);
+    }
+  }
+
+  // Elements of less than a byte are moved by whole bytes.
+  void check_whole_bytes(const Rule& rule, const PlannedTensor& tensor) {
+    if (!is_sub_byte(tensor.dtype)) return;
+    for (const Piece& piece : tensor.pieces) {
+      const TensorInfo& from = sources_[piece.source].source->manifest()[piece.tensor];
+      if (from.dtype != tensor.dtype || piece_in_bytes(piece, tensor.dtype, tensor.shape, from.shape)) continue;
+      diagnostics_.error("plan-layout", rule.place, fmt::format("'{}' of shape {} is {}, whose elements share bytes: '{}' {} would take bytes apart", from.key, to_string(from.shape), name(from.dtype), tensor.key, to_string(tensor.shape)),
+                         fmt::format("keep the last axis last, and cut it at multiples of {}", from.dtype == DType::f4 ? 2 : 4));
+      return;
+    }
   }
 
   DType checked_dtype(const Rule& rule, const SourceKey& key) {
     const DType from = info(key).dtype, to = target_dtype(rule, from);
     if (from != to && !ops::cast_supported(to, from))
-      diagnostics_.error("plan-cast", rule.place, fmt::format("'{}' is {}; no cast to {} keeps its meaning", key.key, name(from), name(to)));
+      diagnostics_.error("plan-cast", rule.place, fmt::format("'{}' is {}; no cast to {} keeps its meaning", key.key, name(from), name(to)), fmt::format("leave it as it is: 'cast: {}' in its rule, or --set dtype=keep for all", long_name(from)));
     return to;
   }
 
@@ -524,6 +556,7 @@ class Planner {
     captures.holes.emplace_back(rule.split->hole, "");
     std::string& part = captures.holes.back().second;
     if (rule.split->each) {
+      if (shape[axis] == 0) return layout_error(rule, *match.key, fmt::format("axis {} has no entries to split", axis));
       for (int64_t i = 0; i < shape[axis]; ++i) {
         View view = whole;
         view.select(axis, i);
@@ -613,7 +646,10 @@ class Planner {
       });
     for (const auto& [target, parts] : groups)
       if (auto gathered = gather(rule, target, parts, diagnostics_))
-        if (PlannedTensor* tensor = add_target(rule, r, target, checked_dtype(rule, *gathered->first), gathered->shape)) tensor->pieces = std::move(gathered->pieces);
+        if (PlannedTensor* tensor = add_target(rule, r, target, checked_dtype(rule, *gathered->first), gathered->shape)) {
+          tensor->pieces = std::move(gathered->pieces);
+          check_whole_bytes(rule, *tensor);
+        }
   }
 
   // fill and copy_of: targets without a source key of their own.
@@ -672,6 +708,16 @@ class Planner {
     }
   }
 
+  // True where it was reported that nobody can tell.
+  bool same_as_twin(const SourceKey& key, const SourceKey& twin) {
+    try {
+      return facts_.same(key, twin);
+    } catch (const Error& e) {
+      diagnostics_.add(e.diagnostic());
+      return true;
+    }
+  }
+
   void check_twins() {
     for (uint32_t r = 0; r < set_.rules.size(); ++r) {
       const Rule& rule = set_.rules[r];
@@ -680,7 +726,7 @@ class Planner {
         const std::string twin_name = lang::expand_source(*rule.equal_to, rule.from, match.captures, facts_.variants);
         const SourceKey* twin = keys_.find(match.key->source, twin_name);
         if (twin == nullptr) diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' is dropped as equal to '{}', which the checkpoint does not have", match.key->key, twin_name));
-        else if (!facts_.same(*match.key, *twin)) diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' is dropped as equal to '{}', but they differ", match.key->key, twin_name), "look at both with 'remap compare'; the checkpoint is not what the rule file takes it for");
+        else if (!same_as_twin(*match.key, *twin)) diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' is dropped as equal to '{}', but they differ", match.key->key, twin_name), "look at both with 'remap compare'; the checkpoint is not what the rule file takes it for");
       }
     }
   }

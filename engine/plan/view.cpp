@@ -32,6 +32,7 @@ std::string View::slice(size_t axis, int64_t begin, int64_t length) {
   if (axis >= dims.size()) return fmt::format("there is no axis {} in {}", axis, to_string(shape()));
   const int64_t extent = extent_of(dims[axis]);
   if (begin < 0 || length < 0 || begin + length > extent) return fmt::format("[{}, {}) is not inside axis {} of {}", begin, begin + length, axis, to_string(shape()));
+  if (extent == 0) return "";  // all of nothing
   int64_t inner = extent;
   for (Factor& f : dims[axis]) {
     inner = f.extent == 0 ? 1 : inner / f.extent;
@@ -66,6 +67,11 @@ std::string View::permute(const std::vector<int>& order) {
 std::string View::reshape(const Shape& wanted) {
   const Shape before = shape();
   if (element_count(before) != element_count(wanted)) return fmt::format("{} has {} elements, {} has {}", to_string(before), element_count(before), to_string(wanted), element_count(wanted));
+  if (element_count(before) == 0) {
+    dims.clear();
+    for (const int64_t dim : wanted) dims.push_back({{dim, 1, 0}});
+    return "";
+  }
   std::vector<Factor> flat;
   for (const auto& factors : dims)
     for (const Factor& f : factors)

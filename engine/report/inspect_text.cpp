@@ -39,10 +39,13 @@ void print_tree(const Json& json, int depth, bool whole, std::string& out) {
 std::string render_text(const Source& source, const InspectTextOptions& options) {
   const Manifest& manifest = source.manifest();
   uint64_t bytes = 0;
+  size_t unread = 0;
   std::set<std::string> aliases;
-  for (const auto& tensor : manifest.tensors())
+  for (const auto& tensor : manifest.tensors()) {
+    unread += tensor.unread != nullptr;
     if (tensor.alias.empty() || aliases.insert(tensor.alias).second) bytes += static_cast<uint64_t>(data_bytes(tensor));
-  std::string text = fmt::format("{}: {}, {} tensors, {}\n", source.path(), source.format(), manifest.size(), human_bytes(bytes));
+  }
+  std::string text = fmt::format("{}: {}, {} tensors, {}{}\n", source.path(), source.format(), manifest.size(), human_bytes(bytes), unread == 0 ? "" : fmt::format("; {} not read", unread));
   if (!source.metadata().empty()) {
     text += "\nmetadata:\n";
     print_tree(source.metadata(), 0, options.whole_metadata, text);
@@ -52,8 +55,9 @@ std::string render_text(const Source& source, const InspectTextOptions& options)
   for (const auto& remark : remarks) text += fmt::format("  {}\n", remark);
   std::vector<report::Line> lines;
   for (const auto& tensor : manifest.tensors()) {
-    const std::string dtype(name(tensor.dtype)), shape = to_string(tensor.shape);
-    lines.push_back({{"  " + tensor.key, dtype, shape}, dtype + shape});
+    const std::string dtype = dtype_text(tensor), shape = shape_text(tensor), why = tensor.unread == nullptr ? "" : "not read: " + tensor.unread->why;
+    lines.push_back({{"  " + tensor.key, dtype, shape}, dtype + shape + why});
+    if (unread > 0) lines.back().cells.push_back(why);
   }
   if (!lines.empty()) text += "\ntensors:\n";
   return text + report::table(options.folded ? report::fold(std::move(lines)) : report::in_order(std::move(lines)), {100, 8});

@@ -1,5 +1,6 @@
 #include "remap/dtype.h"
 
+#include <algorithm>
 #include <array>
 #include <string>
 
@@ -8,38 +9,45 @@ namespace {
 
 struct Row {
   DType dtype;
-  int size_bytes;
+  int bits;
   std::string_view name, long_name;
 };
 
-constexpr std::array<Row, 17> kRows = {{
-    {DType::boolean, 1, "BOOL", "bool"},
-    {DType::u8, 1, "U8", "uint8"},
-    {DType::i8, 1, "I8", "int8"},
-    {DType::u16, 2, "U16", "uint16"},
-    {DType::i16, 2, "I16", "int16"},
-    {DType::u32, 4, "U32", "uint32"},
-    {DType::i32, 4, "I32", "int32"},
-    {DType::u64, 8, "U64", "uint64"},
-    {DType::i64, 8, "I64", "int64"},
-    {DType::f8_e4m3, 1, "F8_E4M3", "float8_e4m3fn"},
-    {DType::f8_e5m2, 1, "F8_E5M2", "float8_e5m2"},
-    {DType::f16, 2, "F16", "float16"},
-    {DType::bf16, 2, "BF16", "bfloat16"},
-    {DType::f32, 4, "F32", "float32"},
-    {DType::f64, 8, "F64", "float64"},
-    {DType::c64, 8, "C64", "complex64"},
-    {DType::c128, 16, "C128", "complex128"},
+constexpr std::array<Row, 23> kRows = {{
+    {DType::boolean, 8, "BOOL", "bool"},
+    {DType::u8, 8, "U8", "uint8"},
+    {DType::i8, 8, "I8", "int8"},
+    {DType::u16, 16, "U16", "uint16"},
+    {DType::i16, 16, "I16", "int16"},
+    {DType::u32, 32, "U32", "uint32"},
+    {DType::i32, 32, "I32", "int32"},
+    {DType::u64, 64, "U64", "uint64"},
+    {DType::i64, 64, "I64", "int64"},
+    {DType::f4, 4, "F4", "float4_e2m1fn_x2"},
+    {DType::f6_e2m3, 6, "F6_E2M3", "float6_e2m3fn"},
+    {DType::f6_e3m2, 6, "F6_E3M2", "float6_e3m2fn"},
+    {DType::f8_e8m0, 8, "F8_E8M0", "float8_e8m0fnu"},
+    {DType::f8_e4m3fnuz, 8, "F8_E4M3FNUZ", "float8_e4m3fnuz"},
+    {DType::f8_e5m2fnuz, 8, "F8_E5M2FNUZ", "float8_e5m2fnuz"},
+    {DType::f8_e4m3, 8, "F8_E4M3", "float8_e4m3fn"},
+    {DType::f8_e5m2, 8, "F8_E5M2", "float8_e5m2"},
+    {DType::f16, 16, "F16", "float16"},
+    {DType::bf16, 16, "BF16", "bfloat16"},
+    {DType::f32, 32, "F32", "float32"},
+    {DType::f64, 64, "F64", "float64"},
+    {DType::c64, 64, "C64", "complex64"},
+    {DType::c128, 128, "C128", "complex128"},
 }};
 
 const Row& row(DType dtype) { return kRows[static_cast<size_t>(dtype)]; }
 
 }  // namespace
 
-int size_bytes(DType dtype) { return row(dtype).size_bytes; }
+int bits(DType dtype) { return row(dtype).bits; }
+int size_bytes(DType dtype) { return std::max(1, row(dtype).bits / 8); }
 std::string_view name(DType dtype) { return row(dtype).name; }
 std::string_view long_name(DType dtype) { return row(dtype).long_name; }
-bool is_floating(DType dtype) { return dtype >= DType::f8_e4m3 && dtype <= DType::f64; }
+bool is_floating(DType dtype) { return dtype >= DType::f4 && dtype <= DType::f64; }
 
 std::optional<DType> parse_dtype(std::string_view text) {
   if (text.starts_with("torch.")) text.remove_prefix(6);

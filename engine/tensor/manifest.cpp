@@ -1,6 +1,7 @@
 #include "remap/manifest.h"
 
 #include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -9,6 +10,62 @@
 #include "remap/diagnostic.h"
 
 namespace remap {
+
+bool TensorInfo::operator==(const TensorInfo& other) const {
+  const bool same_reason = unread == other.unread || (unread != nullptr && other.unread != nullptr && *unread == *other.unread);
+  return same_reason && key == other.key && shape == other.shape && alias == other.alias && (unread != nullptr || dtype == other.dtype);
+}
+
+TensorInfo unread_tensor(std::string key, std::string why, std::string dtype, std::optional<Shape> shape) {
+  TensorInfo tensor{std::move(key)};
+  if (const auto known = parse_dtype(dtype)) dtype = long_name(*known);
+  tensor.unread = std::make_shared<const Unread>(Unread{std::move(why), std::move(dtype), shape.has_value()});
+  if (shape) tensor.shape = std::move(*shape);
+  return tensor;
+}
+
+std::string way_on(const Unread& unread) {
+  struct Row {
+    std::string_view kind, hint;  // a part of `why`; what helps
+  };
+  static constexpr std::array<Row, 9> kRows = {{
+      {"quantized", "load the file with torch, replace it by x.dequantize() and save again"},
+      {"sparse", "load the file with torch, replace it by x.to_dense() and save again"},
+      {"nested", "load the file with torch, replace it by its parts (x.unbind()) and save again"},
+      {"DTensor", "load the file with torch in as many processes as wrote it, replace it by x.full_tensor() and save again"},
+      {"ShardedTensor", "load the file with torch in as many processes as wrote it, gather it and save again"},
+      {"no data", "save a checkpoint in which it has data: this file holds none"},
+      {"not initialized", "save a checkpoint in which it has data: this file holds none"},
+      {"numpy", "load the file with torch, replace it by an array of numbers and save again"},
+      {"wraps", "load the file with the library that defines the class, replace it by a plain tensor (often x.dequantize()) and save again"},
+  }};
+  for (const Row& row : kRows)
+    if (unread.why.find(row.kind) != std::string::npos) return fmt::format("drop it with a reason, or {}", row.hint);
+  return "drop it with a reason, or load the file with the library that wrote it, replace it by a plain tensor and save again";
+}
+
+void require_read(const TensorInfo& tensor, const std::string& file) {
+  if (tensor.unread == nullptr) return;
+  throw Error("tensor-unread", BytePlace{file, {}, {}},
+              fmt::format("the bytes of '{}' ({} {}) are not read: it is {}", tensor.key, dtype_text(tensor), shape_text(tensor),
+                          tensor.unread->why),
+              way_on(*tensor.unread));
+}
+
+std::string dtype_text(const TensorInfo& tensor) {
+  if (tensor.unread == nullptr) return std::string(name(tensor.dtype));
+  const auto known = parse_dtype(tensor.unread->dtype);
+  return known ? std::string(name(*known)) : tensor.unread->dtype.empty() ? "?" : tensor.unread->dtype;
+}
+
+std::string shape_text(const TensorInfo& tensor) {
+  return tensor.unread != nullptr && !tensor.unread->shape_known ? "?" : to_string(tensor.shape);
+}
+
+std::string describe(const TensorInfo& tensor) {
+  const std::string known = fmt::format("{} {}", dtype_text(tensor), shape_text(tensor));
+  return tensor.unread == nullptr ? known : fmt::format("{}, not read: {}", known, tensor.unread->why);
+}
 
 Manifest::Manifest(std::vector<TensorInfo> tensors, const std::string& file) : tensors_(std::move(tensors)) {
   std::sort(tensors_.begin(), tensors_.end(), [](const TensorInfo& a, const TensorInfo& b) { return a.key < b.key; });
@@ -44,7 +101,30 @@ int64_t element_count(const Shape& shape, const std::string& what) {
   return count;
 }
 
-int64_t data_bytes(const TensorInfo& tensor) { return element_count(tensor.shape, tensor.key) * size_bytes(tensor.dtype); }
+int64_t data_bytes(DType dtype, const Shape& shape, const std::string& what) {
+  const int64_t count = element_count(shape, what);
+  return is_sub_byte(dtype) ? (count * bits(dtype) + 7) / 8 : count * size_bytes(dtype);
+}
+
+int64_t data_bytes(const TensorInfo& tensor) {
+  return tensor.unread != nullptr ? 0 : data_bytes(tensor.dtype, tensor.shape, tensor.key);
+}
+
+bool is_whole_bytes(DType dtype, const Shape& shape) { return element_count(shape) * bits(dtype) % 8 == 0; }
+
+StoredForm stored_form(DType dtype, const Shape& shape) {
+  if (!is_sub_byte(dtype)) return {dtype, shape};
+  if (element_count(shape) == 0) return {DType::u8, shape};
+  StoredForm stored{DType::u8, shape};
+  int64_t row = 1;
+  while (!stored.shape.empty()) {
+    row *= stored.shape.back();
+    stored.shape.pop_back();
+    if (row * bits(dtype) % 8 == 0) break;
+  }
+  stored.shape.push_back((row * bits(dtype) + 7) / 8);
+  return stored;
+}
 
 std::string to_string(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ",")); }
 

@@ -1,8 +1,11 @@
-// A manifest lists every tensor of a checkpoint: key, dtype, shape; never its data.
+// A manifest lists every tensor of a checkpoint: key, dtype, shape; never its data. Also those whose bytes are not read: what a
+// reader does not understand is listed with the reason, so that a rule drops it or an error names it.
 // Plain value: comparable, unchanged once made. Shapes are outermost dimension first.
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,14 +16,35 @@ namespace remap {
 
 using Shape = std::vector<int64_t>;
 
+// Why a tensor's bytes are not read, and what is known of it all the same.
+struct Unread {
+  std::string why;           // "a quantized tensor"
+  std::string dtype = {};    // long_name() if it is a DType's, else as the file names it ("qint8"); "" if that is not known
+  bool shape_known = false;
+  bool operator==(const Unread&) const = default;
+};
+
 struct TensorInfo {
   std::string key;
-  DType dtype = DType::f32;
-  Shape shape;
+  DType dtype = DType::f32;  // of an unread tensor: means nothing, see Unread::dtype
+  Shape shape = {};          // of an unread tensor: empty if it is not known
   // Tensors with equal non-empty `alias` are the same bytes read with the same dtype, shape and strides (tied weights).
   std::string alias = {};
-  bool operator==(const TensorInfo&) const = default;
+  // Null for a tensor whose bytes are read, which most are. Compared by value.
+  std::shared_ptr<const Unread> unread = {};
+  bool operator==(const TensorInfo& other) const;
 };
+
+// What a user can do about it, as a hint: "drop it with a reason, or …".
+std::string way_on(const Unread& unread);
+
+TensorInfo unread_tensor(std::string key, std::string why, std::string dtype = {}, std::optional<Shape> shape = {});
+// Throws Error "tensor-unread" for a tensor whose bytes are not read; `file` is where it is.
+void require_read(const TensorInfo& tensor, const std::string& file);
+
+std::string dtype_text(const TensorInfo& tensor);  // "F32"; of an unread tensor what is known: "qint8", "?"
+std::string shape_text(const TensorInfo& tensor);  // "[30,24]"; "?" if it is not known
+std::string describe(const TensorInfo& tensor);    // "F32 [30,24]", "qint8 [4,6], not read: a quantized tensor"
 
 class Manifest {
  public:
@@ -42,7 +66,20 @@ class Manifest {
 // Product of the dims; throws Error "tensor-shape-overflow" (at `what`) if it, or it times the element size, exceeds 2^63-1,
 // or if a dim is negative.
 int64_t element_count(const Shape& shape, const std::string& what = "tensor");
-int64_t data_bytes(const TensorInfo& tensor);
+int64_t data_bytes(DType dtype, const Shape& shape, const std::string& what = "tensor");
+int64_t data_bytes(const TensorInfo& tensor);  // 0 for an unread tensor
 std::string to_string(const Shape& shape);  // "[30,24]", "[]"
+
+// What Sources serve and the executor copies: the tensor itself or, for a type of less than a byte, its bytes: U8, with the last
+// dimension counted in bytes (F4 [2,8] is U8 [2,4]). Where a row is not a whole number of bytes, the last dimensions are merged
+// until it is (F4 [3,2,1] is U8 [3,1]).
+struct StoredForm {
+  DType dtype;
+  Shape shape;
+};
+StoredForm stored_form(DType dtype, const Shape& shape);
+inline StoredForm stored_form(const TensorInfo& tensor) { return stored_form(tensor.dtype, tensor.shape); }
+// Whether the tensor is a whole number of bytes; only such tensors exist in files.
+bool is_whole_bytes(DType dtype, const Shape& shape);
 
 }  // namespace remap

@@ -51,7 +51,7 @@ struct PlannedTensor {
   bool operator==(const PlannedTensor&) const = default;
 };
 
-inline int64_t data_bytes(const PlannedTensor& tensor) { return element_count(tensor.shape, tensor.key) * size_bytes(tensor.dtype); }
+inline int64_t data_bytes(const PlannedTensor& tensor) { return data_bytes(tensor.dtype, tensor.shape, tensor.key); }
 
 struct PlanSource {
   std::string name;                    // "" for the first

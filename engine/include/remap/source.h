@@ -1,7 +1,9 @@
 // A Source lists the tensors of one checkpoint and serves their bytes. Opening reads headers only.
 //
 // Bytes are served by tile: every tensor is covered by disjoint boxes ("tiles"), each of which can be loaded alone. A mapped
-// file has one tile a tensor; a zarr array has one a chunk. Elements are little-endian, as stored.
+// file has one tile a tensor; a zarr array has one a chunk. Elements are little-endian, as stored. Tensors of a type of less than
+// a byte are served in bytes: boxes and strides are those of stored_form(). Tensors that the manifest lists as unread are not
+// served: tile_boxes() and load() throw "tensor-unread".
 // tile_boxes() and load() may be called from several threads at once; everything a TileView points to lives as long as
 // the Source and the TileBuffer given to load(), whichever ends first.
 // Throws: Error for input that is damaged, truncated or changes size while open.
@@ -72,7 +74,7 @@ struct OpenOptions {
 // Recognises the format by content, not by name. Throws Error "source-unknown-format" saying what was looked for.
 std::unique_ptr<Source> open_source(const std::string& path, const OpenOptions& options = {});
 
-// Copies a box of a tensor, row-major, to `out` (of element_count(box.extent) * element size bytes).
+// Copies a box of a tensor's stored form, row-major, to `out` (of element_count(box.extent) * element size bytes).
 void read_box(const Source& source, size_t index, const Box& box, std::byte* out, TileBuffer& scratch);
 
 }  // namespace remap
