@@ -33,6 +33,56 @@ std::vector<std::string> names_of(const Tables& tables) {
   return names;
 }
 
+// "4..7" or "4.."; nullopt: it is not one. A range that is empty keeps its numbers, for the message.
+std::optional<IndexRange> read_range(std::string_view spec) {
+  constexpr size_t kMaxDigits = 9;
+  const size_t dots = spec.find("..");
+  if (dots == std::string_view::npos) return std::nullopt;
+  const auto number = [](std::string_view digits) -> std::optional<int64_t> {
+    int64_t value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    const bool good = error == std::errc() && end == digits.data() + digits.size() && digits.size() <= kMaxDigits;
+    return good && digits.find_first_not_of("0123456789") == std::string_view::npos ? std::optional(value) : std::nullopt;
+  };
+  const std::string_view after = spec.substr(dots + 2);
+  const auto first = number(spec.substr(0, dots)), last = number(after);
+  if (!first || (!last && !after.empty())) return std::nullopt;
+  return IndexRange{*first, last};
+}
+
+// Numbers of as many digits as `first` and `last` have, from the one to the other.
+void add_ranges(const std::string& first, const std::string& last, const std::string& before, std::vector<std::string>& choices) {
+  const auto digit = [](char from, char to) { return from == to ? std::string(1, from) : fmt::format("[{}-{}]", from, to); };
+  if (first.empty()) return choices.push_back(before);
+  const std::string a = first.substr(1), b = last.substr(1), zeros(a.size(), '0'), nines(a.size(), '9');
+  if (first[0] == last[0]) return add_ranges(a, b, before + first[0], choices);
+  const char low = a == zeros ? first[0] : static_cast<char>(first[0] + 1);
+  const char high = b == nines ? last[0] : static_cast<char>(last[0] - 1);
+  if (low != first[0]) add_ranges(a, nines, before + first[0], choices);
+  std::string any;
+  for (size_t i = 0; i < a.size(); ++i) any += "[0-9]";
+  if (low <= high) choices.push_back(before + digit(low, high) + any);
+  if (high != last[0]) add_ranges(zeros, b, before + last[0], choices);
+}
+
+// Exactly the numbers of the range, zeros before them allowed as with {name:int}.
+std::string regex_of_range(const IndexRange& range) {
+  std::vector<std::string> choices;
+  std::string first = std::to_string(range.first);
+  const std::string last = range.last ? std::to_string(*range.last) : std::string(first.size(), '9');
+  while (first.size() < last.size()) {
+    add_ranges(first, std::string(first.size(), '9'), "", choices);
+    first = "1" + std::string(first.size(), '0');
+  }
+  add_ranges(first, last, "", choices);
+  if (!range.last) {
+    std::string more = "[1-9]";
+    for (size_t i = 0; i < first.size(); ++i) more += "[0-9]";
+    choices.push_back(more + "[0-9]*");
+  }
+  return "0*(?:" + remap::join(choices, "|") + ")";
+}
+
 // Reads what stands between { and } into `token`; returns what is wrong with it, or "".
 std::string read_hole(std::string_view body, const Tables& tables, PatternToken& token, std::string& hint) {
   token.kind = PatternToken::Kind::hole;
@@ -58,6 +108,12 @@ std::string read_hole(std::string_view body, const Tables& tables, PatternToken&
   const std::string_view spec = body.substr(colon + 1);
   if (spec == "int") {
     token.digits = true;
+  } else if (spec.find("..") != std::string_view::npos) {
+    token.digits = true;
+    token.range = read_range(spec);
+    hint = "{e:4..7} takes the numbers from 4 to 7, {e:4..} all from 4 on";
+    if (!token.range) return fmt::format("'{}' is not a range of numbers", spec);
+    if (token.range->last && *token.range->last < token.range->first) return fmt::format("the range '{}' ends before it begins", spec);
   } else if (spec.find('|') != std::string_view::npos) {
     token.alternatives = split(spec, '|');
     for (const auto& a : token.alternatives)
@@ -66,7 +122,7 @@ std::string read_hole(std::string_view body, const Tables& tables, PatternToken&
     const auto table = tables.find(std::string(spec));
     if (table == tables.end()) {
       const std::string near = nearest_name(spec, names_of(tables));
-      hint = near.empty() ? "write 'int', alternatives 'a|b', or the name of a table under 'maps'" : fmt::format("did you mean '{}'?", near);
+      hint = near.empty() ? "write 'int', a range '4..7', alternatives 'a|b', or the name of a table under 'maps'" : fmt::format("did you mean '{}'?", near);
       return fmt::format("there is no table '{}' under 'maps'", spec);
     }
     token.table = table->first;
@@ -109,6 +165,8 @@ RegexMistake mistake_of(const RE2& re, const std::string& regex) {
 }
 
 }  // namespace
+
+std::string IndexRange::text() const { return fmt::format("{}..{}", first, last ? std::to_string(*last) : ""); }
 
 const std::string* Captures::hole(std::string_view name) const {
   for (const auto& [n, text] : holes)
@@ -242,7 +300,8 @@ Matcher::Matcher(const KeyPattern& pattern, const VariantValues& variants) : is_
     still_literal = false;
     suffix_.clear();
     groups_.push_back({token.kind, token.text});
-    if (token.kind == Kind::star || token.digits) regex_ += "([0-9]+)";
+    if (token.range) regex_ += "(" + regex_of_range(*token.range) + ")";
+    else if (token.kind == Kind::star || token.digits) regex_ += "([0-9]+)";
     else if (token.kind == Kind::rest) regex_ += "(.+)";
     else if (token.alternatives.empty()) regex_ += "([^./]+)";
     else {

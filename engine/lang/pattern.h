@@ -6,6 +6,7 @@
 //   {name}              one or more characters without a separator (neither '.' nor '/')
 //   {name:a|b}          one of the texts given
 //   {name:int}          digits
+//   {name:4..7}         digits whose number is one of these; {name:4..} has no end
 //   {name:table}        one of the keys of maps.table; on the other side {name} is the value it maps to
 //   {name+1} {name-1}   on the target side: an index moved
 //   ${name}             the value of a variant, or a text under 'let'; where it is empty, the separator after it goes too
@@ -14,6 +15,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,13 +31,21 @@ namespace remap::lang {
 using Table = std::vector<std::pair<std::string, std::string>>;
 using Tables = std::map<std::string, Table>;
 
+// The numbers that a hole takes: from `first` to `last`, or all from `first` on.
+struct IndexRange {
+  int64_t first = 0;
+  std::optional<int64_t> last;
+  std::string text() const;               // "4..7"
+};
+
 struct PatternToken {
   enum class Kind { literal, star, rest, hole, variant };
   Kind kind = Kind::literal;
   std::string text;                       // literal text, hole's or variant's name
   std::vector<std::string> alternatives;  // of a hole: the only texts it takes (empty: any)
   std::string table;                      // of a hole: maps.table
-  bool digits = false;                    // of a hole: {name:int}
+  bool digits = false;                    // of a hole: {name:int}, or one with a range
+  std::optional<IndexRange> range;        // of a hole: {name:4..7}
   int64_t add = 0;                        // of a hole in a target: {name+1}
   size_t offset = 0, length = 0;          // in the pattern as written; length 0: it comes from a 'within'
   std::shared_ptr<const TextPlace> within = nullptr;  // where, then

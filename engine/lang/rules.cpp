@@ -30,8 +30,8 @@ const std::vector<FieldRow>& rule_field_table() {
       {"shape", "the source tensor's shape: names bind dims, expressions are checked, _ is any size", ""},
       {"source", "the name of the source the keys are in, if there are several", ""},
       {"split", "{axis, each: hole} one key an index; {axis, into: {hole: [names]}} named parts; one whose name begins with _ is left to another rule", "stack or concat"},
-      {"stack", "{axis, each: hole}: keys numbered by the hole become one tensor with a new axis; after 'concat', if both are given", "split"},
-      {"steps", "a list of transpose, permute and reshape, done in this order", "the inverse steps, in reverse order"},
+      {"stack", "{axis, each: hole} or {axis, of: {hole: [names]}}: keys that differ in the hole become one tensor with a new axis, in the order of their numbers or of the names; after 'concat', if both are given", "split"},
+      {"steps", "a list of transpose, permute, reshape and at most one split, concat and stack, done in this order", "the inverse steps, in reverse order"},
       {"to", "the target key", ""},
       {"transpose", "true: the two axes of a matrix are exchanged", "transpose"},
       {"when", "a condition; where it is false, the rule does not exist", ""},
@@ -560,13 +560,8 @@ class RuleParser {
   // ------------------------------------------------------------ operations
 
   void parse_operations(const YamlNode& item, Rule& rule) {
-    if (const YamlNode* node = item.find("split")) {
-      rule.split = parse_parts(*node, "split", "into");
-      if (rule.split && !rule.split->each && std::all_of(rule.split->parts.begin(), rule.split->parts.end(), [](const AxisPart& p) { return is_left_part(p.name); }))
-        error("rule-wrong-type", *node, "all parts are left to other rules");
-    }
-    if (const YamlNode* node = item.find("concat")) rule.concat = parse_parts(*node, "concat", "of");
-    if (const YamlNode* node = item.find("stack")) rule.stack = parse_parts(*node, "stack", nullptr);
+    for (const char* field : {"split", "concat", "stack"})
+      if (const YamlNode* node = item.find(field)) parse_axis_field(field, *node, rule);
     rule.replicated = text_field(item, "replicated").value_or("");
     int given = 0;
     for (const char* field : {"transpose", "permute", "reshape"})
@@ -579,11 +574,33 @@ class RuleParser {
     if (steps != nullptr && expect_list(*steps, "'steps'"))
       for (const auto& step : steps->items) {
         if (!expect_map(step, "a step")) continue;
-        check_fields(step, {"transpose", "permute", "reshape"}, "a step");
+        check_fields(step, {"transpose", "permute", "reshape", "split", "concat", "stack"}, "a step");
         if (step.entries.size() != 1) error("rule-wrong-type", step, "a step is one operation");
-        for (const auto& [name, body] : step.entries) parse_step(name.text, body, rule);
+        for (const auto& [name, body] : step.entries)
+          if (name.text == "split" || name.text == "concat" || name.text == "stack") parse_axis_step(name.text, body, rule);
+          else parse_step(name.text, body, rule);
       }
     if (const YamlNode* cast = item.find("cast")) rule.cast = dtype_of(*cast);
+  }
+
+  void parse_axis_field(const std::string& name, const YamlNode& node, Rule& rule) {
+    auto& parts = name == "split" ? rule.split : name == "concat" ? rule.concat : rule.stack;
+    parts = parse_parts(node, name, name == "split" ? "into" : "of");
+    if (parts && name == "split" && !parts->each && std::all_of(parts->parts.begin(), parts->parts.end(), [](const AxisPart& p) { return is_left_part(p.name); }))
+      error("rule-wrong-type", node, "all parts are left to other rules");
+  }
+
+  // 'split', 'concat' and 'stack' among the steps: what stands before them acts before, what stands behind them after.
+  void parse_axis_step(const std::string& name, const YamlNode& body, Rule& rule) {
+    const bool splits = name == "split";
+    if ((splits ? rule.split : name == "concat" ? rule.concat : rule.stack).has_value())
+      return error("rule-field-combination", body, fmt::format("'{}' is given twice", name), "a rule splits once and gathers once; two rules can share what is left");
+    if (splits && rule.gathers()) return error("rule-field-combination", body, "'split' stands before 'concat' and 'stack'", "parts are cut first, and joined then");
+    if (name == "concat" && rule.stack) return error("rule-field-combination", body, "'concat' stands before 'stack'", "what is stacked has been joined before");
+    if (name == "stack" && rule.concat && rule.gather_at != rule.steps.size())
+      return error("rule-field-combination", body, "'stack' follows 'concat' at once", "steps stand before both, or behind both");
+    parse_axis_field(name, body, rule);
+    (splits ? rule.split_at : rule.gather_at) = rule.steps.size();
   }
 
   void parse_step(const std::string& name, const YamlNode& body, Rule& rule) {
@@ -605,9 +622,10 @@ class RuleParser {
       step.kind = LayoutStep::Kind::reshape;
       auto shape = parse_shape(text_, body, diagnostics_);
       if (!shape) return;
+      if (std::count_if(shape->begin(), shape->end(), [](const DimTerm& term) { return !term.expression; }) > 1)
+        return error("rule-wrong-type", body, "'_' stands for the size that the others leave: 'reshape' can have one");
       for (const auto& term : *shape)
-        if (!term.expression) return error("rule-wrong-type", body, "'_' says no size; 'reshape' needs one for every axis");
-        else note_dims(*term.expression);
+        if (term.expression) note_dims(*term.expression);
       step.shape = std::move(*shape);
     } else {
       return;  // reported by check_fields

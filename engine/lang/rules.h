@@ -48,7 +48,7 @@ struct LayoutStep {
   enum class Kind { permute, reshape } kind = Kind::permute;
   bool transpose = false;        // permute given as 'transpose: true': exchanges the two axes of a matrix
   std::vector<int> order;        // permute: axis i of the result is axis order[i]
-  std::vector<DimTerm> shape;    // reshape
+  std::vector<DimTerm> shape;    // reshape; one of them may be '_': what the others leave
   TextPlace place;
 };
 
@@ -63,6 +63,11 @@ struct Rule {
   std::optional<AxisParts> split, concat, stack;
   std::string replicated;                    // a hole: keys that differ only in it hold the same bytes; "": none
   std::vector<LayoutStep> steps;
+  size_t split_at = 0;                       // so many steps are done before the split
+  size_t gather_at = kAfterSteps;            // so many before concat and stack; the others act on what these made
+  static constexpr size_t kAfterSteps = static_cast<size_t>(-1);
+  bool gathers() const { return concat || stack; }
+  size_t steps_of_parts() const { return gathers() && gather_at < steps.size() ? gather_at : steps.size(); }
   std::optional<DType> cast;
   std::optional<Expression> when;
   bool optional = false;

@@ -16,8 +16,8 @@ using lang::AxisParts;
 
 constexpr size_t kMaxMissing = 8;  // that are named
 
-// The place that a hole's text stands for: its number, or where it is in the list of names.
-std::optional<size_t> place_of(const AxisParts& parts, const std::string& text) {
+// The place that a hole's text stands for: its number, counted from the first that the hole takes, or where it is in the list of names.
+std::optional<size_t> place_of(const AxisParts& parts, const lang::IndexRange& range, const std::string& text) {
   if (!parts.each) {
     const auto it = std::find_if(parts.parts.begin(), parts.parts.end(), [&](const lang::AxisPart& part) { return part.name == text; });
     return it == parts.parts.end() ? std::nullopt : std::optional(static_cast<size_t>(it - parts.parts.begin()));
@@ -25,15 +25,27 @@ std::optional<size_t> place_of(const AxisParts& parts, const std::string& text) 
   constexpr size_t kMaxDigits = 9;
   size_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + std::min(text.size(), kMaxDigits), number);
-  return error == std::errc() && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
+  const auto first = static_cast<size_t>(range.first);
+  return error == std::errc() && end == text.data() + text.size() && number >= first ? std::optional(number - first) : std::nullopt;
 }
 
-std::string name_of(const AxisParts& parts, size_t place) { return parts.each ? std::to_string(place) : parts.parts[place].name; }
+std::string name_of(const AxisParts& parts, const lang::IndexRange& range, size_t place) {
+  return parts.each ? std::to_string(place + static_cast<size_t>(range.first)) : parts.parts[place].name;
+}
+
+// The numbers that a gathered hole takes.
+lang::IndexRange range_of(const lang::Rule& rule, const std::optional<AxisParts>& parts) {
+  if (parts)
+    for (const auto& token : rule.from.tokens)
+      if (token.kind == lang::PatternToken::Kind::hole && token.text == parts->hole && token.range) return *token.range;
+  return {};
+}
 
 class Gathering {
  public:
-  Gathering(const lang::Rule& rule, const std::string& target, const std::vector<Part>& parts, Diagnostics& diagnostics)
-      : rule_(rule), target_(target), parts_(parts), diagnostics_(diagnostics) {}
+  Gathering(const lang::Rule& rule, const std::string& target, const std::vector<Part>& parts, const Regroup& regroup, Diagnostics& diagnostics)
+      : rule_(rule), target_(target), parts_(parts), regroup_(regroup), diagnostics_(diagnostics), stack_range_(range_of(rule, rule.stack)),
+        concat_range_(range_of(rule, rule.concat)) {}
 
   std::optional<Gathered> run() {
     if (!find_places() || !nothing_missing()) return std::nullopt;
@@ -41,10 +53,18 @@ class Gathering {
     Gathered gathered{shape_of_one(), {}, first.key};
     if (!all_fit(first)) return std::nullopt;
     if (rule_.stack) gathered.shape.insert(gathered.shape.begin() + rule_.stack->axis, static_cast<int64_t>(n_stack_));
+    View joined = View::of(gathered.shape), target = joined;
+    const bool regrouped = rule_.steps_of_parts() < rule_.steps.size();
+    if (regrouped) {
+      if (!regroup_(*first.key, target)) return std::nullopt;
+      joined = target.inverse(gathered.shape);
+      gathered.shape = target.shape();
+    }
     int64_t at = 0;
     for (const auto& [place, part] : grid_) {
       if (place.second == 0) at = 0;
-      gathered.pieces.push_back(piece(*part, place.first, at));
+      if (!regrouped) gathered.pieces.push_back(piece(*part, place.first, at));
+      else if (!add_regrouped(*part, place.first, at, joined, gathered.pieces)) return std::nullopt;
       if (rule_.concat) at += part->view.shape()[concat_axis()];
     }
     return gathered;
@@ -61,14 +81,14 @@ class Gathering {
 
   bool find_places() {
     bool good = true;
-    const auto place = [&](const std::optional<AxisParts>& parts, const std::string& text, const Part& part) -> size_t {
+    const auto place = [&](const std::optional<AxisParts>& parts, const lang::IndexRange& range, const std::string& text, const Part& part) -> size_t {
       if (!parts) return 0;
-      if (const auto found = place_of(*parts, text)) return *found;
+      if (const auto found = place_of(*parts, range, text)) return *found;
       good = layout_error(part, fmt::format("'{}' of '{{{}}}' is {}", text, parts->hole, parts->each ? "no number" : "none of the parts: " + names(*parts)));
       return 0;
     };
     for (const Part& part : parts_) {
-      const std::pair<size_t, size_t> at{place(rule_.stack, part.stack_name, part), place(rule_.concat, part.concat_name, part)};
+      const std::pair<size_t, size_t> at{place(rule_.stack, stack_range_, part.stack_name, part), place(rule_.concat, concat_range_, part.concat_name, part)};
       if (!good) return false;
       const auto [it, fresh] = grid_.emplace(at, &part);
       if (!fresh) return layout_error(part, fmt::format("'{}' is the same part of '{}'", it->second->key->key, target_));
@@ -84,12 +104,14 @@ class Gathering {
   bool nothing_missing() {
     std::set<size_t> stacked, joined;
     for (const auto& [at, part] : grid_) stacked.insert(at.first), joined.insert(at.second);
-    const auto count = [](const std::optional<AxisParts>& parts, const std::set<size_t>& seen) -> size_t {
+    // A range that ends says how many there are.
+    const auto count = [](const std::optional<AxisParts>& parts, const lang::IndexRange& range, const std::set<size_t>& seen) -> size_t {
       if (!parts) return 1;
-      return parts->each ? *seen.rbegin() + 1 : parts->parts.size();
+      if (!parts->each) return parts->parts.size();
+      return range.last ? static_cast<size_t>(*range.last - range.first) + 1 : *seen.rbegin() + 1;
     };
-    n_stack_ = count(rule_.stack, stacked);
-    const size_t n_concat = count(rule_.concat, joined);
+    n_stack_ = count(rule_.stack, stack_range_, stacked);
+    const size_t n_concat = count(rule_.concat, concat_range_, joined);
     // As long as nothing is missing, no more places are looked at than there are parts.
     std::vector<std::string> missing;
     for (size_t s = 0; s < n_stack_ && missing.size() < kMaxMissing; ++s)
@@ -102,9 +124,9 @@ class Gathering {
     return false;
   }
   std::string part_text(size_t s, size_t c) const {
-    if (!rule_.stack) return name_of(*rule_.concat, c);
-    if (!rule_.concat) return name_of(*rule_.stack, s);
-    return fmt::format("{}={} {}={}", rule_.stack->hole, name_of(*rule_.stack, s), rule_.concat->hole, name_of(*rule_.concat, c));
+    if (!rule_.stack) return name_of(*rule_.concat, concat_range_, c);
+    if (!rule_.concat) return name_of(*rule_.stack, stack_range_, s);
+    return fmt::format("{}={} {}={}", rule_.stack->hole, name_of(*rule_.stack, stack_range_, s), rule_.concat->hole, name_of(*rule_.concat, concat_range_, c));
   }
 
   // Of what is stacked, or of the whole if nothing is.
@@ -149,18 +171,32 @@ class Gathering {
     return part.view.piece(part.key->source, part.key->tensor, std::move(origin), axes);
   }
 
+  // The same where steps follow. `joined`: what was joined, as a view of the target.
+  bool add_regrouped(const Part& part, size_t place, int64_t at, const View& joined, std::vector<Piece>& pieces) {
+    View box = joined;
+    std::string wrong;
+    if (rule_.stack) wrong = box.select(stack_axis(), static_cast<int64_t>(place));
+    const Shape own = part.view.shape();
+    if (rule_.concat && wrong.empty()) wrong = box.slice(concat_axis(), at, own[concat_axis()]);
+    if (wrong.empty()) pieces.push_back(part.view.piece(part.key->source, part.key->tensor, box, wrong));
+    return wrong.empty() || layout_error(part, wrong);
+  }
+
   const lang::Rule& rule_;
   const std::string& target_;
   const std::vector<Part>& parts_;
+  const Regroup& regroup_;
   Diagnostics& diagnostics_;
+  const lang::IndexRange stack_range_, concat_range_;
   std::map<std::pair<size_t, size_t>, const Part*> grid_;  // by place in the stack, then in the concat
   size_t n_stack_ = 1;
 };
 
 }  // namespace
 
-std::optional<Gathered> gather(const lang::Rule& rule, const std::string& target, const std::vector<Part>& parts, Diagnostics& diagnostics) {
-  return Gathering(rule, target, parts, diagnostics).run();
+std::optional<Gathered> gather(const lang::Rule& rule, const std::string& target, const std::vector<Part>& parts, const Regroup& regroup,
+                               Diagnostics& diagnostics) {
+  return Gathering(rule, target, parts, regroup, diagnostics).run();
 }
 
 }  // namespace remap::plan

@@ -1,6 +1,7 @@
 // concat and stack while planning: many parts become one target tensor.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,7 +26,9 @@ struct Gathered {
 };
 
 // Joins the parts along the rule's concat axis, and the results along its stack axis. nullopt if a part is missing, too much, or does
-// not fit; that is reported.
-std::optional<Gathered> gather(const lang::Rule& rule, const std::string& target, const std::vector<Part>& parts, Diagnostics& diagnostics);
+// not fit; that is reported. `regroup`: the rule's further steps, on a view of what was joined; false, and reported, if they do not fit.
+using Regroup = std::function<bool(const SourceKey& first, View& view)>;
+std::optional<Gathered> gather(const lang::Rule& rule, const std::string& target, const std::vector<Part>& parts, const Regroup& regroup,
+                               Diagnostics& diagnostics);
 
 }  // namespace remap::plan

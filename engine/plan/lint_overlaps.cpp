@@ -118,7 +118,7 @@ class Overlaps {
 
   // Rules that share out the parts of one tensor match one key on purpose.
   static bool leaves_parts(const Rule& rule) {
-    return rule.split && std::any_of(rule.split->parts.begin(), rule.split->parts.end(), [](const auto& part) { return part.name == "_"; });
+    return rule.split && rule.split->leaves_parts();
   }
 
   void compare(const Candidate& a, const Candidate& b) {

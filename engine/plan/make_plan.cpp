@@ -421,6 +421,21 @@ class Planner {
     return shape;
   }
 
+  // Regroups a view; '_' is the size that the others leave. Returns "" or what is wrong.
+  std::string reshape(std::vector<lang::DimTerm> terms, View& view) {
+    const auto open = std::find_if(terms.begin(), terms.end(), [](const lang::DimTerm& term) { return !term.expression; });
+    const auto place = open - terms.begin();
+    const bool any = open != terms.end();
+    if (any) terms.erase(open);
+    Shape shape = evaluate_shape(terms);
+    if (any) {
+      const int64_t others = element_count(shape), all = element_count(view.shape());
+      if (others == 0 || all % others != 0) return fmt::format("{} has {} elements, which {} does not divide: '_' has no size", to_string(view.shape()), all, others);
+      shape.insert(shape.begin() + place, all / others);
+    }
+    return view.reshape(shape);
+  }
+
   // ------------------------------------------------------------ target tensors
 
   DType target_dtype(const Rule& rule, DType source) const {
@@ -446,14 +461,15 @@ class Planner {
     diagnostics_.error("plan-layout", rule.place, fmt::format("'{}' of shape {}: {}", key.key, to_string(info(key).shape), wrong));
   }
 
-  // The rule's steps on a view; false if one of them does not fit.
-  bool apply_steps(const Rule& rule, const SourceKey& key, View& view) {
-    for (const auto& step : rule.steps) {
+  // The rule's steps from `first` to before `last` on a view; false if one of them does not fit.
+  bool apply_steps(const Rule& rule, const SourceKey& key, View& view, size_t first, size_t last) {
+    for (size_t i = first; i < last; ++i) {
+      const auto& step = rule.steps[i];
       std::string wrong;
       if (step.kind == lang::LayoutStep::Kind::permute)
         wrong = step.transpose && view.dims.size() != 2 ? fmt::format("'transpose' exchanges the axes of a matrix; this is {}", to_string(view.shape())) : view.permute(step.order);
       else
-        wrong = view.reshape(evaluate_shape(step.shape));
+        wrong = reshape(step.shape, view);
       if (!wrong.empty()) {
         diagnostics_.error("plan-layout", step.place, fmt::format("'{}' of shape {}: {}", key.key, to_string(info(key).shape), wrong));
         return false;
@@ -544,9 +560,11 @@ class Planner {
   // The key's tensor, or each part of its split, with the rule's steps done. Parts that do not fit are reported and left out.
   template <typename Visit>
   void visit_parts(const Rule& rule, uint32_t r, const Match& match, Visit visit) {
-    const View whole = View::of(info(*match.key).shape);
-    const auto finish = [&](const lang::Captures& captures, View view) {
-      if (apply_steps(rule, *match.key, view)) visit(captures, std::move(view));
+    View whole = View::of(info(*match.key).shape);
+    if (!apply_steps(rule, *match.key, whole, 0, rule.split ? rule.split_at : 0)) return;
+    const auto finish = [&](const lang::Captures& captures, View view, const std::string& wrong = {}) {
+      if (!wrong.empty()) layout_error(rule, *match.key, wrong);
+      else if (apply_steps(rule, *match.key, view, rule.split ? rule.split_at : 0, rule.steps_of_parts())) visit(captures, std::move(view));
     };
     if (!rule.split) return finish(match.captures, whole);
     const size_t axis = static_cast<size_t>(rule.split->axis);
@@ -559,9 +577,10 @@ class Planner {
       if (shape[axis] == 0) return layout_error(rule, *match.key, fmt::format("axis {} has no entries to split", axis));
       for (int64_t i = 0; i < shape[axis]; ++i) {
         View view = whole;
-        view.select(axis, i);
+        const std::string wrong = view.select(axis, i);
         part = std::to_string(i);
-        finish(captures, std::move(view));
+        finish(captures, std::move(view), wrong);
+        if (!wrong.empty()) return;
       }
       return;
     }
@@ -569,11 +588,12 @@ class Planner {
     int64_t begin = 0;
     for (size_t i = 0; i < sizes.size(); begin += sizes[i++]) {
       part = rule.split->parts[i].name;
-      if (leaves_parts(rule)) claims_[{match.key->source, match.key->tensor}].push_back({match.key, r, part, axis, begin, begin + sizes[i]});
+      if (leaves_parts(rule)) claims_[{match.key->source, match.key->tensor}].push_back({match.key, r, part, axis, begin, begin + sizes[i], whole});
       if (lang::is_left_part(part)) continue;
       View view = whole;
-      view.slice(axis, begin, sizes[i]);
-      finish(captures, std::move(view));
+      const std::string wrong = view.slice(axis, begin, sizes[i]);
+      finish(captures, std::move(view), wrong);
+      if (!wrong.empty()) return;
     }
   }
 
@@ -584,6 +604,7 @@ class Planner {
     std::string part;
     size_t axis;
     int64_t begin, end;
+    View whole;   // what is cut: the tensor, or what the steps before the split made of it
   };
   static std::string range_text(const Claim& claim, int64_t begin, int64_t end) {
     std::string axes;
@@ -603,16 +624,21 @@ class Planner {
       };
       for (const Claim& claim : taken) {
         const int64_t at = before == nullptr ? 0 : before->end;
-        if (before != nullptr && (claim.axis != before->axis || claim.begin < at)) {
-          const std::string what = claim.axis != before->axis ? fmt::format("'{}' is split along axis {} and along axis {}", claim.key->key, before->axis, claim.axis)
-                                                              : fmt::format("{} is taken twice", range_text(claim, claim.begin, std::min(at, claim.end)));
-          diagnostics_.error("plan-part-twice", set_.rules[claim.rule].place, what, "a part that another rule takes is called '_'", {claim_text(*before), claim_text(claim)});
+        const bool regrouped = before != nullptr && before->whole.dims != claim.whole.dims;
+        if (before != nullptr && (claim.axis != before->axis || regrouped || claim.begin < at)) {
+          const std::string what =
+              regrouped ? fmt::format("'{}' is split after different steps", claim.key->key)
+              : claim.axis != before->axis
+                  ? fmt::format("'{}' is split along axis {} and along axis {}", claim.key->key, before->axis, claim.axis)
+                  : fmt::format("{} is taken twice", range_text(claim, claim.begin, std::min(at, claim.end)));
+          diagnostics_.error("plan-part-twice", set_.rules[claim.rule].place, what, "a part that another rule takes is called '_'",
+                             {claim_text(*before), claim_text(claim)});
         } else if (claim.begin > at) {
           report_left(claim, at, claim.begin);
         }
         if (before == nullptr || claim.end > before->end) before = &claim;
       }
-      const int64_t extent = info(*claims.front().key).shape[claims.front().axis], end = before == nullptr ? 0 : before->end;
+      const int64_t extent = claims.front().whole.shape()[claims.front().axis], end = before == nullptr ? 0 : before->end;
       if (end < extent && (before == nullptr || before->axis == claims.front().axis)) report_left(claims.front(), end, extent);
     }
   }
@@ -644,8 +670,9 @@ class Planner {
       visit_parts(rule, r, match, [&](const lang::Captures& captures, View view) {
         groups[lang::expand(rule.to, rule.from, captures, set_.tables, facts_.variants)].push_back({match.key, &info(*match.key), taken(rule.concat, captures), taken(rule.stack, captures), std::move(view)});
       });
+    const auto regroup = [&](const SourceKey& key, View& view) { return apply_steps(rule, key, view, rule.steps_of_parts(), rule.steps.size()); };
     for (const auto& [target, parts] : groups)
-      if (auto gathered = gather(rule, target, parts, diagnostics_))
+      if (auto gathered = gather(rule, target, parts, regroup, diagnostics_))
         if (PlannedTensor* tensor = add_target(rule, r, target, checked_dtype(rule, *gathered->first), gathered->shape)) {
           tensor->pieces = std::move(gathered->pieces);
           check_whole_bytes(rule, *tensor);

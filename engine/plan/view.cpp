@@ -102,6 +102,61 @@ std::string View::reshape(const Shape& wanted) {
   return "";
 }
 
+View View::inverse(const Shape& viewed) const {
+  struct Moved {
+    int64_t step;   // in the viewed tensor
+    Factor factor;  // in what is shown
+  };
+  std::vector<std::vector<Moved>> moved(viewed.size());
+  for (size_t d = 0; d < dims.size(); ++d) {
+    int64_t step = extent_of(dims[d]);
+    for (const Factor& f : dims[d]) {
+      step = f.extent == 0 ? 1 : step / f.extent;
+      if (f.extent != 1) moved[f.source_dim].push_back({f.source_step, {f.extent, step, static_cast<uint8_t>(d)}});
+    }
+  }
+  View result;
+  result.origin.assign(dims.size(), 0);
+  for (auto& list : moved) {
+    std::stable_sort(list.begin(), list.end(), [](const Moved& a, const Moved& b) { return a.step > b.step; });
+    result.dims.emplace_back();
+    for (const Moved& one : list) result.dims.back().push_back(one.factor);
+    if (list.empty()) result.dims.back().push_back({1, 1, 0});
+  }
+  return result;
+}
+
+Piece View::piece(uint32_t source, uint32_t tensor, const View& target, std::string& wrong) const {
+  Piece piece;
+  piece.source = source;
+  piece.tensor = tensor;
+  const auto all_zero = [](const std::vector<int64_t>& v) { return std::all_of(v.begin(), v.end(), [](int64_t x) { return x == 0; }); };
+  if (!all_zero(target.origin)) piece.target_origin = target.origin;
+  if (!all_zero(origin)) piece.source_origin = origin;
+  for (size_t d = 0; d < dims.size(); ++d) {
+    // Innermost first: the smaller of both factors is an axis, and the larger one keeps the rest.
+    std::vector<Factor> from = dims[d], to = target.dims[d];
+    std::vector<Axis> axes;
+    while (true) {
+      while (!from.empty() && from.back().extent == 1) from.pop_back();
+      while (!to.empty() && to.back().extent == 1) to.pop_back();
+      if (from.empty() || to.empty()) break;
+      Factor &a = from.back(), &b = to.back();
+      const int64_t extent = std::min(a.extent, b.extent);
+      if (extent == 0 ? a.extent != b.extent : a.extent % extent != 0 || b.extent % extent != 0) {
+        wrong = fmt::format("axis {} of {} lies across what the target's regrouping makes of it", d, to_string(shape()));
+        return piece;
+      }
+      axes.push_back({extent, b.source_step, a.source_step, b.source_dim, a.source_dim});
+      if (extent == 0) break;
+      a.extent /= extent, a.source_step *= extent;
+      b.extent /= extent, b.source_step *= extent;
+    }
+    piece.axes.insert(piece.axes.end(), axes.rbegin(), axes.rend());
+  }
+  return piece;
+}
+
 Piece View::piece(uint32_t source, uint32_t tensor, std::vector<int64_t> target_origin, const std::vector<uint8_t>& target_axes) const {
   Piece piece;
   piece.source = source;

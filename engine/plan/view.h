@@ -15,6 +15,7 @@ struct Factor {
   int64_t extent = 1;
   int64_t source_step = 1;
   uint8_t source_dim = 0;
+  bool operator==(const Factor&) const = default;
 };
 
 struct View {
@@ -30,9 +31,14 @@ struct View {
   std::string permute(const std::vector<int>& order);
   std::string reshape(const Shape& shape);
 
+  // Of a view of everything, without a slice: the viewed tensor (of this shape) as a view of what the view shows.
+  View inverse(const Shape& viewed) const;
+
   // The view as a piece of a target tensor of which it fills the box at `target_origin`; `target_axes[d]` is the target's dimension
   // for dimension d of the view.
   Piece piece(uint32_t source, uint32_t tensor, std::vector<int64_t> target_origin, const std::vector<uint8_t>& target_axes) const;
+  // The view as a piece of what another view of the same shape shows of the target. `wrong` says why there is none.
+  Piece piece(uint32_t source, uint32_t tensor, const View& target, std::string& wrong) const;
 };
 
 }  // namespace remap::plan

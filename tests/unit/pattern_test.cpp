@@ -56,6 +56,13 @@ TEST_CASE("patterns match whole keys and give target keys") {
       {"{p:qkv}_proj.{q:weight|bias}", "{p}.{q}", "k_proj.scale", "-"},
       {"{side:encoder|decoder}.mlp", "{side}.{side:ff}", "decoder.mlp", "decoder.2"},
       {"block_{i:int}", "block.{i-1}", "block_4", "block.3"},
+      {"e.{i:4..7}.w", "e.{i-4}.w", "e.4.w", "e.0.w"},
+      {"e.{i:4..7}.w", "e.{i}.w", "e.07.w", "e.07.w"},
+      {"e.{i:4..7}.w", "e.{i}.w", "e.3.w", "-"},
+      {"e.{i:4..7}.w", "e.{i}.w", "e.47.w", "-"},
+      {"e.{i:98..}", "{i}", "e.98", "98"},
+      {"e.{i:98..}", "{i}", "e.1000", "1000"},
+      {"e.{i:98..}", "{i}", "e.97", "-"},
       {"heads.${head}.w", "classifier.w", "heads.mnli.w", "classifier.w"},
       {"heads.${head}.w", "classifier.w", "heads.rte.w", "-"},
       {"{x}.{x}", "{x}", "a.a", "a"},
@@ -96,5 +103,19 @@ TEST_CASE("mistakes in patterns are named where they are") {
       message = e.what();
     }
     CHECK(message == row.message);
+  }
+}
+
+TEST_CASE("a range takes exactly its numbers") {
+  for (const auto& [first, last] : {std::pair{0, 0}, {0, 9}, {4, 7}, {7, 12}, {9, 10}, {0, 1200}, {38, 41}, {99, 101}, {128, 255}, {190, 1209}, {1000, 1000}}) {
+    const Matcher closed(pattern("e{i:" + std::to_string(first) + ".." + std::to_string(last) + "}"), {}), open(pattern("e{i:" + std::to_string(first) + "..}"), {});
+    Captures captures;
+    for (int n = 0; n < 1300; ++n) {
+      INFO(first << " " << last << " " << n);
+      REQUIRE(closed.match("e" + std::to_string(n), captures) == (n >= first && n <= last));
+      REQUIRE(open.match("e" + std::to_string(n), captures) == (n >= first));
+    }
+    CHECK(open.match("e123456789", captures));
+    CHECK_FALSE(open.match("e", captures));
   }
 }
