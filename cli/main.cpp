@@ -87,7 +87,7 @@ void add_lint_options(CLI::App& app, Options& options) {
   app.add_option("RULES", options.inputs, "Rule files, names of built-in ones, or folders of rule files and schemas")->required();
   app.add_option("--manifest", options.manifests, "Manifests or checkpoints to try the rules on (NAME=PATH for a further source), beside those committed in tests/")->type_name("PATH");
   app.add_flag("--reverse", options.reverse, "Note what running a conversion backwards would not restore");
-  add_rules_dir_option(app, options);
+  add_plan_choices(app, options);
   add_format(app, options, {"text", "json", "github", "sarif"});
 }
 

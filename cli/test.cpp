@@ -51,8 +51,6 @@ std::optional<std::string> read(const std::string& path) {
   return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
-const std::string kNoPlan = "no plan:\n";
-
 // The plan, or why there is none: refusing is a result that a reviewer wants to see, too.
 std::string snapshot(const PlanCase& one) {
   remap::Diagnostics diagnostics;

@@ -202,6 +202,19 @@ KeyPattern with_suffix(KeyPattern pattern, const std::string& literal) {
   return pattern;
 }
 
+std::optional<KeyPattern> without_prefix(const KeyPattern& pattern) {
+  KeyPattern own = pattern;
+  std::erase_if(own.tokens, [](const PatternToken& token) { return token.length == 0; });
+  if (own.tokens.empty() || own.tokens.size() == pattern.tokens.size()) return std::nullopt;
+  own.text = pattern.written.node.text;
+  return own;
+}
+
+std::string prefix_hint(const std::string& field, const KeyPattern& pattern, const std::string& key) {
+  const std::string prefix = pattern.text.substr(0, pattern.text.size() - pattern.written.node.text.size() - 1);
+  return fmt::format("'{}' stands below the prefix of its block, '{}', and '{}' is there without it: move the rule out of the block, and write its keys whole", field, prefix, key);
+}
+
 namespace {
 
 // The pattern's tokens with ${name} as literal text.

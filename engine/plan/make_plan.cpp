@@ -587,7 +587,10 @@ class Planner {
     const std::string of = lang::expand(rule.copy_of, {}, {}, set_.tables, facts_.variants);
     const auto it = by_key_.find(of);
     if (it == by_key_.end()) {
-      diagnostics_.error("plan-copy-of-nothing", rule.place, fmt::format("'{}' repeats '{}', which no rule gives", key, of));
+      const auto own = lang::without_prefix(rule.copy_of);
+      const std::string whole = own ? lang::expand(*own, {}, {}, set_.tables, facts_.variants) : "";
+      diagnostics_.error("plan-copy-of-nothing", rule.place, fmt::format("'{}' repeats '{}', which no rule gives", key, of),
+                         by_key_.contains(whole) ? lang::prefix_hint("copy_of", rule.copy_of, whole) : "");
       return;
     }
     const PlannedTensor original = plan_.tensors[it->second];
@@ -626,7 +629,12 @@ class Planner {
       for (const Match& match : matches_[r]) {
         const std::string twin_name = lang::expand_source(*rule.equal_to, rule.from, match.captures, facts_.variants);
         const SourceKey* twin = keys_.find(match.key->source, twin_name);
-        if (twin == nullptr) diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' is dropped as equal to '{}', which the checkpoint does not have", match.key->key, twin_name));
+        if (twin == nullptr) {
+          const auto own = lang::without_prefix(*rule.equal_to);
+          const std::string whole = own ? lang::expand_source(*own, rule.from, match.captures, facts_.variants) : "";
+          diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' is dropped as equal to '{}', which the checkpoint does not have", match.key->key, twin_name),
+                             own && keys_.find(match.key->source, whole) != nullptr ? lang::prefix_hint("equal_to", *rule.equal_to, whole) : "");
+        }
         else if (!facts_.same(*match.key, *twin)) diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' is dropped as equal to '{}', but they differ", match.key->key, twin_name), "look at both with 'remap compare'; the checkpoint is not what the rule file takes it for");
       }
     }
