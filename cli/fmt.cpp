@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "cli/command.h"
+#include "cli/line_diff.h"
 #include "remap/format_rules.h"
 
 namespace cli {
@@ -42,13 +43,27 @@ void replace(const std::string& path, const std::string& text) {
   throw Error("io-write", remap::BytePlace{path, {}, {}}, fmt::format("cannot be replaced: {}", why));
 }
 
+constexpr size_t kShownOfFile = 16, kShownInAll = 50;  // lines of what differs
+
+// What laying out would change. `shown` counts the lines printed so far: many files must not drown the names of the others.
+void print_changes(const std::string& before, const std::string& after, size_t& shown) {
+  const Lines lines = unified_changes(lines_of(before), lines_of(after));
+  const size_t left = kShownInAll - std::min(shown, kShownInAll), n = std::min({lines.size(), kShownOfFile, left});
+  if (n == 0) return;
+  for (size_t i = 0; i < n; ++i) fmt::print("  {}\n", lines[i]);
+  if (n < lines.size()) fmt::print("  … and {} lines more\n", lines.size() - n);
+  shown += n;
+}
+
 int format_input(bool check) {
   const std::string text{std::istreambuf_iterator<char>(std::cin), {}};
   remap::Diagnostics diagnostics;
   const auto result = remap::format_rules("<stdin>", text, diagnostics);
   print(diagnostics, Format::text);
   if (!result) return kFailed;
+  size_t shown = 0;
   if (!check) fmt::print("{}", *result);
+  else if (*result != text) print_changes(text, *result, shown);
   return check && *result != text ? kFound : kDone;
 }
 
@@ -57,6 +72,7 @@ int format_input(bool check) {
 int format(const Options& options) {
   if (options.inputs.size() == 1 && options.inputs[0] == "-") return format_input(options.check);
   int exit = kDone;
+  size_t shown = 0;
   for (const auto& file : rule_files(options.inputs)) {
     std::error_code ignored;
     if (!fs::is_regular_file(file, ignored)) throw Error("io-read", remap::BytePlace{file, {}, {}}, "there is no such file", "name rule files, or folders of them");
@@ -67,8 +83,12 @@ int format(const Options& options) {
     if (!result) exit = kFailed;
     if (!result || *result == text) continue;
     fmt::print("{}\n", file);
-    if (!options.check) replace(file, *result);
-    else if (exit == kDone) exit = kFound;
+    if (!options.check) {
+      replace(file, *result);
+      continue;
+    }
+    print_changes(text, *result, shown);
+    if (exit == kDone) exit = kFound;
   }
   return exit;
 }

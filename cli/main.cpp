@@ -93,7 +93,7 @@ void add_lint_options(CLI::App& app, Options& options) {
 
 void add_fmt_options(CLI::App& app, Options& options) {
   app.add_option("FILE", options.inputs, "Rule files and schemas, or folders of them; '-' reads standard input and writes standard output")->required();
-  app.add_flag("--check", options.check, "Write nothing; name the files whose layout is another");
+  app.add_flag("--check", options.check, "Write nothing; name the files whose layout is another, and show what differs");
 }
 
 void add_completion_options(CLI::App& app, Options& options) {
@@ -179,13 +179,13 @@ const std::vector<Command>& commands() {
        "  remap lint rules schemas --format github              annotations on a pull request\n"
        "  remap lint my.yaml --manifest a.json b.tsv            also: what no manifest has\n"
        "\n"
-       "Manifests in tests/RULES/ beside a rule file are tried too (see remap test).\n"
+       "Manifests in tests/RULES/ beside a rule file are tried too (see remap test). What 'remap plan' refuses is an error here, too.\n"
        "Exit codes: 0 nothing found (notes do not count); 1 there are findings; 2 could not.",
        add_lint_options, lint},
       {"fmt", "Lay out rule files and schemas in the one canonical way, comments kept",
        "Examples:\n"
        "  remap fmt rules/switch.yaml       in place\n"
-       "  remap fmt rules schemas --check   names the files that are not laid out so\n"
+       "  remap fmt rules schemas --check   shows what is not laid out so\n"
        "  remap fmt - < a.yaml > b.yaml\n"
        "\n"
        "Exit codes: 0 done; 1 with --check: some are laid out in another way; 2 could not.",

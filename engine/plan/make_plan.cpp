@@ -296,13 +296,24 @@ class Planner {
                   "add a rule for it, or drop it with a reason", explain_near_miss(key.key, candidates, facts_.variants));
   }
 
+  // Where the key begins behind the numbers of its file: layers may be spread over the files.
+  size_t begin_below_files(const SourceKey& key) const {
+    const auto& files = set_.sources[key.source].files;
+    size_t begin = 0;
+    for (const auto& token : files ? files->tokens : std::vector<lang::PatternToken>()) {
+      const size_t slash = token.kind == lang::PatternToken::Kind::hole ? key.key.find('/', begin) : std::string::npos;
+      if (slash != std::string::npos) begin = slash + 1;
+    }
+    return begin;
+  }
   // The indices seen under one prefix, over all rules, must be 0 … n-1.
   void note_indices(const SourceKey& key, const lang::Captures& captures) {
     if (key.source == noted_.source && captures.stars == noted_.stars && captures.star_offsets == noted_.offsets && key.key.compare(0, noted_.prefix.size(), noted_.prefix) == 0) return;
     noted_ = {key.source, captures.stars, captures.star_offsets, key.key.substr(0, captures.star_offsets.empty() ? 0 : captures.star_offsets.back())};
     for (size_t i = 0; i < captures.stars.size(); ++i) {
       if (captures.stars[i].size() > 9) continue;
-      indices_[{key.source, key.key.substr(0, captures.star_offsets[i])}].insert(std::stoi(captures.stars[i]));
+      const size_t begin = std::min(begin_below_files(key), captures.star_offsets[i]);
+      indices_[{key.source, key.key.substr(begin, captures.star_offsets[i] - begin)}].insert(std::stoi(captures.stars[i]));
     }
   }
   void check_indices() {
@@ -313,7 +324,7 @@ class Planner {
       for (int i = 0; i < last && missing.size() < 8; ++i)
         if (!seen.contains(i)) missing.push_back(i);
       diagnostics_.error("plan-index-gap", source_place(where.first), fmt::format("under '{}' there are the indices {}; {} {} missing", where.second, fmt::join(seen, " "), fmt::join(missing, " "), missing.size() == 1 ? "is" : "are"),
-                         "layers are numbered 0 … n-1 without a gap; a pruned checkpoint has to be renumbered first");
+                         "what '*' takes is numbered 0 … n-1 without a gap; numbers that may have gaps are a hole, {name:int}");
     }
   }
 
@@ -391,6 +402,13 @@ class Planner {
     return true;
   }
 
+  // What says no place of its own is about the rule.
+  void add(const Error& e, const Rule& rule) {
+    Diagnostic d = e.diagnostic();
+    if (std::holds_alternative<std::monostate>(d.place)) d.place = rule.place;
+    diagnostics_.add(std::move(d));
+  }
+
   void build_moves() {
     for (uint32_t r = 0; r < set_.rules.size(); ++r) {
       const Rule& rule = set_.rules[r];
@@ -401,7 +419,7 @@ class Planner {
         else
           for (const Match& match : matches_[r]) visit_parts(rule, r, match, [&](const lang::Captures& captures, View view) { emit_whole(rule, r, *match.key, captures, std::move(view)); });
       } catch (const Error& e) {
-        diagnostics_.add(e.diagnostic());
+        add(e, rule);
       }
     }
     check_claims();
@@ -577,7 +595,7 @@ class Planner {
           build_copy(rule, r);
         }
       } catch (const Error& e) {
-        diagnostics_.add(e.diagnostic());
+        add(e, rule);
       }
     }
   }
