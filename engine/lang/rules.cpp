@@ -236,8 +236,8 @@ class RuleParser {
     if (further) fields.emplace_back("beside");
     check_fields(node, fields, "a source");
     if (const YamlNode* beside = further && known ? node.find("beside") : nullptr)
-      error("rule-field-combination", *beside, fmt::format("'beside' has no meaning beside {}", spec.format.empty() ? "no format" : "format: " + spec.format),
-            fmt::format("it is for files without tensors: {}", join_names(document_formats())));
+      error("rule-field-combination", *beside, "'beside' is a field of files without tensors, and this is a checkpoint",
+            fmt::format("the formats of files without tensors are: {}", join_names(document_formats())));
     if (!known)
       error("rule-wrong-type", *node.find("format"), fmt::format("'{}' is not a format that remap reads", spec.format),
             fmt::format("there are: {}{}", join_names(formats()), further ? fmt::format("; and for files without tensors: {}", join_names(document_formats())) : ""));
@@ -522,7 +522,7 @@ class RuleParser {
     if (keep != nullptr && (from != nullptr || to != nullptr)) return error("rule-field-combination", *keep, "'keep' is 'from' and 'to' at once");
     if (keep != nullptr) from = to = keep;
     if (from == nullptr || to == nullptr) {
-      error("rule-missing-field", item, from == nullptr ? "'from' is missing" : "'to' is missing", "a rule has 'from' and 'to', or 'keep', or 'drop', or 'to' with 'fill' or 'copy_of'");
+      error("rule-missing-field", item, from == nullptr ? "'from' is missing" : "'to' is missing", "a rule has 'from' and 'to', or 'keep', or 'drop', or 'to' with 'fill' or 'copy_of'; a block has 'rules'");
       return;
     }
     auto source_key = pattern(*from, "'from'"), target_key = keep != nullptr ? source_key : pattern(*to, "'to'");

@@ -51,8 +51,9 @@ void lint_plans(Linter& linter) {
   }
   for (auto& [id, one] : seen)
     for (Diagnostic& d : one.findings) {
-      if (cases.size() > 1 && !cases[one.first].sources.empty()) {
-        const std::string more = one.cases == 1 ? "" : fmt::format(", and in {} more", one.cases - 1);
+      const std::string more = one.cases == 1 ? "" : fmt::format(", and in {} more", one.cases - 1);
+      const bool is_said = more.empty() && std::holds_alternative<BytePlace>(d.place);
+      if (cases.size() > 1 && !is_said && !cases[one.first].sources.empty()) {
         d.notes.push_back(fmt::format("found in {}{}", cases[one.first].sources.front().source->path(), more));
       }
       linter.diagnostics.add(std::move(d));

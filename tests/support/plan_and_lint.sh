@@ -8,15 +8,16 @@ record() {  # [--rules] FILE or nothing, then the choices and inputs
   rules=$1 n=$(find "$REMAP_REPLAYS" -name '*.command' | wc -l)
   shift
   echo "${rules:-(recognised)} $*" > "$REMAP_REPLAYS/$n.command"
-  local names=("$rules") choices=("${set[@]}")
-  [[ $rules ]] || mapfile -t names < <("$real" rules | sed -n 's/^\([A-Za-z0-9_.-]*\): .*/\1/p')
+  local names=("$rules") manifests=()
   if (($#)); then
-    "$real" plan ${rules:+--rules "$rules"} "$@" "${choices[@]}" --format json >/dev/null 2>"$REMAP_REPLAYS/$n.plan"
-    "$real" lint "${names[@]}" --manifest "$@" "${choices[@]}" --format json >"$REMAP_REPLAYS/$n.lint" 2>"$REMAP_REPLAYS/$n.lint-error"
+    manifests=(--manifest "$@")
+    "$real" plan ${rules:+--rules "$rules"} "$@" "${set[@]}" --format json >/dev/null 2>"$REMAP_REPLAYS/$n.plan"
   else
     "$real" --rules "$rules" --format json >/dev/null 2>"$REMAP_REPLAYS/$n.plan"
-    "$real" lint "$rules" --format json >"$REMAP_REPLAYS/$n.lint" 2>"$REMAP_REPLAYS/$n.lint-error"
   fi
+  grep -q '"severity":"error"' "$REMAP_REPLAYS/$n.plan" || return  # nothing was refused
+  [[ $rules ]] || mapfile -t names < <("$real" rules | sed -n 's/^\([A-Za-z0-9_.-]*\): .*/\1/p')
+  "$real" lint "${names[@]}" "${manifests[@]}" "${set[@]}" --format json >"$REMAP_REPLAYS/$n.lint" 2>"$REMAP_REPLAYS/$n.lint-error"
 }
 
 rules= words=() manifests=() set=() command=
