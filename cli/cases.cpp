@@ -1,6 +1,7 @@
 #include "cli/cases.h"
 
 #include <filesystem>
+#include <fstream>
 #include <map>
 
 #include <fmt/format.h>
@@ -54,6 +55,12 @@ std::vector<PlanCase> committed_cases(const std::string& rule_file) {
   std::vector<PlanCase> sorted;
   for (auto& [name, made] : cases) sorted.push_back(std::move(made));
   return sorted;
+}
+
+bool expects_refusal(const PlanCase& one) {
+  std::ifstream file(one.expected);
+  std::string line;
+  return std::getline(file, line) && line + "\n" == kNoPlan;
 }
 
 }  // namespace cli

@@ -21,4 +21,8 @@ struct PlanCase {
 // without a manifest.
 std::vector<PlanCase> committed_cases(const std::string& rule_file);
 
+// Whether the expected plan is that there is none: the checkpoint is one that the rules refuse on purpose.
+bool expects_refusal(const PlanCase& one);
+inline constexpr const char* kNoPlan = "no plan:\n";  // how such a .plan begins
+
 }  // namespace cli

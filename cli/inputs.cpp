@@ -65,6 +65,8 @@ NamedPath parse_input(const std::string& text) {
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
+bool is_companion(const std::string& name) { return name == "gin"; }
+
 std::vector<NamedPath> parse_inputs(const Options& options) {
   std::vector<NamedPath> inputs;
   for (const auto& text : options.inputs) {
@@ -101,12 +103,11 @@ std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& di
   std::set<std::string> known;
   if (inputs.rules)
     for (const auto& need : inputs.rules->sources()) known.insert(need.name);
-  static const std::set<std::string> kCompanions = {"gin"};
   std::map<std::string, std::string> companions;
   std::string first;
   for (const auto& input : given) {
     if (input.name.empty()) first = input.path;
-    else if (!known.contains(input.name) && kCompanions.contains(input.name)) companions[input.name] = input.path;
+    else if (!known.contains(input.name) && is_companion(input.name)) companions[input.name] = input.path;
     else if (inputs.rules && !known.contains(input.name)) throw Error("usage", {}, fmt::format("'{}={}': the rules know no source '{}'", input.name, input.path, input.name));
   }
   if (first.empty()) throw Error("usage", {}, "no checkpoint was given", "remap [--rules RULES] CHECKPOINT -o OUT");

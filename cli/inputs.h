@@ -24,6 +24,8 @@ struct NamedPath {
   std::string name, path;
 };
 NamedPath parse_input(const std::string& text);
+// Whether NAME=PATH belongs to the reader of the first source, whatever the rules: gin=config.gin.
+bool is_companion(const std::string& name);
 // PATH or NAME=PATH each. Throws remap::Error "usage" if two have one name.
 std::vector<NamedPath> parse_inputs(const Options& options);
 

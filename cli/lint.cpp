@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 
 #include <fmt/format.h>
 
@@ -15,43 +16,81 @@ namespace {
 
 using remap::Error;
 
-// Sources of the cases that stand beside the rules; documents say nothing about keys.
-std::vector<NamedPath> committed(const remap::Rules& rules) {
-  const auto needs = rules.sources();
-  std::vector<NamedPath> examples;
-  for (const auto& one : committed_cases(rules.file()))
-    for (const auto& input : one.options.inputs) {
-      NamedPath example = parse_input(input);
-      if (std::none_of(needs.begin(), needs.end(), [&](const auto& need) { return need.document && need.name == example.name; })) examples.push_back(std::move(example));
-    }
-  return examples;
-}
-
-struct Examples {
-  std::vector<std::unique_ptr<remap::Source>> sources;
-  std::vector<remap::NamedSource> named;
+struct RuleFile {
+  std::string name;  // as it was given
+  remap::Rules rules;
 };
 
-// Those of the rules' own folder, and those given: all if there is one rule file, else those that it recognises.
-Examples open_examples(const remap::Rules& rules, const Options& options, bool only_rules) {
-  Examples opened;
-  const auto needs = rules.sources();
-  const auto open = [&](const NamedPath& example, bool ask) {
-    size_t index = 0;
-    while (index < needs.size() && (needs[index].name != example.name || needs[index].document)) ++index;
-    if (index == needs.size()) {
-      if (ask) return;
-      throw Error("usage", {}, fmt::format("--manifest {}={}: the rules know no source '{}'", example.name, example.path, example.name));
-    }
-    auto source = remap::open_source(example.path, {{}, rules.subtree(index), {}});
+// What is planned with a rule file.
+struct Examples {
+  std::vector<Inputs> inputs;
+  std::vector<remap::LintCase> cases;
+  std::vector<remap::NamedSource> named;  // of all, whether planned or not
+
+  void add(Inputs opened, const Options& options, bool planned) {
+    named.insert(named.end(), opened.named.begin(), opened.named.end());
+    if (planned) cases.push_back({opened.named, plan_options(opened, options)});
+    inputs.push_back(std::move(opened));
+  }
+};
+
+Options with_rules(Options options, const std::string& rules) {
+  options.rules = rules;
+  return options;
+}
+
+std::optional<Inputs> open_case(const Options& options) {
+  remap::Diagnostics said;  // of the rules, which have been loaded before
+  return open_inputs(options, said);
+}
+
+// The cases that stand beside the rules. A manifest without an expected plan may be of another variant, or of what the rules do not take.
+void add_committed(const RuleFile& file, Examples& examples) {
+  for (const auto& one : committed_cases(file.rules.file())) {
+    auto inputs = open_case(with_rules(one.options, file.name));
+    if (!inputs) continue;
+    std::error_code ignored;
     std::string why;
-    if (ask && example.name.empty() && !rules.recognise(*source, why)) return;
-    opened.sources.push_back(std::move(source));
-    opened.named.push_back({example.name, opened.sources.back().get()});
-  };
-  for (const auto& example : committed(rules)) open(example, false);
-  for (const auto& text : options.manifests) open(parse_input(text), !only_rules);
-  return opened;
+    const bool wanted = fs::exists(one.expected, ignored) ? !expects_refusal(one) : file.rules.recognise(*inputs->named.front().source, why);
+    examples.add(std::move(*inputs), one.options, wanted);
+  }
+}
+
+// The manifests given, each checkpoint with its further sources: the k-th of one name belongs to the k-th checkpoint, the last one to
+// all that follow.
+struct Given {
+  std::vector<std::string> checkpoints;
+  std::map<std::string, std::vector<std::string>> others;
+  explicit Given(const std::vector<std::string>& manifests) {
+    for (const auto& text : manifests) {
+      const NamedPath one = parse_input(text);
+      if (one.name.empty()) checkpoints.push_back(one.path);
+      else others[one.name].push_back(one.path);
+    }
+  }
+  std::vector<std::string> inputs(size_t k, const std::function<bool(const std::string&)>& takes) const {
+    std::vector<std::string> all = {checkpoints[k]};
+    for (const auto& [name, paths] : others)
+      if (takes(name)) all.push_back(name + "=" + paths[std::min(k, paths.size() - 1)]);
+    return all;
+  }
+};
+
+// All of those given if there is one rule file, else those that it recognises. `used` notes which checkpoints were.
+void add_given(const RuleFile& file, const Given& given, const Options& options, bool only_rules, Examples& examples, std::vector<bool>& used) {
+  const auto needs = file.rules.sources();
+  const auto knows = [&](const std::string& name) { return is_companion(name) || std::any_of(needs.begin(), needs.end(), [&](const auto& need) { return need.name == name; }); };
+  for (const auto& [name, paths] : given.others)
+    if (only_rules && !knows(name)) throw Error("usage", {}, fmt::format("--manifest {}={}: the rules know no source '{}'", name, paths.front(), name));
+  for (size_t k = 0; k < given.checkpoints.size(); ++k) {
+    Options one = with_rules(options, file.name);
+    one.inputs = given.inputs(k, knows);
+    auto inputs = open_case(one);
+    std::string why;
+    if (!inputs || (!only_rules && !file.rules.recognise(*inputs->named.front().source, why))) continue;
+    used[k] = true;
+    examples.add(std::move(*inputs), one, true);
+  }
 }
 
 std::string counted(size_t count, const char* what) { return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s"); }
@@ -94,7 +133,7 @@ std::vector<std::string> rule_files(const std::vector<std::string>& inputs) {
 
 int lint(const Options& options) {
   remap::Diagnostics diagnostics;
-  std::vector<remap::Rules> all;
+  std::vector<RuleFile> all;
   const auto files = rule_files(options.inputs);
   for (const auto& file : files) {
     std::error_code ignored;
@@ -105,16 +144,27 @@ int lint(const Options& options) {
       continue;
     }
     remap::Diagnostics own;  // a rule file with mistakes says nothing about the next one
-    if (auto rules = remap::Rules::load(file, own, rule_folders(options))) all.push_back(std::move(*rules));
+    if (auto rules = remap::Rules::load(file, own, rule_folders(options))) all.push_back({file, std::move(*rules)});
     for (const auto& d : own.items()) {
       if (d.id == "rules-not-found") throw Error(d);
       diagnostics.add(d);
     }
   }
-  for (const auto& rules : all) {
-    const auto examples = open_examples(rules, options, files.size() == 1);
-    remap::lint(rules, {examples.named, all, options.reverse}, diagnostics);
+  const Given given(options.manifests);
+  if (given.checkpoints.empty() && !given.others.empty()) throw Error("usage", {}, "--manifest: no checkpoint was given", "further sources are NAME=PATH beside it");
+  std::vector<bool> used(given.checkpoints.size());
+  std::vector<remap::Rules> others;
+  for (const auto& one : all) others.push_back(one.rules);
+  for (const auto& one : all) {
+    Examples examples;
+    add_committed(one, examples);
+    add_given(one, given, options, files.size() == 1, examples, used);
+    remap::lint(one.rules, {examples.named, examples.cases, others, options.reverse}, diagnostics);
   }
+  for (size_t k = 0; k < used.size() && !all.empty(); ++k)
+    if (!used[k])
+      diagnostics.warning("lint-manifest-unused", remap::BytePlace{given.checkpoints[k], {}, {}}, "none of the rule files recognises it: nothing was tried on it",
+                          "name only the rule file that it is for, or correct its 'recognise'");
   diagnostics.sort();
   print_findings(diagnostics, files.size(), options);
   const bool found = std::any_of(diagnostics.items().begin(), diagnostics.items().end(), [](const auto& d) { return d.severity != remap::Severity::note; });

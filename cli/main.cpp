@@ -89,14 +89,13 @@ void add_lint_options(CLI::App& app, Options& options) {
   app.add_option("RULES", options.inputs, "Rule files, names of built-in ones, or folders of rule files and schemas")->required();
   app.add_option("--manifest", options.manifests, "Manifests or checkpoints to try the rules on (NAME=PATH for a further source), beside those committed in tests/")->type_name("PATH");
   app.add_flag("--reverse", options.reverse, "Note what running a conversion backwards would not restore");
-  add_rules_dir_option(app, options);
-  add_full_option(app, options);
+  add_plan_choices(app, options);
   add_format(app, options, {"text", "json", "github", "sarif"});
 }
 
 void add_fmt_options(CLI::App& app, Options& options) {
   app.add_option("FILE", options.inputs, "Rule files and schemas, or folders of them; '-' reads standard input and writes standard output")->required();
-  app.add_flag("--check", options.check, "Write nothing; name the files whose layout is another");
+  app.add_flag("--check", options.check, "Write nothing; name the files whose layout is another, and show what differs");
   add_full_option(app, options);
 }
 
@@ -184,13 +183,13 @@ const std::vector<Command>& commands() {
        "  remap lint rules schemas --format github              annotations on a pull request\n"
        "  remap lint my.yaml --manifest a.json b.tsv            also: what no manifest has\n"
        "\n"
-       "Manifests in tests/RULES/ beside a rule file are tried too (see remap test).\n"
+       "Manifests in tests/RULES/ beside a rule file are tried too (see remap test). What 'remap plan' refuses is an error here, too.\n"
        "Exit codes: 0 nothing found (notes do not count); 1 there are findings; 2 could not.",
        add_lint_options, lint},
       {"fmt", "Lay out rule files and schemas in the one canonical way, comments kept",
        "Examples:\n"
        "  remap fmt rules/switch.yaml       in place\n"
-       "  remap fmt rules schemas --check   names the files that are not laid out so\n"
+       "  remap fmt rules schemas --check   shows what is not laid out so\n"
        "  remap fmt - < a.yaml > b.yaml\n"
        "\n"
        "Exit codes: 0 done; 1 with --check: some are laid out in another way; 2 could not.",

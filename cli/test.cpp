@@ -6,6 +6,7 @@
 
 #include "cli/cases.h"
 #include "cli/inputs.h"
+#include "cli/line_diff.h"
 #include "remap/lint.h"
 #include "remap/report.h"
 
@@ -13,45 +14,11 @@ namespace cli {
 namespace fs = std::filesystem;
 namespace {
 
-using Lines = std::vector<std::string>;
-
-Lines lines_of(const std::string& text) {
-  Lines lines;
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    lines.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return lines;
-}
-
-// The lines that differ, "-" expected and "+" found, in order: the longest common subsequence stays.
-Lines changes(const Lines& before, const Lines& after) {
-  size_t front = 0, back = 0;
-  while (front < before.size() && front < after.size() && before[front] == after[front]) ++front;
-  while (back < before.size() - front && back < after.size() - front && before[before.size() - 1 - back] == after[after.size() - 1 - back]) ++back;
-  const size_t n = before.size() - front - back, m = after.size() - front - back;
-  constexpr size_t kMaxCells = 25'000'000;
-  if (n * m > kMaxCells) return {fmt::format("  {} lines became {}", n, m)};
-  std::vector<std::vector<uint32_t>> common(n + 1, std::vector<uint32_t>(m + 1));
-  for (size_t i = n; i-- > 0;)
-    for (size_t j = m; j-- > 0;) common[i][j] = before[front + i] == after[front + j] ? common[i + 1][j + 1] + 1 : std::max(common[i + 1][j], common[i][j + 1]);
-  Lines changed;
-  for (size_t i = 0, j = 0; i < n || j < m;) {
-    if (i < n && j < m && before[front + i] == after[front + j]) ++i, ++j;
-    else if (i < n && (j == m || common[i + 1][j] >= common[i][j + 1])) changed.push_back("- " + before[front + i++]);
-    else changed.push_back("+ " + after[front + j++]);
-  }
-  return changed;
-}
-
 std::optional<std::string> read(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return std::nullopt;
   return std::string(std::istreambuf_iterator<char>(file), {});
 }
-
-const std::string kNoPlan = "no plan:\n";
 
 // The plan, or why there is none: refusing is a result that a reviewer wants to see, too.
 std::string snapshot(const PlanCase& one) {

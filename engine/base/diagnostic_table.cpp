@@ -39,6 +39,7 @@ const std::vector<DiagnosticRow>& diagnostic_table() {
       {"lint-family-ambiguous", warning, "Two rule files recognise one manifest."},
       {"lint-irreversible", note, "Running the plan backwards would not restore something."},
       {"lint-looks-like-expression", warning, "A pattern without 're:' holds characters that only mean something in an expression."},
+      {"lint-manifest-unused", warning, "None of several rule files recognises a manifest."},
       {"lint-needless-anchor", warning, "An expression is anchored, which it always is."},
       {"lint-rule-unmatched", warning, "A rule matches no key of any manifest."},
       {"lint-rules-overlap", warning, "Two rules can match one key."},

@@ -26,6 +26,7 @@ const std::vector<FunctionRow>& function_table() {
       {"indices", 1, 1, "indices(pattern)", "the sorted, distinct values of the pattern's first '*' over all keys", true},
       {"int", 1, 1, "int(x)", "a number rounded toward zero, or a text of digits, as an integer", false},
       {"len", 1, 1, "len(x)", "entries of a list or object, bytes of a text", false},
+      {"listed", 1, 1, "listed(object)", "the values of an object, in natural order of their names; of a dim by hole, its sizes", false},
       {"max", 1, -1, "max(a, b, …)", "the largest number", false},
       {"min", 1, -1, "min(a, b, …)", "the smallest number", false},
       {"numbered", 2, 2, "numbered(prefix, n)", "[prefix0, prefix1, …], n entries", false},
@@ -317,12 +318,19 @@ class Evaluator {
   Json present(const ExpressionNode& node) {
     Value v = value(node);
     if (v.state == Value::State::missing)
-      fail(node, fmt::format("'{}' has no value: {} is not there", text(node), v.what.empty() ? text(node) : v.what), "give a default with '?" "?'", "expression-missing");
-    if (v.state == Value::State::omit) fail(node, "'omit' is no value; it can only be what a field is given");
+      fail(node, fmt::format("'{}' has no value: {} is not there", text(node), v.what.empty() ? text(node) : v.what), missing_hint(v.what), "expression-missing");
+    if (v.state == Value::State::omit) fail(node, "'omit' is not a value; it can only be what a field is given");
     return std::move(v.json);
   }
 
  private:
+  // Who can give what is missing: the user, with --config or as a further source, or the author, with a default.
+  static std::string missing_hint(const std::string& what) {
+    const auto names = [&](const std::string& root) { return what.starts_with(root) || what.find("(nor " + root) != std::string::npos; };
+    const std::string otherwise = "give a default with '?" "?'";
+    if (names("config.") || names("config[")) return "give it in --config FILE; or, in the rules, " + otherwise;
+    return names("the source '") ? "give the file; or, in the rules, " + otherwise : otherwise;
+  }
   std::string text(const ExpressionNode& node) const { return expression_.text.substr(node.offset, node.length); }
   static std::string shown(const Json& json) {
     std::string s = json.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -495,7 +503,7 @@ class Evaluator {
         int64_t n = 0;
         if (const auto r = std::from_chars(s.data(), s.data() + s.size(), n); r.ec == std::errc() && r.ptr == s.data() + s.size()) return n;
       }
-      fail(node, fmt::format("{} is no integer", shown(a[0])));
+      fail(node, fmt::format("{} is not an integer", shown(a[0])));
     }
     if (f == "range") {
       const int64_t begin = a.size() == 1 ? 0 : integer(node, a[0]);
@@ -539,6 +547,7 @@ class Evaluator {
       for (size_t i = 0; i < a[0].size(); ++i) object[a[0][i].get_ref<const std::string&>()] = a[1][i];
       return object;
     }
+    if (f == "listed") return listed(node, a[0]);
     if (f == "column") return column(node, a[0], integer(node, a[1]));
     if (f == "slice") return slice(node, a);
     if (f == "sorted") return sorted(node, a[0]);
@@ -547,7 +556,7 @@ class Evaluator {
       if (!a[0].is_string()) fail(node, fmt::format("'python_list' needs a text; found {}", shown(a[0])));
       std::string wrong;
       if (auto list = parse_python_list(a[0].get_ref<const std::string&>(), wrong)) return std::move(*list);
-      fail(node, fmt::format("{} is no list of a kind that remap reads: {}", shown(a[0]), wrong));
+      fail(node, fmt::format("{} is not a list of a kind that remap reads: {}", shown(a[0]), wrong));
     }
     fail(node, fmt::format("'{}' cannot be asked here: no checkpoint is known", f), "", "expression-no-checkpoint");
   }
@@ -561,6 +570,16 @@ class Evaluator {
       column.push_back(*part);
     }
     return column;
+  }
+
+  Json listed(const ExpressionNode& node, const Json& object) const {
+    if (!object.is_object()) fail(node, fmt::format("'listed' needs an object, such as a dim that a hole tells apart; found {}", shown(object)));
+    std::vector<std::string> names;
+    for (const auto& [name, value] : object.items()) names.push_back(name);
+    std::sort(names.begin(), names.end(), natural_less);
+    Json list = Json::array();
+    for (const auto& name : names) list.push_back(object.at(name));
+    return list;
   }
 
   Json slice(const ExpressionNode& node, const std::vector<Json>& a) const {

@@ -82,6 +82,8 @@ std::string regex_of_range(const IndexRange& range) {
   }
   return "0*(?:" + remap::join(choices, "|") + ")";
 }
+constexpr const char* kTablesHint = "an index is moved by a number, {i+1}, and nothing else; what it becomes otherwise is a table under 'maps': "
+                                    "{i:int} here, {i:TABLE} in 'to'";
 
 // Reads what stands between { and } into `token`; returns what is wrong with it, or "".
 std::string read_hole(std::string_view body, const Tables& tables, PatternToken& token, std::string& hint) {
@@ -94,15 +96,19 @@ std::string read_hole(std::string_view body, const Tables& tables, PatternToken&
       const std::string_view digits = name.substr(sign + 1);
       int64_t amount = 0;
       const auto r = std::from_chars(digits.data(), digits.data() + digits.size(), amount);
-      if (r.ec != std::errc() || r.ptr != digits.data() + digits.size() || digits.empty()) return fmt::format("'{}' is no index offset", body);
+      if (r.ec != std::errc() || r.ptr != digits.data() + digits.size() || digits.empty()) {
+        hint = kTablesHint;
+        return fmt::format("'{}' is not an index moved by a number", body);
+      }
       token.add = name[sign] == '+' ? amount : -amount;
       name = name.substr(0, sign);
     }
   }
   token.text = std::string(name);
   if (!is_word(name)) {
-    hint = "a name is letters, digits and _, and does not begin with a digit";
-    return fmt::format("'{{{}}}' names no hole", body);
+    const bool computes = name.find_first_of("+-*/%") != std::string_view::npos;
+    hint = computes ? kTablesHint : "a name is letters, digits and _, and does not begin with a digit";
+    return computes ? fmt::format("'{{{}}}': a pattern does not compute", body) : fmt::format("'{{{}}}' does not name a hole", body);
   }
   if (colon == std::string_view::npos) return "";
   const std::string_view spec = body.substr(colon + 1);
@@ -220,7 +226,7 @@ std::optional<KeyPattern> parse_pattern(const std::string& text, const Written& 
       if (text[i] == '$') {
         token.kind = PatternToken::Kind::variant;
         token.text = std::string(body);
-        if (!is_word(body)) return fail(i, token.length, fmt::format("'${{{}}}' names no variant", body));
+        if (!is_word(body)) return fail(i, token.length, fmt::format("'${{{}}}' does not name a variant or an entry of 'let'", body));
       } else {
         std::string hint;
         const std::string wrong = read_hole(body, tables, token, hint);
@@ -261,6 +267,19 @@ KeyPattern with_suffix(KeyPattern pattern, const std::string& literal) {
   pattern.tokens.push_back(token);
   pattern.text += literal;
   return pattern;
+}
+
+std::optional<KeyPattern> without_prefix(const KeyPattern& pattern) {
+  KeyPattern own = pattern;
+  std::erase_if(own.tokens, [](const PatternToken& token) { return token.length == 0; });
+  if (own.tokens.empty() || own.tokens.size() == pattern.tokens.size()) return std::nullopt;
+  own.text = pattern.written.node.text;
+  return own;
+}
+
+std::string prefix_hint(const std::string& field, const KeyPattern& pattern, const std::string& key) {
+  const std::string prefix = pattern.text.substr(0, pattern.text.size() - pattern.written.node.text.size() - 1);
+  return fmt::format("'{}' stands below the prefix of its block, '{}', and '{}' is there without it: move the rule out of the block, and write its keys whole", field, prefix, key);
 }
 
 namespace {
@@ -363,7 +382,7 @@ std::string hole_text(const PatternToken& token, const KeyPattern& from, const C
     int64_t index = 0;
     const auto r = std::from_chars(text->data(), text->data() + text->size(), index);
     if (r.ec != std::errc() || r.ptr != text->data() + text->size() || index > (int64_t{1} << 53) || index + token.add < 0)
-      throw Error("pattern-no-translation", {}, fmt::format("'{}' moved by {} is no index", *text, token.add));
+      throw Error("pattern-no-translation", {}, fmt::format("'{}' moved by {} is not an index", *text, token.add));
     return std::to_string(index + token.add);
   }
   if (!token.table.empty()) return translated(tables, token.table, *text);

@@ -76,6 +76,10 @@ std::optional<KeyPattern> parse_pattern(const std::string& text, const Written& 
 // prefix + separator + pattern; an empty prefix adds nothing.
 KeyPattern join(const KeyPattern& prefix, char separator, const KeyPattern& pattern);
 KeyPattern with_suffix(KeyPattern pattern, const std::string& literal);
+// The pattern as it is written, without the prefixes of 'within'; nullopt if it has none.
+std::optional<KeyPattern> without_prefix(const KeyPattern& pattern);
+// "'equal_to' stands below …": what to say where `field` names a key that is there only without the prefix.
+std::string prefix_hint(const std::string& field, const KeyPattern& pattern, const std::string& key);
 
 // A pattern ready to match. Cheap to copy; matching is const and thread-safe.
 class Matcher {

@@ -35,7 +35,7 @@ const std::vector<FieldRow>& rule_field_table() {
       {"to", "the target key", ""},
       {"transpose", "true: the two axes of a matrix are exchanged", "transpose"},
       {"when", "a condition; where it is false, the rule does not exist", ""},
-      {"within", "{from, to}: prefixes of all rules below", ""},
+      {"within", "with 'rules': {from, to}, prefixes of all rules of the block", ""},
   };
   return rows;
 }
@@ -155,7 +155,7 @@ class RuleParser {
     const std::string name = text_field(map, field).value_or("");
     if (const YamlNode* node = map.find(field)) *place = place_of(*text_, *node);
     if (name.find_first_of("/\\") != std::string::npos || name.starts_with("."))
-      error("rule-wrong-type", *map.find(field), fmt::format("'{}' is no name", name), "a name without slashes; the file is found beside the rules or is built in");
+      error("rule-wrong-type", *map.find(field), fmt::format("'{}' is not a name", name), "a name without slashes; the file is found beside the rules or is built in");
     return name;
   }
   std::optional<bool> bool_field(const YamlNode& map, const std::string& field) {
@@ -212,17 +212,35 @@ class RuleParser {
     }
   }
 
-  SourceSpec parse_source(const YamlNode& node, std::string name) {
+  // Formats of checkpoints; and of files without tensors, which only 'sources' can name.
+  static const std::vector<std::string>& formats() {
+    static const std::vector<std::string> names = {"torch", "t5x", "safetensors"};
+    return names;
+  }
+  static const std::vector<std::string>& document_formats() {
+    static const std::vector<std::string> names = {"json", "lines"};
+    return names;
+  }
+  static bool is_one_of(const std::string& name, const std::vector<std::string>& names) { return std::find(names.begin(), names.end(), name) != names.end(); }
+
+  // `further`: it stands under 'sources'.
+  SourceSpec parse_source(const YamlNode& node, std::string name, bool further) {
     SourceSpec spec;
     spec.name = std::move(name);
     spec.roots = {""};
     if (!expect_map(node, "a source")) return spec;
-    check_fields(node, {"format", "root", "files", "doc"}, "a source");
     spec.format = text_field(node, "format").value_or("");
     spec.doc = text_field(node, "doc").value_or("");
-    static const std::vector<std::string> kFormats = {"torch", "t5x", "safetensors"};
-    if (!spec.format.empty() && std::find(kFormats.begin(), kFormats.end(), spec.format) == kFormats.end())
-      error("rule-wrong-type", *node.find("format"), fmt::format("'{}' is no format", spec.format), fmt::format("there are: {}", join_names(kFormats)));
+    const bool known = spec.format.empty() || is_one_of(spec.format, formats());
+    std::vector<std::string> fields = {"format", "root", "files", "doc"};
+    if (further) fields.emplace_back("beside");
+    check_fields(node, fields, "a source");
+    if (const YamlNode* beside = further && known ? node.find("beside") : nullptr)
+      error("rule-field-combination", *beside, "'beside' is a field of files without tensors, and this is a checkpoint",
+            fmt::format("the formats of files without tensors are: {}", join_names(document_formats())));
+    if (!known)
+      error("rule-wrong-type", *node.find("format"), fmt::format("'{}' is not a format that remap reads", spec.format),
+            fmt::format("there are: {}{}", join_names(formats()), further ? fmt::format("; and for files without tensors: {}", join_names(document_formats())) : ""));
     spec.separator = spec.format == "t5x" ? '/' : '.';
     if (const YamlNode* root = node.find("root")) {
       spec.roots.clear();
@@ -242,7 +260,7 @@ class RuleParser {
            std::all_of(p.tokens.begin(), p.tokens.end(), [&](const PatternToken& t) { return is(Kind::hole)(t) || is(Kind::literal)(t); });
   }
   void parse_sources(const YamlNode& root) {
-    if (const YamlNode* node = root.find("source")) set_.sources.push_back(parse_source(*node, ""));
+    if (const YamlNode* node = root.find("source")) set_.sources.push_back(parse_source(*node, "", false));
     else {
       error("rule-missing-field", root, "'source' is missing", "for example: source: {format: torch, root: model}");
       set_.sources.push_back({});
@@ -250,8 +268,8 @@ class RuleParser {
     if (const YamlNode* node = root.find("sources"); node != nullptr && expect_map(*node, "'sources'"))
       for (const auto& [name, spec] : node->entries) {
         const YamlNode* format = spec.is_map() ? spec.find("format") : nullptr;
-        if (format != nullptr && (format->text == "json" || format->text == "lines")) parse_document(name.text, spec);
-        else set_.sources.push_back(parse_source(spec, name.text));
+        if (format != nullptr && is_one_of(format->text, document_formats())) parse_document(name.text, spec);
+        else set_.sources.push_back(parse_source(spec, name.text, true));
       }
   }
   void parse_document(const std::string& name, const YamlNode& node) {
@@ -288,7 +306,7 @@ class RuleParser {
   }
   std::optional<DType> dtype_of(const YamlNode& node) {
     const auto dtype = parse_dtype(node.text);
-    if (!dtype) error("rule-wrong-type", node, fmt::format("'{}' is no dtype", node.text), "for example float32, float16, bfloat16");
+    if (!dtype) error("rule-wrong-type", node, fmt::format("'{}' is not a dtype", node.text), "for example float32, float16, bfloat16");
     return dtype;
   }
 
@@ -362,7 +380,7 @@ class RuleParser {
     if (!expect_list(list, "'rules'")) return;
     for (const auto& item : list.items) {
       if (!expect_map(item, "a rule")) continue;
-      if (item.find("within") != nullptr) parse_within(item, from, to, source, when);
+      if (item.find("within") != nullptr || item.find("rules") != nullptr) parse_block(item, from, to, source, when);
       else parse_rule(item, from, to, source, when);
     }
   }
@@ -390,14 +408,17 @@ class RuleParser {
     return own;
   }
 
-  void parse_within(const YamlNode& item, const Prefix& from, const Prefix& to, const std::string& source, const std::optional<Expression>& when) {
-    check_fields(item, {"within", "rules", "when", "source"}, "a 'within' block");
-    const YamlNode& within = *item.find("within");
-    if (!expect_map(within, "'within'")) return;
-    check_fields(within, {"from", "to"}, "'within'");
+  // 'within' gives the rules of a block prefixes; a block may do without, and share a 'when' or a 'source' alone.
+  void parse_block(const YamlNode& item, const Prefix& from, const Prefix& to, const std::string& source, const std::optional<Expression>& when) {
+    check_fields(item, {"within", "rules", "when", "source"}, "a block of rules");
+    const YamlNode* within = item.find("within");
+    if (within != nullptr) {
+      if (!expect_map(*within, "'within'")) return;
+      check_fields(*within, {"from", "to"}, "'within'");
+    }
     const std::string own_source = source_field(item, source);
     const auto prefix = [&](const char* field, const Prefix& outer, char sep) -> Prefix {
-      const YamlNode* node = within.find(field);
+      const YamlNode* node = within == nullptr ? nullptr : within->find(field);
       if (node == nullptr) return outer;
       auto parsed = pattern(*node, fmt::format("'{}'", field));
       if (!parsed) return outer;
@@ -473,7 +494,9 @@ class RuleParser {
       if (!value.is_number()) error("rule-wrong-type", *item.find("fill"), "'fill' is a number");
       else rule.fill = value.get<double>();
       parse_shape_field(item, "shape", rule);
-      if (!rule.shape) error("rule-missing-field", item, "'fill' needs 'shape'");
+      if (item.find("shape") == nullptr) error("rule-missing-field", item, "'fill' needs 'shape'");
+      if (rule.shape && std::any_of(rule.shape->begin(), rule.shape->end(), [](const DimTerm& term) { return !term.expression; }))
+        error("rule-wrong-type", *item.find("shape"), "'_' does not say a size; 'fill' needs one for every axis");
       if (const YamlNode* cast = item.find("cast")) rule.cast = dtype_of(*cast);
       rule.summary = fmt::format("{} → {}", item.find("fill")->text, rule.to.text);
     } else if (auto p = pattern(*item.find("copy_of"), "'copy_of'")) {
@@ -499,7 +522,7 @@ class RuleParser {
     if (keep != nullptr && (from != nullptr || to != nullptr)) return error("rule-field-combination", *keep, "'keep' is 'from' and 'to' at once");
     if (keep != nullptr) from = to = keep;
     if (from == nullptr || to == nullptr) {
-      error("rule-missing-field", item, from == nullptr ? "'from' is missing" : "'to' is missing", "a rule has 'from' and 'to', or 'keep', or 'drop', or 'to' with 'fill' or 'copy_of'");
+      error("rule-missing-field", item, from == nullptr ? "'from' is missing" : "'to' is missing", "a rule has 'from' and 'to', or 'keep', or 'drop', or 'to' with 'fill' or 'copy_of'; a block has 'rules'");
       return;
     }
     auto source_key = pattern(*from, "'from'"), target_key = keep != nullptr ? source_key : pattern(*to, "'to'");
@@ -526,7 +549,7 @@ class RuleParser {
       error("pattern-missing-capture", to, fmt::format("'split' gives '{{{}}}', which the target key does not have: all parts would have one name", rule.split->hole));
     std::set<std::string> gone;
     const auto check_gone = [&](const std::string& hole, const char* what) {
-      if (!has_hole(rule.from, hole)) error("pattern-missing-capture", from, fmt::format("'{{{}}}' is {}, but is no hole of the source key", hole, what));
+      if (!has_hole(rule.from, hole)) error("pattern-missing-capture", from, fmt::format("'{{{}}}' is {}, but is not a hole of the source key", hole, what));
       if (has_hole(rule.to, hole)) error("pattern-missing-capture", to, fmt::format("'{{{}}}' is {}: the target key cannot have it", hole, what));
       if (!gone.insert(hole).second) error("rule-field-combination", from, fmt::format("'{{{}}}' is gathered twice", hole), "'concat', 'stack' and 'replicated' each need a hole of their own");
     };

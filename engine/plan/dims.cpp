@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "base/checked.h"
+
 namespace remap::plan {
 
 using lang::ExpressionNode;
@@ -89,8 +91,10 @@ bool Dims::solve_node(const Statement& s, const ExpressionNode& node, int64_t va
   if (node.text == "*") return k != 0 && value % k == 0 && solve_node(s, unknown, value / k);
   if (node.text == "+") return solve_node(s, unknown, value - k);
   if (node.text == "-") return solve_node(s, unknown, left_unknown ? value + k : k - value);
-  if (node.text == "/" && left_unknown) return solve_node(s, unknown, value * k);
-  return false;
+  if (node.text != "/") return false;
+  if (!left_unknown) return value > 0 && k % value == 0 && solve_node(s, unknown, k / value);  // as '/' itself: exactly
+  const auto whole = checked_mul(value, k);
+  return whole && solve_node(s, unknown, *whole);
 }
 
 bool Dims::solve(const Statement& s) {

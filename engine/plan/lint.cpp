@@ -1,6 +1,7 @@
 #include "remap/lint.h"
 
 #include <algorithm>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -84,8 +85,28 @@ void visit_patterns(const lang::RuleSet& set, const std::function<void(const Key
 
 }  // namespace plan
 
+namespace {
+
+// Whether the planner has said, and better, what this finding says.
+bool is_said(const Diagnostic& finding, const Diagnostics& planned) {
+  static const std::map<std::string, std::string> kPlanned = {
+      {"lint-dim-unbound", "plan-dim-unbound"}, {"lint-rule-unmatched", "plan-rule-unused"}, {"lint-rules-overlap", "plan-key-matched-twice"}};
+  const auto* place = std::get_if<TextPlace>(&finding.place);
+  if (place == nullptr)
+    return std::any_of(planned.items().begin(), planned.items().end(), [&](const Diagnostic& d) { return d.id == finding.id && d.place == finding.place && d.message == finding.message; });
+  const auto known = kPlanned.find(finding.id);
+  return std::any_of(planned.items().begin(), planned.items().end(), [&](const Diagnostic& d) {
+    const auto* at = std::get_if<TextPlace>(&d.place);
+    if (at == nullptr || at->file != place->file || at->line != place->line) return false;
+    return d.id == finding.id ? at->column == place->column : known != kPlanned.end() && d.id == known->second;
+  });
+}
+
+}  // namespace
+
 void lint(const Rules& rules, const LintOptions& options, Diagnostics& diagnostics) {
-  plan::Linter linter{rules.impl(), options, diagnostics};
+  Diagnostics planned, own;
+  plan::Linter planner{rules.impl(), options, planned}, linter{rules.impl(), options, own};
   Diagnostics ignored;
   if (auto root = lang::parse_yaml(*linter.set.text, ignored)) linter.root = std::move(*root);
   for (const auto& variant : linter.set.variants) {
@@ -95,12 +116,17 @@ void lint(const Rules& rules, const LintOptions& options, Diagnostics& diagnosti
       if (item.kind == lang::NodeKind::literal) values.push_back(item.literal);
     if (!values.empty() && values.size() == variant.values->root.children.size()) linter.conditions.limit(variant.name, std::move(values));
   }
+  plan::lint_plans(planner);
+  plan::lint_refused(linter);
   plan::lint_expressions(linter);
   plan::lint_names(linter);
   plan::lint_conditions(linter);
   plan::lint_overlaps(linter);
   plan::lint_manifests(linter);
   if (options.reverse) plan::lint_reverse(linter);
+  for (const auto& d : planned.items()) diagnostics.add(d);
+  for (const auto& d : own.items())
+    if (!is_said(d, planned)) diagnostics.add(d);
   diagnostics.sort();
 }
 

@@ -88,7 +88,7 @@ class Names {
     if (const std::string dim = dim_of(node, rule); !dim.empty()) return bound_.insert(dim).second;
     if (node.kind != NodeKind::binary || node.text == "//" || node.text == "%") return false;
     const bool left = is_unbound(node.children[0], rule), right = is_unbound(node.children[1], rule);
-    if (left == right || (node.text == "/" && right)) return false;
+    if (left == right) return false;
     return solve(node.children[left ? 0 : 1], rule);
   }
 
@@ -152,6 +152,7 @@ class Names {
     const auto report = [&](const PatternToken& token, const std::string& text) {
       linter_.diagnostics.warning("lint-unused-capture", rule.from.place_of(token), fmt::format("'{}' takes any text, and the target '{}' has no place for it: all keys would become one tensor", text, rule.to.text), "use it in 'to', or say which text is meant");
     };
+    const auto of_files = holes_of_files(rule);
     size_t stars = 0, rests = 0;
     const auto count = [&](PatternToken::Kind kind) {
       return static_cast<size_t>(std::count_if(rule.to.tokens.begin(), rule.to.tokens.end(), [&](const PatternToken& t) { return t.kind == kind; }));
@@ -160,11 +161,33 @@ class Names {
       if (token.kind == PatternToken::Kind::star && ++stars > count(token.kind)) report(token, "*");
       if (token.kind == PatternToken::Kind::rest && ++rests > count(token.kind)) report(token, "**");
       if (token.kind == PatternToken::Kind::hole && token.alternatives.empty() && hole_of(rule.to, token.text) == nullptr && !is_named_by_a_field(rule, token.text) && hole_of(rule.from, token.text) == &token)
-        report(token, fmt::format("{{{}}}", token.text));
+        of_files.contains(token.text) ? report_file(rule, token) : report(token, fmt::format("{{{}}}", token.text));
     }
     for (int group = 1; rule.from.is_regex && group <= groups_of(rule.from.regex); ++group)
       if (rule.to.text.find("\\" + std::to_string(group)) == std::string::npos)
         linter_.diagnostics.warning("lint-unused-capture", rule.from.written.place(), fmt::format("group {} of the expression is not in the target '{}'", group, rule.to.text), fmt::format("write \\{} in 'to', or (?:…) for a group that takes nothing", group));
+  }
+  // The holes with which the rule's keys begin where they come from several files: {rank}/…
+  std::set<std::string> holes_of_files(const Rule& rule) const {
+    std::set<std::string> holes;
+    for (const auto& source : set_.sources) {
+      if (source.name != rule.source || !source.files) continue;
+      size_t at = 0;
+      for (const PatternToken& token : source.files->tokens) {
+        if (token.kind != PatternToken::Kind::hole) continue;
+        const auto& tokens = rule.from.tokens;
+        if (at + 1 >= tokens.size() || tokens[at].kind != PatternToken::Kind::hole || !tokens[at + 1].text.starts_with("/")) break;
+        holes.insert(tokens[at].text);
+        at += 2;
+      }
+    }
+    return holes;
+  }
+  // Where each key is in one file, as layers spread over files are, nothing is lost; a plan of a manifest shows that.
+  void report_file(const Rule& rule, const PatternToken& token) {
+    if (linter_.options.cases.empty())
+      linter_.diagnostics.warning("lint-unused-capture", rule.from.place_of(token), fmt::format("'{{{}}}' tells the files apart, and the rule does not say what becomes of a key that several of them have", token.text),
+                                  "join them with 'concat', 'stack' or 'replicated'; if each key is in one file, a manifest (--manifest) shows it");
   }
   static int groups_of(const std::string& regex) {
     int groups = 0;

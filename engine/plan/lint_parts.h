@@ -28,6 +28,8 @@ void visit_patterns(const lang::RuleSet& set, const std::function<void(const lan
 
 inline bool takes_keys(const lang::Rule& rule) { return rule.kind == lang::Rule::Kind::move || rule.kind == lang::Rule::Kind::drop; }
 
+void lint_plans(Linter& linter);         // what the planner refuses in one of the cases
+void lint_refused(Linter& linter);       // what it will refuse whatever the checkpoint
 void lint_expressions(Linter& linter);   // expressions of 're:', and texts that look like one
 void lint_names(Linter& linter);         // dims, let, maps, variants, holes that nothing binds or uses
 void lint_conditions(Linter& linter);    // conditions that cannot hold, values that a variant cannot have

@@ -344,13 +344,25 @@ class Planner {
     return candidates;
   }
 
+  // Where the key begins behind the numbers of its file: layers may be spread over the files.
+  size_t begin_below_files(const SourceKey& key) const {
+    const auto& files = set_.sources[key.source].files;
+    size_t begin = 0;
+    for (const auto& token : files ? files->tokens : std::vector<lang::PatternToken>()) {
+      const size_t slash = token.kind == lang::PatternToken::Kind::hole ? key.key.find('/', begin) : std::string::npos;
+      if (slash != std::string::npos) begin = slash + 1;
+    }
+    return begin;
+  }
+
   // The indices seen under one prefix, over all rules, must be 0 … n-1.
   void note_indices(const SourceKey& key, const lang::Captures& captures) {
     if (key.source == noted_.source && captures.stars == noted_.stars && captures.star_offsets == noted_.offsets && key.key.compare(0, noted_.prefix.size(), noted_.prefix) == 0) return;
     noted_ = {key.source, captures.stars, captures.star_offsets, key.key.substr(0, captures.star_offsets.empty() ? 0 : captures.star_offsets.back())};
     for (size_t i = 0; i < captures.stars.size(); ++i) {
       if (captures.stars[i].size() > 9) continue;
-      indices_[{key.source, key.key.substr(0, captures.star_offsets[i])}].insert(std::stoi(captures.stars[i]));
+      const size_t begin = std::min(begin_below_files(key), captures.star_offsets[i]);
+      indices_[{key.source, key.key.substr(begin, captures.star_offsets[i] - begin)}].insert(std::stoi(captures.stars[i]));
     }
   }
   void check_indices() {
@@ -361,7 +373,7 @@ class Planner {
       for (int i = 0; i < last && missing.size() < 8; ++i)
         if (!seen.contains(i)) missing.push_back(i);
       diagnostics_.error("plan-index-gap", source_place(where.first), fmt::format("under '{}' there are the indices {}; {} {} missing", where.second, fmt::join(seen, " "), fmt::join(missing, " "), missing.size() == 1 ? "is" : "are"),
-                         "layers are numbered 0 … n-1 without a gap; a pruned checkpoint has to be renumbered first");
+                         "what '*' takes is numbered 0 … n-1 without a gap; numbers that may have gaps are a hole, {name:int}");
     }
   }
 
@@ -478,6 +490,13 @@ class Planner {
     return true;
   }
 
+  // What says no place of its own is about the rule.
+  void add(const Error& e, const Rule& rule) {
+    Diagnostic d = e.diagnostic();
+    if (std::holds_alternative<std::monostate>(d.place)) d.place = rule.place;
+    diagnostics_.add(std::move(d));
+  }
+
   void build_moves() {
     for (uint32_t r = 0; r < set_.rules.size(); ++r) {
       const Rule& rule = set_.rules[r];
@@ -488,7 +507,7 @@ class Planner {
         else
           for (const Match& match : matches_[r]) visit_parts(rule, r, match, [&](const lang::Captures& captures, View view) { emit_whole(rule, r, *match.key, captures, std::move(view)); });
       } catch (const Error& e) {
-        diagnostics_.add(e.diagnostic());
+        add(e, rule);
       }
     }
     check_claims();
@@ -693,7 +712,7 @@ class Planner {
           build_copy(rule, r);
         }
       } catch (const Error& e) {
-        diagnostics_.add(e.diagnostic());
+        add(e, rule);
       }
     }
   }
@@ -703,7 +722,10 @@ class Planner {
     const std::string of = lang::expand(rule.copy_of, {}, {}, set_.tables, facts_.variants);
     const auto it = by_key_.find(of);
     if (it == by_key_.end()) {
-      diagnostics_.error("plan-copy-of-nothing", rule.place, fmt::format("'{}' repeats '{}', which no rule gives", key, of));
+      const auto own = lang::without_prefix(rule.copy_of);
+      const std::string whole = own ? lang::expand(*own, {}, {}, set_.tables, facts_.variants) : "";
+      diagnostics_.error("plan-copy-of-nothing", rule.place, fmt::format("'{}' repeats '{}', which no rule gives", key, of),
+                         by_key_.contains(whole) ? lang::prefix_hint("copy_of", rule.copy_of, whole) : "");
       return;
     }
     const PlannedTensor original = plan_.tensors[it->second];
@@ -752,8 +774,12 @@ class Planner {
       for (const Match& match : matches_[r]) {
         const std::string twin_name = lang::expand_source(*rule.equal_to, rule.from, match.captures, facts_.variants);
         const SourceKey* twin = keys_.find(match.key->source, twin_name);
-        if (twin == nullptr) diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' is dropped as equal to '{}', which the checkpoint does not have", match.key->key, twin_name));
-        else if (!same_as_twin(*match.key, *twin)) diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' is dropped as equal to '{}', but they differ", match.key->key, twin_name), "look at both with 'remap compare'; the checkpoint is not what the rule file takes it for");
+        if (twin == nullptr) {
+          const auto own = lang::without_prefix(*rule.equal_to);
+          const std::string whole = own ? lang::expand_source(*own, rule.from, match.captures, facts_.variants) : "";
+          diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' is dropped as equal to '{}', which the checkpoint does not have", match.key->key, twin_name),
+                             own && keys_.find(match.key->source, whole) != nullptr ? lang::prefix_hint("equal_to", *rule.equal_to, whole) : "");
+        } else if (!same_as_twin(*match.key, *twin)) diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' is dropped as equal to '{}', but they differ", match.key->key, twin_name), "look at both with 'remap compare'; the checkpoint is not what the rule file takes it for");
       }
     }
   }

@@ -72,10 +72,10 @@ std::string print(const std::vector<Section>& sections) {
   return text;
 }
 
-Section run(const Section& wanted, const fs::path& folder) {
+Section run(const Section& wanted, const fs::path& folder, const std::string& environment = "PATH='" REMAP_PROGRAM_DIR "':\"$PATH\"") {
   Section got = wanted;
   std::ofstream(folder / ".command") << wanted.title << "\n";  // a file, so that the command may hold quotes
-  const std::string command = "cd '" + folder.string() + "' && PATH='" REMAP_PROGRAM_DIR "':\"$PATH\" TERM=dumb sh .command >.stdout 2>.stderr </dev/null";
+  const std::string command = "cd '" + folder.string() + "' && " + environment + " TERM=dumb sh .command >.stdout 2>.stderr </dev/null";
   const int status = std::system(command.c_str());
   got.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   const auto end_line = [](std::string text) { return text.empty() || text.back() == '\n' ? text : text + "\n"; };
@@ -150,19 +150,29 @@ void check(const Section& got, const Section& wanted) {
   CHECK(got.exit_code == wanted.exit_code);
 }
 
-void run_files_of(const char* name) {
+std::vector<fs::path> case_files(const char* name) {
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(fs::path(REMAP_SOURCE_DIR) / name))
     if (entry.path().extension() == ".case") files.push_back(entry.path());
   std::sort(files.begin(), files.end());
   REQUIRE(!files.empty());
+  return files;
+}
+
+// What cases find in the folder they run in.
+void link_data(const remap::test::TempFolder& folder) {
+  fs::create_directory_symlink(REMAP_TEST_DATA, folder.path("data"));
+  fs::create_directory_symlink(fs::path(REMAP_SOURCE_DIR) / "tests/manifests", folder.path("manifests"));
+  fs::create_directory_symlink(REMAP_SOURCE_DIR, folder.path("repository"));
+}
+
+void run_files_of(const char* name) {
+  const auto files = case_files(name);
   const bool update = std::getenv("REMAP_UPDATE") != nullptr;
   for (const auto& file : files) {
     DYNAMIC_SECTION(file.filename().string()) {
       remap::test::TempFolder folder;
-      fs::create_directory_symlink(REMAP_TEST_DATA, folder.path("data"));
-      fs::create_directory_symlink(fs::path(REMAP_SOURCE_DIR) / "tests/manifests", folder.path("manifests"));
-      fs::create_directory_symlink(REMAP_SOURCE_DIR, folder.path("repository"));
+      link_data(folder);
       auto sections = parse(slurp(file));
       for (auto& section : sections) {
         if (section.kind == Section::Kind::file) folder.write(section.title, section.body);
@@ -179,7 +189,58 @@ void run_files_of(const char* name) {
   }
 }
 
+// The errors among findings, each as its id and place.
+using Errors = std::vector<std::string>;
+void add_error(const nlohmann::json& finding, Errors& errors) {
+  if (finding.value("severity", "") != "error") return;
+  std::string text = finding.value("id", "");
+  for (const char* field : {"file", "member", "line", "column", "offset"})
+    if (finding.contains(field)) text += fmt::format(" {}", finding[field].dump());
+  errors.push_back(text);
+}
+// A finding a line, as commands print them to standard error; other lines are the argument parser's.
+void add_lines(const fs::path& file, Errors& errors) {
+  std::istringstream lines(slurp(file));
+  for (std::string line; std::getline(lines, line);)
+    if (const auto finding = nlohmann::json::parse(line, nullptr, false); finding.is_object()) add_error(finding, errors);
+}
+
 }  // namespace
+
+// Whatever a command of these files plans is planned and linted by tests/support/plan_and_lint.sh. That no family, or more than one, is
+// recognised, and that the command line is wrong, says nothing about a rule file.
+TEST_CASE("lint reports what plan refuses, at the same places, for every broken rule file", "[planned]") {
+  size_t refused = 0;
+  for (const char* name : {"tests/cases", "tests/lint"})
+    for (const auto& file : case_files(name)) {
+      if (name == std::string("tests/cases") && !file.filename().string().starts_with("bad-")) continue;
+      remap::test::TempFolder folder, replays, tools;
+      link_data(folder);
+      fs::create_symlink(fs::path(REMAP_SOURCE_DIR) / "tests/support/plan_and_lint.sh", tools.path("remap"));
+      const std::string environment = fmt::format("PATH='{}':\"$PATH\" REMAP_REAL='{}/remap' REMAP_REPLAYS='{}'", tools.path(), REMAP_PROGRAM_DIR, replays.path());
+      for (const auto& section : parse(slurp(file))) {
+        if (section.kind == Section::Kind::file) folder.write(section.title, section.body);
+        if (section.kind == Section::Kind::run) run(section, folder.path(), environment);
+      }
+      for (size_t n = 0; fs::exists(replays.path(std::to_string(n) + ".command")); ++n) {
+        const std::string stem = replays.path(std::to_string(n));
+        Errors planned, linted;
+        add_lines(stem + ".plan", planned);
+        add_lines(stem + ".lint-error", linted);
+        const auto report = nlohmann::json::parse(slurp(stem + ".lint"), nullptr, false);
+        if (report.is_object())
+          for (const auto& finding : report["findings"]) add_error(finding, linted);
+        std::erase_if(planned, [](const std::string& e) { return e.starts_with("family-") || e.starts_with("usage"); });
+        refused += !planned.empty();
+        INFO(file.filename().string() << ": " << slurp(stem + ".command"));
+        for (const auto& error : planned) {
+          INFO(error);
+          CHECK(std::find(linted.begin(), linted.end(), error) != linted.end());
+        }
+      }
+    }
+  CHECK(refused > 60);
+}
 
 // Three programs' worth, since each runs remap a hundred times: ctest gives each tag a test of its own.
 TEST_CASE("the files of tests/cases give what they say", "[cases]") { run_files_of("tests/cases"); }

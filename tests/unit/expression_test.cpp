@@ -78,6 +78,7 @@ TEST_CASE("expressions have values") {
       {"max(3, 128 // 5)", "25"},
       {"len(meta.cfg.model.list)", "3"},
       {"object(['b', 'a'], [1.5, [2]])", "{\"b\":1.5,\"a\":[2]}"},
+      {"listed(by_index(numbered('LABEL_', 11)))[10]", "\"LABEL_10\""},
       {"by_index(numbered('LABEL_', 2))", "{\"0\":\"LABEL_0\",\"1\":\"LABEL_1\"}"},
       {"index_of(['x', 'y'])", "{\"x\":0,\"y\":1}"},
       {"int('12') + int(2.9)", "14"},

@@ -1,0 +1,19 @@
+// Two texts, line by line.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace cli {
+
+using Lines = std::vector<std::string>;
+Lines lines_of(const std::string& text);
+
+// The lines that differ, "- " before and "+ " after, in order: the longest common subsequence stays. One line that says how many,
+// where the texts are too large to compare.
+Lines changes(const Lines& before, const Lines& after);
+
+// The same with the lines around them, as `diff -u` prints it: "@@ -3,4 +3,5 @@", then "-…", "+…" and " …".
+Lines unified_changes(const Lines& before, const Lines& after);
+
+}  // namespace cli
