@@ -150,7 +150,8 @@ class Planner {
       facts_.variants[variant.name] = value.get<std::string>();
       plan_.variants.emplace_back(variant.name, value.get<std::string>());
     } catch (const Error& e) {
-      diagnostics_.add(e.diagnostic());
+      // What is detected from a variant that is still open cannot be known: the question about that one is enough.
+      if (e.diagnostic().id != "expression-missing" || !stop()) diagnostics_.add(e.diagnostic());
     }
   }
 

@@ -44,7 +44,11 @@ class Tensors(list):
         self.add(name + ".weight", width)
         self.add(name + ".bias", width)
 
-    def fairseq_layer(self, layer, hidden, ffn):
+    def fairseq_layer(self, layer, hidden, ffn, copies=False):
+        if copies:  # the release 0.12.2 saves the layer a second time
+            for name, shape in (("in_proj", (3 * hidden, hidden)), ("out_proj", (hidden, hidden)), ("fc1", (ffn, hidden)), ("fc2", (hidden, ffn))):
+                self.add(layer + name + "_weight", *shape)
+                self.add(layer + name + "_bias", shape[0])
         for projection in ("k_proj", "v_proj", "q_proj", "out_proj"):
             self.linear(layer + "self_attn." + projection, hidden, hidden)
         self.norm(layer + "self_attn_layer_norm", hidden)
@@ -117,7 +121,7 @@ XMOD_81 = (  # in fairseq's order, which numbers them in config.json
 ).split()
 
 
-def xmod(layers, hidden, ffn, heads, languages, reduction=2, prenorm=False, vocab=250002, positions=514):
+def xmod(layers, hidden, ffn, heads, languages, reduction=2, prenorm=False, vocab=250002, positions=514, copies=False):
     """fairseq X-MOD as fairseq 0.12 saves it, with the flags of its architectures xmod_base and xmod_large_prenorm.
     lm_head.weight has no alias: what was trained in half precision is widened on saving, one tensor after the other, and the
     embedding is then there twice."""
@@ -128,7 +132,7 @@ def xmod(layers, hidden, ffn, heads, languages, reduction=2, prenorm=False, voca
     tensors.norm("sentence_encoder.layernorm_embedding", hidden)
     for i in range(layers):
         layer = f"sentence_encoder.layers.{i}."
-        tensors.fairseq_layer(layer, hidden, ffn)
+        tensors.fairseq_layer(layer, hidden, ffn, copies)
         if prenorm:
             tensors.norm(layer + "adapter_layer_norm", hidden)
         for language in languages:
@@ -455,6 +459,7 @@ PUBLISHED = {
 COMMITTED = {
     **{f"roberta/{name}.json": name for name in ("roberta.base", "roberta.large", "roberta.large.mnli")},
     **{f"xmod/{name}.json": name for name in ("xmod-base", "xmod-large-prenorm")},
+    "xmod/small-0.12.2.json": "xmod-small-0.12.2",
     **{f"data2vec-audio/data2vec-audio-{name}.json": f"data2vec-audio-{name}" for name in ("base", "large", "base-960h", "large-960h")},
     "flava/flava-full.json": "flava-full",
     "flava/flava-full+codebook.json": "dall-e-encoder",
@@ -465,6 +470,7 @@ COMMITTED = {
 # Not published: small ones for tests, which edit them.
 SMALL = {
     "roberta-small": lambda: roberta(layers=2, hidden=8, ffn=16, heads=2, vocab=20),
+    "xmod-small-0.12.2": lambda: xmod(layers=2, hidden=8, ffn=16, heads=2, languages=["en_XX", "de_DE"], vocab=20, copies=True),
     "switch-small": lambda: switch(2, layers=4, step=2, d_model=8, d_ff=16, heads=2, d_kv=4, vocab=20),
     "switch-small-untied": lambda: switch(2, layers=4, step=2, d_model=8, d_ff=16, heads=2, d_kv=4, vocab=20, tied=False),
     "switch-small-step-4": lambda: switch(2, layers=8, step=4, d_model=8, d_ff=16, heads=2, d_kv=4, vocab=20),

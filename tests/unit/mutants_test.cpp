@@ -38,26 +38,34 @@ Input input(std::shared_ptr<const Source> source) {
 Input input(const std::string& path) { return input(std::shared_ptr<const Source>(open_source(kData + path))); }
 Input input(const Checkpoint& checkpoint) { return input(std::make_shared<MemorySource>(checkpoint.tensors, checkpoint.metadata)); }
 
+Input input(const Checkpoint& checkpoint, const std::map<std::string, std::string>& set) {
+  Input in = input(checkpoint);
+  in.options.set = set;
+  return in;
+}
+
 void flip_a_bit(Checkpoint& checkpoint, const std::string& key) { checkpoint.at(key).bytes[5] ^= std::byte{1}; }
 
 std::vector<Input> roberta_inputs() {
   Checkpoint untied(kData + "/roberta/source/model.pt", "model");
   flip_a_bit(untied, "model.encoder.lm_head.weight");
   untied.add("model.classification_heads.other.dense.weight", {32, 32});
-  return {input("/roberta/source/model.pt"), input("/roberta/source-mnli/model.pt"), input("/roberta/source/model.2019.pt"), input(untied)};
+  return {input("/roberta/source/model.pt"), input("/roberta/source-mnli/model.pt"), input("/roberta/source/model.2019.pt"), input("/xlmr/source/model.0122.pt"),
+          input(untied, {{"head", "mlm"}})};
 }
 
 std::vector<Input> xmod_inputs() {
   Checkpoint untied(kData + "/xmod/source/model.pt", "model"), pre_norm = untied;
   flip_a_bit(untied, "model.encoder.lm_head.weight");
   untied.add("model.classification_heads.other.dense.weight", {24, 24});
+  untied.add("model.encoder.sentence_encoder.layers.0.fc1_weight", {64, 24});  // fairseq 0.12.2
   Json& args = pre_norm.metadata["cfg"]["model"];
   args["encoder_normalize_before"] = args["adapter_layer_norm"] = true;
   for (const char* part : {"weight", "bias"}) {
     pre_norm.add(std::string("model.encoder.sentence_encoder.layer_norm.") + part, {24});
     for (int layer = 0; layer < 2; ++layer) pre_norm.add(fmt::format("model.encoder.sentence_encoder.layers.{}.adapter_layer_norm.{}", layer, part), {24});
   }
-  return {input("/xmod/source/model.pt"), input("/xmod/source-mnli/model.pt"), input(untied), input(pre_norm)};
+  return {input("/xmod/source/model.pt"), input("/xmod/source-mnli/model.pt"), input(untied, {{"head", "mlm"}}), input(pre_norm)};
 }
 
 std::vector<Input> audio_inputs() {
