@@ -16,7 +16,7 @@ TextPlace Written::place(size_t at, size_t length) const { return place_of(*sour
 
 const std::vector<FunctionRow>& function_table() {
   static const std::vector<FunctionRow> rows = {
-      {"before_last", 2, 2, "before_last(list, separator)", "each text of a list up to the last separator in it", false},
+      {"before_last", 2, 2, "before_last(list, separator)", "each string of a list up to the last separator in it", false},
       {"by_index", 1, 1, "by_index(list)", "{\"0\": first, \"1\": second, …}", false},
       {"captures", 2, 2, "captures(pattern, hole)", "the sorted, distinct texts a hole of the pattern takes over all keys", true},
       {"column", 2, 2, "column(list, i)", "entry i of each entry of a list of lists", false},
@@ -24,19 +24,19 @@ const std::vector<FunctionRow>& function_table() {
       {"exists", 1, 1, "exists(pattern)", "whether any key matches", true},
       {"index_of", 1, 1, "index_of(list)", "{first: 0, second: 1, …}", false},
       {"indices", 1, 1, "indices(pattern)", "the sorted, distinct values of the pattern's first '*' over all keys", true},
-      {"int", 1, 1, "int(x)", "a number rounded toward zero, or a text of digits, as an integer", false},
-      {"len", 1, 1, "len(x)", "entries of a list or object, bytes of a text", false},
+      {"int", 1, 1, "int(x)", "a number rounded toward zero, or a string of digits, as an integer", false},
+      {"len", 1, 1, "len(x)", "entries of a list or object, bytes of a string", false},
       {"listed", 1, 1, "listed(object)", "the values of an object, in natural order of their names; of a dim by hole, its sizes", false},
       {"max", 1, -1, "max(a, b, …)", "the largest number", false},
       {"min", 1, -1, "min(a, b, …)", "the smallest number", false},
       {"numbered", 2, 2, "numbered(prefix, n)", "[prefix0, prefix1, …], n entries", false},
       {"object", 2, 2, "object(names, values)", "{first name: first value, …}", false},
-      {"python_list", 1, 1, "python_list(text)", "the list that a Python expression of lists, tuples, numbers, texts, + and * writes; parsed, never run", false},
+      {"python_list", 1, 1, "python_list(text)", "the list that a Python expression of lists, tuples, numbers, strings, + and * writes; parsed, never run", false},
       {"range", 1, 3, "range(end) or range(begin, end[, step])", "a list of integers, as in Python", false},
       {"same", 2, 2, "same(key, key)", "whether two source tensors hold the same bytes; answered before the plan is final and listed in it", true},
       {"shape", 1, 1, "shape(key)", "the shape of a source tensor, as a list", true},
       {"slice", 2, 3, "slice(list, begin[, end])", "the entries from begin up to end, as list[begin:end] in Python", false},
-      {"sorted", 1, 1, "sorted(list)", "a list of texts in natural order (layer2 before layer10), or of numbers", false},
+      {"sorted", 1, 1, "sorted(list)", "a list of strings in natural order (layer2 before layer10), or of numbers", false},
       {"sqrt", 1, 1, "sqrt(n)", "the whole number whose square is n", false},
       {"values", 1, 1, "values(key)", "the elements of a source tensor of at most 65536, as a flat list", true},
   };
@@ -95,7 +95,7 @@ std::vector<Token> lex(const std::string& s) {
       else throw SyntaxError{t.offset, t.text.size(), fmt::format("'{}' is not a number", t.text), ""};
     } else if (c == '\'' || c == '"') {
       const size_t close = s.find(c, i + 1);
-      if (close == std::string::npos) throw SyntaxError{i, 1, "a text begins here and does not end", fmt::format("close it with {}", c)};
+      if (close == std::string::npos) throw SyntaxError{i, 1, "a string begins here and does not end", fmt::format("close it with {}", c)};
       t.kind = Token::Kind::text;
       t.value = s.substr(i + 1, close - i - 1);
       i = close + 1;
@@ -412,7 +412,7 @@ class Evaluator {
     if (container.is_array()) return std::find(container.begin(), container.end(), item) != container.end();
     if (container.is_object() && item.is_string()) return container.contains(item.get<std::string>());
     if (container.is_string() && item.is_string()) return container.get<std::string>().find(item.get<std::string>()) != std::string::npos;
-    fail(node, fmt::format("'in' needs a list, an object or a text on its right; found {}", shown(container)));
+    fail(node, fmt::format("'in' needs a list, an object or a string on its right; found {}", shown(container)));
   }
 
   bool ordered(const ExpressionNode& node, const std::string& op, const Json& a, const Json& b) const {
@@ -519,7 +519,7 @@ class Evaluator {
     }
     if (f == "numbered") {
       Json list = Json::array();
-      if (!a[0].is_string()) fail(node, "'numbered' needs a text and a number");
+      if (!a[0].is_string()) fail(node, "'numbered' needs a string and a number");
       const int64_t n = integer(node, a[1]);
       if (n > kMaxListLength) fail(node, "the list is too long");
       for (int64_t i = 0; i < n; ++i) list.push_back(a[0].get<std::string>() + std::to_string(i));
@@ -530,7 +530,7 @@ class Evaluator {
       Json object = Json::object();
       for (size_t i = 0; i < a[0].size(); ++i) {
         if (f == "by_index") object[std::to_string(i)] = a[0][i];
-        else if (!a[0][i].is_string()) fail(node, "'index_of' needs a list of texts");
+        else if (!a[0][i].is_string()) fail(node, "'index_of' needs a list of strings");
         else if (!object.emplace(a[0][i].get<std::string>(), i).second) fail(node, fmt::format("{} is twice in the list", a[0][i].dump()));
       }
       return object;
@@ -553,7 +553,7 @@ class Evaluator {
     if (f == "sorted") return sorted(node, a[0]);
     if (f == "before_last") return before_last(node, a[0], a[1]);
     if (f == "python_list") {
-      if (!a[0].is_string()) fail(node, fmt::format("'python_list' needs a text; found {}", shown(a[0])));
+      if (!a[0].is_string()) fail(node, fmt::format("'python_list' needs a string; found {}", shown(a[0])));
       std::string wrong;
       if (auto list = parse_python_list(a[0].get_ref<const std::string&>(), wrong)) return std::move(*list);
       fail(node, fmt::format("{} is not a list of a kind that remap reads: {}", shown(a[0]), wrong));
@@ -595,14 +595,14 @@ class Evaluator {
   Json sorted(const ExpressionNode& node, const Json& list) const {
     const auto all = [&](auto is) { return std::all_of(list.begin(), list.end(), is); };
     if (!list.is_array() || (!all([](const Json& x) { return x.is_string(); }) && !all([](const Json& x) { return x.is_number(); })))
-      fail(node, fmt::format("'sorted' needs a list of texts or of numbers; found {}", shown(list)));
+      fail(node, fmt::format("'sorted' needs a list of strings or of numbers; found {}", shown(list)));
     Json result = list;
     std::sort(result.begin(), result.end(), [](const Json& a, const Json& b) { return a.is_string() ? natural_less(a.get_ref<const std::string&>(), b.get_ref<const std::string&>()) : a < b; });
     return result;
   }
 
   Json before_last(const ExpressionNode& node, const Json& list, const Json& separator) const {
-    if (!list.is_array() || !separator.is_string()) fail(node, "'before_last' needs a list of texts and a separator");
+    if (!list.is_array() || !separator.is_string()) fail(node, "'before_last' needs a list of strings and a separator");
     Json result = Json::array();
     for (const Json& entry : list) {
       const size_t at = entry.is_string() ? entry.get_ref<const std::string&>().rfind(separator.get_ref<const std::string&>()) : std::string::npos;

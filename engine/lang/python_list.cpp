@@ -99,7 +99,7 @@ class Parser {
 
   Json quoted(char quote) {
     const size_t close = text_.find(quote, ++at_);
-    if (close == std::string::npos) return fail("the end of a text"), Json();
+    if (close == std::string::npos) return fail("the end of a string"), Json();
     const std::string inner = text_.substr(at_, close - at_);
     at_ = close + 1;
     return inner;
@@ -112,7 +112,7 @@ class Parser {
     double real = 0;
     const auto as_integer = std::from_chars(begin, end, integer);
     const auto as_real = std::from_chars(begin, end, real);
-    if (as_real.ec != std::errc() || !std::isfinite(real)) return fail("a number, a text or a list"), Json();
+    if (as_real.ec != std::errc() || !std::isfinite(real)) return fail("a number, a string or a list"), Json();
     at_ += static_cast<size_t>(as_real.ptr - begin);
     return as_integer.ec == std::errc() && as_integer.ptr == as_real.ptr ? Json(integer) : Json(real);
   }

@@ -128,7 +128,7 @@ class RuleParser {
       if (std::find(allowed.begin(), allowed.end(), key.text) != allowed.end()) continue;
       const std::string near = nearest_name(key.text, allowed);
       if (value.kind == YamlNode::Kind::null && key.text.find(' ') != std::string::npos) {
-        error("rule-unknown-field", key, fmt::format("'{}' is not a field of {}", key.text, what), "a comma ends a value inside { }: quote texts that hold one");
+        error("rule-unknown-field", key, fmt::format("'{}' is not a field of {}", key.text, what), "a comma ends a value inside { }: quote strings that hold one");
         continue;
       }
       error("rule-unknown-field", key, fmt::format("'{}' is not a field of {}", key.text, what),
@@ -139,7 +139,7 @@ class RuleParser {
 
   std::optional<std::string> text_of(const YamlNode& node, const std::string& what) {
     if (node.is_scalar()) return node.text;
-    error("rule-wrong-type", node, fmt::format("{} is text; found {}", what, node.kind_name()));
+    error("rule-wrong-type", node, fmt::format("{} is a string; found {}", what, node.kind_name()));
     return std::nullopt;
   }
   std::optional<std::string> text_field(const YamlNode& map, const std::string& field) {

@@ -38,7 +38,7 @@ const YamlNode* YamlNode::find(std::string_view key) const {
 std::string_view YamlNode::kind_name() const {
   switch (kind) {
     case Kind::null: return "nothing";
-    case Kind::scalar: return "text";
+    case Kind::scalar: return "a single value";
     case Kind::sequence: return "a list";
     case Kind::map: return "a mapping";
   }
@@ -152,7 +152,7 @@ class Builder : public YAML::EventHandler {
   }
   void check_key(const YamlNode& map, const YamlNode& key) {
     if (!key.is_scalar()) {
-      diagnostics_.error("yaml-unsupported", source_.place(key.line, key.column), fmt::format("a key must be text; this is {}", key.kind_name()));
+      diagnostics_.error("yaml-unsupported", source_.place(key.line, key.column), fmt::format("a key must be a string; this is {}", key.kind_name()));
       return;
     }
     if (key.text == "<<" && !key.quoted)
@@ -203,13 +203,13 @@ void report_syntax(const SourceText& source, const YAML::Exception& e, Diagnosti
   const size_t at = unclosed ? open_bracket(before) : std::string_view::npos;
   if (at == std::string_view::npos)
     return diagnostics.error("yaml-syntax", stopped, fmt::format("not YAML: {}", e.msg),
-                             "text that begins with '*', '{' or '&', or that holds ', ' or '}' inside braces, has to be quoted");
+                             "a string that begins with '*', '{' or '&', or that holds ', ' or '}' inside braces, has to be quoted");
   const auto line = static_cast<int>(std::count(before.begin(), before.begin() + static_cast<std::ptrdiff_t>(at), '\n')) + 1;
   const size_t line_start = at == 0 ? 0 : before.rfind('\n', at) + 1;
   if (line == stopped.line)
-    return diagnostics.error("yaml-syntax", stopped, fmt::format("not YAML: this does not belong into the '{}' of column {}", before[at], at - line_start + 1), "quote texts that hold '[', ']', '{', '}', '?' or a comma");
+    return diagnostics.error("yaml-syntax", stopped, fmt::format("not YAML: this does not belong into the '{}' of column {}", before[at], at - line_start + 1), "quote strings that hold '[', ']', '{', '}', '?' or a comma");
   diagnostics.error("yaml-syntax", source.place(line, static_cast<int>(at - line_start) + 1), fmt::format("'{}' is not closed before line {}", before[at], stopped.line),
-                    fmt::format("add the '{}', or quote a text that holds one", before[at] == '{' ? '}' : ']'));
+                    fmt::format("add the '{}', or quote a string that holds one", before[at] == '{' ? '}' : ']'));
 }
 
 }  // namespace

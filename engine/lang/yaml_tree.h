@@ -41,7 +41,7 @@ struct YamlNode {
   bool is_map() const { return kind == Kind::map; }
   bool is_sequence() const { return kind == Kind::sequence; }
   const YamlNode* find(std::string_view key) const;
-  std::string_view kind_name() const;  // "a list", "a mapping", "text", "nothing"
+  std::string_view kind_name() const;  // "a list", "a mapping", "a single value", "nothing"
 };
 
 // Place of a node; of a scalar: `length` bytes from `offset` in its text (whole text if length is 0).

@@ -105,7 +105,7 @@ bool Facts::same(const SourceKey& a, const SourceKey& b) {
 }
 
 const SourceKey& Facts::key_argument(const Json& argument) const {
-  if (!argument.is_string()) throw Error("expression-value", {}, "a key is text");
+  if (!argument.is_string()) throw Error("expression-value", {}, "a key is a string");
   const auto& name = argument.get_ref<const std::string&>();
   for (size_t s = 0; s < sources_.size(); ++s)
     if (const SourceKey* key = keys_.find(s, name)) return *key;
@@ -113,7 +113,7 @@ const SourceKey& Facts::key_argument(const Json& argument) const {
 }
 
 lang::Matcher Facts::pattern_argument(const Json& argument, lang::KeyPattern& pattern) const {
-  if (!argument.is_string()) throw Error("expression-value", {}, "a key pattern is text");
+  if (!argument.is_string()) throw Error("expression-value", {}, "a key pattern is a string");
   Diagnostics diagnostics;
   auto parsed = lang::parse_pattern(argument.get<std::string>(), {rules_.text, {}, 0}, rules_.tables, diagnostics);
   if (!parsed) throw Error("expression-value", {}, diagnostics.items().front().message);

@@ -141,7 +141,7 @@ class Planner {
       std::optional<Json> known = chosen != options_.set.end() ? Json(chosen->second) : detected(variant);
       if (!known) return;
       const Json value = std::move(*known);
-      if (!value.is_string()) throw Error("expression-value", variant.detect->written.place(), fmt::format("variant '{}' is {}; text was expected", variant.name, value.dump()));
+      if (!value.is_string()) throw Error("expression-value", variant.detect->written.place(), fmt::format("variant '{}' is {}; a string was expected", variant.name, value.dump()));
       if (variant.values) {
         const Json allowed = lang::evaluate_present(*variant.values, facts_);
         if (std::find(allowed.begin(), allowed.end(), value) == allowed.end())
@@ -181,7 +181,7 @@ class Planner {
       if (!used.contains(name)) continue;
       try {
         const Json value = lang::evaluate_present(expression, facts_);
-        if (!value.is_string()) throw Error("expression-value", expression.written.place(), fmt::format("'{}' is {}; a pattern that says ${{{}}} needs text", name, value.dump(), name));
+        if (!value.is_string()) throw Error("expression-value", expression.written.place(), fmt::format("'{}' is {}; a pattern that says ${{{}}} needs a string", name, value.dump(), name));
         facts_.variants[name] = value.get<std::string>();
       } catch (const Error& e) {
         diagnostics_.add(e.diagnostic());

@@ -84,7 +84,7 @@ TEST_CASE("mistakes in patterns are named where they are") {
   const Row rows[] = {
       {"a.{b", "c", "test.yaml:1:3: error[pattern-syntax]: '{' is not closed"},
       {"a.b}", "c", "test.yaml:1:4: error[pattern-syntax]: '}' without '{'"},
-      {"a.{1x}", "c", "test.yaml:1:3: error[pattern-syntax]: '{1x}' names no hole"},
+      {"a.{1x}", "c", "test.yaml:1:3: error[pattern-syntax]: '{1x}' does not name a hole"},
       {"a.{p:qkw}", "c", "test.yaml:1:3: error[pattern-syntax]: there is no table 'qkw' under 'maps'"},
       {"a.{p:x||y}", "c", "test.yaml:1:3: error[pattern-syntax]: '{p:x||y}' has an empty alternative"},
       {"re:a(b", "c", "test.yaml:1:5: error[pattern-syntax]: not an expression: '(' is not closed"},
