@@ -62,8 +62,9 @@ int infer(const Options& options) {
   print(diagnostics, options, 2 * (kShown + 1) + 1);
   list("open", result.open_targets);
   list("dropped", result.open_sources);
-  fmt::print(stderr, "{} of {} target tensors{}, {} rules, {} open, {} to check\n", result.reproduced, result.targets, result.by_values ? ", values compared" : " by name and shape; no values were compared", result.rules, result.open_targets.size() + result.open_sources.size(), result.marked);
-  return result.open_targets.empty() && result.open_sources.empty() ? kDone : kFound;
+  list("not in the target", result.unexpected);
+  fmt::print(stderr, "{} of {} target tensors{}, {} rules, {} open, {} to check\n", result.reproduced, result.targets, result.by_values ? ", values compared" : " by name and shape; no values were compared", result.rules, result.open_targets.size() + result.open_sources.size() + result.unexpected.size(), result.marked);
+  return result.holds() ? kDone : kFound;
 }
 
 }  // namespace cli

@@ -73,10 +73,12 @@ std::optional<DType> cast_everything(const Problem& problem, Findings& findings)
   return one ? std::optional(*target.begin()) : std::nullopt;
 }
 
-std::optional<Plan> plan_text(const std::string& text, const Problem& problem, const InferOptions& options, Diagnostics& diagnostics) {
+// `lines`: where each rule stands.
+std::optional<Plan> plan_text(const std::string& text, const Problem& problem, const InferOptions& options, std::vector<int>& lines, Diagnostics& diagnostics) {
   auto impl = std::make_shared<Rules::Impl>();
   auto set = lang::parse_rules(std::make_shared<lang::SourceText>(options.file, text), diagnostics);
   if (!set) return std::nullopt;
+  for (const auto& rule : set->rules) lines.push_back(rule.place.line);
   impl->set = std::move(*set);
   PlanOptions plan_options;
   plan_options.same = tensors_equal;
@@ -102,20 +104,21 @@ class Comparison {
  public:
   Comparison(const Problem& problem, const Plan& plan) : problem_(problem), plan_(plan), sources_(sources_of(plan, problem.sources)) {}
 
-  std::vector<std::string> differing() {
+  // Keys of the target that the plan does not give, or gives otherwise: what it gives instead.
+  std::map<std::string, std::string> differing() {
     std::vector<bool> found(problem_.target->manifest().size(), false);
     for (const auto& planned : plan_.tensors) {
       const size_t t = problem_.target->manifest().find(planned.key);
       if (t == Manifest::npos) continue;
       found[t] = true;
       const TensorInfo& info = problem_.target->manifest()[t];
-      if (info.dtype != planned.dtype || info.shape != planned.shape) differing_.push_back(info.key);
+      if (info.dtype != planned.dtype || info.shape != planned.shape)
+        differing_[info.key] = fmt::format("'{}' would be {} {}; the target has {} {}", info.key, name(planned.dtype), to_string(planned.shape), name(info.dtype), to_string(info.shape));
       else if (problem_.by_values && element_count(info.shape) > 0) add(planned, t);
     }
     flush();
     for (size_t t = 0; t < found.size(); ++t)
-      if (!found[t]) differing_.push_back(problem_.target->manifest()[t].key);
-    std::sort(differing_.begin(), differing_.end());
+      if (!found[t]) differing_[problem_.target->manifest()[t].key];
     return std::move(differing_);
   }
 
@@ -136,7 +139,7 @@ class Comparison {
         const auto size = static_cast<size_t>(size_bytes(info.dtype));
         same = same && std::memcmp(data, sink.bytes(i).data() + static_cast<size_t>(first) * size, static_cast<size_t>(count) * size) == 0;
       });
-      if (!same) differing_.push_back(info.key);
+      if (!same) differing_[info.key] = fmt::format("'{}' would have other values than in the target", info.key);
     }
     batch_.clear();
     numbers_.clear();
@@ -149,7 +152,7 @@ class Comparison {
   std::vector<PlannedTensor> batch_;
   std::vector<size_t> numbers_;
   int64_t bytes_ = 0;
-  std::vector<std::string> differing_;
+  std::map<std::string, std::string> differing_;
 };
 
 std::vector<std::string> all_keys(const Problem& problem) {
@@ -158,39 +161,174 @@ std::vector<std::string> all_keys(const Problem& problem) {
   return keys;
 }
 
-// One try: the rules as general as `generality` says, planned and compared.
-InferredRules propose(const Problem& problem, Findings findings, Generality generality, const InferOptions& options, Diagnostics& diagnostics) {
+// A text, planned and compared.
+struct Try {
   InferredRules result;
-  const auto dtype = cast_everything(problem, findings);
-  std::vector<std::string> roots;
-  for (uint32_t s = 0; s < problem.sources.size(); ++s) roots.push_back(root_of(problem, findings, s));
-  std::vector<size_t> left;
-  auto rules = generalise(problem, findings, roots, generality, left);
-  std::vector<std::string> notes;
-  for (uint32_t s = 0; s < problem.sources.size(); ++s) {
-    const auto lies_outside = [&](const Ref ref) { return ref.source == s && !roots[s].empty() && !problem.info(ref).key.starts_with(roots[s]); };
-    const auto count = std::count_if(findings.open_sources.begin(), findings.open_sources.end(), lies_outside);
-    if (count > 0) notes.push_back(fmt::format("# {} tensors outside '{}' are not read, such as '{}'", count, roots[s], problem.info(*std::find_if(findings.open_sources.begin(), findings.open_sources.end(), lies_outside)).key));
+  std::vector<Written::Origin> origins;    // of the rules in the text
+  std::vector<int> lines;                  // where they stand
+  std::optional<Plan> plan;
+  std::map<std::string, std::string> differing;
+  Diagnostics diagnostics;
+};
+
+class Proposal {
+ public:
+  Proposal(const Problem& problem, Findings findings, const InferOptions& options) : problem_(problem), findings_(std::move(findings)), options_(options) {
+    leave_out_unwritable();
+    dtype_ = cast_everything(problem_, findings_);
+    for (uint32_t s = 0; s < problem_.sources.size(); ++s) roots_.push_back(root_of(problem_, findings_, s));
   }
-  for (const uint32_t t : findings.open_targets) notes.push_back(fmt::format("# open: nothing gives '{}' {} {}", problem.info(t).key, name(problem.info(t).dtype), to_string(problem.info(t).shape)));
-  for (const size_t r : left)
-    for (const uint32_t t : findings.relations[r].targets)
-      if (t != Relation::kNoPart) notes.push_back(fmt::format("# open: '{}' is made of '{}', in a way that one rule cannot say", problem.info(t).key, problem.info(findings.relations[r].sources[0]).key));
-  Written written = write_rules(problem, findings, std::move(rules), roots, dtype, notes, options);
-  result.text = std::move(written.text);
-  result.rules = written.rules;
-  result.marked = written.marked;
-  result.by_values = problem.by_values;
-  result.targets = problem.target->manifest().size();
-  for (const Ref ref : findings.open_sources) {
-    const std::string &key = problem.info(ref).key, &root = roots[ref.source];
-    if (root.empty() || key.starts_with(root + ".") || key.starts_with(root + "/")) result.open_sources.push_back(key);
+
+  Try run() {
+    Try best = accepted();
+    if (!best.plan) return best;
+    if (!best.result.unexpected.empty() || has_differing(best)) {
+      // A pattern may have gone too far: its keys one by one.
+      const Lessons before = lessons_;
+      for (size_t t = 0; t < best.plan->tensors.size(); ++t) {
+        const PlannedTensor& tensor = best.plan->tensors[t];
+        const bool unexpected = problem_.target->manifest().find(tensor.key) == Manifest::npos;
+        if (unexpected || best.differing.contains(tensor.key)) simplify(best.origins[tensor.rule], unexpected);
+      }
+      Try again = accepted();
+      const auto wrong = [](const Try& one) { return one.result.unexpected.size() + one.result.open_targets.size(); };
+      if (again.plan && wrong(again) < wrong(best)) best = std::move(again);
+      else lessons_ = before;
+    }
+    if (!has_differing(best)) return best;
+    for (size_t r = 0; r < findings_.relations.size(); ++r)
+      for (const uint32_t t : findings_.relations[r].targets) {
+        const auto it = t == Relation::kNoPart ? best.differing.end() : best.differing.find(problem_.info(t).key);
+        if (it != best.differing.end() && !it->second.empty()) lessons_.open.emplace(r, it->second);
+      }
+    best.result.text = proposed(false).result.text;
+    return best;
   }
-  const auto plan = plan_text(result.text, problem, options, diagnostics);
-  result.open_targets = plan ? Comparison(problem, *plan).differing() : all_keys(problem);
-  result.reproduced = result.targets - result.open_targets.size();
-  return result;
-}
+
+ private:
+  static bool has_differing(const Try& one) {
+    return std::any_of(one.differing.begin(), one.differing.end(), [](const auto& entry) { return !entry.second.empty(); });
+  }
+
+  // Tries until the planner takes it: rules that it refuses are made simpler, then left out.
+  Try accepted() {
+    constexpr int kMaxTries = 8;
+    for (int i = 0;; ++i) {
+      Try one = proposed(true);
+      if (one.plan) return one;
+      if (i == kMaxTries) leave_out_everything();
+      if (i > kMaxTries || (!learn(one) && i < kMaxTries)) {
+        if (i > kMaxTries || lessons_.out.size() == findings_.relations.size()) return refused(std::move(one));
+        leave_out_everything();
+        i = kMaxTries;
+      }
+    }
+  }
+  void leave_out_everything() {
+    for (size_t r = 0; r < findings_.relations.size(); ++r) lessons_.out.insert(r);
+    for (const auto& fill : findings_.fills) findings_.open_targets.push_back(fill.target);
+    for (const auto& copy : findings_.copies) findings_.open_targets.push_back(copy.target);
+    findings_.fills.clear(), findings_.copies.clear();
+  }
+  static Try refused(Try one) {
+    one.result.text += "  # open: the planner refuses these rules\n";
+    return one;
+  }
+
+  // What the planner's errors teach; false: nothing.
+  bool learn(const Try& one) {
+    bool any = false;
+    for (const auto& d : one.diagnostics.items()) {
+      const auto* place = std::get_if<TextPlace>(&d.place);
+      if (d.severity != Severity::error || place == nullptr || one.lines.size() != one.origins.size()) continue;
+      const auto rule = std::find(one.lines.begin(), one.lines.end(), place->line);
+      if (rule != one.lines.end()) any |= simplify(one.origins[static_cast<size_t>(rule - one.lines.begin())], true);
+    }
+    if (any) return true;
+    for (size_t r = 0; r < findings_.relations.size(); ++r) any |= lessons_.alone.insert(r).second;
+    return any;
+  }
+  // `leave`: what is as simple as it can be is left out.
+  bool simplify(const Written::Origin& origin, bool leave) {
+    bool any = false;
+    for (const size_t r : origin.relations)
+      any |= lessons_.alone.insert(r).second || (leave && lessons_.out.insert(r).second);
+    if (origin.made && leave) {
+      std::erase_if(findings_.fills, [&](const auto& fill) { return fill.target == *origin.made; });
+      std::erase_if(findings_.copies, [&](const auto& copy) { return copy.target == *origin.made; });
+      findings_.open_targets.push_back(*origin.made);
+      any = true;
+    }
+    return any;
+  }
+
+  // Fills and copies whose keys no rule can say.
+  void leave_out_unwritable() {
+    const auto writable = [&](uint32_t t) { return can_be_written(problem_.info(t).key); };
+    for (const auto& fill : findings_.fills)
+      if (!writable(fill.target)) findings_.open_targets.push_back(fill.target);
+    for (const auto& copy : findings_.copies)
+      if (!writable(copy.target) || !writable(copy.of)) findings_.open_targets.push_back(copy.target);
+    std::erase_if(findings_.fills, [&](const auto& fill) { return !writable(fill.target); });
+    std::erase_if(findings_.copies, [&](const auto& copy) { return !writable(copy.target) || !writable(copy.of); });
+  }
+
+  std::vector<std::string> notes(const std::vector<size_t>& left) const {
+    std::vector<std::string> notes;
+    for (uint32_t s = 0; s < problem_.sources.size(); ++s) {
+      const auto lies_outside = [&](const Ref ref) { return ref.source == s && !roots_[s].empty() && !problem_.info(ref).key.starts_with(roots_[s]); };
+      const auto count = std::count_if(findings_.open_sources.begin(), findings_.open_sources.end(), lies_outside);
+      if (count > 0) notes.push_back(fmt::format("# {} tensors outside '{}' are not read, such as '{}'", count, roots_[s], problem_.info(*std::find_if(findings_.open_sources.begin(), findings_.open_sources.end(), lies_outside)).key));
+    }
+    for (const uint32_t t : findings_.open_targets) notes.push_back(fmt::format("# open: nothing gives '{}' {} {}", problem_.info(t).key, name(problem_.info(t).dtype), to_string(problem_.info(t).shape)));
+    for (const size_t r : left)
+      for (const uint32_t t : findings_.relations[r].targets)
+        if (t != Relation::kNoPart) notes.push_back(fmt::format("# open: '{}' is made of '{}', in a way that one rule cannot say", problem_.info(t).key, problem_.info(findings_.relations[r].sources[0]).key));
+    // A key can hold line ends.
+    for (auto& note : notes) std::replace_if(note.begin(), note.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+    return notes;
+  }
+
+  // `prove`: plans and compares it.
+  Try proposed(bool prove) const {
+    Try one;
+    std::vector<size_t> left;
+    auto rules = generalise(problem_, findings_, roots_, lessons_, left);
+    Written written = write_rules(problem_, findings_, std::move(rules), roots_, dtype_, notes(left), options_);
+    InferredRules& result = one.result;
+    result.text = std::move(written.text);
+    result.rules = written.rules;
+    result.marked = written.marked;
+    result.by_values = problem_.by_values;
+    result.targets = problem_.target->manifest().size();
+    one.origins = std::move(written.origins);
+    if (!prove) return one;
+    std::set<Ref> dropped(findings_.open_sources.begin(), findings_.open_sources.end());
+    for (const size_t r : left) dropped.insert(findings_.relations[r].sources.begin(), findings_.relations[r].sources.end());
+    for (const Ref ref : dropped) {
+      const std::string &key = problem_.info(ref).key, &root = roots_[ref.source];
+      if (root.empty() || key.starts_with(root + ".") || key.starts_with(root + "/")) result.open_sources.push_back(key);
+    }
+    one.plan = plan_text(result.text, problem_, options_, one.lines, one.diagnostics);
+    if (one.plan) {
+      one.differing = Comparison(problem_, *one.plan).differing();
+      for (const auto& [key, what] : one.differing) result.open_targets.push_back(key);
+      for (const auto& tensor : one.plan->tensors)
+        if (problem_.target->manifest().find(tensor.key) == Manifest::npos) result.unexpected.push_back(tensor.key);
+    } else {
+      result.open_targets = all_keys(problem_);
+    }
+    result.reproduced = result.targets - result.open_targets.size();
+    return one;
+  }
+
+  const Problem& problem_;
+  Findings findings_;
+  const InferOptions& options_;
+  std::optional<DType> dtype_;
+  std::vector<std::string> roots_;
+  Lessons lessons_;
+};
 
 }  // namespace
 
@@ -220,18 +358,9 @@ InferredRules infer_rules(const std::vector<NamedSource>& sources, const Source&
     problem.by_values &= source.source->has_data();
     problem.files.push_back(infer::files_of(*source.source));
   }
-  const infer::Findings findings = problem.by_values ? infer::find_by_values(problem) : infer::find_by_names(problem);
-  std::optional<InferredRules> best;
-  Diagnostics best_diagnostics;
-  for (const auto generality : {infer::Generality::full, infer::Generality::indices, infer::Generality::none}) {
-    Diagnostics own;
-    InferredRules result = infer::propose(problem, findings, generality, options, own);
-    const bool all = !own.has_errors();
-    if (!best || result.reproduced > best->reproduced) best = std::move(result), best_diagnostics = std::move(own);
-    if (all) break;
-  }
-  for (const auto& d : best_diagnostics.items()) diagnostics.add(d);
-  return std::move(*best);
+  auto found = infer::Proposal(problem, problem.by_values ? infer::find_by_values(problem) : infer::find_by_names(problem), options).run();
+  for (const auto& d : found.diagnostics.items()) diagnostics.add(d);
+  return std::move(found.result);
 }
 
 }  // namespace remap

@@ -94,8 +94,12 @@ std::optional<Place> counting_place(const std::vector<std::string>& keys) {
   for (const auto& key : keys) all.push_back(numbered(key));
   const Numbered& first = all.front();
   for (size_t column = 0; column < first.numbers.size(); ++column) {
+    const auto begin = std::stoll(first.numbers[column]);
+    const std::string &before = first.texts[column], &after = first.texts[column + 1];
+    const bool alone = (before.empty() || is_border(before.back())) && (after.empty() || is_border(after.front()));
+    if (begin != 0 && (!alone || keys.size() < 2)) continue;
     const bool counts = std::all_of(all.begin(), all.end(), [&](const Numbered& one) {
-      if (one.texts != first.texts || one.numbers[column] != std::to_string(&one - all.data())) return false;
+      if (one.texts != first.texts || one.numbers[column] != std::to_string(begin + (&one - all.data()))) return false;
       for (size_t c = 0; c < one.numbers.size(); ++c)
         if (c != column && one.numbers[c] != first.numbers[c]) return false;
       return true;

@@ -33,7 +33,7 @@ struct Place {
   std::vector<std::string> names;
 };
 std::optional<Place> differing_place(const std::vector<std::string>& keys);
-// The same where the keys count 0, 1, 2 … there.
+// The same where the keys count there: 0, 1, 2 …, or from another number on if that stands alone between separators.
 std::optional<Place> counting_place(const std::vector<std::string>& keys);
 
 }  // namespace remap::infer

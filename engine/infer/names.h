@@ -27,7 +27,7 @@ std::string prefix_shape(const Numbered& key, size_t column);
 // 0 … 1: how much of the words of both keys is the same; those near the end count more.
 double alikeness(const std::vector<std::string>& a, const std::vector<std::string>& b);
 
-// Learns from relations that are known which modules correspond.
+// Learns from relations that are known which modules correspond: those above their keys, up to three.
 class NameGuide {
  public:
   // `suggested`: what names alone say.
@@ -35,9 +35,15 @@ class NameGuide {
   double score(Ref source, uint32_t target) const;
 
  private:
+  using Modules = std::map<std::pair<std::string, std::string>, double>;
+  double around(const std::string& source, const std::string& target) const;
+  const std::vector<std::string>& words(const std::string& key) const;
   const Problem& problem_;
   std::set<std::pair<Ref, uint32_t>> suggested_;
-  std::set<std::pair<std::string, std::string>> modules_, module_shapes_;  // (source, target): parents of renamed keys; with # for numbers
+  Modules modules_;                                                 // (source, target): how often seen
+  std::map<std::string, double> most_, most_back_;                  // how often a module was seen with the one it fits best
+  std::set<std::pair<std::string, std::string>> module_shapes_;     // parents of renamed keys, with # for numbers
+  mutable std::map<std::string, std::vector<std::string>> words_;   // of keys
 };
 
 }  // namespace remap::infer

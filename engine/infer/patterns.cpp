@@ -81,14 +81,18 @@ struct Pair {
   size_t operation = 0, relation = 0;
 };
 
+}  // namespace
+
 bool can_be_written(const std::string& key) {
   return !key.empty() && std::none_of(key.begin(), key.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '*' || c == '{' || c == '}' || c == '\\' || c == 0x7f; }) && key.find("${") == std::string::npos && !key.starts_with("re:");
 }
 
+namespace {
+
 class Generaliser {
  public:
-  Generaliser(const Problem& problem, const Findings& findings, const std::vector<std::string>& roots, Generality generality, std::vector<size_t>& left)
-      : problem_(problem), findings_(findings), roots_(roots), generality_(generality), left_(left) {}
+  Generaliser(const Problem& problem, const Findings& findings, const std::vector<std::string>& roots, const Lessons& lessons, std::vector<size_t>& left)
+      : problem_(problem), findings_(findings), roots_(roots), lessons_(lessons), left_(left) {}
 
   std::vector<PatternRule> run() {
     std::vector<PatternRule> all;
@@ -100,21 +104,21 @@ class Generaliser {
       std::vector<std::string> texts;
       for (const auto& [key, ref] : keys_) texts.push_back(key);
       counted_.push_back(counted_prefixes(texts));
-      auto rules = with_indices(pairs_of(source), source);
+      auto pairs = pairs_of(source);
+      std::vector<PatternRule> apart;   // rules that are not made more general
+      for (const Pair& pair : pairs)
+        if (lessons_.alone.contains(pair.relation)) apart.push_back(literal_rule(pair, source));
+      std::erase_if(pairs, [&](const Pair& pair) { return lessons_.alone.contains(pair.relation); });
+      auto rules = with_indices(pairs, source);
       auto dropped = dropped_keys(source);
-      if (generality_ == Generality::full) {
-        rules = merged(with_rest(std::move(rules), std::move(dropped), source));
-      } else {
-        rules.insert(rules.end(), std::make_move_iterator(dropped.begin()), std::make_move_iterator(dropped.end()));
-        if (generality_ == Generality::none) {
-          std::vector<PatternRule> literal;
-          for (const auto& rule : rules)
-            for (auto& one : literal_rules(rule)) literal.push_back(std::move(one));
-          rules = std::move(literal);
-        }
-      }
+      const auto plain_end = std::stable_partition(dropped.begin(), dropped.end(), is_plain);
+      apart.insert(apart.end(), std::make_move_iterator(plain_end), std::make_move_iterator(dropped.end()));
+      dropped.erase(plain_end, dropped.end());
+      rules = merged(with_rest(std::move(rules), std::move(dropped), source));
       for (auto& rule : rules)
         for (auto& good : narrowed(std::move(rule))) all.push_back(std::move(good));
+      for (auto& rule : apart)
+        for (auto& good : rule.kind == PatternRule::Kind::drop ? std::vector<PatternRule>{rule} : narrowed(rule)) all.push_back(std::move(good));
     }
     for (auto& rule : all) note_checks(rule);
     return all;
@@ -140,13 +144,38 @@ class Generaliser {
     return operations_.size() - 1;
   }
 
+  // A pattern can say it as it is.
+  static bool is_plain(const PatternRule& rule) {
+    for (const auto& token : tokens_of(rule.from))
+      if (token.kind == PatternToken::Kind::text && !can_be_written(token.text)) return false;
+    return true;
+  }
+
   std::vector<Pair> pairs_of(uint32_t source) {
+    std::vector<Pair> pairs = writable_pairs_of(source);
+    // Relations share a source tensor: where one of them has no rule, none has.
+    while (true) {
+      std::set<Ref> dropped;
+      for (const size_t r : left_) dropped.insert(findings_.relations[r].sources.begin(), findings_.relations[r].sources.end());
+      const auto is_dropped = [&](const Pair& pair) {
+        const auto& refs = findings_.relations[pair.relation].sources;
+        return std::any_of(refs.begin(), refs.end(), [&](Ref ref) { return dropped.contains(ref); });
+      };
+      const size_t before = left_.size();
+      for (const Pair& pair : pairs)
+        if (is_dropped(pair)) left_.push_back(pair.relation);
+      std::erase_if(pairs, is_dropped);
+      if (left_.size() == before) return pairs;
+    }
+  }
+
+  std::vector<Pair> writable_pairs_of(uint32_t source) {
     std::vector<Pair> pairs;
     operation_number({});
     for (size_t r = 0; r < findings_.relations.size(); ++r) {
       const Relation& relation = findings_.relations[r];
       if (relation.sources.front().source != source) continue;
-      auto pair = pair_of(relation);
+      auto pair = lessons_.out.contains(r) ? std::nullopt : pair_of(relation);
       if (pair) {
         pair->relation = r;
         pairs.push_back(std::move(*pair));
@@ -171,10 +200,16 @@ class Generaliser {
     operation.axis = relation.axis, operation.inner_axis = relation.inner_axis;
     operation.layout = relation.layout;
     operation.cast = relation.cast;
-    if (relation.layout.regroup_axis >= 0 || !relation.layout.reshape.empty()) operation.shape = problem_.info(relation.sources.front()).shape;
+    operation.groups = relation.groups;
+    if (relation.layout.regroup_axis >= 0 || !relation.layout.reshape.empty() || relation.groups > 1) operation.shape = problem_.info(relation.sources.front()).shape;
     if (std::adjacent_find(relation.sizes.begin(), relation.sizes.end(), std::not_equal_to<>()) != relation.sizes.end() && relation.kind == Relation::Kind::split_into) operation.sizes = relation.sizes;
     Pair pair;
     using Kind = Relation::Kind;
+    // Numbered parts: from which number on. What is left of others has an end too.
+    const auto number = [&](const Place& place) {
+      operation.first = std::stoll(place.names[0]);
+      if (operation.first > 0 && operation.gathers()) operation.last = operation.first + static_cast<int64_t>(place.names.size()) - 1;
+    };
     switch (relation.kind) {
       case Kind::rename:
         pair.s = key_of(relation.sources[0]);
@@ -185,6 +220,7 @@ class Generaliser {
         if (!place) return std::nullopt;
         pair.s = key_of(relation.sources[0]);
         pair.t = place->before + kEach + place->after;
+        number(*place);
         break;
       }
       case Kind::split_into: {
@@ -197,10 +233,13 @@ class Generaliser {
         break;
       }
       case Kind::stack: {
-        const auto place = counting_place(keys_of(relation.sources));
+        const auto keys = keys_of(relation.sources);
+        const auto counted = counting_place(keys), place = counted ? counted : differing_place(keys);
         if (!place) return std::nullopt;
-        pair.s = place->before + kEach + place->after;
+        pair.s = place->before + (counted ? kEach : kPart) + place->after;
         pair.t = targets[0];
+        if (counted) number(*counted);
+        else operation.names = place->names;
         break;
       }
       case Kind::replicated:
@@ -209,6 +248,7 @@ class Generaliser {
         if (const auto counted = counting_place(keys)) {
           pair.s = counted->before + kEach + counted->after;
           pair.t = targets[0];
+          number(*counted);
           break;
         }
         if (relation.kind == Kind::replicated) return std::nullopt;
@@ -232,6 +272,8 @@ class Generaliser {
         if (!place) return std::nullopt;
         pair.s = place->before + kEach + place->after;
         pair.t = targets[0];
+        number(*place);
+        if (relation.groups > 1) operation.total = problem_.info(relation.targets[0]).shape[static_cast<size_t>(relation.inner_axis) + 1];
         break;
       }
     }
@@ -790,10 +832,11 @@ class Generaliser {
       using Kind = PatternToken::Kind;
       if (token.kind == Kind::text) regex += RE2::QuoteMeta(token.text);
       else if (token.kind == Kind::rest) regex += ".+";
-      else if (token.kind == Kind::each) regex += "[0-9]+";
       else {
         std::vector<std::string> texts;
-        if (token.kind == Kind::part) {
+        if (token.kind == Kind::each) {
+          for (int64_t n = rule.operation.first; rule.operation.gathers() && n <= rule.operation.last; ++n) texts.push_back(std::to_string(n));
+        } else if (token.kind == Kind::part) {
           for (const auto& name : rule.operation.names) texts.push_back(RE2::QuoteMeta(name));
         } else if (token.variable < rule.variables.size()) {
           const Variable& variable = rule.variables[token.variable];
@@ -842,14 +885,38 @@ class Generaliser {
     PatternRule listed = rule;
     for (auto& variable : listed.variables) variable.listed = variable.index && variable.values.size() <= 64;
     if (!takes_others(listed)) return {std::move(listed)};
+    for (PatternRule one : {rule, listed})
+      if (give_end(one) && !takes_others(one)) return {std::move(one)};
     std::vector<PatternRule> result;
     const auto parts = rule.parts.empty() ? literal_rules(rule) : std::move(rule.parts);
-    for (const auto& part : parts) {
+    for (PatternRule part : parts) {
+      if (parts.size() == 1 && takes_others(part)) give_end(part);
       if (parts.size() == 1) result.push_back(part);
       else
         for (auto& good : narrowed(part)) result.push_back(std::move(good));
     }
     return result;
+  }
+
+  // Numbered parts that other numbers follow which are not the rule's: how many there are is said. False: the relations differ in it.
+  bool give_end(PatternRule& rule) const {
+    Operation& o = rule.operation;
+    if (!o.gathers() || o.last >= 0 || rule.relations.empty() || rule.from.find(kEach) == std::string::npos) return false;
+    const size_t parts = o.kind == Relation::Kind::stack_concat ? o.names.size() : 1, count = findings_.relations[rule.relations[0]].sources.size();
+    for (const size_t r : rule.relations)
+      if (findings_.relations[r].sources.size() != count) return false;
+    o.last = o.first + static_cast<int64_t>(count / parts) - 1;
+    return true;
+  }
+
+  PatternRule literal_rule(const Pair& pair, uint32_t source) {
+    PatternRule one;
+    one.source = source;
+    one.operation = operations_[pair.operation];
+    one.from = pair.s;
+    one.to = pair.t;
+    add_relation(one, pair.relation);
+    return one;
   }
 
   // One rule a relation, without variables.
@@ -866,20 +933,17 @@ class Generaliser {
       return rules;
     }
     for (const size_t r : rule.relations) {
-      const auto pair = pair_of(findings_.relations[r]);
-      PatternRule one;
-      one.source = rule.source;
-      one.operation = operations_[pair->operation];
-      one.from = pair->s;
-      one.to = pair->t;
-      add_relation(one, r);
-      rules.push_back(std::move(one));
+      auto pair = pair_of(findings_.relations[r]);
+      pair->relation = r;
+      rules.push_back(literal_rule(*pair, rule.source));
     }
     return rules;
   }
 
   void note_checks(PatternRule& rule) const {
     std::set<std::string> known;
+    for (const size_t r : rule.relations)
+      if (const auto it = lessons_.open.find(r); it != lessons_.open.end() && known.insert(it->second).second) rule.open.push_back(it->second);
     for (const size_t r : rule.relations)
       for (const auto& check : findings_.relations[r].checks)
         if (known.insert(check).second) rule.checks.push_back(check);
@@ -893,7 +957,7 @@ class Generaliser {
   const Problem& problem_;
   const Findings& findings_;
   const std::vector<std::string>& roots_;
-  Generality generality_;
+  const Lessons& lessons_;
   std::vector<Counted> counted_;  // a source each
   Counted counted_target_;
   std::vector<size_t>& left_;
@@ -903,8 +967,8 @@ class Generaliser {
 
 }  // namespace
 
-std::vector<PatternRule> generalise(const Problem& problem, const Findings& findings, const std::vector<std::string>& roots, Generality generality, std::vector<size_t>& left) {
-  return Generaliser(problem, findings, roots, generality, left).run();
+std::vector<PatternRule> generalise(const Problem& problem, const Findings& findings, const std::vector<std::string>& roots, const Lessons& lessons, std::vector<size_t>& left) {
+  return Generaliser(problem, findings, roots, lessons, left).run();
 }
 
 }  // namespace remap::infer

@@ -1,6 +1,8 @@
 // From relations between tensors to rules between patterns of keys. Private to infer.
 #pragma once
 
+#include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,10 +27,14 @@ struct Operation {
   int axis = 0, inner_axis = 0;
   std::vector<std::string> names;   // of parts, in order; kLeftOut: taken by another rule
   std::vector<int64_t> sizes;       // empty: equally long
+  int64_t first = 0, last = -1;     // of numbered parts; -1: as many as there are
+  int64_t groups = 1;               // parts take turns, so many times
+  int64_t total = 0;                // of what turns join inside a stack: its length
   Layout layout;
   Shape shape;                      // of the source tensors, if the layout depends on it
   std::optional<DType> cast;
   bool operator==(const Operation&) const = default;
+  bool gathers() const { return kind != Relation::Kind::rename && kind != Relation::Kind::split_each && kind != Relation::Kind::split_into; }
   bool is_rename() const { return kind == Relation::Kind::rename && layout.empty() && !cast; }
 };
 inline const std::string kLeftOut = "_";
@@ -50,14 +56,22 @@ struct PatternRule {
   std::vector<size_t> relations;        // numbers of relations it stands for
   std::vector<Ref> refs;                // the source tensors of these
   std::vector<std::string> checks;
+  std::vector<std::string> open;        // what is wrong with it
   std::vector<PatternRule> parts;       // what it was merged from
 };
 
 // The rules for all relations, and for the open sources rules that drop them. `root`: a prefix that source keys lose (a source each).
 // Relations that no pattern can say are added to `left`.
-// `full`: also ** and words; `indices`: numbers only; `none`: a rule a relation.
-enum class Generality { full, indices, none };
-std::vector<PatternRule> generalise(const Problem& problem, const Findings& findings, const std::vector<std::string>& roots, Generality generality, std::vector<size_t>& left);
+// What planning and comparing an earlier proposal has shown, by numbers of relations.
+struct Lessons {
+  std::set<size_t> alone;               // a rule of their own, without variables
+  std::set<size_t> out;                 // no rule
+  std::map<size_t, std::string> open;   // what is wrong with a relation whose rule stays
+};
+std::vector<PatternRule> generalise(const Problem& problem, const Findings& findings, const std::vector<std::string>& roots, const Lessons& lessons, std::vector<size_t>& left);
+
+// Whether a pattern can say this key as it is.
+bool can_be_written(const std::string& key);
 
 // The texts that one part of a pattern's bytes stands for; used by what writes rules.
 struct PatternToken {

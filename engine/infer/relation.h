@@ -50,7 +50,8 @@ struct Relation {
   enum class Kind { rename, split_each, split_into, stack, concat, stack_concat, replicated } kind = Kind::rename;
   int axis = 0;                     // that is cut, joined or stacked
   int inner_axis = 0;               // stack_concat: the axis of the join, in the tensors before stacking
-  std::vector<int64_t> sizes;       // of named parts
+  int64_t groups = 1;               // named parts take turns along the axis, so many times: a head of each, then the next …
+  std::vector<int64_t> sizes;       // of named parts; in one group
   std::vector<Ref> sources;         // in order; stack_concat: all parts of the first stacked tensor, then of the second …
   std::vector<uint32_t> targets;    // split: in order of the parts; kNoPart: a part that another relation takes
   Layout layout;                    // after split, before stack and concat

@@ -109,13 +109,34 @@ std::vector<std::vector<uint64_t>> inner_slices_of(const Source& source, size_t 
   return sums;
 }
 
-Elements::Elements(const Source& source, size_t index, Box box, DType as) : source_(source), index_(index), box_(std::move(box)), as_(as), count_(product(box_.extent)) {
+Elements::Elements(const Source& source, size_t index, Box box, DType as) : Elements(source, index, std::move(box), 0, 0, 1, as) {}
+
+Elements::Elements(const Source& source, size_t index, Box box, size_t axis, int64_t period, int64_t groups, DType as)
+    : source_(source), index_(index), box_(std::move(box)), axis_(axis), period_(groups > 1 ? period : 0), as_(as) {
+  if (period_ > 0) {
+    length_ = box_.extent[axis_];
+    box_.extent[axis_] = length_ * groups;
+  }
+  count_ = product(box_.extent);
   if (count_ == 0 || count_ > kKeptElements) return;
+  // All that lies between is read with it.
+  Box read = box_;
+  if (period_ > 0) read.extent[axis_] = period_ * (groups - 1) + length_;
+  const int64_t count = product(read.extent);
+  if (count > 4 * kKeptElements) return;
   std::vector<std::byte> raw, out;
   TileBuffer scratch;
-  const std::byte* data = read_cast(source_, index_, box_, count_, as_, raw, out, scratch);
+  const std::byte* data = read_cast(source_, index_, read, count, as_, raw, out, scratch);
+  const auto strides = row_major_strides(read.extent), own = row_major_strides(box_.extent);
   bits_.resize(static_cast<size_t>(count_));
-  for (int64_t i = 0; i < count_; ++i) bits_[static_cast<size_t>(i)] = bits_at(data, size_bytes(as_), i);
+  for (int64_t i = 0; i < count_; ++i) {
+    int64_t at = i;
+    if (period_ > 0) {
+      const int64_t along = i / own[axis_] % box_.extent[axis_];
+      at = i / own[axis_] / box_.extent[axis_] * strides[axis_] * read.extent[axis_] + (along / length_ * period_ + along % length_) * strides[axis_] + i % own[axis_];
+    }
+    bits_[static_cast<size_t>(i)] = bits_at(data, size_bytes(as_), at);
+  }
 }
 
 uint64_t Elements::at(int64_t i) const {
@@ -124,7 +145,10 @@ uint64_t Elements::at(int64_t i) const {
   if (!fresh) return it->second;
   Box one{box_.origin, Shape(box_.extent.size(), 1)};
   const auto strides = row_major_strides(box_.extent);
-  for (size_t d = 0; d < strides.size(); ++d) one.origin[d] += i / strides[d] % box_.extent[d];
+  for (size_t d = 0; d < strides.size(); ++d) {
+    const int64_t along = i / strides[d] % box_.extent[d];
+    one.origin[d] += period_ > 0 && d == axis_ ? along / length_ * period_ + along % length_ : along;
+  }
   std::vector<std::byte> raw, out;
   TileBuffer scratch;
   return it->second = bits_at(read_cast(source_, index_, one, 1, as_, raw, out, scratch), size_bytes(as_), 0);
@@ -225,6 +249,11 @@ Shape shape_after(const Layout& layout, const Shape& shape) {
   Shape result = layout.reshape_first && !layout.reshape.empty() ? layout.reshape : shape;
   if (!layout.order.empty()) result = permuted(result, layout.order);
   return layout.reshape_first || layout.reshape.empty() ? result : layout.reshape;
+}
+
+bool gives(const Layout& layout, const Elements& from, const Shape& from_shape, const Elements& to, const Shape& to_shape) {
+  if (from.size() != to.size() || layout.order.size() > std::max(from_shape.size(), layout.reshape.size()) || shape_after(layout, from_shape) != to_shape) return false;
+  return fits(layout, from, from_shape, to);
 }
 
 std::optional<Layout> find_layout(const Elements& from, const Shape& from_shape, const Elements& to, const Shape& to_shape) {

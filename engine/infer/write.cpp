@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <set>
 
 #include <fmt/format.h>
+#include <re2/re2.h>
 
 #include "base/text.h"
 #include "infer/keys.h"
+#include "infer/values.h"
 
 namespace remap::infer {
 namespace {
@@ -20,6 +23,8 @@ struct TextRule {
   std::string rest;                  // further fields: ", split: …"
   std::vector<std::string> except, checks;
   std::string order;                 // where it stands: by its source key
+  std::vector<std::string> open = {};
+  Written::Origin origin = {};
 };
 
 std::string quoted(const std::string& text) {
@@ -30,6 +35,10 @@ std::string quoted(const std::string& text) {
   if (plain && !word) return text;
   std::string result = "\"";
   for (const char c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      result += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+      continue;
+    }
     if (c == '"' || c == '\\') result += '\\';
     result += c;
   }
@@ -52,7 +61,7 @@ class Writer {
     std::vector<TextRule> texts;
     for (const auto& rule : rules) texts.push_back(text_rule(rule));
     for (const auto& fill : findings_.fills) texts.push_back(fill_rule(fill));
-    for (const auto& copy : findings_.copies) texts.push_back({"copy", 0, problem_.info(copy.of).key, problem_.info(copy.target).key, "", {}, {}, "\x7f"});
+    for (const auto& copy : findings_.copies) texts.push_back({"copy", 0, problem_.info(copy.of).key, problem_.info(copy.target).key, "", {}, {}, "\x7f", {}, {{}, copy.target}});
     std::stable_sort(texts.begin(), texts.end(), [](const TextRule& a, const TextRule& b) {
       if ((a.kind == "drop") != (b.kind == "drop")) return b.kind == "drop";
       return std::tie(a.source, a.order) < std::tie(b.source, b.order);
@@ -60,7 +69,7 @@ class Writer {
     Written written;
     for (const auto& text : texts) written.marked += !text.checks.empty();
     written.rules = texts.size();
-    const std::string body = blocks(std::move(texts));
+    const std::string body = blocks(std::move(texts), written.origins);
     written.text = header(dtype) + body;
     for (const auto& note : notes) written.text += "  " + note + "\n";
     return written;
@@ -202,8 +211,23 @@ class Writer {
     const Operation& operation = rule.operation;
     using Kind = Relation::Kind;
     const bool numbered = operation.kind == Kind::replicated || (operation.kind == Kind::concat && operation.names.empty());
-    const bool parts = operation.kind == Kind::split_into || (operation.kind == Kind::concat && !numbered) || operation.kind == Kind::stack_concat;
-    const bool each = numbered || operation.kind == Kind::split_each || operation.kind == Kind::stack || operation.kind == Kind::stack_concat;
+    const bool named_stack = operation.kind == Kind::stack && !operation.names.empty();
+    const bool parts = operation.kind == Kind::split_into || (operation.kind == Kind::concat && !numbered) || operation.kind == Kind::stack_concat || named_stack;
+    const bool each = numbered || operation.kind == Kind::split_each || (operation.kind == Kind::stack && !named_stack) || operation.kind == Kind::stack_concat;
+    const std::string range = operation.last < 0 ? "" : fmt::format(":{}..{}", operation.first, operation.last);
+    const std::string offset = operation.kind == Kind::split_each && operation.first > 0 ? fmt::format("+{}", operation.first) : "";
+    text.open = rule.open;
+    text.origin.relations = rule.relations;
+    const auto all_tokens = tokens_of(rule.from);
+    // A key that no pattern says: as an expression.
+    const bool as_regex = rule.kind == PatternRule::Kind::drop && std::any_of(all_tokens.begin(), all_tokens.end(), [](const PatternToken& t) { return t.kind == PatternToken::Kind::text && !can_be_written(t.text); });
+    if (as_regex) {
+      text.from = "re:";
+      for (const auto& token : all_tokens) text.from += token.kind == PatternToken::Kind::text ? RE2::QuoteMeta(token.text) : token.kind == PatternToken::Kind::rest ? ".+" : "[0-9]+";
+      text.order = order_of(rule);
+      text.rest = drop_reason(rule);
+      return text;
+    }
     const std::string part_name = parts ? unique_name({"part"}, taken) : "", each_name = each ? unique_name({numbered ? "rank" : "e"}, taken) : "";
     std::string before;
     for (const auto& token : tokens_of(rule.from)) {
@@ -213,7 +237,7 @@ class Writer {
       } else if (token.kind == PatternToken::Kind::rest) {
         text.from += "**";
       } else if (token.kind == PatternToken::Kind::each) {
-        text.from += "{" + each_name + "}";
+        text.from += "{" + each_name + range + "}";
       } else if (token.kind == PatternToken::Kind::part) {
         text.from += "{" + part_name + ":" + join(operation.names, "|") + "}";
       } else if (rule.kind == PatternRule::Kind::drop && !rule.variables[token.variable].listed) {
@@ -239,7 +263,7 @@ class Writer {
     for (const auto& token : tokens_of(rule.to)) {
       if (token.kind == PatternToken::Kind::text) text.to += token.text;
       else if (token.kind == PatternToken::Kind::rest) text.to += "**";
-      else if (token.kind == PatternToken::Kind::each) text.to += "{" + each_name + "}";
+      else if (token.kind == PatternToken::Kind::each) text.to += "{" + each_name + offset + "}";
       else if (token.kind == PatternToken::Kind::part) text.to += "{" + part_name + "}";
       else if (stars.contains(token.variable)) text.to += "*";
       else if (const auto it = literals_.find({&rule, token.variable}); it != literals_.end()) text.to += it->second;
@@ -321,13 +345,7 @@ class Writer {
     }
     std::string blocks = "1";
     if (layout.blocks > 1) {
-      blocks = "heads";
-      for (const auto& [name, value] : lets_)
-        if (value == layout.blocks) blocks = name;
-      if (std::none_of(lets_.begin(), lets_.end(), [&](const auto& l) { return l.second == layout.blocks; })) {
-        if (!lets_.empty()) blocks = "heads_" + std::to_string(lets_.size() + 1);
-        lets_.emplace_back(blocks, layout.blocks);
-      }
+      blocks = heads(layout.blocks);
     }
     const std::string large = names[axis] + (layout.blocks > 1 ? "/" + blocks : "") + "/" + std::to_string(small);
     std::vector<std::string> reshape, back;
@@ -363,6 +381,75 @@ class Writer {
     return fmt::format(", shape: {}, steps: [{{reshape: {}}}, {{permute: {}}}, {{reshape: {}}}]", list_of(stated), list_of(reshape), list_of(permute), list_of(back));
   }
 
+  // The number of groups, by a name.
+  std::string heads(int64_t groups) {
+    for (const auto& [name, value] : lets_)
+      if (value == groups) return name;
+    const std::string name = lets_.empty() ? "heads" : "heads_" + std::to_string(lets_.size() + 1);
+    lets_.emplace_back(name, groups);
+    return name;
+  }
+
+  // Parts that take turns along an axis: cut or joined as an axis of their own.
+  std::string turns_text(const Operation& o, const std::string& part, const std::string& each) {
+    using Kind = Relation::Kind;
+    const bool cutting = o.kind == Kind::split_into, named = o.layout.reshape.empty();
+    const size_t axis = static_cast<size_t>(o.kind == Kind::stack_concat ? o.inner_axis : o.axis);
+    std::vector<std::string> source, steps;   // the axes of the source tensor; what becomes of them
+    for (size_t d = 0; d < o.shape.size(); ++d) source.push_back("_");
+    const Layout& layout = o.layout;
+    std::vector<std::string> change;
+    if (!layout.reshape.empty() && layout.reshape_first) change.push_back("{reshape: " + list_of(layout.reshape) + "}");
+    if (!layout.order.empty()) change.push_back(layout.order == std::vector<int>{1, 0} ? "{transpose: true}" : "{permute: " + list_of(std::vector<int64_t>(layout.order.begin(), layout.order.end())) + "}");
+    if (!layout.reshape.empty() && !layout.reshape_first) change.push_back("{reshape: " + list_of(layout.reshape) + "}");
+    // Where each axis stands once the layout has changed; a part's own size is not said.
+    const auto from_axis = [&](size_t d) { return layout.order.empty() || !named ? d : static_cast<size_t>(layout.order[d]); };
+    const Shape joined = cutting || named ? o.shape : shape_after(layout, o.shape);
+    std::vector<std::string> axes(joined.size());
+    for (size_t d = 0; d < joined.size(); ++d) {
+      const size_t own = cutting ? d : from_axis(d);
+      const bool apart = d == axis;
+      if (cutting || named) {
+        axes[d] = apart ? "_" : dim("width", o.shape[own]);
+        if (!apart) source[own] = axes[d];
+      } else {
+        axes[d] = apart ? "_" : std::to_string(joined[d]);
+      }
+    }
+    const auto with = [&](const std::vector<std::string>& middle) {
+      std::vector<std::string> list(axes.begin(), axes.begin() + static_cast<std::ptrdiff_t>(axis));
+      list.insert(list.end(), middle.begin(), middle.end());
+      list.insert(list.end(), axes.begin() + static_cast<std::ptrdiff_t>(axis) + 1, axes.end());
+      return "{reshape: " + list_of(list) + "}";
+    };
+    const std::string groups = heads(o.groups);
+    std::vector<std::string> names;
+    if (cutting) {
+      int64_t unit = 0, count = static_cast<int64_t>(o.names.size());
+      for (const int64_t size : o.sizes) unit = std::gcd(unit, size);
+      if (unit > 0) count = std::accumulate(o.sizes.begin(), o.sizes.end(), int64_t{0}) / unit;
+      for (size_t i = 0; i < o.names.size(); ++i) names.push_back(quoted(o.names[i]) + (unit > 0 ? fmt::format(": {}", o.sizes[i] / unit) : ""));
+      steps = {with({groups, std::to_string(count), "_"}), fmt::format("{{split: {{axis: {}, into: {{{}: {}}}}}}}", axis + 1, part, unit > 0 ? "{" + join(names, ", ") + "}" : list_of(names)), with({"_"})};
+      steps.insert(steps.end(), change.begin(), change.end());
+    } else {
+      for (const auto& name : o.names) names.push_back(quoted(name));
+      steps = change;
+      steps.push_back(with({groups, "_"}));
+      steps.push_back(o.names.empty() ? fmt::format("{{concat: {{axis: {}, each: {}}}}}", axis + 1, each) : fmt::format("{{concat: {{axis: {}, of: {{{}: {}}}}}}}", axis + 1, part, list_of(names)));
+      if (o.kind == Kind::stack_concat) {
+        steps.push_back(fmt::format("{{stack: {{axis: 0, each: {}}}}}", each));
+        axes.insert(axes.begin(), "_");
+        std::vector<std::string> whole = axes;
+        whole[axis + 1] = std::to_string(o.total);
+        steps.push_back("{reshape: " + list_of(whole) + "}");
+      } else {
+        steps.push_back(with({"_"}));
+      }
+    }
+    const bool stated = std::any_of(source.begin(), source.end(), [](const std::string& s) { return s != "_"; });
+    return (stated ? ", shape: " + list_of(source) : "") + ", steps: " + list_of(steps);
+  }
+
   // Of what the layout acts on: a part of the source tensor, if it is cut.
   static Shape part_shape(const Operation& operation) {
     Shape shape = operation.shape;
@@ -379,6 +466,7 @@ class Writer {
     for (size_t i = 0; i < o.names.size(); ++i) names.push_back(quoted(o.names[i]) + (o.sizes.empty() || o.kind != Kind::split_into ? "" : fmt::format(": {}", o.sizes[i])));
     const std::string named = o.sizes.empty() ? list_of(names) : "{" + join(names, ", ") + "}";
     std::string text;
+    if (o.groups > 1) return turns_text(o, part, each) + (o.cast ? fmt::format(", cast: {}", long_name(*o.cast)) : "");
     if (o.kind == Kind::split_each) text += fmt::format(", split: {{axis: {}, each: {}}}", o.axis, each);
     if (o.kind == Kind::split_into) text += fmt::format(", split: {{axis: {}, into: {{{}: {}}}}}", o.axis, part, named);
     const std::string layout = layout_text(o);
@@ -387,7 +475,8 @@ class Writer {
     else if (o.kind == Kind::concat && o.names.empty()) text += fmt::format(", concat: {{axis: {}, each: {}}}", o.axis, each);
     else if (o.kind == Kind::concat) text += fmt::format(", concat: {{axis: {}, of: {{{}: {}}}}}", o.axis, part, named);
     if (o.kind == Kind::stack_concat) text += fmt::format(", concat: {{axis: {}, of: {{{}: {}}}}}", o.inner_axis, part, named);
-    if (o.kind == Kind::stack || o.kind == Kind::stack_concat) text += fmt::format(", stack: {{axis: {}, each: {}}}", o.axis, each);
+    if (o.kind == Kind::stack && !o.names.empty()) text += fmt::format(", stack: {{axis: {}, of: {{{}: {}}}}}", o.axis, part, named);
+    else if (o.kind == Kind::stack || o.kind == Kind::stack_concat) text += fmt::format(", stack: {{axis: {}, each: {}}}", o.axis, each);
     if (o.cast) text += fmt::format(", cast: {}", long_name(*o.cast));
     return text;
   }
@@ -395,7 +484,7 @@ class Writer {
   TextRule fill_rule(const Findings::Fill& fill) {
     const TensorInfo& info = problem_.info(fill.target);
     return {"fill", 0, "", info.key, fmt::format(", fill: {}, shape: {}{}", fill.value, list_of(info.shape), is_floating(info.dtype) ? "" : fmt::format(", cast: {}", long_name(info.dtype))), {},
-            {"all its elements are the same: a constant, or not trained"}, "\x7e"};
+            {"all its elements are the same: a constant, or not trained"}, "\x7e", {}, {{}, fill.target}};
   }
 
   // ------------------------------------------------------------ blocks
@@ -405,7 +494,8 @@ class Writer {
     return std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '{') == std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '}');
   }
 
-  std::string blocks(std::vector<TextRule> rules) {
+  // `origins`: of the rules, in the order in which they stand in the text.
+  std::string blocks(std::vector<TextRule> rules, std::vector<Written::Origin>& origins) {
     // The prefixes that save most come first; a rule stands in one block.
     std::vector<int> block(rules.size(), -1);
     std::vector<std::pair<std::string, std::string>> prefixes;
@@ -440,13 +530,17 @@ class Writer {
     for (size_t r = 0; r < rules.size(); ++r) {
       if (block[r] < 0) {
         text += rule_text(rules[r], "", "", "  ");
+        origins.push_back(rules[r].origin);
         continue;
       }
       if (!done.insert(block[r]).second) continue;
       const auto& [from, to] = prefixes[static_cast<size_t>(block[r])];
       text += fmt::format("  - within: {{from: {}, to: {}}}\n{}    rules:\n", quoted(from), quoted(to), source_field(rules[r], "    ", "\n"));
       for (size_t other = r; other < rules.size(); ++other)
-        if (block[other] == block[r]) text += rule_text(rules[other], from, to, "      ");
+        if (block[other] == block[r]) {
+          text += rule_text(rules[other], from, to, "      ");
+          origins.push_back(rules[other].origin);
+        }
     }
     return text;
   }
@@ -458,6 +552,7 @@ class Writer {
   std::string rule_text(const TextRule& rule, const std::string& from_prefix, const std::string& to_prefix, const std::string& indent) const {
     const auto below = [](const std::string& text, const std::string& prefix) { return prefix.empty() ? text : text.substr(prefix.size() + 1); };
     std::string text;
+    for (const auto& what : rule.open) text += indent + "# open: " + what + "\n";
     for (const auto& check : rule.checks) text += indent + "# check: " + check + "\n";
     const std::string from = below(rule.from, from_prefix), to = below(rule.to, to_prefix);
     std::string fields;

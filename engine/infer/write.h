@@ -1,6 +1,7 @@
 // Rules between patterns as the text of a rule file. Private to infer.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,12 @@ namespace remap::infer {
 struct Written {
   std::string text;
   size_t rules = 0, marked = 0;
+  // What each rule is for, in the order of the text.
+  struct Origin {
+    std::vector<size_t> relations;
+    std::optional<uint32_t> made;   // the target of a fill or a copy
+  };
+  std::vector<Origin> origins;
 };
 
 // `notes`: comment lines for the end of the rules. `dtype`: of all floating-point targets, if the rules do not say it one by one.
