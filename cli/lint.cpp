@@ -43,7 +43,7 @@ Examples open_examples(const remap::Rules& rules, const Options& options, bool o
       if (ask) return;
       throw Error("usage", {}, fmt::format("--manifest {}={}: the rules know no source '{}'", example.name, example.path, example.name));
     }
-    auto source = remap::open_source(example.path, {{}, rules.subtree(index), {}});
+    auto source = remap::open_source(example.path, rules.open_options(index));
     std::string why;
     if (ask && example.name.empty() && !rules.recognise(*source, why)) return;
     opened.sources.push_back(std::move(source));
