@@ -55,10 +55,6 @@ int convert(const Options& options) {
       if (!source.source->has_data()) throw remap::Error("source-without-data", remap::BytePlace{source.source->path(), {}, {}}, "this is a manifest: it lists tensors and holds none", "use 'remap plan' to see what would happen");
     plan = plan_inputs(*inputs, options, diagnostics);
   }
-  if (inputs && !options.quiet)
-    for (const auto& source : inputs->named)
-      for (const auto& text : source.source->warnings())
-        diagnostics.warning("source-incomplete", remap::BytePlace{source.source->path(), {}, {}}, text, "if the checkpoint was downloaded, check that all of its files arrived");
   print(diagnostics, options);
   if (!plan) return kFailed;
 

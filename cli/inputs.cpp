@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <set>
 
@@ -19,8 +20,22 @@ namespace {
 
 using remap::Error;
 
-// The checkpoint opened for each part of it that some rules convert: what lies outside that part is not even looked at.
-using Opened = std::map<std::string, std::unique_ptr<remap::Source>>;
+// The checkpoint opened for each part of it that some rules convert: what lies outside that part is not even looked at. Rules
+// that name a checkpoint's files open a folder in a way of their own.
+using Opened = std::map<std::pair<std::string, std::string>, std::unique_ptr<remap::Source>>;
+Opened::key_type opened_for(const remap::Rules& rules) { return {rules.subtree(0), rules.sources().front().files}; }
+
+std::unique_ptr<remap::Source> open(const std::string& path, const remap::Rules& rules, size_t source, const std::map<std::string, std::string>& companions) {
+  remap::OpenOptions options = rules.open_options(source);
+  options.companions = companions;
+  return remap::open_source(path, options);
+}
+
+void say_what_was_noticed(const remap::Source& source, remap::Diagnostics& diagnostics) {
+  for (const auto& notice : source.notices()) diagnostics.add(notice);
+  for (const auto& text : source.warnings())
+    diagnostics.warning("source-incomplete", remap::BytePlace{source.path(), {}, {}}, text, "if the checkpoint was downloaded, check that all of its files arrived");
+}
 
 std::optional<remap::Rules> recognise(const std::string& path, const std::vector<std::string>& folders, const std::map<std::string, std::string>& companions, Opened& opened,
                                       remap::Diagnostics& diagnostics) {
@@ -31,20 +46,30 @@ std::optional<remap::Rules> recognise(const std::string& path, const std::vector
   // Those that read only a part of a checkpoint come first: they tell its format, and rules for another one open nothing.
   std::stable_partition(families.begin(), families.end(), [](const remap::Rules& rules) { return !rules.subtree(0).empty(); });
   const remap::Source* first = nullptr;
+  std::exception_ptr refused;  // a folder may be ambiguous for rules that do not name its files, and plain for those that do
   for (const auto& rules : families) {
     std::string why;
     if (first != nullptr && !rules.reads(*first, why)) {
       notes.push_back(fmt::format("{}: {}", rules.family(), why));
       continue;
     }
-    auto& source = opened[rules.subtree(0)];
-    if (!source) source = remap::open_source(path, {{}, rules.subtree(0), companions});
+    const auto [at, fresh] = opened.try_emplace(opened_for(rules));
+    auto& source = at->second;
+    if (fresh) {
+      try {
+        source = open(path, rules, 0, companions);
+      } catch (const Error&) {
+        if (!refused) refused = std::current_exception();
+      }
+    }
+    if (!source) continue;
     if (first == nullptr) first = source.get();
     if (rules.recognise(*source, why)) found.push_back(rules);
     else notes.push_back(fmt::format("{}: {}", rules.family(), why));
   }
   if (diagnostics.has_errors()) return std::nullopt;
   if (found.size() == 1) return found.front();
+  if (found.empty() && refused) std::rethrow_exception(refused);
   const remap::BytePlace place{path, {}, {}};
   if (found.empty()) {
     diagnostics.error("family-unknown", place, "no known family looks like this checkpoint", "name the rules with --rules, and look at the keys with 'remap inspect'", notes);
@@ -124,9 +149,9 @@ std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& di
       inputs.documents[input.name] = remap::read_document(input.path, needs[index].format);
       continue;
     }
-    const std::string subtree = inputs.rules->subtree(index);
-    auto source = input.name.empty() ? std::move(opened[subtree]) : nullptr;
-    if (!source) source = remap::open_source(input.path, {{}, subtree, index == 0 ? companions : std::map<std::string, std::string>{}});
+    auto source = input.name.empty() ? std::move(opened[opened_for(*inputs.rules)]) : nullptr;
+    if (!source) source = open(input.path, *inputs.rules, index, index == 0 ? companions : std::map<std::string, std::string>{});
+    if (!options.quiet) say_what_was_noticed(*source, diagnostics);
     inputs.sources.push_back(std::move(source));
     inputs.named.push_back({input.name, inputs.sources.back().get()});
   }

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <map>
-#include <unordered_map>
 
 #include <fmt/format.h>
 
 #include "base/byte_reader.h"
 #include "base/checked.h"
+#include "formats/folder_files.h"
 #include "formats/json_text.h"
 #include "formats/limit.h"
 #include "tensor/box.h"
@@ -146,12 +145,25 @@ class HeaderParser {
   uint64_t data_begin_ = 0, data_bytes_ = 0;
 };
 
-// A file of the same folder, and nothing else: the index must not lead out of it.
-void check_shard_name(const std::string& index_file, const std::string& name) {
-  const bool plain = !name.empty() && name != "." && name != ".." && name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
-  if (!plain)
-    throw Error("safetensors-index", BytePlace{index_file, {}, {}},
-                fmt::format("weight_map names the file '{}'; shards must be files of the index's own folder", name));
+// torch.distributed.checkpoint writes safetensors files in which a tensor may be a part of one: where it begins stands in the
+// file's metadata, how large the whole is nowhere. Files of which that can be seen are not taken for a checkpoint.
+void refuse_parts(const SafetensorsHeader& header, const std::string& file) {
+  constexpr const char* kMark = "DCP_SHARDING_INFO";
+  if (!header.metadata.is_object() || !header.metadata.contains(kMark)) return;
+  const auto refuse = [&](const std::string& why) {
+    throw Error("source-unknown-format", BytePlace{file, {}, {}}, fmt::format("the file is a part of a torch.distributed.checkpoint in Hugging Face's form: {}", why),
+                "save it again with HuggingFaceStorageWriter's enable_consolidation=True, and give the folder of the whole files");
+  };
+  const Json info = parse_json(header.metadata[kMark].get_ref<const std::string&>(), {file, "safetensors-header", kLengthBytes});
+  for (const auto& [key, part] : info.items())
+    if (part.is_object() && part.contains("saved_offsets") && part["saved_offsets"].is_array())
+      for (const Json& offset : part["saved_offsets"])
+        if (offset != 0) refuse(fmt::format("'{}' begins at {} of the whole tensor", key, part["saved_offsets"].dump()));
+  const fs::path path(file);
+  const std::string name = path.filename().string();
+  if (!name.starts_with("shard-")) return;  // written by one process, which had all of each tensor
+  for (const auto& other : list_files(path.parent_path().empty() ? "." : path.parent_path().string()))
+    if (other != name && without_numbers(other) == without_numbers(name)) refuse(fmt::format("'{}' may hold the rest of its tensors", other));
 }
 
 class SafetensorsSource final : public Source {
@@ -165,17 +177,16 @@ class SafetensorsSource final : public Source {
     for (auto& entry : header.entries) homes_.push_back({std::move(entry), files_.size()});
     files_.push_back(std::move(file));
   }
-  void finish(const fs::path& folder, const Limits& limits) {
+  // `config` is the file that describes the model, where it is to be read.
+  void finish(const fs::path& config, const Limits& limits) {
     std::sort(homes_.begin(), homes_.end(), [](const Home& a, const Home& b) { return a.entry.info.key < b.entry.info.key; });
     std::vector<TensorInfo> infos;
     infos.reserve(homes_.size());
     for (const Home& home : homes_) infos.push_back(home.entry.info);
     manifest_ = Manifest(std::move(infos), path_);
-    const std::string config = (folder / "config.json").string();
     std::error_code ignored;
-    if (fs::is_regular_file(config, ignored)) metadata_["config"] = parse_json(read_text_file(config, limits.max_index_bytes), {config});
+    if (!config.empty() && fs::is_regular_file(config, ignored)) metadata_["config"] = parse_json(read_text_file(config.string(), limits.max_index_bytes), {config.string()});
   }
-  void set_index_metadata(Json value) { metadata_["index"] = std::move(value); }
 
   std::string_view format() const override { return "safetensors"; }
   const std::string& path() const override { return path_; }
@@ -200,39 +211,6 @@ class SafetensorsSource final : public Source {
   Json metadata_ = Json::object();
 };
 
-// weight_map, by file: the keys that the index expects in it.
-using ShardKeys = std::map<std::string, std::unordered_map<std::string, bool>>;
-
-ShardKeys keys_by_shard(const Json& index, const std::string& index_file) {
-  const BytePlace place{index_file, {}, {}};
-  if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object())
-    throw Error("safetensors-index", place, "not an index of shards: it has no object 'weight_map'");
-  ShardKeys shards;
-  for (const auto& [key, file] : index["weight_map"].items()) {
-    if (!file.is_string()) throw Error("safetensors-index", place, fmt::format("weight_map gives no file name for '{}'", key));
-    check_shard_name(index_file, file.get_ref<const std::string&>());
-    shards[file.get<std::string>()].emplace(key, false);
-  }
-  return shards;
-}
-
-// Both ways: every tensor of the shard is expected in it, and every tensor expected in it is there.
-void check_shard(const std::string& file, const SafetensorsHeader& header, std::unordered_map<std::string, bool>& expected) {
-  for (const auto& entry : header.entries) {
-    const auto it = expected.find(entry.info.key);
-    if (it == expected.end())
-      throw Error("safetensors-index", BytePlace{file, {}, {}},
-                  fmt::format("holds the tensor '{}', which the index does not place in this file", entry.info.key));
-    it->second = true;
-  }
-  std::string missing;  // the first in byte order, so that the message does not depend on the hash
-  for (const auto& [key, seen] : expected)
-    if (!seen && (missing.empty() || key < missing)) missing = key;
-  if (header.entries.size() != expected.size())
-    throw Error("safetensors-index", BytePlace{file, {}, {}},
-                fmt::format("does not hold the tensor '{}', which the index places in it", missing));
-}
-
 }  // namespace
 
 SafetensorsHeader parse_safetensors(std::span<const std::byte> bytes, const std::string& file, const Limits& limits) {
@@ -247,34 +225,20 @@ bool looks_like_safetensors(std::span<const std::byte> bytes) {
 
 std::unique_ptr<Source> open_safetensors(const std::string& path, MappedFile file, const OpenOptions& options) {
   auto source = std::make_unique<SafetensorsSource>(path);
-  const fs::path folder = fs::path(file.path()).parent_path();
+  const fs::path config = fs::path(file.path()).parent_path() / "config.json";
   SafetensorsHeader header = parse_safetensors(file.bytes(), file.path(), options.limits);
+  refuse_parts(header, file.path());
   source->add_file(std::move(file), std::move(header));
-  source->finish(folder, options.limits);
+  source->finish(config, options.limits);
   return source;
 }
 
-std::unique_ptr<Source> open_sharded_safetensors(const std::string& path, const std::string& index_file, const OpenOptions& options) {
-  const Json index = parse_json(read_text_file(index_file, options.limits.max_index_bytes), {index_file, "safetensors-index"});
-  ShardKeys shards = keys_by_shard(index, index_file);
-  const fs::path folder = fs::path(index_file).parent_path();
-  auto source = std::make_unique<SafetensorsSource>(path);
-  uint64_t n_tensors = 0;
-  for (auto& [name, expected] : shards) {
-    const std::string shard = (folder / name).string();
-    std::error_code ignored;
-    if (!fs::exists(shard, ignored))
-      throw Error("safetensors-index", BytePlace{index_file, {}, {}}, fmt::format("the shard '{}' is not in the index's folder", name),
-                  "fetch the missing file");
-    MappedFile file(shard);
-    SafetensorsHeader header = parse_safetensors(file.bytes(), shard, options.limits);
-    check_shard(shard, header, expected);
-    n_tensors += header.entries.size();
-    check_limit(n_tensors, options.limits.max_tensors, "max_tensors", BytePlace{index_file, {}, {}}, "tensors");
-    source->add_file(std::move(file), std::move(header));
-  }
-  if (index.contains("metadata")) source->set_index_metadata(index["metadata"]);
-  source->finish(folder, options.limits);
+std::unique_ptr<Source> open_safetensors_shard(MappedFile file, const OpenOptions& options) {
+  auto source = std::make_unique<SafetensorsSource>(file.path());
+  SafetensorsHeader header = parse_safetensors(file.bytes(), file.path(), options.limits);
+  refuse_parts(header, file.path());
+  source->add_file(std::move(file), std::move(header));
+  source->finish({}, options.limits);
   return source;
 }
 

@@ -1,4 +1,4 @@
-// Safetensors: one file, or shards named by an index.
+// Safetensors: one file.
 //
 //   file  = n:u64le header[n] data
 //   header = JSON object: name -> {"dtype": "F32", "shape": [2,3], "data_offsets": [begin, end]}, and "__metadata__": {text: text}
@@ -36,8 +36,7 @@ bool looks_like_safetensors(std::span<const std::byte> bytes);
 // metadata(): "__metadata__", and "config" if a config.json lies beside the file.
 std::unique_ptr<Source> open_safetensors(const std::string& path, MappedFile file, const OpenOptions& options);
 
-// `index_file` is the JSON file with "weight_map". Shards must lie in the same folder.
-// metadata() has the index's own "metadata" as "index".
-std::unique_ptr<Source> open_sharded_safetensors(const std::string& path, const std::string& index_file, const OpenOptions& options);
+// One of several files of a checkpoint (shard_index.h): without "config".
+std::unique_ptr<Source> open_safetensors_shard(MappedFile file, const OpenOptions& options);
 
 }  // namespace remap::formats

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "formats/recognise.h"
 #include "remap/diagnostic.h"
 
 namespace remap::formats {
@@ -39,9 +40,10 @@ bool is_unfinished(const std::string& name) {
               "use another checkpoint of the same model");
 }
 
+// Only where the tree is in a file of T5X's: what Orbax keeps otherwise is known to recognise.cpp.
 void refuse_ocdbt(const fs::path& folder) {
   const fs::path manifest = folder / "manifest.ocdbt";
-  if (!is_file(manifest)) return;
+  if (!is_file(manifest) || !is_file(folder / "checkpoint")) return;
   Diagnostic d{Severity::error,
                "t5x-ocdbt",
                BytePlace{manifest.string(), {}, {}},
@@ -49,17 +51,19 @@ void refuse_ocdbt(const fs::path& folder) {
                {},
                {}};
   d.notes = {
-      "in Python, for every array NAME of the tree (or save again with Orbax's use_ocdbt=False):",
-      "  import tensorstore as ts",
-      fmt::format(
-          "  a = ts.open({{'driver': 'zarr', 'kvstore': {{'driver': 'ocdbt', 'base': 'file://' + '{}/', 'path': NAME + '/'}}}}).result()",
-          folder.string()),
-      "  b = ts.open({'driver': 'zarr', 'kvstore': {'driver': 'file', 'path': 'OUT/' + NAME}, 'metadata': {'compressor': {'id': 'gzip'}}},",
-      "              create=True, dtype=a.dtype, shape=a.shape).result()",
-      "  b.write(a.read().result()).result()",
+      "in Python (or save again with Orbax's use_ocdbt=False):",
+      "  import os, tensorstore as ts",
+      fmt::format("  db = {{'driver': 'ocdbt', 'base': 'file://' + os.path.abspath('{}') + '/'}}", folder.string()),
+      "  for key in ts.KvStore.open(db).result().list().result():",
+      "    if not key.endswith(b'/.zarray'): continue",
+      "    path = key.decode()[:-len('.zarray')]",
+      "    a = ts.open({'driver': 'zarr', 'kvstore': {**db, 'path': path}}).result()",
+      "    b = ts.open({'driver': 'zarr', 'kvstore': {'driver': 'file', 'path': 'OUT/' + path}, 'metadata': {'compressor': {'id': 'gzip'}}},",
+      "                create=True, dtype=a.dtype, shape=a.shape).result()",
+      "    b.write(a.read().result()).result()",
       "and copy the file 'checkpoint' into OUT",
   };
-  d.hint = "copy the arrays to zarr folders, as the note shows, and give that folder";
+  d.hint = "copy the arrays to zarr folders, as the note shows, and give the folder OUT";
   throw Error(std::move(d));
 }
 
@@ -82,7 +86,7 @@ std::optional<std::string> find_t5x_folder(const std::string& path) {
   refuse_unreadable_t5x(path);
   for (const fs::path& candidate : {folder, folder / "state"}) {
     refuse_ocdbt(candidate);
-    if (is_file(candidate / "checkpoint")) return candidate.string();
+    if (is_file(candidate / "checkpoint") && !is_tensorflow_state((candidate / "checkpoint").string())) return candidate.string();
   }
   std::vector<std::string> finished, unfinished;
   std::error_code error;
@@ -95,7 +99,7 @@ std::optional<std::string> find_t5x_folder(const std::string& path) {
   std::sort(unfinished.begin(), unfinished.end(), natural_less);
   if (finished.size() > 1)
     throw Error("t5x-several", BytePlace{path, {}, {}}, fmt::format("the folder holds several checkpoints: {}", join(finished, ", ")),
-                "name one of them");
+                fmt::format("give one of them, such as '{}'", (folder / finished.back()).string()));
   if (finished.size() == 1) return find_t5x_folder((folder / finished.front()).string());
   if (!unfinished.empty()) refuse_unfinished(folder / unfinished.front());
   return std::nullopt;

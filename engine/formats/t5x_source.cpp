@@ -9,6 +9,7 @@
 #include "formats/flax_leaves.h"
 #include "formats/gin.h"
 #include "formats/limit.h"
+#include "formats/recognise.h"
 #include "formats/t5x_folder.h"
 #include "formats/zarr.h"
 #include "tensor/box.h"
@@ -104,7 +105,7 @@ class T5xSource final : public Source {
     for (const Entry& entry : entries_)
       if (const auto* array = std::get_if<ZarrArray>(&entry.home))
         if (const size_t missing = missing_chunks(*array); missing > 0)
-          lines.push_back(fmt::format("{}: {} chunks have no file and are read as the fill value", entry.info.key, missing));
+          lines.push_back(fmt::format("{}: {} without a file, read as the fill value", entry.info.key, missing == 1 ? "1 chunk is" : fmt::format("{} chunks are", missing)));
     return lines;
   }
 
@@ -141,8 +142,8 @@ class T5xSource final : public Source {
     if (node == nullptr) {
       const bool orbax = optimizer == nullptr && root.find("target") != nullptr;
       if (orbax) return;
-      refuse("a flax checkpoint without T5X's 'version', and not Orbax's form (a map with 'target') either",
-             "restore it in T5X and save it again");
+      throw Error(plain_flax(file_.path(), "t5x-version",
+                             "a flax checkpoint without T5X's 'version', and not Orbax's form (a map with 'target') either: plain flax files are not read"));
     }
     const auto version = flax_integer(*node, file_.path(), limits);
     if (!version) refuse("'version' is not an integer", {});
@@ -184,6 +185,7 @@ class T5xSource final : public Source {
     };
     if (spec.shape && *spec.shape != array.shape) disagree("shape", to_string(*spec.shape), to_string(array.shape));
     if (spec.dtype && *spec.dtype != array.dtype) disagree("dtype", long_name(*spec.dtype), long_name(array.dtype));
+    check_chunks(array, leaf.key);
     TensorInfo info{leaf.key, array.dtype, array.shape};
     return {std::move(info), std::move(array)};
   }

@@ -38,7 +38,7 @@ std::string text_member(const ZipArchive& zip, const std::string& name) {
 void check_kind(const ZipArchive& zip, const std::string& root, const std::string& file) {
   if (zip.find(root + "constants.pkl") != nullptr)
     throw Error("torch-script", BytePlace{file, {}, {}}, "the archive is a TorchScript program, not a checkpoint",
-                "load it with torch.jit.load and save its state_dict()");
+                "in Python: torch.save(torch.jit.load('FILE', map_location='cpu').state_dict(), 'OUT.pt'); and give OUT.pt");
   const std::string order = text_member(zip, root + "byteorder");
   if (order == "big")
     throw Error("torch-big-endian", BytePlace{file, root + "byteorder", {}},

@@ -103,9 +103,8 @@ std::optional<std::array<std::byte, 16>> floating_fill(DType dtype, const Json& 
   return *number == 0 && !std::signbit(*number) ? std::optional(bytes_of(uint8_t{0})) : std::nullopt;  // 8-bit floats
 }
 
-// One element, little-endian; nullopt if the value is not one that can be read.
+// One element, little-endian; nullopt if the value is not one that can be read. Not of null, which is none.
 std::optional<std::array<std::byte, 16>> fill_bytes(DType dtype, const Json& value) {
-  if (value.is_null()) return std::array<std::byte, 16>{};
   switch (dtype) {
     case DType::boolean:
       return value.is_boolean() ? std::optional(bytes_of(value.get<bool>())) : std::nullopt;
@@ -162,9 +161,10 @@ class ZarrayParser {
     array.codec = codec();
     if (const Json& filters = field("filters"); !filters.is_null() && !(filters.is_array() && filters.empty()))
       unsupported(fmt::format("filters {} are not read", shown(filters)));
-    const auto fill = fill_bytes(array.dtype, field("fill_value"));
-    if (!fill) unsupported(fmt::format("fill_value {} is not read for {}", shown(field("fill_value")), long_name(array.dtype)));
-    array.fill = *fill;
+    if (const Json& fill = field("fill_value"); !fill.is_null()) {
+      array.fill = fill_bytes(array.dtype, fill);
+      if (!array.fill) unsupported(fmt::format("fill_value {} is not read for {}", shown(fill), long_name(array.dtype)));
+    }
     check_sizes(array);
     return array;
   }
@@ -265,6 +265,29 @@ std::vector<int64_t> chunk_strides(const ZarrArray& array) {
   return strides;
 }
 
+std::string chunk_path(const ZarrArray& array, size_t tile) { return fmt::format("{}/{}", array.folder, array.chunk_name(chunk_at(array.grid(), tile))); }
+
+[[noreturn]] void refuse_missing(const ZarrArray& array, const std::string& name, size_t tile, size_t n_missing) {
+  throw Error("zarr-chunk-missing", BytePlace{chunk_path(array, tile), {}, {}},
+              fmt::format("the chunk is not there{}, and the array '{}' has no fill value (null): nothing says what its elements are",
+                          n_missing > 1 ? fmt::format(", nor are {} others", n_missing - 1) : "", name),
+              "the checkpoint was not copied completely; fetch the folder again");
+}
+
+struct Missing {
+  size_t count = 0, first = 0;
+};
+Missing find_missing(const ZarrArray& array) {
+  const Shape grid = array.grid();
+  size_t n_tiles = 1;
+  for (const int64_t extent : grid) n_tiles *= static_cast<size_t>(extent);
+  Missing missing;
+  std::error_code error;
+  for (size_t tile = 0; tile < n_tiles; ++tile)
+    if (!fs::exists(chunk_path(array, tile), error) && missing.count++ == 0) missing.first = tile;
+  return missing;
+}
+
 void swap_elements(TileBuffer& buffer, DType dtype) {
   const bool complex = dtype == DType::c64 || dtype == DType::c128;  // two numbers an element
   const auto width = static_cast<std::ptrdiff_t>(size_bytes(dtype) / (complex ? 2 : 1));
@@ -312,13 +335,14 @@ std::vector<Box> zarr_tiles(const ZarrArray& array) {
 }
 
 TileView load_zarr_tile(const ZarrArray& array, size_t tile, TileBuffer& buffer) {
-  const std::string path = fmt::format("{}/{}", array.folder, array.chunk_name(chunk_at(array.grid(), tile)));
+  const std::string path = chunk_path(array, tile);
   std::error_code error;
   if (fs::status(path, error).type() == fs::file_type::not_found) {
     // Only a missing chunk means the fill value; a missing array does not.
     if (!fs::exists(fmt::format("{}/.zarray", array.folder), error))
       throw Error("io-read", BytePlace{array.folder, {}, {}}, "the array's folder disappeared while it was open");
-    buffer.assign(array.fill.begin(), array.fill.begin() + size_bytes(array.dtype));
+    if (!array.fill) refuse_missing(array, fs::path(array.folder).filename().string(), tile, 1);
+    buffer.assign(array.fill->begin(), array.fill->begin() + size_bytes(array.dtype));
     return {buffer.data(), std::vector<int64_t>(array.shape.size(), 0), -1, 0};  // every element is the same one
   }
   const MappedFile file(path);
@@ -340,14 +364,11 @@ TileView load_zarr_tile(const ZarrArray& array, size_t tile, TileBuffer& buffer)
   return {buffer.data(), chunk_strides(array), -1, 0};
 }
 
-size_t missing_chunks(const ZarrArray& array) {
-  const Shape grid = array.grid();
-  size_t n_tiles = 1, missing = 0;
-  for (const int64_t extent : grid) n_tiles *= static_cast<size_t>(extent);
-  std::error_code error;
-  for (size_t tile = 0; tile < n_tiles; ++tile)
-    missing += !fs::exists(fmt::format("{}/{}", array.folder, array.chunk_name(chunk_at(grid, tile))), error);
-  return missing;
+size_t missing_chunks(const ZarrArray& array) { return find_missing(array).count; }
+
+void check_chunks(const ZarrArray& array, const std::string& name) {
+  if (array.fill) return;
+  if (const Missing missing = find_missing(array); missing.count > 0) refuse_missing(array, name, missing.first, missing.count);
 }
 
 }  // namespace remap::formats

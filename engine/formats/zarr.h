@@ -1,11 +1,12 @@
 // One zarr (version 2) array: a folder with `.zarray` (JSON) and one file a chunk, "1.0.2" or "1/0/2" ("0" for 0-d).
 //
 // A chunk file is the whole chunk, row-major (order "C") or column-major ("F"), compressed or not. Chunks at the edge are
-// stored full size and cropped when read. A chunk without a file consists of the fill value.
+// stored full size and cropped when read. A chunk without a file consists of the fill value; without one, it is lost.
 #pragma once
 
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,7 +26,7 @@ struct ZarrArray {
   ZarrCodec codec = ZarrCodec::raw;
   Shape shape;
   Shape chunks;                         // extents of a chunk, all >= 1, as many as `shape` has
-  std::array<std::byte, 16> fill = {};  // one element, little-endian
+  std::optional<std::array<std::byte, 16>> fill = {};  // one element, little-endian
 
   size_t chunk_bytes() const;  // decoded
   Shape grid() const;          // chunks along each dimension
@@ -39,10 +40,14 @@ ZarrArray parse_zarray(std::string_view text, const std::string& file, const Lim
 // Boxes of the chunks, cropped to the shape, in row-major order.
 std::vector<Box> zarr_tiles(const ZarrArray& array);
 
-// Reads and decodes chunk `tile` (as zarr_tiles() numbers them). Throws Error "zarr-chunk" if its file is damaged.
+// Reads and decodes chunk `tile` (as zarr_tiles() numbers them). Throws Error "zarr-chunk" if its file is damaged,
+// "zarr-chunk-missing" if it is not there and there is no fill value.
 TileView load_zarr_tile(const ZarrArray& array, size_t tile, TileBuffer& buffer);
 
-// Counts the chunks that have no file; for remarks.
+// Counts the chunks that have no file.
 size_t missing_chunks(const ZarrArray& array);
+
+// Throws Error "zarr-chunk-missing" if a chunk has no file and the array no fill value; `name` is the array's.
+void check_chunks(const ZarrArray& array, const std::string& name);
 
 }  // namespace remap::formats

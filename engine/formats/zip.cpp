@@ -81,8 +81,28 @@ class DirectoryReader {
         if (at(offset + 20).u16("comment length") == last - offset) return offset;
       }
     }
+    refuse_appended();
     fail("zip-truncated", bytes_.size(), "the archive has no end record: it is cut short, or was not written to its end",
          "copy or download the file again and compare its size");
+  }
+
+  // Where the last archive that is whole ends, if that is not the end of the file.
+  void refuse_appended() const {
+    const std::string_view text(reinterpret_cast<const char*>(bytes_.data()), bytes_.size());
+    for (size_t at = text.rfind("PK\x05\x06"); at != text.npos && at > 0; at = text.rfind("PK\x05\x06", at - 1)) {
+      if (!range_inside(at, kEndBytes, bytes_.size()) || !range_inside(at + kEndBytes, this->at(at + 20).u16("comment length"), bytes_.size())) continue;
+      // Any four bytes can look like a record: it is one if a directory of the size it gives stands before it.
+      const uint64_t end = at + kEndBytes + this->at(at + 20).u16("comment length");
+      const uint32_t size_bytes = this->at(at + 12).u32("directory size");
+      const bool directory = size_bytes != kIn64 && size_bytes <= at && signature_at(at - size_bytes) == kCentralHeader;
+      const bool zip64 = at >= kLocator64Bytes && signature_at(at - kLocator64Bytes) == kLocator64;
+      if (!directory && !zip64) continue;
+      refuse_extra(fmt::format("{} bytes follow the end of the archive{}", bytes_.size() - end, signature_at(end) == kLocalHeader ? ", beginning with another archive" : ""),
+                   end, fmt::format("download the file again; if the rest is good, cut the bytes off: head -c {} '{}' > WHOLE", end, file_));
+    }
+  }
+  [[noreturn]] void refuse_extra(const std::string& message, uint64_t offset, const std::string& hint) const {
+    fail("zip-extra-bytes", offset, message, hint);
   }
 
   Directory find_directory() const {
@@ -102,11 +122,29 @@ class DirectoryReader {
     } else if (disk != 0 || first_disk != 0 || members_here != members) {
       fail("zip-bad-directory", end, "the archive is one part of several");
     }
+    if (!zip64) refuse_before(bytes_before(directory, directory_end));
     if (!range_inside(directory.offset, directory.size_bytes, directory_end) || directory.offset + directory.size_bytes != directory_end)
       fail("zip-bad-directory", end,
            fmt::format("the directory is said to be {} bytes at {}, which is not what precedes the end record at {}", directory.size_bytes,
                        directory.offset, directory_end));
     return directory;
+  }
+
+  // How far from the file's start the archive begins, by where its directory is and where it says it is; 0 if that is not it.
+  uint64_t bytes_before(const Directory& directory, uint64_t directory_end) const {
+    if (directory.size_bytes > directory_end || directory.offset >= directory_end - directory.size_bytes) return 0;
+    const uint64_t start = directory_end - directory.size_bytes - directory.offset;
+    return signature_at(directory_end - directory.size_bytes) == kCentralHeader && signature_at(start) == kLocalHeader ? start : 0;
+  }
+
+  // An archive tells where things are from its own first byte, whatever was put before it.
+  void refuse_before(uint64_t start) const {
+    if (start == 0) return;
+    const bool archive = signature_at(0) == kLocalHeader;
+    refuse_extra(
+        fmt::format("the archive begins at byte {}; before it stands {}", start, archive ? "another archive" : "something else"), start,
+        archive ? "the file is several archives one after the other: give one that is whole"
+                : fmt::format("download the file again; if the rest is good, cut the bytes off: tail -c +{} '{}' > WHOLE", start + 1, file_));
   }
 
   Directory read_end64(uint64_t end, uint64_t& directory_end) const {
@@ -115,6 +153,11 @@ class DirectoryReader {
     const uint64_t offset = locator.u64("offset of the zip64 end record");
     const uint32_t disks = locator.u32("number of disks");
     if (disk != 0 || disks > 1) fail("zip-bad-directory", end - kLocator64Bytes, "the archive is one part of several");
+    // The record stands right before its locator, as every writer has it; if that is further on than is said, so is everything.
+    if (end >= kLocator64Bytes + kEnd64Bytes) {
+      const uint64_t record = end - kLocator64Bytes - kEnd64Bytes;
+      if (offset < record && signature_at(record) == kEnd64 && signature_at(record - offset) == kLocalHeader) refuse_before(record - offset);
+    }
     if (!range_inside(offset, kEnd64Bytes, end - kLocator64Bytes) || signature_at(offset) != kEnd64)
       fail("zip-bad-directory", end - kLocator64Bytes, fmt::format("there is no zip64 end record at {}", offset));
     ByteReader in = at(offset + 4);

@@ -56,8 +56,20 @@ Text find_by_name(const std::string& name, const std::vector<std::string>& folde
 
 Text find_rules(const std::string& name, const std::vector<std::string>& folders, Diagnostics& diagnostics) {
   std::error_code ignored;
-  if (fs::is_regular_file(name, ignored)) return file_text(name);
+  if (fs::is_regular_file(name, ignored)) {
+    Text text = file_text(name);
+    const std::string_view begin = std::string_view(text->text()).substr(0, 4096);
+    if (begin.find('\0') == std::string_view::npos) return text;
+    diagnostics.error("rules-not-found", BytePlace{name, {}, {}}, "this is not text, so it is not a rule file",
+                      fmt::format("if it is the checkpoint, give it without --rules: remap [--rules RULES] {} -o OUT", name));
+    return nullptr;
+  }
   if (Text text = find_by_name(name, folders)) return text;
+  if (fs::is_directory(name, ignored)) {
+    diagnostics.error("rules-not-found", BytePlace{name, {}, {}}, "this is a folder, not a rule file",
+                      fmt::format("if it is the checkpoint, give it without --rules: remap [--rules RULES] {} -o OUT", name));
+    return nullptr;
+  }
   const auto names = Rules::known(folders);
   const std::string near = nearest_name(name, names);
   diagnostics.error("rules-not-found", {}, fmt::format("'{}' is neither a file nor a known rule file", name),
@@ -164,6 +176,17 @@ std::vector<Rules::Choice> Rules::variants() const {
 std::string Rules::subtree(size_t source) const {
   const auto& sources = impl_->set.sources;
   return source < sources.size() && sources[source].roots.size() == 1 ? sources[source].roots.front() : "";
+}
+
+OpenOptions Rules::open_options(size_t source) const {
+  OpenOptions options{{}, subtree(source), {}};
+  const auto& sources = impl_->set.sources;
+  if (source < sources.size() && sources[source].files)
+    options.is_part = [matcher = lang::Matcher(*sources[source].files, {})](const std::string& name) {
+      lang::Captures captures;
+      return matcher.match(name, captures);
+    };
+  return options;
 }
 
 bool Rules::reads(const Source& source, std::string& why) const {

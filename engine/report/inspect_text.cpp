@@ -50,7 +50,11 @@ std::string render_text(const Source& source, const InspectTextOptions& options)
     text += "\nmetadata:\n";
     print_tree(source.metadata(), 0, options.whole_metadata, text);
   }
-  const auto remarks = source.remarks();
+  auto remarks = source.remarks();
+  for (const auto& notice : source.notices()) {
+    remarks.push_back(notice.message);
+    if (!notice.hint.empty()) remarks.push_back("  " + notice.hint);
+  }
   if (!remarks.empty()) text += "\nremarks:\n";
   for (const auto& remark : remarks) text += fmt::format("  {}\n", remark);
   std::vector<report::Line> lines;

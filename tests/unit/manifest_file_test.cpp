@@ -113,6 +113,8 @@ TEST_CASE("what is no checkpoint is called by its name") {
     CHECK(contains(error, row.error));
   }
   const TempFolder empty;
+  CHECK(contains(error_of([&] { open_source(empty.path()); }), "source-unknown-format: the folder is empty"));
+  empty.write("notes.txt", "hello");
   CHECK(contains(error_of([&] { open_source(empty.path()); }), "source-unknown-format: the folder holds nothing known: looked for model.safetensors"));
   CHECK(contains(error_of([&] { open_source(empty.path("absent")); }), "io-read"));
 }

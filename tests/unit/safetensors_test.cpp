@@ -129,13 +129,23 @@ TEST_CASE("an index that does not fit its shards, or leads elsewhere, is refused
   const TempFolder folder;
   folder.write("sub/s", file_of("{" + entry("a", "U8", "[1]", "[0,1]") + "," + entry("b", "U8", "[1]", "[1,2]") + "}", "xy"));
   folder.write("s", file_of("{" + entry("a", "U8", "[1]", "[0,1]") + "}", "x"));
+  folder.write("ab", file_of("{" + entry("a", "U8", "[1]", "[0,1]") + "," + entry("b", "U8", "[1]", "[1,2]") + "}", "xy"));
+  folder.write("text", "hello world");
+  std::filesystem::create_symlink("nowhere", folder.path("gone"));
   struct Row {
     const char* index;
     const char* error;
   };
   const Row rows[] = {
       {R"({"weight_map":{"a":"s","c":"s"}})", "does not hold the tensor 'c'"},
-      {R"({"weight_map":{"c":"s"}})", "holds the tensor 'a', which the index does not place in this file"},
+      {R"({"weight_map":{"c":"s"}})", "does not hold the tensor 'c', which the index places in it"},
+      {R"({"weight_map":{"b":"s","a":"ab"}})", "shard-index: does not hold the tensor 'b', which the index places in it; 'ab' holds it"},
+      {R"({"weight_map":{"a":"ab"}})", "shard-index: holds the tensor 'b', which the index does not place in this file"},
+      {R"({"weight_map":{"a":"t","b":"u","c":"s"}})", "2 of its 3 shards are not in the index's folder: 't' and 'u'"},
+      {R"({"weight_map":{"a":"t","b":"u"}})", "none of its shards is in the index's folder: 't' and 'u'"},
+      {R"({"weight_map":{"a":"gone"}})", "the shard 'gone' is not in the index's folder"},
+      {R"({"weight_map":{"a":"text"}})", "source-unknown-format: the file starts with \"hello"},
+      {R"({"weight_map":{}})", "weight_map is empty"},
       {R"({"weight_map":{"a":"t"}})", "the shard 't' is not in the index's folder"},
       {R"({"weight_map":{"a":"../s"}})", "names the file '../s'"},
       {R"({"weight_map":{"a":"sub/s"}})", "names the file 'sub/s'"},

@@ -317,13 +317,18 @@ TEST_CASE("a msgpack file cut anywhere is an error, never a crash") {
   }
 }
 
-TEST_CASE("an array folder without .zarray is refused at opening, a missing chunk remarked upon") {
+TEST_CASE("a chunk that is not there is the fill value and remarked upon; without one it is refused at opening, as an array without .zarray is") {
   const TempFolder folder;
   const auto path = write_checkpoint(folder, classic(mp::map({{"x", spec("target.a/")}})));
   fs::remove(folder.path("target.a/0"));
+  const auto error = error_of([&] { open_source(path, target_only()); });
+  CHECK(contains(error, "zarr-chunk-missing: the chunk is not there, and the array 'target/x' has no fill value"));
+  Zarray with_fill;
+  with_fill.fill_value = "0.0";
+  folder.write("target.a/.zarray", with_fill.json());
   const auto source = open_source(path, target_only());
   CHECK(tensor_values<float>(*source, "target/x") == std::vector<float>{0, 0});
-  CHECK(source->remarks() == std::vector<std::string>{"target/x: 1 chunks have no file and are read as the fill value"});
+  CHECK(source->remarks() == std::vector<std::string>{"target/x: 1 chunk is without a file, read as the fill value"});
   fs::remove(folder.path("target.a/.zarray"));
   CHECK(contains(error_of([&] { open_source(path); }), "the array 'target/x' is not there; its folder has no .zarray"));
 }

@@ -160,7 +160,6 @@ TEST_CASE("a chunk without a file is the fill value, whatever its size") {
     std::string element;
   };
   const Row rows[] = {
-      {"<f4", "null", bytes_of_values<float>({0})},
       {"<f4", "1.5", bytes_of_values<float>({1.5})},
       {"<f4", "-0.0", bytes_of_values<float>({-0.0f})},
       {">f4", "1", bytes_of_values<float>({1})},

@@ -144,6 +144,7 @@ class Rules {
   };
   std::vector<Choice> variants() const;
   std::string subtree(size_t source) const;    // OpenOptions::subtree for this source; "" if there is a choice
+  OpenOptions open_options(size_t source) const;  // how to open this source: its subtree, and which files of a folder are its parts
 
   // Whether the rules are for checkpoints of this format; `why` says if not.
   bool reads(const Source& source, std::string& why) const;

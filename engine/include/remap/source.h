@@ -10,12 +10,14 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
+#include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "remap/diagnostic.h"
 #include "remap/limits.h"
 #include "remap/manifest.h"
 #include "remap/metadata.h"
@@ -60,6 +62,14 @@ class Source {
   virtual std::vector<std::string> remarks() const { return {}; }
   // What whoever converts should know, though it is no error: data that is missing and reads as a fill value. May cost file operations.
   virtual std::vector<std::string> warnings() const { return {}; }
+
+  // What was noticed while choosing this source's files, for whoever uses it: which of several checkpoints in a folder this is
+  // and what was left aside, sizes that do not fit. Notes and warnings, never errors.
+  const std::vector<Diagnostic>& notices() const { return notices_; }
+  void add_notice(Diagnostic notice) { notices_.push_back(std::move(notice)); }
+
+ private:
+  std::vector<Diagnostic> notices_;
 };
 
 struct OpenOptions {
@@ -69,6 +79,8 @@ struct OpenOptions {
   std::string subtree;
   // Further files that belong to this source, by role, e.g. {"gin", "config.gin"}.
   std::map<std::string, std::string> companions;
+  // Whether a file of a folder, by its name, is a part of the checkpoint. Not set, or true of no file: the reader decides.
+  std::function<bool(const std::string& name)> is_part = {};
 };
 
 // Recognises the format by content, not by name. Throws Error "source-unknown-format" saying what was looked for.

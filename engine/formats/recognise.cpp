@@ -1,0 +1,642 @@
+// The tables of what is not read. A row: how it is recognised, what it is, what to do.
+#include "formats/recognise.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstring>
+#include <filesystem>
+#include <span>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "formats/folder_files.h"
+#include "formats/pickle.h"
+#include "formats/zip.h"
+#include "remap/diagnostic.h"
+
+namespace remap::formats {
+
+namespace fs = std::filesystem;
+using namespace std::string_view_literals;
+
+// A way on is a sentence; the lines after it are a Python program, in which FILE and FOLDER stand for what was given.
+#define REMAP_AS_SAFETENSORS "make it a safetensors file, as the note shows, and give that\n"
+#define REMAP_IMPORTS "from numpy import array\nfrom safetensors.numpy import save_file\n"
+// save_file writes an array's bytes as they lie, whatever their order: hence order='C'.
+#define REMAP_SAVE "\nsave_file({key: array(value, order='C') for key, value in tensors.items()}, 'OUT.safetensors')"
+
+const char* const kFlaxWay = REMAP_AS_SAFETENSORS "from flax import serialization, traverse_util\n" REMAP_IMPORTS
+                                                  "tree = serialization.msgpack_restore(open('FILE', 'rb').read())\n"
+                                                  "tensors = traverse_util.flatten_dict(tree, sep='.')" REMAP_SAVE;
+
+namespace {
+
+constexpr size_t kHeadBytes = 4096;
+
+std::string_view text_of(const MappedFile& file) {
+  return {reinterpret_cast<const char*>(file.data()), static_cast<size_t>(file.size())};
+}
+
+bool is_file(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_regular_file(path, ignored);
+}
+bool is_folder(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_directory(path, ignored);
+}
+// The first bytes of a file, "" if it cannot be read.
+std::string head_of(const fs::path& path) {
+  try {
+    const MappedFile file(path.string());
+    return std::string(text_of(file).substr(0, kHeadBytes));
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  std::transform(result.begin(), result.end(), result.begin(),
+                 [](unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
+  return result;
+}
+
+// A row's test gives what it found ("" if there is nothing to say of it), or nullopt. "$FOUND" in the row's texts
+// stands for it.
+using Found = std::optional<std::string>;
+Found yes(bool is) { return is ? Found("") : std::nullopt; }
+
+// ---- Files
+
+// Fields of a protobuf message, down to its end or to where the file is cut. nullopt: not a message.
+struct ProtoField {
+  uint64_t number = 0, value = 0;  // value: of a varint
+  int wire = 0;
+  std::string_view bytes;
+};
+std::optional<std::vector<ProtoField>> proto_fields(std::string_view in) {
+  constexpr size_t kMaxFields = 100'000;
+  const auto varint = [&](uint64_t& value) {
+    value = 0;
+    for (int shift = 0; shift < 64 && !in.empty(); shift += 7) {
+      const auto byte = static_cast<unsigned char>(in.front());
+      in.remove_prefix(1);
+      value |= static_cast<uint64_t>(byte & 0x7f) << shift;
+      if ((byte & 0x80) == 0) return true;
+    }
+    return false;
+  };
+  std::vector<ProtoField> fields;
+  while (!in.empty() && fields.size() < kMaxFields) {
+    ProtoField field;
+    uint64_t tag = 0, length = 0;
+    if (!varint(tag)) return std::nullopt;
+    field.number = tag >> 3;
+    field.wire = static_cast<int>(tag & 7);
+    if (field.number == 0 || field.number > 10'000) return std::nullopt;
+    if (field.wire == 0) {
+      if (!varint(field.value)) return std::nullopt;
+    } else {
+      if (field.wire == 2 ? !varint(length) : field.wire != 1 && field.wire != 5) return std::nullopt;
+      if (field.wire != 2) length = field.wire == 1 ? 8 : 4;
+      field.bytes = in.substr(0, length);
+      in.remove_prefix(field.bytes.size());
+    }
+    fields.push_back(field);
+  }
+  return fields.empty() ? std::nullopt : std::optional(std::move(fields));
+}
+
+struct FileView {
+  const std::string& path;
+  std::string_view text;
+  std::string head;  // its first bytes, in lower case, without a byte order mark and white space in front
+  std::vector<std::string> members;  // of a zip archive; of a damaged one the first, if it can be told
+  std::string damage;                // why a zip archive cannot be opened
+
+  explicit FileView(const MappedFile& file) : path(file.path()), text(text_of(file)) {
+    std::string_view begin = text.substr(0, kHeadBytes);
+    if (begin.starts_with("\xef\xbb\xbf")) begin.remove_prefix(3);
+    begin.remove_prefix(std::min(begin.find_first_not_of(" \t\r\n"), begin.size()));
+    head = lower(begin);
+    if (ZipArchive::has_signature(file.bytes())) read_zip(file);
+  }
+  bool starts(std::string_view bytes, size_t offset = 0) const {
+    return text.size() >= offset && text.substr(offset).starts_with(bytes);
+  }
+  bool begins_like(std::string_view lower_case) const { return head.starts_with(lower_case); }
+  Found member(std::string_view ending) const {
+    for (const auto& name : members)
+      if (name.ends_with(ending)) return name;
+    return std::nullopt;
+  }
+  bool holds(std::string_view bytes) const {
+    const size_t near = size_t{64} << 10;
+    return text.substr(0, near).find(bytes) != text.npos ||
+           (text.size() > near && text.substr(text.size() - near).find(bytes) != text.npos);
+  }
+
+ private:
+  void read_zip(const MappedFile& file) {
+    try {
+      const ZipArchive zip(file.bytes(), path, {});
+      for (const ZipMember& member : zip.members()) members.emplace_back(member.name);
+    } catch (const Error& error) {
+      damage = error.diagnostic().message;
+      constexpr size_t kNameLengthAt = 26, kNameAt = 30;
+      if (text.size() < kNameAt) return;
+      const size_t length = static_cast<unsigned char>(text[kNameLengthAt]) |
+                            static_cast<size_t>(static_cast<unsigned char>(text[kNameLengthAt + 1])) << 8;
+      members.emplace_back(text.substr(kNameAt, length));
+    }
+  }
+};
+
+bool is_onnx(const FileView& f) {
+  if (!f.starts("\x08")) return false;  // ir_version
+  const auto fields = proto_fields(f.text);
+  if (!fields || fields->front().value == 0 || fields->front().value > 100) return false;
+  const auto is_known = [](const ProtoField& field) {
+    return field.number <= 8 || field.number == 14 || field.number == 20 || field.number == 25 || field.number == 26;
+  };
+  const auto is_graph = [](const ProtoField& field) { return field.number == 7 && field.wire == 2; };
+  return std::all_of(fields->begin(), fields->end(), is_known) && std::any_of(fields->begin(), fields->end(), is_graph);
+}
+bool is_saved_model(const FileView& f) {
+  const auto fields = f.starts("\x08\x01\x12"sv) ? proto_fields(f.text) : std::nullopt;
+  return fields && std::all_of(fields->begin() + 1, fields->end(),
+                               [](const ProtoField& field) { return field.number == 2 && field.wire == 2; });
+}
+bool is_core_ml(const FileView& f) {
+  const auto fields = f.starts("\x08") ? proto_fields(f.text) : std::nullopt;
+  return fields &&
+         std::any_of(
+             fields->begin(), fields->end(),
+             [](const ProtoField& field) { return field.number >= 200 && field.number < 4000 && field.wire == 2; }) &&
+         std::all_of(fields->begin(), fields->end(),
+                     [](const ProtoField& field) { return field.number <= 10 || field.number >= 200; });
+}
+// A list of messages of which the first has a text and then a field with this tag.
+bool is_list_of(const FileView& f, std::string_view second_tag) {
+  const auto fields = f.starts("\x0a") ? proto_fields(f.text) : std::nullopt;
+  if (!fields || fields->front().wire != 2) return false;
+  const std::string_view first = fields->front().bytes;
+  if (first.size() < 3 || first[0] != '\x0a') return false;
+  const auto length = static_cast<unsigned char>(first[1]);
+  return length < 128 && first.substr(std::min<size_t>(first.size(), size_t{2} + length)).starts_with(second_tag);
+}
+bool is_text_pickle(const FileView& f) {  // protocols 0 and 1 have no header: it is one if all of it obeys
+  if (f.text.size() < 2 || !(f.text.ends_with('.') || f.text.ends_with(".\n"))) return false;
+  try {
+    const PickleGraph graph = read_pickle(std::as_bytes(std::span(f.text)), {f.path, {}, 0}, {});
+    return graph.size_bytes() + 1 >= f.text.size() && !graph.is(graph.root(), PickleKind::none);
+  } catch (const Error&) {
+    return false;
+  }
+}
+bool is_pickle(const FileView& f) {
+  return (f.text.size() > 2 && f.text[0] == '\x80' && f.text[1] >= 2 && f.text[1] <= 5) || is_text_pickle(f);
+}
+
+// Where a zip archive begins that ends with the file, but does not begin with it.
+Found zip_further_on(const FileView& f) {
+  constexpr size_t kEndBytes = 22;
+  if (f.starts("PK") || f.text.size() < kEndBytes ||
+      !f.text.substr(f.text.size() - kEndBytes).starts_with("PK\x05\x06"))
+    return std::nullopt;
+  const size_t at = f.text.find("PK\x03\x04");
+  return at == f.text.npos ? std::nullopt : Found(fmt::format("{}", at + 1));
+}
+
+// What TensorFlow and OpenVINO keep beside a file of theirs has no mark of its own.
+Found beside(const FileView& f, std::string_view mark, const std::string& other, std::string_view content) {
+  if (fs::path(f.path).filename().string().find(mark) == std::string::npos) return std::nullopt;
+  return is_file(other) && head_of(other).find(content) != std::string::npos
+             ? Found(fs::path(other).filename().string())
+             : std::nullopt;
+}
+Found tensorflow_data(const FileView& f) {
+  const size_t at = f.path.rfind(".data-");
+  const std::string index = at == std::string::npos ? "" : f.path.substr(0, at) + ".index";
+  return is_file(index) ? Found(fs::path(index).filename().string()) : std::nullopt;
+}
+
+struct FileKind {
+  Found (*test)(const FileView&);
+  const char *what, *way;
+  bool tensors = true;
+};
+
+constexpr const char* kFetchAgain = "download the file again";
+constexpr const char* kNumpyWay =
+    REMAP_AS_SAFETENSORS "import numpy\n" REMAP_IMPORTS "tensors = dict(numpy.load('FILE'))" REMAP_SAVE;
+constexpr const char* kHdfWay =
+    REMAP_AS_SAFETENSORS "import h5py\n" REMAP_IMPORTS
+                         "tensors = {}\n"
+                         "h5py.File('FILE').visititems(lambda key, item: tensors.update({key: item[()]} if "
+                         "hasattr(item, 'dtype') else {}))" REMAP_SAVE;
+constexpr const char* kPickleWay =
+    "if you trust where it is from (loading a pickle runs what it names), save it with torch, as the note shows, and "
+    "give that\n"
+    "import pickle, torch\n"
+    "torch.save(pickle.load(open('FILE', 'rb'), encoding='latin1'), 'OUT.pt')";
+constexpr const char* kTensorflowWay = REMAP_AS_SAFETENSORS
+    "import tensorflow as tf\n" REMAP_IMPORTS
+    "checkpoint = tf.train.load_checkpoint('PREFIX')  # the path of the '.index' file, without that ending\n"
+    "names = [name for name, dtype in checkpoint.get_variable_to_dtype_map().items() if dtype != tf.string]\n"
+    "tensors = {name: checkpoint.get_tensor(name) for name in names}" REMAP_SAVE;
+constexpr const char* kOcdbtWay = REMAP_AS_SAFETENSORS
+    "import os, tensorstore as ts\n" REMAP_IMPORTS
+    "db = {'driver': 'ocdbt', 'base': 'file://' + os.path.abspath('FOLDER') + '/'}\n"
+    "keys = [key.decode() for key in ts.KvStore.open(db).result().list().result()]\n"
+    "names = [key[:-len('/.zarray')] for key in keys if key.endswith('/.zarray')]  # version 3: /zarr.json, and zarr3 "
+    "below\n"
+    "read = lambda name: ts.open({'driver': 'zarr', 'kvstore': {**db, 'path': name + '/'}}).result().read().result()\n"
+    "tensors = {name.replace('.', '/'): read(name) for name in names}" REMAP_SAVE;
+constexpr const char* kDistributedWay =
+    "merge it: python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER OUT.pt, and give OUT.pt";
+constexpr const char* kNotTensors = "it holds no tensors; give the file or folder of the checkpoint";
+
+constexpr FileKind kFileKinds[] = {
+    {[](const FileView& f) { return yes(f.path.ends_with(kPartOfTorchCheckpoint)); },
+     "a part of a torch.distributed.checkpoint", kDistributedWay},
+    // What a download left in a checkpoint's place.
+    {[](const FileView& f) { return yes(f.starts("version https://git-lfs")); },
+     "a Git LFS pointer, not the file it stands for", "run 'git lfs pull', or download the file itself"},
+    {[](const FileView& f) {
+       return yes(f.begins_like("<!doctype") || f.begins_like("<html") || f.begins_like("<head"));
+     },
+     "an HTML page, probably an error page of a download", kFetchAgain, false},
+    {[](const FileView& f) { return yes(f.begins_like("<?xml") && f.head.find("<net ") != std::string::npos); },
+     "an OpenVINO model", "OpenVINO changes a model's tensors; take the checkpoint that it was made of"},
+    {[](const FileView& f) { return yes(f.begins_like("<?xml") || f.begins_like("<error")); },
+     "an XML document, probably an error page of a download", kFetchAgain, false},
+    // Packed.
+    {[](const FileView& f) { return yes(f.starts("\x1f\x8b")); }, "a gzip file",
+     "unpack it first: gunzip FILE, or tar xzf FILE"},
+    {[](const FileView& f) { return yes(f.starts("\x28\xb5\x2f\xfd")); }, "a zstd file",
+     "unpack it first: unzstd FILE"},
+    {[](const FileView& f) { return yes(f.starts("BZh") && f.starts("1AY&SY", 4)); }, "a bzip2 file",
+     "unpack it first: bunzip2 FILE, or tar xjf FILE"},
+    {[](const FileView& f) { return yes(f.starts("\xfd\x37zXZ")); }, "an xz file",
+     "unpack it first: unxz FILE, or tar xJf FILE"},
+    {[](const FileView& f) { return yes(f.starts("\x04\x22\x4d\x18")); }, "an lz4 file", "unpack it first: unlz4 FILE"},
+    {[](const FileView& f) { return yes(f.starts("7z\xbc\xaf\x27\x1c")); }, "a 7z archive",
+     "unpack it first: 7z x FILE"},
+    {[](const FileView& f) { return yes(f.starts("Rar!\x1a")); }, "a RAR archive", "unpack it first: unrar x FILE"},
+    {[](const FileView& f) { return yes(f.starts("ustar", 257)); }, "a tar archive",
+     "unpack it first: tar xf FILE, and give what is in it"},
+    // Zip archives that torch.save did not write.
+    {[](const FileView& f) { return f.member(".npy") && f.damage.empty() ? f.member(".npy") : std::nullopt; },
+     "a numpy archive (npz)", kNumpyWay},
+    {[](const FileView& f) { return f.member(".npy"); }, "a numpy archive (npz), and damaged", kFetchAgain},
+    {[](const FileView& f) { return f.member("model.weights.h5"); }, "a Keras archive, which holds '$FOUND'",
+     "unpack it first (unzip FILE) and give '$FOUND'"},
+    {[](const FileView& f) { return f.member("archive_format"); }, "a program that torch.export wrote (pt2)",
+     "save its tensors with torch, as the note shows, and give that\nimport "
+     "torch\ntorch.save(torch.export.load('FILE').state_dict, 'OUT.pt')"},
+    {[](const FileView& f) { return f.damage.empty() ? std::nullopt : Found(f.damage); },
+     "a zip archive that cannot be opened: $FOUND", "download or copy the file again"},
+    {[](const FileView& f) {
+       for (const auto& name : f.members)
+         if (is_tensor_name(name)) return Found(name);
+       return Found();
+     },
+     "a zip archive that holds '$FOUND'", "unpack it first (unzip FILE) and give what is in it"},
+    {zip_further_on, "a zip archive that begins only at byte $FOUND (counted from 1)",
+     "download the file again; if the rest is good, cut off what stands before it: tail -c +$FOUND FILE > WHOLE"},
+    {[](const FileView& f) { return yes(f.starts("PK\x03\x04") || f.starts("PK\x05\x06")); },
+     "a zip archive that torch.save did not write",
+     "look at what is in it (unzip -l FILE); if it was packed for transport, unpack it and give what is in it", false},
+    // Checkpoints of other kinds.
+    {[](const FileView& f) { return yes(f.starts("\x93NUMPY")); }, "a numpy array",
+     REMAP_AS_SAFETENSORS "import numpy\n" REMAP_IMPORTS "tensors = {'NAME': numpy.load('FILE')}" REMAP_SAVE},
+    {[](const FileView& f) { return yes(f.starts("\x89HDF\r\n\x1a\n") || f.starts("\x89HDF")); },
+     "an HDF5 file, as Keras writes", kHdfWay},
+    {[](const FileView& f) { return yes(f.starts("GGUF")); }, "a GGUF file",
+     "take the checkpoint it was made of; or make it a safetensors file, as the note shows (what is neither float32 "
+     "nor "
+     "float16 becomes float32), and give that\n"
+     "from gguf import GGUFReader, dequantize\n" REMAP_IMPORTS
+     "tensors = {t.name: dequantize(t.data, t.tensor_type) for t in GGUFReader('FILE').tensors}" REMAP_SAVE},
+    {[](const FileView& f) { return yes(f.starts("lmgg") || f.starts("tjgg") || f.starts("fmgg")); },
+     "a GGML file, GGUF's predecessor", "take the checkpoint it was made of"},
+    {[](const FileView& f) { return yes(f.starts("\x0c\xdb\x3a\x2a")); },
+     "the manifest of an OCDBT database, in which Orbax keeps arrays", kOcdbtWay},
+    {[](const FileView& f) { return yes(f.holds("torch.distributed.checkpoint.metadata") && f.starts("\x80")); },
+     "the '.metadata' of a torch.distributed.checkpoint", kDistributedWay},
+    {[](const FileView& f) { return yes(f.starts("\x80") && f.holds("StructuredToParameterName@@")); },
+     "a PaddlePaddle checkpoint",
+     REMAP_AS_SAFETENSORS "import paddle\n" REMAP_IMPORTS
+                          "tensors = {key: tensor.numpy() for key, tensor in paddle.load('FILE').items()}" REMAP_SAVE},
+    {[](const FileView& f) { return yes(is_pickle(f)); }, "a pickle that torch.save did not write", kPickleWay},
+    {[](const FileView& f) { return yes(f.starts("\x12\x01\0\0\0\0\0\0"sv)); }, "an MXNet parameter file",
+     REMAP_AS_SAFETENSORS
+     "import mxnet\n" REMAP_IMPORTS
+     "tensors = {key: tensor.asnumpy() for key, tensor in mxnet.nd.load('FILE').items()}" REMAP_SAVE},
+    {[](const FileView& f) { return yes(f.text.size() >= 48 && f.text.ends_with("\x57\xfb\x80\x8b\x24\x75\x47\xdb")); },
+     "the index of a TensorFlow checkpoint (bundle)", kTensorflowWay},
+    {tensorflow_data, "the data of a TensorFlow checkpoint (bundle), whose index is '$FOUND'", kTensorflowWay},
+    {[](const FileView& f) { return beside(f, ".bin", fs::path(f.path).replace_extension(".xml").string(), "<net "); },
+     "the weights of an OpenVINO model, '$FOUND'",
+     "OpenVINO changes a model's tensors; take the checkpoint that it was made of"},
+    {[](const FileView& f) { return yes(f.starts("TFL3", 4)); }, "a TensorFlow Lite model",
+     "take the checkpoint that it was made of"},
+    {[](const FileView& f) { return yes(is_saved_model(f)); }, "a TensorFlow SavedModel's graph",
+     "its tensors are the TensorFlow checkpoint 'variables/variables' beside it; $TENSORFLOW"},
+    {[](const FileView& f) { return yes(is_core_ml(f)); }, "a Core ML model",
+     "take the checkpoint that it was made of"},
+    {[](const FileView& f) { return yes(is_onnx(f)); }, "an ONNX model",
+     REMAP_AS_SAFETENSORS
+     "import onnx\nfrom onnx.numpy_helper import to_array\n" REMAP_IMPORTS
+     "tensors = {tensor.name: to_array(tensor) for tensor in onnx.load('FILE').graph.initializer}" REMAP_SAVE},
+    {[](const FileView& f) { return yes(is_list_of(f, "\x15")); }, "a SentencePiece model, which is a tokenizer",
+     kNotTensors, false},
+    {[](const FileView& f) { return yes(is_list_of(f, "\x12")); }, "a TensorFlow graph",
+     "take the checkpoint that it was made of"},
+    // remap's own, given in the wrong place.
+    {[](const FileView& f) { return yes(("\n" + f.head).find("\nremap:") != std::string::npos); }, "a rule file",
+     "give it with --rules FILE, and a checkpoint beside it", false},
+    {[](const FileView& f) { return yes(("\n" + f.head).find("\nremap_schema:") != std::string::npos); },
+     "a target schema", "name it in a rule file ('target: {schema: FILE}')", false},
+    {[](const FileView& f) { return yes(f.starts("model_checkpoint_path:")); },
+     "TensorFlow's note of its latest checkpoint", kTensorflowWay},
+    // No checkpoints at all.
+    {[](const FileView& f) {
+       return yes(f.starts("\x7f"
+                           "ELF") ||
+                  f.starts("MZ") || f.starts("\xcf\xfa\xed\xfe") || f.starts("\xca\xfe\xba\xbe"));
+     },
+     "a program or library", kNotTensors, false},
+    {[](const FileView& f) { return yes(f.starts("#!") || f.begins_like("import ") || f.begins_like("from ")); },
+     "a script", kNotTensors, false},
+    {[](const FileView& f) {
+       return yes(f.starts("\x89PNG") || f.starts("\xff\xd8\xff") || f.starts("GIF8") || f.starts("WEBP", 8));
+     },
+     "an image", kNotTensors, false},
+    {[](const FileView& f) { return yes(f.starts("%PDF")); }, "a PDF document", kNotTensors, false},
+    {[](const FileView& f) {
+       return yes(f.starts("WAVE", 8) || f.starts("fLaC") || f.starts("OggS") || f.starts("ID3"));
+     },
+     "a sound file", kNotTensors, false},
+    {[](const FileView& f) { return yes(f.starts("PAR1") || f.starts("ARROW1") || f.starts("SQLite format 3")); },
+     "a table of data", kNotTensors, false},
+};
+
+// ---- JSON
+
+struct JsonKind {
+  bool (*test)(const Json&);
+  const char *what, *way;
+};
+constexpr JsonKind kJsonKinds[] = {
+    {[](const Json& j) {
+       return j.contains("error") || j.contains("errors") || (j.contains("message") && j.size() <= 4);
+     },
+     "a JSON error message, which a download left here", kFetchAgain},
+    {[](const Json& j) { return j.contains("remap_plan"); }, "a plan that remap made",
+     "give the checkpoint or manifest it was made from"},
+    {[](const Json& j) { return j.contains("architectures") || j.contains("model_type"); },
+     "a model's config.json, without its tensors", "give the folder, or the file of the tensors"},
+    {[](const Json& j) { return j.contains("added_tokens") || j.contains("tokenizer_class") || j.contains("vocab"); },
+     "a tokenizer's file", kNotTensors},
+    {[](const Json& j) { return j.contains("zarr_format"); }, "the description of a zarr array",
+     "give the checkpoint's folder"},
+    {[](const Json& j) { return j.contains("tree_metadata"); }, "the description of a tree that Orbax saved",
+     "give the checkpoint's folder"},
+};
+
+// ---- Folders
+
+struct FolderView {
+  fs::path path;
+  std::vector<std::string> files, folders;
+
+  explicit FolderView(const std::string& folder)
+      : path(folder), files(list_files(folder)), folders(list_folders(folder)) {}
+  bool has(const std::string& name) const { return std::find(files.begin(), files.end(), name) != files.end(); }
+  bool has_folder(const std::string& name) const {
+    return std::find(folders.begin(), folders.end(), name) != folders.end();
+  }
+  Found file(std::string_view begin, std::string_view end) const {
+    for (const auto& name : files)
+      if (name.size() >= begin.size() + end.size() && name.starts_with(begin) && name.ends_with(end)) return name;
+    return std::nullopt;
+  }
+  Found folder_with(std::string_view file) const {
+    for (const auto& name : folders)
+      if (is_file(path / name / file)) return name;
+    return std::nullopt;
+  }
+  Found folder(std::string_view begin) const {
+    for (const auto& name : folders)
+      if (name.starts_with(begin)) return name;
+    return std::nullopt;
+  }
+};
+
+Found deepspeed(const FolderView& f) {
+  if (const auto states = f.file("", "_optim_states.pt")) return states;
+  if (const auto states = f.file("", "_model_states.pt")) return states;
+  const auto step = f.folder("global_step");
+  return step && (f.has("latest") || FolderView((f.path / *step).string()).file("", "_states.pt")) ? step
+                                                                                                   : std::nullopt;
+}
+// The weights in the training's dtype, which all stages but the third keep whole in one file; without an optimizer's
+// states (stage 0) there are no others.
+void add_deepspeed_module(const FolderView& f, Recognised& kind) {
+  std::string latest = head_of(f.path / "latest");
+  latest.erase(std::min(latest.find_last_not_of(" \t\r\n") + 1, latest.size()));
+  const FolderView step(f.has_folder(latest) ? (f.path / latest).string() : f.path.string());
+  if (!step.has("mp_rank_00_model_states.pt") || step.has("mp_rank_01_model_states.pt")) return;
+  const std::string give =
+      fmt::format("give '{}', whose weights stand below 'module'", (step.path / "mp_rank_00_model_states.pt").string());
+  kind.way =
+      step.file("", "_optim_states.pt") ? fmt::format("{}; or {}, in the dtype of the training", kind.way, give) : give;
+}
+Found megatron(const FolderView& f) {
+  if (const auto rank = f.folder("mp_rank_")) return rank;
+  const auto iteration = f.folder("iter_");
+  if (iteration && FolderView((f.path / *iteration).string()).folder("mp_rank_")) return *iteration;
+  return f.has_folder("release") && FolderView((f.path / "release").string()).folder("mp_rank_") ? Found("release")
+                                                                                                 : std::nullopt;
+}
+
+// The folder of a universal checkpoint's tensors.
+Found universal(const FolderView& f) {
+  const auto holds = [&](const std::string& name) {
+    return is_folder(f.path / name) && FolderView((f.path / name).string()).folder_with("fp32.pt");
+  };
+  if (holds("zero")) return "zero";
+  const auto step = f.folder("global_step");
+  for (const auto& name : f.folders)
+    if (step && holds(name + "/zero")) return name + "/zero";
+  return std::nullopt;
+}
+
+struct FolderKind {
+  Found (*test)(const FolderView&);
+  const char *what, *way;
+};
+constexpr FolderKind kFolderKinds[] = {
+    {[](const FolderView& f) {
+       return f.file("", ".distcp") && (f.has(".metadata") || f.file("__", ".metadata")) ? f.file("", ".distcp")
+                                                                                         : std::nullopt;
+     },
+     "a torch.distributed.checkpoint", kDistributedWay},
+    {[](const FolderView& f) { return f.file("", ".distcp"); },
+     "a torch.distributed.checkpoint without its file '.metadata'",
+     "copy that file too (its name begins with a dot), then merge: python -m torch.distributed.checkpoint.format_utils "
+     "dcp_to_torch FOLDER OUT.pt, and give OUT.pt"},
+    {universal, "a universal checkpoint of DeepSpeed ('$FOUND')",
+     "save its tensors with torch, as the note shows, and give that\n"
+     "import pathlib, torch\n"
+     "files = pathlib.Path('FOLDER/$FOUND').glob('*/fp32.pt')\n"
+     "torch.save({file.parent.name: torch.load(file, weights_only=False)['param'] for file in files}, 'OUT.pt')"},
+    {deepspeed, "a DeepSpeed checkpoint ('$FOUND')",
+     "merge it: in the folder that holds 'latest', python zero_to_fp32.py . OUT, and give OUT"},
+    {megatron, "a Megatron checkpoint, with a folder for each model-parallel rank ('$FOUND')",
+     "copy the ranks' files into one folder as rank.0.pt, rank.1.pt …: rules with 'files: \"rank.{rank}.pt\"' in "
+     "'source' "
+     "join them; a single rank's file can be given as it is"},
+    {[](const FolderView& f) { return yes(f.has("saved_model.pb")); }, "a TensorFlow SavedModel",
+     "its tensors are the TensorFlow checkpoint 'variables/variables' in it; $TENSORFLOW"},
+    {[](const FolderView& f) {
+       const auto index = f.file("", ".index");
+       return index && f.file(std::string(*index).substr(0, index->size() - 6) + ".data-", "") ? index : std::nullopt;
+     },
+     "a TensorFlow checkpoint (bundle, '$FOUND')", kTensorflowWay},
+    {[](const FolderView& f) { return yes(f.has("manifest.ocdbt")); },
+     "an Orbax checkpoint whose arrays are in an OCDBT database", kOcdbtWay},
+    {[](const FolderView& f) {
+       return f.has("_METADATA") || f.has("_CHECKPOINT_METADATA") || f.has("_sharding") ? f.folder_with(".zarray")
+                                                                                        : std::nullopt;
+     },
+     "an Orbax checkpoint whose arrays are zarr folders",
+     REMAP_AS_SAFETENSORS
+     "import glob, os, tensorstore as ts\n" REMAP_IMPORTS "read = lambda path: ts.open({'driver': 'zarr', 'kvstore': "
+     "{'driver': 'file', 'path': path}}).result().read().result()\n"
+     "folders = [os.path.dirname(file) for file in glob.glob('FOLDER/*/.zarray')]\n"
+     "tensors = {os.path.basename(folder).replace('.', '/'): read(folder) for folder in folders}" REMAP_SAVE},
+    {[](const FolderView& f) { return f.has(".zarray") || f.has("zarr.json") ? Found("") : std::nullopt; },
+     "a zarr array", "give the checkpoint that it is a part of"},
+    {[](const FolderView& f) { return f.has(".zgroup") ? Found("") : f.folder_with(".zarray"); },
+     "a group of zarr arrays",
+     REMAP_AS_SAFETENSORS
+     "import zarr\n" REMAP_IMPORTS
+     "tensors = {key: member[...] for key, member in zarr.open('FOLDER', mode='r').arrays()}" REMAP_SAVE},
+    {[](const FolderView& f) { return yes(f.has("Manifest.json") && is_folder(f.path / "Data" / "com.apple.CoreML")); },
+     "a Core ML package", "take the checkpoint that it was made of"},
+};
+
+void replace_all(std::string& text, std::string_view mark, const std::string& value) {
+  for (size_t at = text.find(mark); at != std::string::npos; at = text.find(mark, at + value.size()))
+    text.replace(at, mark.size(), value);
+}
+
+// A path that needs no quoting in Python or in a shell is put where FILE or FOLDER stand.
+bool is_plain(const std::string& path) {
+  return std::all_of(path.begin(), path.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c >= 0x80 ||
+           std::string_view("._-/+=@:,").find(static_cast<char>(c)) != std::string_view::npos;
+  });
+}
+
+Recognised recognised(const char* what, const char* way, const std::string& found, const std::string& path,
+                      bool tensors, bool is_folder) {
+  Recognised result{what, way, {}, tensors};
+  replace_all(result.what, "$FOUND", found);
+  replace_all(result.way, "$TENSORFLOW", kTensorflowWay);
+  replace_all(result.way, "$FOUND", found);
+  const std::string folder = is_folder                              ? path
+                             : fs::path(path).parent_path().empty() ? "."
+                                                                    : fs::path(path).parent_path().string();
+  if (is_plain(path)) replace_all(result.way, "FOLDER", folder);
+  if (is_plain(path) && !is_folder) replace_all(result.way, "FILE", path);
+  size_t end = result.way.find('\n');
+  if (end == std::string::npos) return result;
+  result.notes = {"in Python:"};
+  for (size_t begin = end + 1; begin <= result.way.size();) {
+    const size_t next = std::min(result.way.find('\n', begin), result.way.size());
+    result.notes.push_back("  " + result.way.substr(begin, next - begin));
+    begin = next + 1;
+  }
+  result.way.resize(end);
+  return result;
+}
+
+[[noreturn]] void refuse(const std::string& path, const std::string& message, const std::string& hint = {},
+                         std::vector<std::string> notes = {}) {
+  throw Error(
+      Diagnostic{Severity::error, "source-unknown-format", BytePlace{path, {}, {}}, message, std::move(notes), hint});
+}
+
+}  // namespace
+
+std::optional<Recognised> recognise_file(const MappedFile& file) {
+  const FileView view(file);
+  for (const FileKind& kind : kFileKinds)
+    if (const auto found = kind.test(view))
+      return recognised(kind.what, kind.way, *found, file.path(), kind.tensors, false);
+  return std::nullopt;
+}
+
+std::optional<Recognised> recognise_json(const Json& root) {
+  if (!root.is_object()) return std::nullopt;
+  for (const JsonKind& kind : kJsonKinds)
+    if (kind.test(root)) return Recognised{kind.what, kind.way, {}, false};
+  return std::nullopt;
+}
+
+std::optional<Recognised> recognise_folder(const std::string& folder) {
+  const FolderView view(folder);
+  for (const FolderKind& kind : kFolderKinds) {
+    const auto found = kind.test(view);
+    if (!found) continue;
+    Recognised result = recognised(kind.what, kind.way, *found, folder, true, true);
+    if (kind.test == deepspeed) add_deepspeed_module(view, result);
+    return result;
+  }
+  return std::nullopt;
+}
+
+void refuse_as(const std::string& path, std::string_view subject, const Recognised& kind) {
+  refuse(path, fmt::format("{} is {}, a kind that is not read", subject, kind.what), kind.way, kind.notes);
+}
+
+void refuse_file(const MappedFile& file) {
+  const std::string_view text = text_of(file);
+  if (text.empty())
+    refuse(file.path(), "the file is empty", "the copy or download that made it failed; fetch it again");
+  if (const auto kind = recognise_file(file))
+    refuse(file.path(), fmt::format("the file is {}", kind->what), kind->way, kind->notes);
+  std::string first;
+  for (const char c : text.substr(0, 16)) {
+    const bool printable = c >= ' ' && c <= '~' && c != '\\';
+    first += printable ? std::string(1, c) : fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+  }
+  const bool zeros = text.substr(0, kHeadBytes).find_first_not_of('\0') == text.npos;
+  refuse(file.path(),
+         fmt::format("the file starts with \"{}\", which is none of: safetensors, an index of shards, torch (zip or "
+                     "the older stream), "
+                     "T5X's msgpack file, a manifest (text or JSON){}",
+                     first, zeros ? "; it begins with zeros, as a download that was not finished may" : ""),
+         zeros ? "fetch the file again" : "");
+}
+
+void refuse_json(const std::string& path, const Json& root) {
+  if (const auto kind = recognise_json(root)) refuse(path, fmt::format("the file is {}", kind->what), kind->way);
+  refuse(path, "a JSON file with neither 'weight_map' (an index of shards) nor 'remap_manifest' (a manifest)",
+         "give the file or folder of the checkpoint");
+}
+
+Diagnostic plain_flax(const std::string& file, const std::string& id, const std::string& message) {
+  Recognised kind = recognised("", kFlaxWay, "", file, true, false);
+  return {Severity::error, id, BytePlace{file, {}, 0}, message, std::move(kind.notes), std::move(kind.way)};
+}
+
+bool is_tensorflow_state(const std::string& file) { return head_of(file).starts_with("model_checkpoint_path:"); }
+
+}  // namespace remap::formats
