@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <unordered_map>
 
 #include <fmt/format.h>
@@ -159,7 +160,13 @@ class SafetensorsSource final : public Source {
   // Adds a file; the manifest is made by finish().
   void add_file(MappedFile file, SafetensorsHeader header) {
     // Shards repeat the same pairs; where they differ, the first file in order of names counts.
-    if (!header.metadata.is_null() && !metadata_.contains("__metadata__")) metadata_["__metadata__"] = std::move(header.metadata);
+    if (!header.metadata.is_null()) {
+      Json& pairs = metadata_["__metadata__"];
+      if (pairs.is_null()) pairs = Json::object();
+      for (const auto& [name, text] : header.metadata.items())
+        if (!pairs.contains(name)) pairs[name] = text;
+        else if (pairs[name] != text) differing_.insert(name);
+    }
     for (auto& entry : header.entries) homes_.push_back({std::move(entry), files_.size()});
     files_.push_back(std::move(file));
   }
@@ -179,6 +186,11 @@ class SafetensorsSource final : public Source {
   const std::string& path() const override { return path_; }
   const Manifest& manifest() const override { return manifest_; }
   const Json& metadata() const override { return metadata_; }
+  std::vector<std::string> remarks() const override {
+    std::vector<std::string> lines;
+    for (const auto& name : differing_) lines.push_back(fmt::format("metadata '{}' differs between the files; that of the first is taken", name));
+    return lines;
+  }
   std::vector<Box> tile_boxes(size_t index) const override { return whole_tensor_tile(manifest_[index].shape); }
   TileView load(size_t index, size_t, TileBuffer&) const override {
     const Home& home = homes_[index];
@@ -196,6 +208,7 @@ class SafetensorsSource final : public Source {
   std::vector<Home> homes_;  // in the manifest's order
   Manifest manifest_;
   Json metadata_ = Json::object();
+  std::set<std::string> differing_;  // names of '__metadata__' that files have with different values
 };
 
 // weight_map, by file: the keys that the index expects in it.
