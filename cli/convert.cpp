@@ -38,6 +38,26 @@ std::string check_sums(const remap::Plan& plan, const std::vector<const remap::S
   return fmt::format("sum of parameters: {:.6g} = {}", sums.target, parts);
 }
 
+std::string indented(const std::string& lines) {
+  std::string text;
+  for (size_t begin = 0; begin < lines.size();) {
+    const size_t end = lines.find('\n', begin) + 1;
+    text += "  " + lines.substr(begin, end - begin);
+    begin = end;
+  }
+  return text;
+}
+
+// Everything that is read, so that the output replaces none of it.
+std::vector<std::string> files_read(const Options& options, const Inputs& inputs) {
+  std::vector<std::string> read = rule_folders(options);
+  for (const auto& input : parse_inputs(options)) read.push_back(input.path);
+  for (const auto& source : inputs.sources) read.push_back(source->folder());
+  read.push_back(options.config);
+  read.push_back(inputs.rules->file());
+  return read;
+}
+
 }  // namespace
 
 int convert(const Options& options) {
@@ -58,7 +78,15 @@ int convert(const Options& options) {
   print(diagnostics, options);
   if (!plan) return kFailed;
 
-  remap::OutputFolder output(options.output, plan->tensors, {parse_bytes(options.max_shard_size), options.force});
+  remap::OutputOptions output_options;
+  output_options.max_shard_bytes = parse_bytes(options.max_shard_size);
+  output_options.force = options.force;
+  output_options.inputs = files_read(options, *inputs);
+  output_options.metadata = plan->metadata;
+  remap::OutputFolder output(options.output, plan->tensors, output_options);
+  // First, so that what is wrong with them is known before the tensors are copied.
+  output.add_file("config.json", remap::json_file_text(plan->config));
+  for (const auto& [name, body] : plan->files) output.add_file(name, remap::json_file_text(body));
   Progress progress(options.quiet);
   remap::ExecOptions exec;
   exec.threads = options.threads;
@@ -67,14 +95,12 @@ int convert(const Options& options) {
   const auto sources = remap::sources_of(*plan, inputs->named);
   remap::execute(plan->tensors, sources, output, exec);
   const std::string sums = plan->parameter_sum ? check_sums(*plan, sources, output) : "";
-  output.add_file("config.json", remap::json_file_text(plan->config));
-  for (const auto& [name, body] : plan->files) output.add_file(name, remap::json_file_text(body));
   output.commit();
   progress.clear();
   if (options.output_format() == Format::json)
-    fmt::print("{}", remap::json_file_text({{"output", options.output}, {"family", plan->family}, {"architecture", plan->architecture}, {"summary", remap::summary(*plan)}, {"checked", sums}}));
+    fmt::print("{}", remap::json_file_text({{"output", options.output}, {"family", plan->family}, {"architecture", plan->architecture}, {"summary", remap::summary(*plan)}, {"checked", sums}, {"metadata", plan->metadata}, {"left_behind", plan->left_behind}}));
   else if (!options.quiet)
-    fmt::print(stderr, "{}: {}{}\n  {}\n{}", options.output, plan->architecture, progress.visible() ? fmt::format(" in {:.1f} s", progress.seconds()) : "", remap::summary(*plan), sums.empty() ? "" : "  " + sums + "\n");
+    fmt::print(stderr, "{}: {}{}\n  {}\n{}{}", options.output, plan->architecture, progress.visible() ? fmt::format(" in {:.1f} s", progress.seconds()) : "", remap::summary(*plan), sums.empty() ? "" : "  " + sums + "\n", indented(remap::beside_text(*plan)));
   return options.verify ? verify_folder(*inputs, *plan, options.output, options) : kDone;
 }
 

@@ -7,6 +7,7 @@
 
 #include "cli/command.h"
 #include "cli/line_diff.h"
+#include "cli/write_file.h"
 #include "remap/format_rules.h"
 
 namespace cli {
@@ -20,27 +21,6 @@ std::string read(const std::string& path) {
   std::string text{std::istreambuf_iterator<char>(in), {}};
   if (!in.good() && !in.eof()) throw Error("io-read", remap::BytePlace{path, {}, {}}, "cannot be read");
   return text;
-}
-
-// The file is the old one or the new one, never a part of one.
-void replace(const std::string& path, const std::string& text) {
-  const fs::path file = fs::canonical(path), temporary = file.parent_path() / fmt::format(".{}.remap-fmt", file.filename().string());
-  std::error_code error;
-  {
-    std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
-    out << text;
-    out.close();
-    if (!out) {
-      fs::remove(temporary, error);
-      throw Error("io-write", remap::BytePlace{path, {}, {}}, "cannot be written");
-    }
-  }
-  fs::permissions(temporary, fs::status(file).permissions(), error);
-  fs::rename(temporary, file, error);
-  if (!error) return;
-  const std::string why = error.message();
-  fs::remove(temporary, error);
-  throw Error("io-write", remap::BytePlace{path, {}, {}}, fmt::format("cannot be replaced: {}", why));
 }
 
 constexpr size_t kShownOfFile = 16, kShownInAll = 50;  // lines of what differs
@@ -92,7 +72,7 @@ int format(const Options& options) {
   for (const auto& [file, before, after] : changed) {
     fmt::print("{}\n", file);
     if (!options.check) {
-      replace(file, after);
+      write_file(file, after, Existing::replace);
       continue;
     }
     print_changes(before, after, shown);

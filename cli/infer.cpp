@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 
 #include <fmt/format.h>
 
 #include "cli/inputs.h"
+#include "cli/write_file.h"
+#include "remap/output.h"
 #include "remap/source.h"
 
 namespace cli {
@@ -23,11 +24,14 @@ std::string family_of(const Options& options) {
   return name.empty() ? "mine" : name;
 }
 
-void write_file(const std::string& path, const std::string& text) {
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out << text;
-  out.close();
-  if (!out) throw Error("io-write", remap::BytePlace{path, {}, {}}, "the rule file cannot be written");
+// Before the work is done: the rule file is not one of the checkpoints, nor a part of one.
+void check_output(const Options& options) {
+  std::vector<std::string> read = {options.target};
+  for (const auto& input : parse_inputs(options)) read.push_back(input.path);
+  remap::refuse_lost_input(options.output, read);
+  std::error_code ignored;
+  if (fs::exists(fs::symlink_status(options.output, ignored)) && !options.force)
+    throw Error("output-exists", remap::BytePlace{options.output, {}, {}}, "the rule file exists already", "name another one, or replace it with --force");
 }
 
 constexpr size_t kShown = 10;  // keys of a list
@@ -40,9 +44,7 @@ void list(const char* what, const std::vector<std::string>& keys) {
 }  // namespace
 
 int infer(const Options& options) {
-  std::error_code ignored;
-  if (!options.output.empty() && fs::exists(options.output, ignored) && !options.force)
-    throw Error("output-exists", remap::BytePlace{options.output, {}, {}}, "the rule file exists already", "name another one, or replace it with --force");
+  if (!options.output.empty()) check_output(options);
   std::vector<std::unique_ptr<remap::Source>> opened;
   std::vector<remap::NamedSource> sources;
   for (const auto& input : parse_inputs(options)) {
@@ -58,7 +60,7 @@ int infer(const Options& options) {
   remap::Diagnostics diagnostics;
   const auto result = remap::infer_rules(sources, *target, infer_options, diagnostics);
   if (options.output.empty()) fmt::print("{}", result.text);
-  else write_file(options.output, result.text);
+  else write_file(options.output, result.text, options.force ? Existing::replace : Existing::refuse);
   print(diagnostics, options, 2 * (kShown + 1) + 1);
   list("open", result.open_targets);
   list("dropped", result.open_sources);

@@ -239,7 +239,10 @@ std::string way_to_all(const Options& options) {
 
 }  // namespace
 
-void print(const remap::Diagnostics& diagnostics, const Options& options, size_t other_lines) {
+void print(const remap::Diagnostics& all, const Options& options, size_t other_lines) {
+  remap::Diagnostics diagnostics;
+  for (const auto& d : all.items())
+    if (!options.quiet || d.severity == remap::Severity::error) diagnostics.add(d);
   if (options.output_format() == Format::json) {
     for (const auto& d : diagnostics.items()) fmt::print(stderr, "{}\n", remap::render_json(d).dump());
     return;

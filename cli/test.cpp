@@ -7,6 +7,7 @@
 #include "cli/cases.h"
 #include "cli/inputs.h"
 #include "cli/line_diff.h"
+#include "cli/write_file.h"
 #include "remap/lint.h"
 #include "remap/report.h"
 
@@ -53,8 +54,7 @@ Outcome check(const PlanCase& one, bool update) {
   const bool lost = found.starts_with(kNoPlan);  // then why is all that matters
   outcome.changed = changes(lost ? Lines{} : lines_of(expected.value_or("")), lines_of(found));
   if (update) {
-    std::ofstream file(one.expected, std::ios::binary);
-    if (!(file << found).flush()) throw remap::Error("io-write", remap::BytePlace{one.expected, {}, {}}, "cannot be written");
+    write_file(one.expected, found, Existing::replace);
     outcome.result = expected ? "updated" : "new";
     outcome.passed = true;
   } else if (!expected) {

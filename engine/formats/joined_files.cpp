@@ -1,6 +1,7 @@
 #include "formats/joined_files.h"
 
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -57,7 +58,12 @@ class JoinedFiles final : public Source {
   TileView load(size_t index, size_t tile, TileBuffer& buffer) const override {
     return files_[homes_[index].file].source->load(homes_[index].tensor, tile, buffer);
   }
-  std::vector<std::string> remarks() const override { return of_all(&Source::remarks); }
+  std::vector<std::string> remarks() const override {
+    std::vector<std::string> lines = of_all(&Source::remarks);
+    for (const auto& name : differing_)
+      lines.push_back(fmt::format("metadata '{}' differs between the files; that of the first is taken", name));
+    return lines;
+  }
   std::vector<std::string> warnings() const override { return of_all(&Source::warnings); }
 
  private:
@@ -71,7 +77,11 @@ class JoinedFiles final : public Source {
     Json said = file.source->metadata();
     // Shards repeat what safetensors files say of themselves; where they differ, the first one counts.
     if (as_they_are_ && said.contains("__metadata__")) {
-      if (!metadata_.contains("__metadata__")) metadata_["__metadata__"] = said["__metadata__"];
+      Json& pairs = metadata_["__metadata__"];
+      if (pairs.is_null()) pairs = Json::object();
+      for (const auto& [name, value] : said["__metadata__"].items())
+        if (!pairs.contains(name)) pairs[name] = value;
+        else if (pairs[name] != value) differing_.insert(name);
       said.erase("__metadata__");
     }
     if (says_more_than_tensors(said)) metadata_["files"][file.name] = std::move(said);
@@ -89,6 +99,7 @@ class JoinedFiles final : public Source {
   std::vector<Home> homes_;  // by index in the manifest
   Manifest manifest_;
   Json metadata_ = Json::object();
+  std::set<std::string> differing_;  // names of '__metadata__' that files have with different values
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <optional>
 #include <random>
 #include <span>
@@ -18,6 +19,7 @@
 
 #include "base/mapped_file.h"
 #include "base/text.h"
+#include "formats/inputs_held.h"
 #include "formats/safetensors_writer.h"
 #include "remap/diagnostic.h"
 
@@ -61,23 +63,45 @@ std::vector<std::pair<std::string, mode_t>> entries_of(const std::string& folder
   return entries;
 }
 
-// A slip of the hand (`-o ~ --force`) must not cost more than a folder like the ones we write: files, no folders within.
-void check_replaceable(const std::string& path, mode_t mode) {
+[[noreturn]] void fail_not_replaceable(const std::string& path, const std::string& why) {
+  throw Error("output-not-replaceable", at(path), why, "choose another place or remove it yourself");
+}
+
+// The kernel lets nobody exchange what other file systems, or folders, are attached to.
+bool is_mount_point(const std::string& path) {
+#ifdef STATX_ATTR_MOUNT_ROOT
+  struct statx info {};
+  if (::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, STATX_TYPE, &info) == 0 && (info.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0)
+    return (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+#endif
+  struct stat itself {}, above {};
+  return ::lstat(path.c_str(), &itself) == 0 && ::lstat((path + "/..").c_str(), &above) == 0 && itself.st_dev != above.st_dev;
+}
+
+// A slip of the hand (`-o ~ --force`) must not cost more than a folder like the ones we write: files, no folders within. What a
+// program, or this one, stands in or reads is not replaced whatever is in it.
+void check_replaceable(const std::string& path, mode_t mode, const std::vector<std::string>& inputs) {
+  refuse_lost_input(path, inputs);
   if (!S_ISDIR(mode))
     throw Error("output-not-replaceable", at(path), S_ISLNK(mode) ? "is a symbolic link, not a folder" : "exists and is not a folder",
                 "only a folder is replaced; choose another place or remove it yourself");
-  for (const auto& [name, entry_mode] : entries_of(path))
-    if (S_ISDIR(entry_mode))
-      throw Error("output-not-replaceable", at(path), fmt::format("holds the folder '{}'; only a folder of plain files is replaced", name),
-                  "choose another place or remove it yourself");
+  if (formats::holds_folder(path, ".")) fail_not_replaceable(path, "is the folder that the program runs in, or holds it");
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0' && formats::holds_folder(path, home))
+    fail_not_replaceable(path, "is the home folder, or holds it");
+  if (is_mount_point(path)) fail_not_replaceable(path, "is a mount point, which cannot be replaced");
+  const auto entries = entries_of(path);
+  for (const auto& [name, entry_mode] : entries)
+    if (S_ISDIR(entry_mode)) fail_not_replaceable(path, fmt::format("holds the folder '{}'; only a folder of plain files is replaced", name));
+  if (!entries.empty() && ::faccessat(AT_FDCWD, path.c_str(), W_OK | X_OK, AT_EACCESS) != 0)
+    fail_not_replaceable(path, fmt::format("its files cannot be deleted: {}", errno_text(errno)));
 }
 
-void check_destination(const Destination& destination, bool force) {
+void check_destination(const Destination& destination, const OutputOptions& options) {
   const auto mode = mode_of(destination.path);
   if (!mode) return;
-  if (!force)
+  check_replaceable(destination.path, *mode, options.inputs);  // first, so that --force is not proposed where it would not help
+  if (!options.force)
     throw Error("output-exists", at(destination.path), "exists already", "choose another place, or give --force to replace it");
-  check_replaceable(destination.path, *mode);
 }
 
 // Removes a folder without folders in it; what cannot be removed stays.
@@ -217,10 +241,12 @@ void rename_to_new(const std::string& folder, const Destination& destination) {
   throw_if(error, destination);
 }
 
-// Puts `folder` in the place of the existing one, which is deleted afterwards.
+// Puts `folder` in the place of the existing one, which is deleted afterwards, unless someone has put another there meanwhile.
 void rename_over_old(const std::string& folder, const Destination& destination) {
+  const auto checked = formats::file_id(destination.path);
   std::string old = folder;
   int error = rename_with(folder, destination.path, RENAME_EXCHANGE);
+  const bool exchanged = error == 0;
   if (is_unsupported(error)) {
     old = sibling_name(destination, "old");
     error = plain_rename(destination.path, old);
@@ -230,6 +256,11 @@ void rename_over_old(const std::string& folder, const Destination& destination) 
     }
   }
   throw_if(error, destination);
+  if (formats::file_id(old) != checked) {
+    if (exchanged) rename_with(old, destination.path, RENAME_EXCHANGE);
+    else if (plain_rename(destination.path, folder) == 0) plain_rename(old, destination.path);
+    throw_if(EEXIST, destination);
+  }
   try {
     remove_flat_folder(old);
   } catch (const Error&) {
@@ -242,9 +273,9 @@ void rename_over_old(const std::string& folder, const Destination& destination) 
 class OutputFolder::Impl {
  public:
   Impl(const std::string& path, const std::vector<PlannedTensor>& tensors, const OutputOptions& options)
-      : destination_(parse_destination(path)), force_(options.force) {
-    const auto layout = formats::lay_out(tensors, options.max_shard_bytes);
-    check_destination(destination_, force_);
+      : destination_(parse_destination(path)), options_(options) {
+    check_destination(destination_, options_);
+    const auto layout = formats::lay_out(tensors, {options_.max_shard_bytes, options_.metadata});
     uint64_t needed_bytes = layout.index.size();
     for (const auto& file : layout.files) needed_bytes += file.size_bytes;
     check_space(destination_, layout, needed_bytes);
@@ -290,8 +321,8 @@ class OutputFolder::Impl {
       if (const int error = file.close(); error != 0)
         throw Error("io-write", at(destination_.path), fmt::format("writing failed: {}", errno_text(error)));
     const auto mode = mode_of(destination_.path);
-    if (mode && force_) {
-      check_replaceable(destination_.path, *mode);
+    if (mode && options_.force) {
+      check_replaceable(destination_.path, *mode, options_.inputs);
       rename_over_old(folder_, destination_);
     } else {
       rename_to_new(folder_, destination_);
@@ -330,7 +361,7 @@ class OutputFolder::Impl {
   }
 
   Destination destination_;
-  bool force_;
+  OutputOptions options_;
   std::string folder_;  // being written; empty once it has its final name
   std::vector<MappedOutput> files_;
   std::vector<Home> homes_;  // a tensor of the plan

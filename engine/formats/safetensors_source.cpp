@@ -172,8 +172,7 @@ class SafetensorsSource final : public Source {
 
   // Adds a file; the manifest is made by finish().
   void add_file(MappedFile file, SafetensorsHeader header) {
-    // Shards repeat the same pairs; where they differ, the first file in order of names counts.
-    if (!header.metadata.is_null() && !metadata_.contains("__metadata__")) metadata_["__metadata__"] = std::move(header.metadata);
+    if (!header.metadata.is_null()) metadata_["__metadata__"] = std::move(header.metadata);
     for (auto& entry : header.entries) homes_.push_back({std::move(entry), files_.size()});
     files_.push_back(std::move(file));
   }
@@ -192,7 +191,9 @@ class SafetensorsSource final : public Source {
   const std::string& path() const override { return path_; }
   const Manifest& manifest() const override { return manifest_; }
   const Json& metadata() const override { return metadata_; }
-  std::vector<Box> tile_boxes(size_t index) const override { return whole_tensor_tile(stored_form(manifest_[index]).shape); }
+  std::vector<Box> tile_boxes(size_t index) const override {
+    return whole_tensor_tile(stored_form(manifest_[index]).shape);
+  }
   TileView load(size_t index, size_t, TileBuffer&) const override {
     const Home& home = homes_[index];
     const MappedFile& file = files_[home.file];

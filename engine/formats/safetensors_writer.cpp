@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/text.h"
 #include "formats/json_text.h"
 #include "remap/diagnostic.h"
 
@@ -22,12 +23,24 @@ size_t order_of(DType dtype) { return static_cast<size_t>(std::find(kOrder.begin
 
 uint64_t data_bytes_of(const PlannedTensor& tensor) { return static_cast<uint64_t>(data_bytes(tensor)); }
 
-void check(const PlannedTensor& tensor) {
+[[noreturn]] void fail_limit(const std::string& message, const std::string& hint) { throw Error("output-limit", {}, message, hint); }
+
+void check(const PlannedTensor& tensor, const Limits& limits) {
   if (order_of(tensor.dtype) == kOrder.size())
     throw Error("output-dtype", {}, fmt::format("'{}' is {}, which safetensors files cannot hold", tensor.key, long_name(tensor.dtype)));
   if (tensor.key == "__metadata__")
     throw Error("output-name", {}, "a tensor is named '__metadata__', which safetensors files keep for their metadata");
   if (!is_utf8(tensor.key)) throw Error("output-name", {}, fmt::format("the tensor name '{}' is not UTF-8", tensor.key));
+  if (tensor.key.size() > limits.max_key_bytes) {
+    size_t shown = 80;
+    while (shown > 0 && (static_cast<unsigned char>(tensor.key[shown]) & 0xc0) == 0x80) --shown;
+    fail_limit(fmt::format("the tensor name '{}…' has {} bytes; at most {} are read (max_key_bytes)", tensor.key.substr(0, shown), tensor.key.size(),
+                           limits.max_key_bytes),
+               "give it a shorter name");
+  }
+  if (tensor.shape.size() > static_cast<size_t>(limits.max_rank))
+    fail_limit(fmt::format("'{}' has {} dimensions; at most {} are read (max_rank)", tensor.key, tensor.shape.size(), limits.max_rank),
+               "reshape it to fewer");
 }
 
 // As transformers does: in the order given, closing a shard when the next tensor does not fit any more.
@@ -48,19 +61,32 @@ std::vector<std::vector<size_t>> shards_of(const std::vector<PlannedTensor>& ten
 
 std::string quoted(const std::string& text) { return nlohmann::json(text).dump(); }
 
-SafetensorsFile lay_out_file(const std::vector<PlannedTensor>& tensors, std::vector<size_t> members) {
+// "{"__metadata__":{…}": how every header begins.
+std::string header_start(const std::map<std::string, std::string>& metadata) {
+  auto pairs = metadata;
+  pairs["format"] = "pt";
+  std::string json = R"({"__metadata__":{)";
+  for (const auto& [name, text] : pairs) json += fmt::format("{}{}:{}", json.back() == '{' ? "" : ",", quoted(name), quoted(text));
+  return json + "}";
+}
+
+std::string header_entry(const PlannedTensor& tensor, uint64_t begin, uint64_t end) {
+  return fmt::format(R"(,{}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", quoted(tensor.key), name(tensor.dtype), fmt::join(tensor.shape, ","),
+                     begin, end);
+}
+
+SafetensorsFile lay_out_file(const std::vector<PlannedTensor>& tensors, std::vector<size_t> members, const std::string& start) {
   std::sort(members.begin(), members.end(), [&](size_t a, size_t b) {
     const size_t order_a = order_of(tensors[a].dtype), order_b = order_of(tensors[b].dtype);
     return order_a != order_b ? order_a > order_b : tensors[a].key < tensors[b].key;
   });
   SafetensorsFile file;
-  std::string json = R"({"__metadata__":{"format":"pt"})";
+  std::string json = start;
   uint64_t end = 0;
   for (const size_t t : members) {
     const uint64_t begin = end;
     end += data_bytes_of(tensors[t]);
-    json += fmt::format(R"(,{}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", quoted(tensors[t].key), name(tensors[t].dtype),
-                        fmt::join(tensors[t].shape, ","), begin, end);
+    json += header_entry(tensors[t], begin, end);
     file.offsets_bytes.push_back(begin);
   }
   json += '}';
@@ -71,6 +97,35 @@ SafetensorsFile lay_out_file(const std::vector<PlannedTensor>& tensors, std::vec
   file.tensors = std::move(members);
   file.size_bytes = file.head.size() + end;
   return file;
+}
+
+// The most that a header may take, its padding left aside.
+uint64_t header_room(const Limits& limits) { return limits.max_header_bytes / 8 * 8; }
+
+uint64_t header_bytes(const SafetensorsFile& file) { return file.head.size() - sizeof(uint64_t); }
+
+// The members of a file whose header would be too large, in the same order, as few files as will do.
+std::vector<std::vector<size_t>> cut_by_header(const std::vector<PlannedTensor>& tensors, const std::vector<size_t>& members, const std::string& start,
+                                               uint64_t room) {
+  uint64_t data_bytes = 0;
+  for (const size_t t : members) data_bytes += data_bytes_of(tensors[t]);
+  std::vector<std::vector<size_t>> cut;
+  uint64_t used = room;
+  for (const size_t t : members) {
+    const uint64_t bytes = header_entry(tensors[t], data_bytes, data_bytes).size();  // offsets have no more digits than this
+    const uint64_t alone = start.size() + 1 + bytes;
+    if (alone > room)
+      fail_limit(fmt::format("the header of a file with '{}' alone would have {}; a safetensors header has at most {}", tensors[t].key, human_bytes(alone),
+                             human_bytes(room)),
+                 "leave out some of the metadata, or shorten the name");
+    if (used + bytes > room) {
+      cut.emplace_back();
+      used = start.size() + 1;
+    }
+    cut.back().push_back(t);
+    used += bytes;
+  }
+  return cut;
 }
 
 // As Python's json.dumps(…, indent=2, sort_keys=True) writes it: keys sorted, everything but ASCII escaped.
@@ -88,14 +143,27 @@ std::string index_of(const std::vector<PlannedTensor>& tensors, const std::vecto
 
 }  // namespace
 
-SafetensorsLayout lay_out(const std::vector<PlannedTensor>& tensors, uint64_t max_shard_bytes) {
-  for (const PlannedTensor& tensor : tensors) check(tensor);
+SafetensorsLayout lay_out(const std::vector<PlannedTensor>& tensors, const LayoutOptions& options) {
+  for (const PlannedTensor& tensor : tensors) check(tensor, options.limits);
+  const std::string start = header_start(options.metadata);
+  const uint64_t room = header_room(options.limits);
   SafetensorsLayout layout;
-  for (auto& members : shards_of(tensors, max_shard_bytes)) layout.files.push_back(lay_out_file(tensors, std::move(members)));
+  for (auto& members : shards_of(tensors, options.max_shard_bytes)) {
+    layout.files.push_back(lay_out_file(tensors, std::move(members), start));
+    if (header_bytes(layout.files.back()) <= room) continue;
+    std::vector<size_t> too_many = std::move(layout.files.back().tensors);
+    layout.files.pop_back();
+    std::sort(too_many.begin(), too_many.end());
+    for (auto& part : cut_by_header(tensors, too_many, start, room)) layout.files.push_back(lay_out_file(tensors, std::move(part), start));
+  }
   const size_t n_files = layout.files.size();
   for (size_t i = 0; i < n_files; ++i)
     layout.files[i].name = n_files == 1 ? "model.safetensors" : fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, n_files);
   if (n_files > 1) layout.index = index_of(tensors, layout.files);
+  if (layout.index.size() > options.limits.max_index_bytes)
+    fail_limit(fmt::format("the index of {} files would have {}; at most {} are read (max_index_bytes)", n_files, human_bytes(layout.index.size()),
+                           human_bytes(options.limits.max_index_bytes)),
+               "give the tensors shorter names, or stack them to fewer");
   return layout;
 }
 

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
+#include "remap/limits.h"
 #include "remap/plan.h"
 
 namespace remap::formats {
@@ -24,7 +26,14 @@ struct SafetensorsLayout {
   std::string index;                      // model.safetensors.index.json; empty for a single file
 };
 
-// Throws Error "output-dtype" for a type the format lacks, "output-name" for a key it cannot hold.
-SafetensorsLayout lay_out(const std::vector<PlannedTensor>& tensors, uint64_t max_shard_bytes);
+struct LayoutOptions {
+  uint64_t max_shard_bytes = 5'000'000'000;
+  std::map<std::string, std::string> metadata = {};  // beside "format": "pt", in every file
+  Limits limits = {};                                // what is written can be read again
+};
+
+// A shard whose header would exceed the limit is cut further. Throws Error "output-dtype" for a type the format lacks, "output-name"
+// for a key it cannot hold, "output-limit" for what could not be read again: a key too long, a header or index too large.
+SafetensorsLayout lay_out(const std::vector<PlannedTensor>& tensors, const LayoutOptions& options);
 
 }  // namespace remap::formats

@@ -81,6 +81,7 @@ class T5xSource final : public Source {
     read_gin(options);
   }
 
+  std::string folder() const override { return folder_.empty() ? "." : folder_; }
   std::string_view format() const override { return "t5x"; }
   const std::string& path() const override { return path_; }
   const Manifest& manifest() const override { return manifest_; }

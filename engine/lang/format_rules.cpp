@@ -124,7 +124,7 @@ class Layout {
   size_t rank_of(const std::string& section) const {
     static const std::vector<std::string> kRules = {"remap", "family", "title", "source", "sources", "target", "recognise", "variants", "let", "normalise", "maps", "rules", "require",
                                                     "config", "defaults", "files", "parameter_sum", "verify"};
-    static const std::vector<std::string> kSchema = {"remap_schema", "model_type", "library", "config", "implied", "require", "tensors", "base_model", "architectures"};
+    static const std::vector<std::string> kSchema = {"remap_schema", "model_type", "library", "config", "implied", "require", "tensors", "base_model", "architectures", "fields", "aliases"};
     if (root_.find("remap") == nullptr && root_.find("remap_schema") == nullptr) return 0;
     const auto& order = root_.find("remap") != nullptr ? kRules : kSchema;
     return static_cast<size_t>(std::find(order.begin(), order.end(), section) - order.begin());
@@ -403,7 +403,7 @@ std::optional<std::string> format_rules(const std::string& file, const std::stri
     diagnostics.error("format-refused", place, message, hint);
     return std::nullopt;
   };
-  const bool ours = root->is_map() && (root->find("remap") != nullptr || root->find("remap_schema") != nullptr || root->find("remap_model") != nullptr);
+  const bool ours = root->is_map() && (root->find("remap") != nullptr || root->find("remap_schema") != nullptr || root->find("remap_model") != nullptr || root->find("remap_fields") != nullptr);
   if (!ours) return refuse(source.place(1, 1), "this is neither a rule file nor a schema: it has no section 'remap', 'remap_schema' or 'remap_model'", "name other files");
   const auto comments = lang::comments_of(source.text(), *root);
   if (!comments) return refuse(source.place(1, 1), "this file cannot be laid out: YAML reads it as something else than it shows", "write it as UTF-8, without tabs, with line ends as \\n");

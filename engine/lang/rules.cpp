@@ -56,7 +56,7 @@ const std::vector<FieldRow>& file_field_table() {
       {"rules", "what becomes of every key", ""},
       {"source", "{format, root, files}: what is read", ""},
       {"sources", "further named sources: checkpoints, and files without tensors", ""},
-      {"target", "{schema, architecture, dtype}: what is written", ""},
+      {"target", "{schema, model_type, architecture, dtype}: what is written", ""},
       {"title", "one line about the conversion", ""},
       {"variants", "named choices, detected from the checkpoint or set by the user", ""},
       {"verify", "{source, target}: names of the forward passes of both layouts (NAME.model.yaml)", ""},
@@ -279,6 +279,11 @@ class RuleParser {
     set_.documents.push_back(std::move(spec));
   }
 
+  static bool is_further_file(const std::string& name) {
+    constexpr size_t kMaxBytes = 255;  // of a name, on common file systems
+    const bool plain = !name.empty() && name.size() <= kMaxBytes && name != "." && name != ".." && name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
+    return plain && name != "config.json" && !name.ends_with(".safetensors") && !name.ends_with(".safetensors.index.json");
+  }
   void parse_files(const YamlNode& node) {
     if (!expect_list(node, "'files'")) return;
     for (const auto& item : node.items) {
@@ -286,6 +291,8 @@ class RuleParser {
       check_fields(item, {"file", "content", "when"}, "a file");
       FileSpec spec;
       spec.name = required_text(item, "file");
+      if (const YamlNode* name = item.find("file"); name != nullptr && !is_further_file(spec.name))
+        error("rule-wrong-type", *name, fmt::format("'{}' is not a name for a further file", spec.name), "a name without slashes, other than config.json and the files of tensors");
       spec.when = expression_field(item, "when");
       const YamlNode* content = item.find("content");
       if (content == nullptr) {
@@ -299,8 +306,12 @@ class RuleParser {
 
   void parse_target(const YamlNode& node) {
     if (!expect_map(node, "'target'")) return;
-    check_fields(node, {"schema", "architecture", "dtype"}, "'target'");
+    check_fields(node, {"schema", "model_type", "architecture", "dtype"}, "'target'");
     set_.schema = name_field(node, "schema", &set_.schema_place);
+    if (const YamlNode* model_type = node.find("model_type")) {
+      set_.model_type = text_of(*model_type, "'model_type'").value_or("");
+      set_.model_type_place = place_of(*text_, *model_type);
+    }
     if (const YamlNode* architecture = node.find("architecture")) set_.architecture = template_of(*architecture);
     if (const YamlNode* dtype = node.find("dtype")) set_.dtype = dtype_of(*dtype);
   }
@@ -369,7 +380,10 @@ class RuleParser {
   void parse_templates(const YamlNode& node, std::vector<std::pair<std::string, Template>>& into) {
     if (!expect_map(node, "this section")) return;
     for (const auto& [name, value] : node.entries)
-      if (auto parsed = template_of(value)) into.emplace_back(name.text, std::move(*parsed));
+      if (auto parsed = template_of(value)) {
+        parsed->name_place = place_of(*text_, name);
+        into.emplace_back(name.text, std::move(*parsed));
+      }
   }
 
   // ------------------------------------------------------------ rules
@@ -772,7 +786,10 @@ std::optional<Template> parse_template(const std::shared_ptr<const SourceText>& 
   } else if (node.is_map()) {
     result.kind = Template::Kind::object;
     for (const auto& [name, item] : node.entries)
-      if (auto value = parse_template(text, item, diagnostics)) result.fields.emplace_back(name.text, std::move(*value));
+      if (auto value = parse_template(text, item, diagnostics)) {
+        value->name_place = place_of(*text, name);
+        result.fields.emplace_back(name.text, std::move(*value));
+      }
   } else if (node.is_scalar() && node.text.starts_with("$") && !node.text.starts_with("$$")) {
     result.kind = Template::Kind::expression;
     result.expression = parse_expression(node.text.substr(1), {text, node, 1}, diagnostics);

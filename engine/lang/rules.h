@@ -21,6 +21,7 @@ struct Template {
   std::vector<std::pair<std::string, Template>> fields;      // an object
   enum class Kind { constant, expression, list, object } kind = Kind::constant;
   TextPlace place;
+  TextPlace name_place;                                      // of the name, if it is the value of a field
 };
 
 // One entry of a shape: '_' asserts nothing.
@@ -127,6 +128,7 @@ struct RuleSet {
   std::vector<DocumentSpec> documents;
   std::optional<Expression> recognise;
   std::string schema;               // name of the target schema; "" : none
+  std::string model_type;           // of config.json, where no schema says it; "" : not said
   std::optional<Template> architecture;
   std::optional<DType> dtype;       // of all floating-point targets; absent: as in the source
   Tables tables;
@@ -140,7 +142,7 @@ struct RuleSet {
   std::vector<FileSpec> files;
   bool parameter_sum = false;
   std::string verify_source, verify_target;                // names of forward passes written as data; "": none
-  TextPlace schema_place, verify_source_place, verify_target_place;
+  TextPlace schema_place, model_type_place, verify_source_place, verify_target_place;
 };
 
 // nullopt if `diagnostics` has errors. All mistakes of the file are reported.

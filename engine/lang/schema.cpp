@@ -27,6 +27,7 @@ class SchemaParser {
     for (const auto& [key, value] : root->entries) section(key, value);
     const YamlNode* version = root->find("remap_schema");
     if (version == nullptr || version->text != "1") error(version == nullptr ? *root : *version, "'remap_schema: 1' is missing: the version of the schema language");
+    if (!schema_.fields.empty()) check_names();
     if (diagnostics_.has_errors()) return std::nullopt;
     return std::move(schema_);
   }
@@ -37,9 +38,11 @@ class SchemaParser {
   }
 
   void section(const YamlNode& key, const YamlNode& value) {
-    static const std::vector<std::string> kSections = {"remap_schema", "model_type", "library", "config", "implied", "require", "tensors", "base_model", "architectures"};
+    static const std::vector<std::string> kSections = {"remap_schema", "model_type", "library", "fields", "aliases", "config", "implied", "require", "tensors", "base_model", "architectures"};
     if (key.text == "model_type") schema_.model_type = value.text;
     else if (key.text == "library") schema_.library = value.text;
+    else if (key.text == "fields") schema_.fields = parse_fields(*text_, value, diagnostics_);
+    else if (key.text == "aliases") aliases(value);
     else if (key.text == "config") templates(value, schema_.config);
     else if (key.text == "implied") templates(value, schema_.implied);
     else if (key.text == "require") requirements(value);
@@ -60,7 +63,65 @@ class SchemaParser {
   void templates(const YamlNode& node, std::vector<std::pair<std::string, Template>>& into) {
     if (!node.is_map()) return error(node, "a mapping of config fields was expected");
     for (const auto& [name, value] : node.entries)
-      if (auto parsed = parse_template(text_, value, diagnostics_)) into.emplace_back(name.text, std::move(*parsed));
+      if (auto parsed = parse_template(text_, value, diagnostics_)) {
+        parsed->name_place = place_of(*text_, name);
+        into.emplace_back(name.text, std::move(*parsed));
+      }
+  }
+
+  void aliases(const YamlNode& node) {
+    if (!node.is_map()) return error(node, "'aliases' is a mapping of other names to fields");
+    for (const auto& [name, field] : node.entries) schema_.aliases.emplace_back(name.text, field.text);
+  }
+
+  // ------------------------------------------------------------ names of fields
+
+  // What a schema says of fields that it does not list would hold for none.
+  void check_names() {
+    for (const auto* section : {&schema_.config, &schema_.implied})
+      for (const auto& [name, value] : *section) check_template(schema_.fields, name, value);
+    for (const auto& [other, name] : schema_.aliases)
+      if (!is_field(schema_.fields, name)) diagnostics_.error("schema-syntax", text_->place(1, 1), fmt::format("the alias '{}' stands for '{}', which is not in 'fields'", other, name));
+    for (const auto& requirement : schema_.require) check_expression(requirement.condition, {});
+    for (const auto& tensor : schema_.tensors) check_tensor(tensor);
+    for (const auto& [name, tensors] : schema_.architectures)
+      for (const auto& tensor : tensors) check_tensor(tensor);
+  }
+  static bool is_field(const std::vector<ConfigField>& fields, const std::string& name) {
+    return find_field(fields, name) != nullptr || find_field(common_fields().common, name) != nullptr;
+  }
+  void report_name(const std::vector<ConfigField>& fields, const std::string& name, const TextPlace& place) {
+    const std::string near = nearest_field(fields, name);
+    diagnostics_.error("schema-syntax", place, fmt::format("'{}' is not in 'fields'", name), near.empty() ? "add it there if the class has it" : fmt::format("did you mean '{}'?", near));
+  }
+  void check_template(const std::vector<ConfigField>& fields, const std::string& name, const Template& value) {
+    if (!is_field(fields, name)) return report_name(fields, name, value.name_place);
+    const ConfigField* field = find_field(fields, name);
+    if (field == nullptr || field->parts.empty()) return;
+    for (const auto& [part, inner] : value.fields) check_template(field->parts, part, inner);
+  }
+  void check_tensor(const SchemaTensor& tensor) {
+    std::vector<std::string> loops;
+    for (const auto& token : tensor.key) {
+      for (const auto* expression : {&token.list, &token.first, &token.last})
+        if (*expression) check_expression(**expression, loops);
+      if (!token.variable.empty()) loops.push_back(token.variable);
+    }
+    for (const auto& term : tensor.shape)
+      if (term.expression) check_expression(*term.expression, loops);
+    if (tensor.when) check_expression(*tensor.when, loops);
+  }
+  void check_expression(const Expression& expression, const std::vector<std::string>& loops) {
+    visit(expression.root, [&](const ExpressionNode& node) {
+      const bool member = node.kind == NodeKind::member && node.children[0].kind == NodeKind::name;
+      if (!member && node.kind != NodeKind::name) return;
+      const std::string& first = member ? node.children[0].text : node.text;
+      if (std::find(loops.begin(), loops.end(), first) != loops.end()) return;
+      const ConfigField* field = find_field(schema_.fields, first);
+      // The name before the dot is visited by itself.
+      if (member && field != nullptr && !field->parts.empty() && !is_field(field->parts, node.text)) report_name(field->parts, node.text, expression.written.place(node.offset, node.length));
+      if (!member && !is_field(schema_.fields, first)) report_name(schema_.fields, first, expression.written.place(node.offset, node.length));
+    });
   }
 
   void base_model(const YamlNode& node) {

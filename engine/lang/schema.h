@@ -3,6 +3,8 @@
 //   remap_schema: 1
 //   model_type: bert
 //   library: transformers 4.38.2               # whose class this describes
+//   fields: [hidden_size, …, {text_config: [vocab_size, …]}]   # all that the class has; beside those of every class
+//   aliases: {n_embd: hidden_size}             # other names that the class has for a field
 //   config: {hidden_act: gelu, …}              # what the class writes where nothing else is known
 //   implied: {tie_word_embeddings: true}       # defaults of the class: a field that equals one is left out of config.json
 //   require: [{that: CONDITION, because: …}]   # on the fields of config.json
@@ -16,6 +18,7 @@
 // A tensor is a shape, or {shape: […], when: CONDITION}; both see the loops' variables.
 #pragma once
 
+#include "lang/config_fields.h"
 #include "lang/rules.h"
 #include "remap/manifest.h"
 
@@ -39,6 +42,8 @@ struct SchemaTensor {
 struct Schema {
   std::shared_ptr<const SourceText> text;
   std::string model_type, library;
+  std::vector<ConfigField> fields;                             // empty: not known
+  std::vector<std::pair<std::string, std::string>> aliases;    // other name, field
   std::vector<std::pair<std::string, Template>> config, implied;
   std::vector<Requirement> require;
   std::string base_architecture, base_prefix;

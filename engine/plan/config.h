@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "lang/config_fields.h"
+#include "lang/schema.h"
 #include "remap/metadata.h"
 
 namespace remap::plan {
@@ -16,5 +18,21 @@ void merge(Json& base, const Json& over);
 void leave_out(Json& config, const Json& implied);
 // The same value with the keys of every object in order.
 Json sorted_keys(const Json& value);
+
+// Whether two values are the same but for the order of keys.
+bool same_value(const Json& a, const Json& b);
+
+// A field that the target's class does not have: where it is ("text_config.hiden_size"), and the field that was probably meant ("": none).
+struct UnknownField {
+  std::string path, near;
+};
+// None if the schema does not list the class's fields. A field is not taken for a misspelling of one that is there, too.
+std::vector<UnknownField> unknown_fields(const Json& config, const lang::Schema& schema);
+
+// Takes the fields out, at any depth, that would make a program load code; where they were.
+std::vector<std::string> take_out_code(Json& value, const std::string& path = "");
+
+// The same in a rule file, before any checkpoint is known: names that the class does not have, and those that make code load.
+void check_templates(const lang::RuleSet& set, const std::optional<lang::Schema>& schema, Diagnostics& diagnostics);
 
 }  // namespace remap::plan

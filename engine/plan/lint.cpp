@@ -123,6 +123,7 @@ void lint(const Rules& rules, const LintOptions& options, Diagnostics& diagnosti
   plan::lint_conditions(linter);
   plan::lint_overlaps(linter);
   plan::lint_manifests(linter);
+  plan::lint_config(linter);
   if (options.reverse) plan::lint_reverse(linter);
   for (const auto& d : planned.items()) diagnostics.add(d);
   for (const auto& d : own.items())
@@ -134,13 +135,14 @@ RuleFileKind rule_file_kind(const std::string& path) {
   const std::string text = "\n" + read_text_file(path, Limits{}.max_index_bytes);
   const auto has = [&](const char* section) { return text.find(std::string("\n") + section + ":") != std::string::npos; };
   if (has("remap")) return RuleFileKind::rules;
-  if (has("remap_schema")) return RuleFileKind::schema;
+  if (has("remap_schema") || has("remap_fields")) return RuleFileKind::schema;
   return has("remap_model") ? RuleFileKind::model : RuleFileKind::other;
 }
 
 void lint_schema(const std::string& path, Diagnostics& diagnostics) {
   const auto text = std::make_shared<lang::SourceText>(path, read_text_file(path, Limits{}.max_index_bytes));
-  if (rule_file_kind(path) == RuleFileKind::schema) lang::parse_schema(text, diagnostics);
+  if (("\n" + text->text()).find("\nremap_fields:") != std::string::npos) lang::parse_common_fields(*text, diagnostics);
+  else if (rule_file_kind(path) == RuleFileKind::schema) lang::parse_schema(text, diagnostics);
   else lang::parse_yaml(*text, diagnostics);
   diagnostics.sort();
 }

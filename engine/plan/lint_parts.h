@@ -35,6 +35,7 @@ void lint_names(Linter& linter);         // dims, let, maps, variants, holes tha
 void lint_conditions(Linter& linter);    // conditions that cannot hold, values that a variant cannot have
 void lint_overlaps(Linter& linter);      // two rules that can match one key
 void lint_manifests(Linter& linter);     // rules, alternatives and entries that no manifest takes; ambiguous families
+void lint_config(Linter& linter);        // what config.json will lack
 void lint_reverse(Linter& linter);       // what running backwards does not restore
 
 // The keys of one example of a source, below its root, spellings normalised.

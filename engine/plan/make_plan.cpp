@@ -12,6 +12,7 @@
 #include "plan/dims.h"
 #include "plan/facts.h"
 #include "plan/gather.h"
+#include "plan/lint_parts.h"
 #include "plan/near_miss.h"
 #include "plan/rules_file.h"
 #include "plan/view.h"
@@ -805,26 +806,37 @@ class Planner {
   void make_config() {
     facts_.target_dtype = std::string(long_name(main_dtype()));
     Json config = schema_ ? fields(schema_->config) : Json::object();
-    const Json given = given_config(), facts = fields(set_.config);
-    for (const Json& layer : {fields(set_.defaults), given, facts}) merge(config, layer);
+    const Json defaults = fields(set_.defaults), given = given_config(), facts = fields(set_.config);
+    for (const Json* layer : {&defaults, &given, &facts}) merge(config, *layer);
     report_contradictions(given, facts, "");
     if (schema_) {
-      config["model_type"] = schema_->model_type;
+      settle(config, "model_type", schema_->model_type);
       const size_t space = schema_->library.rfind(' ');
       if (space != std::string::npos && !config.contains("transformers_version")) config["transformers_version"] = schema_->library.substr(space + 1);
-      config["torch_dtype"] = facts_.target_dtype;
+      check_fields(defaults, given, facts);
+    } else if (!set_.model_type.empty()) {
+      settle(config, "model_type", set_.model_type);
     }
+    const bool floating = std::any_of(plan_.tensors.begin(), plan_.tensors.end(), [](const auto& t) { return is_floating(t.dtype); });
+    if (schema_ || floating) settle(config, "torch_dtype", facts_.target_dtype);
     if (set_.architecture) {
       const auto architecture = lang::instantiate(*set_.architecture, facts_);
       plan_.architecture = architecture && architecture->is_string() ? architecture->get<std::string>() : "";
-      config["architectures"] = Json::array({plan_.architecture});
+      settle(config, "architectures", Json::array({plan_.architecture}));
     }
+    // What an expression took from elsewhere; the rest has been said.
+    for (const auto& name : take_out_code(config)) plan_.left_behind.push_back(fmt::format("config.json: '{}', which would make a program look for code to run", name));
     plan_.config = sorted_keys(config);
+    report_left_out();
+    note_left_behind(facts);
     plan_.parameter_sum = set_.parameter_sum;
     for (const auto& file : set_.files) {
       try {
         if (file.when && !lang::evaluate_condition(*file.when, facts_)) continue;
-        if (auto value = lang::instantiate(file.content, facts_)) plan_.files.emplace_back(file.name, sorted_keys(*value));
+        auto value = lang::instantiate(file.content, facts_);
+        if (!value) continue;
+        for (const auto& name : take_out_code(*value)) plan_.left_behind.push_back(fmt::format("{}: '{}', which would make a program look for code to run", file.name, name));
+        plan_.files.emplace_back(file.name, sorted_keys(*value));
       } catch (const Error& e) {
         if (only_manifest() && e.diagnostic().id == "expression-missing") plan_.open.push_back(fmt::format("{}: {}", file.name, e.diagnostic().message));
         else diagnostics_.add(e.diagnostic());
@@ -832,18 +844,127 @@ class Planner {
     }
   }
 
-  // Without what describes the file it is from, and not the model.
+  // A field whose value is known, whatever the rules say of it.
+  void settle(Json& config, const std::string& name, const Json& value) {
+    for (const auto* section : {&set_.config, &set_.defaults})
+      for (const auto& [field, written] : *section)
+        if (field == name && config.contains(name) && !same_value(config[name], value))
+          diagnostics_.error("config-contradiction", written.name_place, fmt::format("{} would be {}; the output's is {}", name, config[name].dump(), value.dump()), "leave the field out: it is written by itself");
+    config[name] = value;
+  }
+
+  Place config_place() const { return BytePlace{options_.config_file, {}, {}}; }
+
+  // Without what describes the file it is from, and not the model, and without what makes a program load code.
   Json given_config() {
     Json given = options_.config;
     if (!given.is_object()) {
-      diagnostics_.error("config-contradiction", BytePlace{options_.config_file, {}, {}}, "the fields of config.json are a JSON object");
+      diagnostics_.error("config-contradiction", config_place(), "the fields of config.json are a JSON object");
       return Json::object();
     }
+    if (const auto code = take_out_code(given); !code.empty())
+      diagnostics_.warning("config-loads-code", config_place(), fmt::format("left out: {}", quoted_names(code)), "such a field makes a program that loads the model look for code to run; it is never written");
     for (const auto& [name, value] : options_.config.items())
-      if (name.starts_with("_") || name == "architectures" || name == "torch_dtype" || name == "dtype" || name == "transformers_version") given.erase(name);
-    if (schema_ && given.contains("model_type") && given["model_type"] != Json(schema_->model_type))
-      diagnostics_.error("config-contradiction", BytePlace{options_.config_file, {}, {}}, fmt::format("model_type is {}; these rules make \"{}\"", given["model_type"].dump(), schema_->model_type));
+      if (!lang::common_fields().left_out_because(name).empty()) given.erase(name);
+    const std::string model_type = schema_ ? schema_->model_type : set_.model_type;
+    if (!model_type.empty() && given.contains("model_type") && given["model_type"] != Json(model_type))
+      diagnostics_.error("config-contradiction", config_place(), fmt::format("model_type is {}; these rules make \"{}\"", given["model_type"].dump(), model_type));
     return given;
+  }
+
+  static std::string quoted_names(const std::vector<std::string>& names) {
+    constexpr size_t kShown = 12;
+    std::vector<std::string> quoted;
+    for (size_t i = 0; i < std::min(kShown, names.size()); ++i) quoted.push_back("'" + names[i] + "'");
+    return join(quoted, ", ") + (names.size() > kShown ? fmt::format(" and {} more", names.size() - kShown) : "");
+  }
+
+  // Fields of --config that are not in config.json as they were given: one finding a reason.
+  void report_left_out() {
+    if (!options_.config.is_object()) return;
+    std::map<std::string, std::vector<std::string>> by_reason;
+    for (const auto& [name, value] : options_.config.items()) {
+      const std::string because = lang::common_fields().left_out_because(name);
+      if (!because.empty() && !lang::common_fields().makes_code_load(name) && (!plan_.config.contains(name) || !same_value(plan_.config[name], value))) by_reason[because].push_back(name);
+    }
+    for (const auto& [because, names] : by_reason)
+      diagnostics_.warning("config-field-ignored", config_place(), fmt::format("not taken over: {}; {}", quoted_names(names), because));
+  }
+
+  // Fields that the target's class does not have. The rules' own names were checked when they were loaded; here are those that
+  // expressions gave, and the user's. A newer class may have more than the schema knows.
+  void check_fields(const Json& defaults, const Json& given, const Json& facts) {
+    for (const Json* layer : {&defaults, &facts})
+      for (const auto& unknown : unknown_fields(*layer, *schema_))
+        diagnostics_.error("config-unknown-field", field_place(unknown.path.substr(0, unknown.path.find('.'))), unknown_text(unknown), near_hint(unknown));
+    std::set<std::string> asked;  // by expressions: 'config.NAME' need not be a field of the class
+    visit_expressions(set_, [&](const lang::Expression& expression) {
+      lang::visit(expression.root, [&](const lang::ExpressionNode& node) {
+        if (node.kind == lang::NodeKind::member && node.children[0].kind == lang::NodeKind::name && node.children[0].text == "config") asked.insert(node.text);
+      });
+    });
+    std::vector<std::string> others;
+    for (const auto& unknown : unknown_fields(given, *schema_)) {
+      if (asked.contains(unknown.path)) continue;
+      if (unknown.near.empty()) others.push_back(unknown.path);
+      else diagnostics_.error("config-unknown-field", config_place(), unknown_text(unknown), near_hint(unknown));
+    }
+    if (!others.empty())
+      diagnostics_.warning("config-unknown-field", config_place(), fmt::format("{} {} not known for {}: written as given", quoted_names(others), others.size() == 1 ? "is" : "are", schema_->model_type),
+                           fmt::format("the target schema knows the fields of {}; a newer version may have more", schema_->library));
+  }
+  Place field_place(const std::string& name) const {
+    for (const auto* section : {&set_.config, &set_.defaults})
+      for (const auto& [field, value] : *section)
+        if (field == name) return value.name_place;
+    return {};
+  }
+  std::string unknown_text(const UnknownField& unknown) const { return fmt::format("'{}' is not a field of config.json for {}", unknown.path, schema_->model_type); }
+  static std::string near_hint(const UnknownField& unknown) { return unknown.near.empty() ? "leave it out" : fmt::format("did you mean '{}'?", unknown.near); }
+
+  // What a checkpoint says beside its tensors: strings are carried over where the format has a place for them; of a config.json, the
+  // rules know best, but what they left aside is said.
+  void note_left_behind(const Json& facts) {
+    for (const auto& source : sources_) {
+      const Json& metadata = source.source->metadata();
+      const std::string of = source.name.empty() ? "" : source.name + ": ";
+      std::vector<std::string> lost, code;
+      for (const auto& [name, text] : object_in(metadata, "__metadata__").items()) {
+        if (name == "format" || !text.is_string()) continue;
+        if (lang::common_fields().makes_code_load(name)) {
+          code.push_back(name);
+          continue;
+        }
+        if (plan_.metadata.emplace(name, text.get<std::string>()).first->second != text.get<std::string>()) lost.push_back(name);
+      }
+      if (!lost.empty()) plan_.left_behind.push_back(fmt::format("{}metadata that another source has with another value: {}", of, quoted_names(lost)));
+      lost.clear();
+      for (const auto& [name, value] : object_in(metadata, "index").items())
+        if (name != "total_size" && name != "total_parameters") lost.push_back(name);
+      if (!lost.empty()) plan_.left_behind.push_back(fmt::format("{}metadata of the index of shards: {}", of, quoted_names(lost)));
+      lost.clear();
+      const Json& config = object_in(metadata, "config");
+      if (config.contains("model_type") || config.contains("architectures"))
+        for (const auto& [name, value] : config.items()) {
+          if (lang::common_fields().makes_code_load(name)) code.push_back("config.json's " + name);
+          else if (!facts.contains(name) && lang::common_fields().left_out_because(name).empty() && !is_written(name, value)) lost.push_back(name);
+        }
+      if (!lost.empty()) plan_.left_behind.push_back(fmt::format("{}of the checkpoint's config.json, which --config takes: {}", of, quoted_names(lost)));
+      if (!code.empty()) plan_.left_behind.push_back(fmt::format("{}what would make a program look for code to run: {}", of, quoted_names(code)));
+    }
+  }
+  // In config.json, or by the class itself.
+  bool is_written(const std::string& name, const Json& value) const {
+    if (plan_.config.contains(name)) return same_value(plan_.config[name], value);
+    if (!schema_) return false;
+    return std::any_of(schema_->implied.begin(), schema_->implied.end(), [&](const auto& field) {
+      return field.first == name && field.second.kind == lang::Template::Kind::constant && field.second.constant == value;
+    });
+  }
+  static const Json& object_in(const Json& metadata, const char* name) {
+    static const Json kNone = Json::object();
+    const auto it = metadata.find(name);
+    return it != metadata.end() && it->is_object() ? *it : kNone;
   }
 
   void report_contradictions(const Json& given, const Json& facts, const std::string& path) {

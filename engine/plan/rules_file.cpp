@@ -9,6 +9,7 @@
 #include "base/mapped_file.h"
 #include "base/text.h"
 #include "lang/built_in.h"
+#include "plan/config.h"
 #include "plan/facts.h"
 
 namespace remap {
@@ -121,6 +122,8 @@ std::optional<Rules> Rules::load(const std::string& name, Diagnostics& diagnosti
     impl->schema = lang::parse_schema(schema, diagnostics);
     if (!impl->schema) return std::nullopt;
   }
+  plan::check_templates(impl->set, impl->schema, diagnostics);
+  if (diagnostics.has_errors()) return std::nullopt;
   for (const auto& [wanted, place, model] : {std::tuple{impl->set.verify_source, impl->set.verify_source_place, &impl->source_model}, std::tuple{impl->set.verify_target, impl->set.verify_target_place, &impl->target_model}}) {
     if (wanted.empty()) continue;
     *model = find_companion(wanted + ".model.yaml", wanted + ".model", text->file());

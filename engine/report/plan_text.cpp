@@ -70,6 +70,15 @@ std::string checks_text(const Plan& plan, bool folded) {
 
 }  // namespace
 
+std::string beside_text(const Plan& plan) {
+  std::string text;
+  std::vector<std::string> names;
+  for (const auto& [name, value] : plan.metadata) names.push_back(name);
+  if (!names.empty()) text += fmt::format("metadata carried over: {}\n", join(names, ", "));
+  for (const auto& line : plan.left_behind) text += fmt::format("left out: {}\n", line);
+  return text;
+}
+
 std::string summary(const Plan& plan) {
   using report::OriginKind;
   std::map<OriginKind, size_t> counts;
@@ -92,6 +101,7 @@ std::string render_text(const Plan& plan, const PlanTextOptions& options) {
   text += report::table(arranged(std::move(lines), options.folded), options.stable ? kUnpadded : std::vector<size_t>{76, 24, 84});
   text += dropped_text(plan, options);
   text += checks_text(plan, options.folded);
+  if (const std::string beside = beside_text(plan); !beside.empty()) text += "\n" + beside;
   if (!plan.open.empty()) text += "\nopen, since a manifest cannot tell:\n";
   for (const auto& open : plan.open) text += fmt::format("  {}\n", open);
   return text + "\n" + summary(plan) + "\n";
@@ -105,7 +115,9 @@ std::string render_markdown(const Plan& plan) {
   std::vector<Line> dropped;
   for (const auto& d : plan.dropped) dropped.push_back({{(*plan.sources[d.source].manifest)[d.tensor].key, d.because, rule_place(plan, d.rule)}, {}});
   for (const auto& row : report::fold(std::move(dropped))) text += fmt::format("| dropped | | `{}`: {} | {} |\n", report::table_cell(row[0]), report::table_cell(row[1]), row[2]);
-  return text + "\n</details>\n";
+  text += "\n</details>\n";
+  if (const std::string beside = beside_text(plan); !beside.empty()) text += "\n" + report::table_cell(beside);
+  return text;
 }
 
 std::string render_snapshot(const Plan& plan) {
@@ -141,6 +153,8 @@ Json render_json(const Plan& plan) {
   json["config"] = plan.config;
   json["files"] = Json::object();
   for (const auto& [name, body] : plan.files) json["files"][name] = body;
+  json["metadata"] = plan.metadata;
+  json["left_behind"] = plan.left_behind;
   json["open"] = plan.open;
   json["summary"] = summary(plan);
   return json;

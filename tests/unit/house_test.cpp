@@ -1,6 +1,7 @@
 // The rules of the house, read off the sources themselves: which stage may include which, that the engine knows no model
 // family, that every diagnostic is a row of the table, and that every source is listed.
 #include "lang/rules.h"
+#include "plan/config.h"
 #include "remap/diagnostic.h"
 #include "remap/document.h"
 #include "support/catch.h"
@@ -194,6 +195,32 @@ TEST_CASE("the editors' schema of rule files is the engine's table of fields, an
     CAPTURE(file.path);
     CHECK(file.text.starts_with("# yaml-language-server: $schema=../schemas/rules.schema.json\n"));
   }
+}
+
+// So that a field is not called unknown which the real class writes.
+TEST_CASE("the target schemas know every field of the config.json files in tests/data") {
+  std::map<std::string, remap::lang::Schema> schemas;
+  for (const auto& file : files_below({"schemas"}, {".yaml"})) {
+    remap::Diagnostics diagnostics;
+    if (file.text.find("remap_schema: 1") == std::string::npos) continue;
+    const auto schema = remap::lang::parse_schema(std::make_shared<remap::lang::SourceText>(file.path, file.text), diagnostics);
+    CAPTURE(file.path);
+    REQUIRE(schema);
+    CHECK_FALSE(schema->fields.empty());
+    schemas.emplace(schema->model_type, *schema);
+  }
+  size_t n_configs = 0;
+  std::vector<std::string> faults;
+  for (const auto& file : files_below({"tests/data"}, {".json"})) {
+    if (fs::path(file.path).filename() != "config.json" || file.path.find("/expected") == std::string::npos) continue;
+    const remap::Json config = remap::read_document((kRoot / file.path).string(), "json");
+    const auto schema = schemas.find(config.value("model_type", ""));
+    if (schema == schemas.end()) continue;
+    ++n_configs;
+    for (const auto& unknown : remap::plan::unknown_fields(config, schema->second)) faults.push_back(fmt::format("{}: {}", file.path, unknown.path));
+  }
+  CHECK(n_configs > 10);
+  CHECK(faults == no_faults);
 }
 
 // The functions of the language are in its documentation.

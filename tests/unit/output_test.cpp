@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "formats/safetensors_writer.h"
 #include "remap/diagnostic.h"
 #include "remap/execute.h"
 #include "remap/output.h"
@@ -306,4 +307,202 @@ TEST_CASE("a model without tensors is a file too") {
   const TemporaryFolder folder;
   OutputFolder(folder / "out", {}).commit();
   CHECK(read_file(folder / "out/model.safetensors") == std::string("\x20\0\0\0\0\0\0\0", 8) + R"({"__metadata__":{"format":"pt"}})");
+}
+
+TEST_CASE("a folder that holds an input is not replaced, whatever way leads to it") {
+  const TemporaryFolder folder;
+  fs::create_directories(folder / "src/parts");
+  fs::create_directories(folder / "out");
+  fs::create_directories(folder / "elsewhere");
+  write_file(folder / "src/model.bin", "weights");
+  write_file(folder / "out/model.bin", "weights");
+  write_file(folder / "elsewhere/far.bin", "weights");
+  fs::create_symlink("out", folder / "link");
+  fs::create_symlink("../../out/model.bin", folder / "src/parts/0");       // a part of the source is in the output
+  fs::create_symlink("../elsewhere/far.bin", folder / "out/near.bin");   // a link of the output is the input
+  fs::create_hard_link(folder / "out/model.bin", folder / "second.bin");
+  fs::create_symlink("src", folder / "loop");
+  fs::create_symlink("..", folder / "src/up");                           // leads above: not a part of the source
+  struct Row {
+    const char* out;
+    const char* input;
+    bool refused;
+  };
+  const Row rows[] = {
+      {"out", "out", true},           {"out/", "out/model.bin", true},    {"elsewhere/../out", "out/model.bin", true},
+      {"./out", "link/model.bin", true}, {"out", "link/", true},          {"link/../out", "src/../out/model.bin", true},
+      {"out", "out/near.bin", true},  {"out", "second.bin", true},        {"out", "src", true},
+      {"out", "loop/parts/0", true},  {"out", "src/parts", true},         {"out", "out/not/there", true},
+      {"out", "src/model.bin", false}, {"out", "elsewhere", false},       {"out", "out/../src/model.bin", false},
+      {"out", "not/there", false},    {"out", "", false},                 {"elsewhere", "out/near.bin", true},
+  };
+  for (const Row& row : rows) {
+    INFO(row.out << " from " << row.input);
+    OutputOptions options;
+    options.force = true;
+    options.inputs = {*row.input == 0 ? "" : folder / row.input};
+    const auto before = folder.names();
+    const Diagnostic refusal = [&] {
+      try {
+        const OutputFolder output(folder / row.out, one_tensor(), options);
+      } catch (const Error& e) {
+        return e.diagnostic();
+      }
+      return Diagnostic{};
+    }();
+    CHECK(refusal.id == (row.refused ? "output-holds-input" : ""));
+    CHECK(folder.names() == before);
+    options.force = false;  // the way on that is named has to be one
+    const auto without = error_of([&] { OutputFolder(folder / row.out, one_tensor(), options); });
+    CHECK(without.id == (row.refused ? "output-holds-input" : "output-exists"));
+  }
+}
+
+TEST_CASE("what came to hold an input while the output was written is not replaced") {
+  const TemporaryFolder folder;
+  fs::create_directory(folder / "src");
+  write_file(folder / "src/model.bin", "weights");
+  OutputOptions options;
+  options.force = true;
+  options.inputs = {folder / "src"};
+  OutputFolder output(folder / "out", one_tensor(), options);
+  fs::create_directory(folder / "out");
+  fs::create_hard_link(folder / "src/model.bin", folder / "out/model.bin");
+  CHECK(error_of([&] { output.commit(); }).id == "output-holds-input");
+  CHECK(read_file(folder / "out/model.bin") == "weights");
+}
+
+TEST_CASE("an output inside the source's folder leaves the source as it is") {
+  const TemporaryFolder folder;
+  fs::create_directory(folder / "src");
+  write_file(folder / "src/model.bin", "weights");
+  OutputOptions options;
+  options.inputs = {folder / "src"};
+  write_one(folder / "src/out", options);
+  CHECK(folder.names() == std::vector<std::string>{"src", "src/model.bin", "src/out", "src/out/model.safetensors"});
+}
+
+TEST_CASE("the folder that the program runs in, and home, are not replaced") {
+  const TemporaryFolder folder;
+  const fs::path here = fs::current_path();
+  const std::string home = std::getenv("HOME") == nullptr ? "" : std::getenv("HOME");
+  OutputOptions force;
+  force.force = true;
+  fs::create_directory(folder / "here");
+  fs::current_path(folder / "here");
+  const auto refusal = error_of([&] { write_one(folder / "here", force); });
+  fs::current_path(here);
+  CHECK(refusal.id == "output-not-replaceable");
+  CHECK(refusal.message == "is the folder that the program runs in, or holds it");
+  ::setenv("HOME", (folder / "here").c_str(), 1);
+  CHECK(error_of([&] { write_one(folder / "here", force); }).message == "is the home folder, or holds it");
+  if (home.empty()) ::unsetenv("HOME");
+  else ::setenv("HOME", home.c_str(), 1);
+}
+
+TEST_CASE("links that lead nowhere and pipes are said, and stay") {
+  const TemporaryFolder folder;
+  fs::create_symlink("nowhere", folder / "dangling");
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  const auto before = folder.names();
+  for (const bool force : {false, true})
+    for (const char* name : {"dangling", "pipe", "pipe/"}) {
+      INFO(name);
+      OutputOptions options;
+      options.force = force;
+      CHECK(error_of([&] { write_one(folder / name, options); }).id == "output-not-replaceable");
+    }
+  CHECK(folder.names() == before);
+}
+
+namespace {
+
+std::vector<PlannedTensor> many_tensors(size_t count, size_t key_bytes) {
+  std::vector<PlannedTensor> plan;
+  for (size_t i = 0; i < count; ++i) {
+    std::string key = std::to_string(i);
+    key.insert(0, key_bytes - key.size(), '0');
+    plan.push_back({std::move(key), i % 3 == 0 ? DType::u8 : DType::f32, {1}, {}, 0.0, 0});
+  }
+  return plan;
+}
+
+uint64_t header_bytes(const formats::SafetensorsFile& file) { return file.head.size() - 8; }
+
+}  // namespace
+
+TEST_CASE("shards are cut so that each header keeps to the limit") {
+  struct Row {
+    size_t tensors, key_bytes;
+    uint64_t max_header_bytes, max_shard_bytes;
+    size_t files;
+  };
+  const uint64_t kLarge = 5'000'000'000, kFormat = Limits{}.max_header_bytes;
+  CHECK(kFormat == 100'000'000);  // MAX_HEADER_SIZE of the safetensors library
+  const Row rows[] = {
+      {100, 20, 20'000, kLarge, 1},  {1000, 20, 20'000, kLarge, 4}, {1000, 20, 20'001, kLarge, 4}, {1000, 20, 20'007, kLarge, 4},
+      {1000, 20, 20'000, 1000, 6},   {100, 20, 20'000, 100, 3},     {700'000, 120, kFormat, kLarge, 2},
+  };
+  for (const Row& row : rows) {
+    INFO(row.tensors << " tensors, header " << row.max_header_bytes << ", shards " << row.max_shard_bytes);
+    const auto plan = many_tensors(row.tensors, row.key_bytes);
+    formats::LayoutOptions options;
+    options.max_shard_bytes = row.max_shard_bytes;
+    options.limits.max_header_bytes = row.max_header_bytes;
+    const auto layout = formats::lay_out(plan, options);
+    CHECK(layout.files.size() == row.files);
+    CHECK(layout.index.empty() == (row.files == 1));
+    std::vector<size_t> seen;
+    for (const auto& file : layout.files) {
+      CHECK(header_bytes(file) <= row.max_header_bytes);
+      seen.insert(seen.end(), file.tensors.begin(), file.tensors.end());
+    }
+    std::sort(seen.begin(), seen.end());
+    CHECK(seen.size() == plan.size());
+    CHECK(std::adjacent_find(seen.begin(), seen.end()) == seen.end());
+  }
+}
+
+TEST_CASE("what could not be read again is not written") {
+  struct Row {
+    std::vector<PlannedTensor> plan;
+    Limits limits;
+    const char* message;
+  };
+  Limits header, index, none;
+  header.max_header_bytes = 100;
+  index.max_index_bytes = 1000;
+  const Row rows[] = {
+      {many_tensors(1, 60), header, "the header of a file with '000000000000000000000000000000000000000000000000000000000000' alone would have 143 B; a safetensors header has at most 96 B"},
+      {many_tensors(100, 60), index, "the index of 100 files would have 10.47 kB; at most 1.00 kB are read (max_index_bytes)"},
+      {many_tensors(1, 4097), none, "has 4097 bytes; at most 4096 are read (max_key_bytes)"},
+      {{{"w", DType::f32, Shape(33, 1), {}, 0.0, 0}}, none, "'w' has 33 dimensions; at most 32 are read (max_rank)"},
+  };
+  for (const Row& row : rows) {
+    formats::LayoutOptions options;
+    options.limits = row.limits;
+    options.max_shard_bytes = row.limits.max_index_bytes == 1000 ? 1 : options.max_shard_bytes;
+    const auto refusal = error_of([&] { formats::lay_out(row.plan, options); });
+    CHECK(refusal.id == "output-limit");
+    INFO(refusal.message);
+    CHECK(refusal.message.find(row.message) != std::string::npos);
+    CHECK_FALSE(refusal.hint.empty());
+  }
+}
+
+TEST_CASE("metadata stands in every file, beside the format") {
+  const TemporaryFolder folder;
+  OutputOptions options;
+  options.max_shard_bytes = 1;
+  options.metadata = {{"author", "A \"B\" C"}, {"format", "np"}, {"license", "MIT"}};
+  const auto plan = many_tensors(2, 1);
+  OutputFolder output(folder / "out", plan, options);
+  execute(plan, {}, output);
+  output.commit();
+  for (const char* name : {"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"}) {
+    const std::string bytes = read_file(folder / (std::string("out/") + name));
+    CHECK(bytes.substr(8).starts_with(R"({"__metadata__":{"author":"A \"B\" C","format":"pt","license":"MIT"},)"));
+  }
+  const auto source = open_source(folder / "out");
+  CHECK(source->metadata()["__metadata__"] == Json{{"author", "A \"B\" C"}, {"format", "pt"}, {"license", "MIT"}});
 }

@@ -7,7 +7,7 @@
 namespace remap {
 
 struct Limits {
-  uint64_t max_header_bytes = 100u << 20;        // safetensors JSON header, as the reference implementation has it
+  uint64_t max_header_bytes = 100'000'000;       // safetensors JSON header, as the reference implementation has it
   uint64_t max_index_bytes = 256u << 20;         // JSON index, manifest, gin, .zarray, rule file
   uint64_t max_pickle_bytes = 512u << 20;        // data.pkl, or one pickle of a legacy stream
   uint64_t max_pickle_objects = 20'000'000;      // values made by one pickle

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,12 +20,21 @@ struct OutputOptions {
   uint64_t max_shard_bytes = 5'000'000'000;
   // Replace an existing output. Only a folder of plain files is replaced, and only once the new one is whole.
   bool force = false;
+  // What is read: files, and folders with all they hold. A folder that holds one of them is never replaced.
+  std::vector<std::string> inputs = {};
+  // Pairs of the '__metadata__' of every file, beside "format": "pt".
+  std::map<std::string, std::string> metadata = {};
 };
+
+// Throws Error "output-holds-input" if `path` exists and is one of `inputs` or holds one (or a part of one, if it is a folder), in
+// whatever way the two are written: compared are the files themselves, through links, second names and mounts.
+void refuse_lost_input(const std::string& path, const std::vector<std::string>& inputs);
 
 class OutputFolder : public Sink {
  public:
   // Lays out the files of `tensors`, in the order given, and reserves all of their space, so that a full disk is found here.
-  // Throws Error: "output-exists", "output-not-replaceable", "output-disk-full", "output-dtype", "output-name", "io-write".
+  // Throws Error: "output-exists", "output-not-replaceable", "output-holds-input", "output-disk-full", "output-dtype", "output-name",
+  // "output-limit", "io-write".
   OutputFolder(const std::string& path, const std::vector<PlannedTensor>& tensors, const OutputOptions& options = {});
   ~OutputFolder() override;  // not committed: removes everything it made
   OutputFolder(const OutputFolder&) = delete;
@@ -37,7 +47,8 @@ class OutputFolder : public Sink {
   // A further file, such as config.json. Throws Error "output-name" if the name has a slash or is taken, "io-write".
   void add_file(const std::string& name, const std::string& contents);
   // Gives the folder its final name. Call once, after everything is written; no slot is valid afterwards.
-  // Throws Error "output-exists" if the place was taken meanwhile, "io-write"; then nothing at the final place has changed.
+  // Throws Error "output-exists" if the place was taken meanwhile, "output-not-replaceable" and "output-holds-input" if it came to
+  // hold what must not be lost, "io-write"; then nothing at the final place has changed.
   void commit();
 
  private:

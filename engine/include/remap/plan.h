@@ -94,6 +94,8 @@ struct Plan {
   Json config = Json::object();        // config.json
   bool parameter_sum = false;          // the rules ask for parameter_sums() to be compared
   std::vector<std::pair<std::string, Json>> files;  // further JSON files
+  std::map<std::string, std::string> metadata;      // of a safetensors source, carried into the '__metadata__' of every file written
+  std::vector<std::string> left_behind;             // what a checkpoint says beside its tensors and the output does not, a line each
   std::vector<std::string> open;       // what a manifest alone cannot tell; empty for a plan made from a checkpoint
 };
 

@@ -60,6 +60,8 @@ std::string render_snapshot(const Plan& plan);
 
 // "4 renamed, 2 transposed, …": counts by kind of origin, in a fixed order.
 std::string summary(const Plan& plan);
+// What becomes of what the sources say beside their tensors, a line each; "" if there is nothing to say.
+std::string beside_text(const Plan& plan);
 
 // What a change of rules does, folded: "-" removed, "+" added, "!" made otherwise; then fields of JSON files, and counts.
 std::string render_text(const PlanDiff& diff);

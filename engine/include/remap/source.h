@@ -58,6 +58,8 @@ class Source {
   // Loads tile `tile` of tensor `index`; what has to be decoded is decoded into `buffer`.
   virtual TileView load(size_t index, size_t tile, TileBuffer& buffer) const = 0;
 
+  // The folder whose files are read while data is loaded, if the checkpoint is one, however it was named; "": path() and its kind.
+  virtual std::string folder() const { return {}; }
   // Facts for `inspect`: classes a pickle named that became inert records, members left out … One line each.
   virtual std::vector<std::string> remarks() const { return {}; }
   // What whoever converts should know, though it is no error: data that is missing and reads as a fill value. May cost file operations.
