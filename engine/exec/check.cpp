@@ -55,9 +55,12 @@ void check_piece(const PlannedTensor& target, const Piece& piece, const std::vec
   const auto source_dim = [](const Axis& axis) { return axis.source_dim; };
   if (!stays_inside(piece.axes, piece.target_origin, target.shape, target_step, target_dim))
     fail(target, "a piece reaches outside of it");
-  if (!stays_inside(piece.axes, piece.source_origin, from.shape, source_step, source_dim))
-    fail(target, fmt::format("a piece reaches outside of its source '{}' {}", from.key, to_string(from.shape)));
-  if (!ops::cast_supported(target.dtype, from.dtype))
+  // Bytes of elements that share them, as stored() makes it.
+  const bool bytes = target.dtype == DType::u8 && is_sub_byte(from.dtype);
+  const Shape shape = bytes ? stored_form(from).shape : from.shape;
+  if (!stays_inside(piece.axes, piece.source_origin, shape, source_step, source_dim))
+    fail(target, fmt::format("a piece reaches outside of its source '{}' {}", from.key, to_string(shape)));
+  if (!bytes && !ops::cast_supported(target.dtype, from.dtype))
     throw Error("cast-unsupported", {},
                 fmt::format("'{}' is {} and is made of '{}', which is {}: there is no such cast", target.key, long_name(target.dtype),
                             from.key, long_name(from.dtype)),

@@ -6,7 +6,8 @@
 
 namespace remap::exec {
 
-// The tensor as its bytes are copied: itself, or, if its type has less than a byte, its stored form with pieces that move bytes.
+// The tensor as its bytes are copied: itself, or, if its type has less than a byte, its stored form with pieces that move bytes
+// (which execute() runs: a U8 tensor made of one whose elements have less than a byte is made of its bytes).
 // Throws Error "plan-inconsistent" if a piece would take a byte apart.
 PlannedTensor stored(const PlannedTensor& tensor, const std::vector<const Source*>& sources);
 

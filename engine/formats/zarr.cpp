@@ -156,6 +156,9 @@ class ZarrayParser {
     array.chunks = sizes("chunks");
     if (array.shape.size() != array.chunks.size())
       fail(fmt::format("shape {} and chunks {} differ in the number of dimensions", to_string(array.shape), to_string(array.chunks)));
+    // Writers that take the shape for the chunk's do so along an axis without entries too.
+    for (size_t d = 0; d < array.shape.size(); ++d)
+      if (array.shape[d] == 0 && array.chunks[d] == 0) array.chunks[d] = 1;
     read_dtype(array);
     read_order(array);
     array.codec = codec();

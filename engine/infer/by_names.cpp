@@ -84,7 +84,7 @@ class Matcher {
     for (uint32_t s = 0; s < problem_.sources.size(); ++s) {
       for (uint32_t t = 0; t < problem_.sources[s].source->manifest().size(); ++t) refs_.push_back({s, t});
       for (auto& [key, refs] : tensors_of(s)) {
-        if (is_training_state(key)) continue;
+        if (is_training_state(key) || problem_.info(refs[0]).unread != nullptr) continue;
         keys.push_back(key);
         infos.push_back(&problem_.info(refs[0]));
         matched_.push_back(std::move(refs));
@@ -93,7 +93,11 @@ class Matcher {
     read_side(keys, infos, source_);
     for (Template& one : source_.templates) one.ranks = static_cast<int64_t>(matched_[one.tensors[0]].size());
     keys.clear(), infos.clear();
-    for (const auto& tensor : problem_.target->manifest().tensors()) keys.push_back(tensor.key), infos.push_back(&tensor);
+    for (uint32_t t = 0; t < problem_.target->manifest().size(); ++t) {
+      if (problem_.info(t).unread != nullptr) continue;
+      keys.push_back(problem_.info(t).key), infos.push_back(&problem_.info(t));
+      wanted_.push_back(t);
+    }
     read_side(keys, infos, target_);
     split_lonely(target_, source_);
     split_lonely(source_, target_);
@@ -117,7 +121,8 @@ class Matcher {
     for (const auto& [key, refs] : by_key) {
       const TensorInfo& first = problem_.info(refs.begin()->second);
       const bool alike = refs.size() == ranks.size() && std::all_of(refs.begin(), refs.end(), [&](const auto& one) {
-        return problem_.info(one.second).shape == first.shape && problem_.info(one.second).dtype == first.dtype;
+        const TensorInfo& other = problem_.info(one.second);
+        return other.shape == first.shape && other.dtype == first.dtype && (other.unread == nullptr) == (first.unread == nullptr);
       });
       std::vector<Ref> all;
       for (const auto& [rank, ref] : refs) all.push_back(ref);
@@ -791,7 +796,7 @@ class Matcher {
 
   std::vector<Relation> relations_of(const Hypothesis& one) const {
     const auto ref = [&](size_t tmpl, size_t row) { return matched_[source_.templates[tmpl].tensors[row]].front(); };
-    const auto target = [&](size_t tmpl, size_t row) { return static_cast<uint32_t>(target_.templates[tmpl].tensors[row]); };
+    const auto target = [&](size_t tmpl, size_t row) { return wanted_[target_.templates[tmpl].tensors[row]]; };
     std::vector<Relation> relations;
     Relation blank;
     blank.kind = one.kind;
@@ -852,6 +857,7 @@ class Matcher {
   const Problem& problem_;
   Findings findings_;
   std::vector<Ref> refs_;
+  std::vector<uint32_t> wanted_;             // the target's tensors that take part: all but those that are not read
   std::vector<std::vector<Ref>> matched_;   // those that take part; of several files that have a key alike, all
   Side source_, target_;
   std::vector<Hypothesis> hypotheses_;

@@ -52,6 +52,7 @@ class Search {
   Findings run() {
     read_all();
     match_whole();
+    leave_shared_bytes();
     match_rearranged(false);
     match_parts(false);
     if (any_constant()) match_parts(true);
@@ -73,6 +74,7 @@ class Search {
   struct TargetTensor {
     Print print;
     bool done = false;
+    bool left = false;  // done with, but nothing was found: it stays open
   };
 
   const TensorInfo& info(const SourceTensor& s) const { return problem_.info(s.ref); }
@@ -81,18 +83,30 @@ class Search {
 
   void read_all() {
     std::set<DType> wanted;
-    for (const auto& tensor : problem_.target->manifest().tensors()) wanted.insert(tensor.dtype);
+    for (const auto& tensor : problem_.target->manifest().tensors())
+      if (tensor.unread == nullptr) wanted.insert(tensor.dtype);
     for (uint32_t s = 0; s < problem_.sources.size(); ++s) {
       const Source& source = *problem_.sources[s].source;
       first_.push_back(sources_.size());
       for (uint32_t t = 0; t < source.manifest().size(); ++t) {
         SourceTensor one{{s, t}, {}, false};
         for (const DType dtype : wanted)
-          if (ops::cast_supported(dtype, source.manifest()[t].dtype)) one.prints.emplace(dtype, print_of(source, t, dtype));
+          if (source.manifest()[t].unread == nullptr && ops::cast_supported(dtype, source.manifest()[t].dtype)) one.prints.emplace(dtype, print_of(source, t, dtype));
         sources_.push_back(std::move(one));
       }
     }
-    for (uint32_t t = 0; t < problem_.target->manifest().size(); ++t) targets_.push_back({print_of(*problem_.target, t, info(t).dtype), false});
+    for (uint32_t t = 0; t < problem_.target->manifest().size(); ++t) {
+      const bool unread = info(t).unread != nullptr;
+      targets_.push_back({unread ? Print{} : print_of(*problem_.target, t, info(t).dtype), unread, unread});
+    }
+  }
+
+  // Elements that share bytes are looked for in whole tensors only.
+  void leave_shared_bytes() {
+    for (auto& s : sources_)
+      if (is_sub_byte(info(s).dtype)) s.prints.clear();
+    for (uint32_t t = 0; t < targets_.size(); ++t)
+      if (!targets_[t].done && is_sub_byte(info(t).dtype)) targets_[t].done = targets_[t].left = true;
   }
 
   // ------------------------------------------------------------ whole tensors
@@ -101,7 +115,11 @@ class Search {
 
   void match_whole() {
     std::map<std::pair<Whole, Shape>, SameValues> same;
-    for (uint32_t t = 0; t < targets_.size(); ++t) same[{{targets_[t].print.ordered, element_count(info(t).shape), info(t).dtype}, info(t).shape}].second.push_back(t);
+    for (uint32_t t = 0; t < targets_.size(); ++t) {
+      if (targets_[t].left) continue;
+      const Whole whole{targets_[t].print.ordered, element_count(info(t).shape), info(t).dtype};
+      same[{whole, info(t).shape}].second.push_back(t);
+    }
     for (size_t s = 0; s < sources_.size(); ++s)
       for (const auto& [dtype, print] : sources_[s].prints) {
         const auto it = same.find({{print.ordered, element_count(info(sources_[s]).shape), dtype}, info(sources_[s]).shape});
@@ -831,7 +849,7 @@ class Search {
     for (uint32_t t = 0; t < targets_.size(); ++t)
       if (!targets_[t].done) open_targets[info(t).key] = t;
     for (size_t s = 0; s < sources_.size(); ++s)
-      if (!sources_[s].used) open_sources[{sources_[s].ref.source, info(sources_[s]).key}] = s;
+      if (!sources_[s].used && info(sources_[s]).unread == nullptr) open_sources[{sources_[s].ref.source, info(sources_[s]).key}] = s;
     if (open_targets.empty() || open_sources.empty()) return;
     const size_t count = findings_.relations.size();
     for (size_t r = 0; r < count; ++r) {
@@ -860,6 +878,7 @@ class Search {
 
   void finish() {
     for (uint32_t t = 0; t < targets_.size(); ++t) {
+      if (targets_[t].left) findings_.open_targets.push_back(t);
       if (targets_[t].done) continue;
       const auto value = targets_[t].print.constant ? constant_of(t) : std::nullopt;
       if (value) findings_.fills.push_back({t, *value});
@@ -888,7 +907,7 @@ class Search {
   std::optional<uint32_t> copy_of(uint32_t t) {
     if (done_by_content_.empty())
       for (uint32_t other = 0; other < targets_.size(); ++other)
-        if (targets_[other].done) done_by_content_.try_emplace({{targets_[other].print.ordered, element_count(info(other).shape), info(other).dtype}, info(other).shape}, other);
+        if (targets_[other].done && !targets_[other].left) done_by_content_.try_emplace({{targets_[other].print.ordered, element_count(info(other).shape), info(other).dtype}, info(other).shape}, other);
     const auto it = done_by_content_.find({{targets_[t].print.ordered, element_count(info(t).shape), info(t).dtype}, info(t).shape});
     return it == done_by_content_.end() ? std::nullopt : std::optional(it->second);
   }

@@ -112,8 +112,9 @@ class Comparison {
       if (t == Manifest::npos) continue;
       found[t] = true;
       const TensorInfo& info = problem_.target->manifest()[t];
-      if (info.dtype != planned.dtype || info.shape != planned.shape)
-        differing_[info.key] = fmt::format("'{}' would be {} {}; the target has {} {}", info.key, name(planned.dtype), to_string(planned.shape), name(info.dtype), to_string(info.shape));
+      if (info.unread != nullptr || info.dtype != planned.dtype || info.shape != planned.shape)
+        differing_[info.key] = fmt::format("'{}' would be {} {}; the target has {}", info.key, name(planned.dtype),
+                                           to_string(planned.shape), describe(info));
       else if (problem_.by_values && element_count(info.shape) > 0) add(planned, t);
     }
     flush();
@@ -280,7 +281,7 @@ class Proposal {
       const auto count = std::count_if(findings_.open_sources.begin(), findings_.open_sources.end(), lies_outside);
       if (count > 0) notes.push_back(fmt::format("# {} tensors outside '{}' are not read, such as '{}'", count, roots_[s], problem_.info(*std::find_if(findings_.open_sources.begin(), findings_.open_sources.end(), lies_outside)).key));
     }
-    for (const uint32_t t : findings_.open_targets) notes.push_back(fmt::format("# open: nothing gives '{}' {} {}", problem_.info(t).key, name(problem_.info(t).dtype), to_string(problem_.info(t).shape)));
+    for (const uint32_t t : findings_.open_targets) notes.push_back(fmt::format("# open: nothing gives '{}' {}", problem_.info(t).key, describe(problem_.info(t))));
     for (const size_t r : left)
       for (const uint32_t t : findings_.relations[r].targets)
         if (t != Relation::kNoPart) notes.push_back(fmt::format("# open: '{}' is made of '{}', in a way that one rule cannot say", problem_.info(t).key, problem_.info(findings_.relations[r].sources[0]).key));

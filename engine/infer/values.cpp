@@ -49,10 +49,11 @@ int64_t product(const Shape& shape) {
 void read_in_order(const Source& source, size_t index, DType as, const std::function<void(const std::byte*, int64_t, int64_t)>& body) {
   const TensorInfo& info = source.manifest()[index];
   if (element_count(info.shape, info.key) == 0) return;
+  const Shape shape = stored_form(info).shape;
   std::vector<std::byte> raw, out;
   TileBuffer scratch;
   int64_t first = 0;
-  for_each_part({Shape(info.shape.size(), 0), info.shape}, 0, [&](const Box& part) {
+  for_each_part({Shape(shape.size(), 0), shape}, 0, [&](const Box& part) {
     const int64_t count = product(part.extent);
     body(read_cast(source, index, part, count, as, raw, out, scratch), first, count);
     first += count;

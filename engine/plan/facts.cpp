@@ -85,7 +85,9 @@ void Facts::require_values(const SourceKey& key) const {
   const TensorInfo& info = sources_[key.source].source->manifest()[key.tensor];
   if (info.unread != nullptr)
     throw Error("plan-unread-tensor", BytePlace{sources_[key.source].source->path(), {}, {}},
-                fmt::format("what '{}' holds is asked for, and it is not read: {}", key.key, describe(info)), way_on(*info.unread));
+                fmt::format("the values of '{}' ({} {}) are needed, and it is not read: it is {}", key.key, dtype_text(info),
+                            shape_text(info), info.unread->why),
+                way_on(*info.unread, false));
 }
 
 bool Facts::same(const SourceKey& a, const SourceKey& b) {
@@ -168,7 +170,8 @@ std::optional<Value> Facts::call(const std::string& function, const std::vector<
     const TensorInfo& info = sources_[key.source].source->manifest()[key.tensor];
     if (info.unread != nullptr && !info.unread->shape_known)
       throw Error("plan-unread-tensor", BytePlace{sources_[key.source].source->path(), {}, {}},
-                  fmt::format("the shape of '{}' is asked for, and it is not known: {}", key.key, describe(info)), way_on(*info.unread));
+                  fmt::format("the shape of '{}' is needed, and it is not known: it is {}", key.key, info.unread->why),
+                  way_on(*info.unread, false));
     return Value::of(info.shape);
   }
   return std::nullopt;

@@ -24,7 +24,7 @@ TensorInfo unread_tensor(std::string key, std::string why, std::string dtype, st
   return tensor;
 }
 
-std::string way_on(const Unread& unread) {
+std::string way_on(const Unread& unread, bool drop) {
   struct Row {
     std::string_view kind, hint;  // a part of `why`; what helps
   };
@@ -39,9 +39,13 @@ std::string way_on(const Unread& unread) {
       {"numpy", "load the file with torch, replace it by an array of numbers and save again"},
       {"wraps", "load the file with the library that defines the class, replace it by a plain tensor (often x.dequantize()) and save again"},
   }};
+  std::string_view hint = "load the file with the library that wrote it, replace it by a plain tensor and save again";
   for (const Row& row : kRows)
-    if (unread.why.find(row.kind) != std::string::npos) return fmt::format("drop it with a reason, or {}", row.hint);
-  return "drop it with a reason, or load the file with the library that wrote it, replace it by a plain tensor and save again";
+    if (unread.why.find(row.kind) != std::string::npos) {
+      hint = row.hint;
+      break;
+    }
+  return fmt::format("{}{}", drop ? "drop it with a reason, or " : "", hint);
 }
 
 void require_read(const TensorInfo& tensor, const std::string& file) {

@@ -187,12 +187,15 @@ class ByteCheck {
     const size_t index = target_.manifest().find(planned.key);
     if (index == Manifest::npos) return "it is not in the target";
     const TensorInfo& info = target_.manifest()[index];
+    if (info.unread != nullptr) return fmt::format("its bytes are not read: it is {}", info.unread->why);
     if (info.dtype != planned.dtype || info.shape != planned.shape) return fmt::format("it is {} {}; the plan makes {} {}", name(info.dtype), to_string(info.shape), name(planned.dtype), to_string(planned.shape));
-    Box box{Shape(info.shape.size(), 0), info.shape};
-    const int64_t n_rows = info.shape.empty() ? 1 : info.shape[0], step = info.shape.empty() || n_rows == 0 ? 1 : rows_at_once(planned, sources_);
+    const PlannedTensor stored = exec::stored(planned, sources_);
+    const Shape& shape = stored.shape;
+    Box box{Shape(shape.size(), 0), shape};
+    const int64_t n_rows = shape.empty() ? 1 : shape[0], step = shape.empty() || n_rows == 0 ? 1 : rows_at_once(stored, sources_);
     for (int64_t begin = 0; begin < n_rows; begin += step) {
-      if (!info.shape.empty()) box.origin[0] = begin, box.extent[0] = std::min(step, n_rows - begin);
-      if (!same(planned, index, box)) return "its bytes are not those that the plan takes from the source";
+      if (!shape.empty()) box.origin[0] = begin, box.extent[0] = std::min(step, n_rows - begin);
+      if (!same(stored, index, box)) return "its bytes are not those that the plan takes from the source";
     }
     return "";
   }

@@ -49,9 +49,10 @@ void read_tensors(const Source& source) {
   TileBuffer scratch;
   for (size_t i = 0; i < source.manifest().size() && i < 100; ++i) {
     const TensorInfo& tensor = source.manifest()[i];
-    if (data_bytes(tensor) > kMaxBytes) continue;
+    if (tensor.unread != nullptr || data_bytes(tensor) > kMaxBytes) continue;
+    const Shape shape = stored_form(tensor).shape;
     std::vector<std::byte> out(static_cast<size_t>(data_bytes(tensor)));
-    read_box(source, i, Box{Shape(tensor.shape.size(), 0), tensor.shape}, out.data(), scratch);
+    read_box(source, i, Box{Shape(shape.size(), 0), shape}, out.data(), scratch);
   }
 }
 

@@ -15,8 +15,9 @@ inline std::vector<std::byte> tensor_bytes(const Source& source, std::string_vie
   if (index == Manifest::npos) throw std::out_of_range("no tensor " + std::string(key));
   const TensorInfo& info = source.manifest()[index];
   std::vector<std::byte> bytes(static_cast<size_t>(data_bytes(info)));
+  const Shape shape = stored_form(info).shape;
   TileBuffer scratch;
-  read_box(source, index, Box{Shape(info.shape.size(), 0), info.shape}, bytes.data(), scratch);
+  read_box(source, index, Box{Shape(shape.size(), 0), shape}, bytes.data(), scratch);
   return bytes;
 }
 

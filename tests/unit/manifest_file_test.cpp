@@ -1,5 +1,6 @@
 // Manifests as files: both forms, what they become, and what is refused.
 #include "remap/manifest_file.h"
+#include "remap/report.h"
 #include "support/catch.h"
 #include "support/source_values.h"
 #include "support/temp_folder.h"
@@ -56,6 +57,25 @@ TEST_CASE("odd keys survive the text form") {
   CHECK(open_source(folder.write("m", manifest_to_text(manifest)))->manifest() == manifest);
 }
 
+TEST_CASE("tensors that are not read survive both forms") {
+  const TempFolder folder;
+  const Manifest manifest({unread_tensor("a", "a quantized tensor", "qint8", Shape{4, 6}), unread_tensor("b", "a sparse tensor (COO)", "float32"),
+                           unread_tensor("c not read: d", "odd [2] not read: \"so\"", {}, Shape{}), unread_tensor("e", "a nested tensor"), {"f", DType::f4, {2, 4}}});
+  const std::string text = manifest_to_text(manifest);
+  CHECK(text == "a\tqint8\t[4,6]\tnot read: a quantized tensor\nb\tF32\t?\tnot read: a sparse tensor (COO)\n"
+                "\"c not read: d\"\t?\t[]\tnot read: odd [2] not read: \"so\"\ne\t?\t?\tnot read: a nested tensor\nf\tF4\t[2,4]\n");
+  const auto read = open_source(folder.write("m.txt", text));
+  CHECK(read->manifest() == manifest);
+  const std::string json = manifest_to_json(*read);
+  CHECK(contains(json, R"({"key":"b","dtype":"F32","shape":null,"unread":"a sparse tensor (COO)"})"));
+  CHECK(open_source(folder.write("m.json", json))->manifest() == manifest);
+  CHECK(open_source(folder.write("n.json", render_folded_manifest(*read)))->manifest() == manifest);
+  TileBuffer buffer;
+  CHECK(contains(error_of([&] { read->tile_boxes(0); }), "tensor-unread: the bytes of 'a' (qint8 [4,6]) are not read: it is a quantized tensor"));
+  CHECK(contains(error_of([&] { read->load(0, 0, buffer); }), "tensor-unread"));
+  CHECK(read->tile_boxes(4) == std::vector<Box>{{{0, 0}, {2, 2}}});
+}
+
 TEST_CASE("mistakes in a manifest are reported where they are") {
   struct Row {
     const char* text;
@@ -71,6 +91,11 @@ TEST_CASE("mistakes in a manifest are reported where they are") {
       {"a F32 [1]\nF32 [1]", "2:1 manifest-syntax: a key, a dtype and a shape were expected"},
       {"a F32 [1]\nb F32 [4611686018427387904,8]", "2:1 tensor-shape-overflow"},
       {"a F32 [1]\na F32 [1]", "manifest-duplicate-key"},
+      {"a F32 [1]\nb F4 [3]", "2:1 manifest-syntax: 'b' is F4 [3], which is not a whole number of bytes"},
+      {"a F32 [1]\nb F33 ?", "2:1 manifest-syntax: no shape such as [2,3] ends the line"},
+      {"a F32 [1]\nb F33 ? not read:  ", "2:1 manifest-syntax"},
+      {R"({"remap_manifest":1,"tensors":[{"key":"a","dtype":"a b","shape":[],"unread":"odd"}]})", "'a' is not read: its dtype is one word"},
+      {R"({"remap_manifest":1,"tensors":[{"key":"a","dtype":null,"shape":[]}]})", "the tensor 'a' has no text 'dtype'"},
       {R"({"remap_manifest":2,"tensors":[]})", "manifest-syntax: 'remap_manifest' is not 1"},
       {R"({"remap_manifest":1})", "manifest-syntax: there is no 'tensors'"},
       {R"({"remap_manifest":1,"tensors":3})", "'tensors' is neither an array nor an object"},

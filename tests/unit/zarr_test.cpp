@@ -108,6 +108,7 @@ TEST_CASE("a chunk may be larger than its array, and an array have no elements")
   folder.write("0", bytes_of_values<float>({1, 2, 3, 4}));
   CHECK(floats(OneArray(folder, with([](Zarray& z) { z.shape = "[3]", z.chunks = "[4]"; }))) == std::vector<float>{1, 2, 3});
   CHECK(OneArray(folder, with([](Zarray& z) { z.shape = "[0]", z.chunks = "[4]"; })).tile_boxes(0).empty());
+  CHECK(OneArray(folder, with([](Zarray& z) { z.shape = "[2,0]", z.chunks = "[2,0]"; })).tile_boxes(0).empty());
 }
 
 TEST_CASE("a 0-d array has the chunk 0") {

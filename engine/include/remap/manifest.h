@@ -35,8 +35,8 @@ struct TensorInfo {
   bool operator==(const TensorInfo& other) const;
 };
 
-// What a user can do about it, as a hint: "drop it with a reason, or …".
-std::string way_on(const Unread& unread);
+// What a user can do about it, as a hint: "drop it with a reason, or load the file with torch …". `drop`: whether that would help.
+std::string way_on(const Unread& unread, bool drop = true);
 
 TensorInfo unread_tensor(std::string key, std::string why, std::string dtype = {}, std::optional<Shape> shape = {});
 // Throws Error "tensor-unread" for a tensor whose bytes are not read; `file` is where it is.
