@@ -631,7 +631,7 @@ class Search {
         counts[info(t).dtype].insert(element_count(info(t).shape));
       }
     for (size_t s = 0; s < sources_.size(); ++s) {
-      if (sources_[s].used || info(sources_[s]).shape.empty() || element_count(info(sources_[s]).shape) == 0) continue;
+      if (sources_[s].used || sources_[s].prints.empty() || info(sources_[s]).shape.empty() || element_count(info(sources_[s]).shape) == 0) continue;
       for (const auto& [dtype, print] : sources_[s].prints)
         if (!print.constant && !needles[dtype].empty() && cut(s, dtype, needles[dtype], counts[dtype], constants)) break;
     }
@@ -761,7 +761,7 @@ class Search {
     for (uint32_t t = 0; t < targets_.size(); ++t)
       if (!targets_[t].done) open_targets[numbered(info(t).key).shape()].push_back(t), target_of.emplace(info(t).key, t);
     for (size_t s = 0; s < sources_.size(); ++s)
-      if (!sources_[s].used) open_sources[{sources_[s].ref.source, numbered(source_key(s)).shape()}].push_back(s), source_of_key.emplace(std::pair(sources_[s].ref.source, source_key(s)), sources_[s].ref);
+      if (!sources_[s].used && info(sources_[s]).unread == nullptr) open_sources[{sources_[s].ref.source, numbered(source_key(s)).shape()}].push_back(s), source_of_key.emplace(std::pair(sources_[s].ref.source, source_key(s)), sources_[s].ref);
     if (open_targets.empty() || open_sources.empty()) return;
     const size_t count = findings_.relations.size();
     for (size_t r = 0; r < count; ++r) {
