@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <filesystem>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -13,6 +14,7 @@
 #include "remap/values.h"
 
 namespace cli {
+namespace fs = std::filesystem;
 namespace {
 
 std::atomic<bool> g_interrupted{false};  // the one thing a signal handler may touch
@@ -50,7 +52,15 @@ std::string indented(const std::string& lines) {
 
 // Everything that is read, so that the output replaces none of it.
 std::vector<std::string> files_read(const Options& options, const Inputs& inputs) {
-  std::vector<std::string> read = rule_folders(options);
+  std::vector<std::string> read;
+  // Rule files, and what stands beside them; only the files, since other things may be in these folders.
+  std::vector<fs::path> folders = {fs::path(inputs.rules->file()).parent_path() / ".." / "schemas"};
+  for (const auto& folder : rule_folders(options)) folders.emplace_back(folder);
+  for (const auto& folder : folders) {
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(folder, ignored))
+      if (entry.path().extension() == ".yaml") read.push_back(entry.path().string());
+  }
   for (const auto& input : parse_inputs(options)) read.push_back(input.path);
   for (const auto& source : inputs.sources) read.push_back(source->folder());
   read.push_back(options.config);

@@ -29,9 +29,7 @@ void check_output(const Options& options) {
   std::vector<std::string> read = {options.target};
   for (const auto& input : parse_inputs(options)) read.push_back(input.path);
   remap::refuse_lost_input(options.output, read);
-  std::error_code ignored;
-  if (fs::exists(fs::symlink_status(options.output, ignored)) && !options.force)
-    throw Error("output-exists", remap::BytePlace{options.output, {}, {}}, "the rule file exists already", "name another one, or replace it with --force");
+  check_file(options.output, options.force ? Existing::replace : Existing::refuse);
 }
 
 constexpr size_t kShown = 10;  // keys of a list

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <csignal>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -286,6 +287,7 @@ int run_command(const Command& command, const Options& options) {
 }  // namespace cli
 
 int main(int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that grows too large is an error of write(), not the end of the program
   CLI::App app;
   app.name("remap");
   app.set_version_flag("--version", std::string("remap ") + REMAP_VERSION);

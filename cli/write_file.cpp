@@ -25,9 +25,10 @@ std::string why(int error) { return std::generic_category().message(error); }
 
 // The mode of the file that is replaced; nullopt if there is none.
 std::optional<mode_t> check_old(const std::string& path, Existing existing) {
+  if (fs::path(path).filename().empty()) throw Error("output-not-replaceable", at(path), "is the name of a folder; a file is written", "name a file in it");
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) {
-    if (errno == ENOENT) return std::nullopt;
+    if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
     throw Error("io-write", at(path), fmt::format("cannot be looked at: {}", why(errno)));
   }
   std::error_code ignored;
@@ -79,8 +80,9 @@ int give_name(const std::string& from, const std::string& to, bool is_new) {
 
 }  // namespace
 
+void check_file(const std::string& path, Existing existing) { check_old(path, existing); }
+
 void write_file(const std::string& path, const std::string& text, Existing existing) {
-  if (fs::path(path).filename().empty()) throw Error("output-not-replaceable", at(path), "is the name of a folder; a file is written", "name a file in it");
   const auto mode = check_old(path, existing);
   std::string partial;
   const int fd = open_new(path, partial);

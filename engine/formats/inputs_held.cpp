@@ -172,11 +172,12 @@ std::string input_held_by(const std::string& path, const std::vector<std::string
 void refuse_lost_input(const std::string& path, const std::vector<std::string>& inputs) {
   const std::string input = formats::input_held_by(path, inputs);
   if (input.empty()) return;
-  const bool same = input == path;
-  throw Error("output-holds-input", BytePlace{path, {}, {}},
-              same ? "is one of the inputs: replacing it would destroy it"
-                   : "holds the input '" + input + "': replacing it would destroy that",
-              "choose another place for the output");
+  const auto itself = formats::file_id(path);
+  const bool whole = itself && formats::places_of(input).contains(*itself);
+  const std::string what = input == path ? "is one of the inputs: replacing it would destroy it"
+                           : whole       ? "holds the input '" + input + "': replacing it would destroy that"
+                                         : "is or holds a part of the input '" + input + "': replacing it would destroy that";
+  throw Error("output-holds-input", BytePlace{path, {}, {}}, what, "choose another place for the output");
 }
 
 }  // namespace remap

@@ -46,7 +46,7 @@ Destination parse_destination(const std::string& given) {
 std::optional<mode_t> mode_of(const std::string& path) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) == 0) return info.st_mode;
-  if (errno == ENOENT) return std::nullopt;
+  if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
   throw Error("io-write", at(path), fmt::format("cannot be looked at: {}", errno_text(errno)));
 }
 

@@ -946,7 +946,7 @@ class Planner {
       const Json& config = object_in(metadata, "config");
       if (config.contains("model_type") || config.contains("architectures"))
         for (const auto& [name, value] : config.items()) {
-          if (lang::common_fields().makes_code_load(name)) code.push_back("config.json's " + name);
+          if (lang::common_fields().makes_code_load(name)) code.push_back(name + " in config.json");
           else if (!facts.contains(name) && lang::common_fields().left_out_because(name).empty() && !is_written(name, value)) lost.push_back(name);
         }
       if (!lost.empty()) plan_.left_behind.push_back(fmt::format("{}of the checkpoint's config.json, which --config takes: {}", of, quoted_names(lost)));
