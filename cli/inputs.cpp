@@ -121,7 +121,7 @@ std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& di
   const auto given = parse_inputs(options);
   Inputs inputs;
   if (!options.rules.empty()) {
-    inputs.rules = remap::Rules::load(options.rules, diagnostics, rule_folders(options));
+    inputs.rules = remap::Rules::load_to_plan(options.rules, diagnostics, rule_folders(options));
     if (!inputs.rules) return std::nullopt;
   }
   // A name that the rules do not know belongs to the reader of the first source, such as gin=config.gin.

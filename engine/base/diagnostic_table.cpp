@@ -20,7 +20,7 @@ const std::vector<DiagnosticRow>& diagnostic_table() {
       {"expression-missing", error, "An expression needs a value that the checkpoint does not have.", true},
       {"expression-no-checkpoint", error, "An expression asks about keys where no checkpoint is known."},
       {"expression-syntax", error, "A text is not an expression."},
-      {"expression-unknown-name", error, "An expression names something that is not defined.", true},
+      {"expression-unknown-name", error, "An expression names something that is not defined."},
       {"expression-value", error, "An expression has no value, or one of the wrong type."},
       {"family-ambiguous", error, "More than one rule file recognises a checkpoint."},
       {"family-unknown", error, "No rule file recognises a checkpoint."},

@@ -74,7 +74,8 @@ std::vector<std::string> names_of(const std::vector<FieldRow>& rows) {
 
 class RuleParser {
  public:
-  RuleParser(std::shared_ptr<const SourceText> text, Diagnostics& diagnostics) : text_(std::move(text)), diagnostics_(diagnostics) {}
+  RuleParser(std::shared_ptr<const SourceText> text, Diagnostics& diagnostics, bool leave_unknown_names)
+      : text_(std::move(text)), diagnostics_(diagnostics), leave_unknown_names_(leave_unknown_names) {}
 
   std::optional<RuleSet> parse() {
     const auto root = parse_yaml(*text_, diagnostics_);
@@ -739,8 +740,10 @@ class RuleParser {
         if (node.kind == NodeKind::call) check_key_function(e, node);
         if (node.kind != NodeKind::name || std::find(known.begin(), known.end(), node.text) != known.end()) return;
         const std::string near = nearest_name(node.text, known);
-        diagnostics_.error("expression-unknown-name", e.written.place(node.offset, node.length), fmt::format("nothing is called '{}'", node.text),
-                           near.empty() ? "names are dims of shapes, entries of 'let', variants, further sources, 'config' (--config), and 'meta' for the checkpoint's metadata" : fmt::format("did you mean '{}'?", near));
+        Diagnostic unknown{Severity::error, "expression-unknown-name", e.written.place(node.offset, node.length), fmt::format("nothing is called '{}'", node.text), {},
+                           near.empty() ? "names are dims of shapes, entries of 'let', variants, further sources, 'config' (--config), and 'meta' for the checkpoint's metadata" : fmt::format("did you mean '{}'?", near)};
+        if (leave_unknown_names_) set_.unknown_names.push_back(std::move(unknown));
+        else diagnostics_.add(std::move(unknown));
       });
     for (const auto& [name, place] : variant_uses_)
       if (std::none_of(set_.variants.begin(), set_.variants.end(), [&, &n = name](const Variant& v) { return v.name == n; }) &&
@@ -758,6 +761,7 @@ class RuleParser {
 
   std::shared_ptr<const SourceText> text_;
   Diagnostics& diagnostics_;
+  const bool leave_unknown_names_;
   RuleSet set_;
   std::set<std::string> dims_;
   std::vector<Expression> expressions_;
@@ -770,8 +774,8 @@ bool AxisParts::leaves_parts() const {
   return std::any_of(parts.begin(), parts.end(), [](const AxisPart& part) { return is_left_part(part.name); });
 }
 
-std::optional<RuleSet> parse_rules(std::shared_ptr<const SourceText> text, Diagnostics& diagnostics) {
-  auto set = RuleParser(std::move(text), diagnostics).parse();
+std::optional<RuleSet> parse_rules(std::shared_ptr<const SourceText> text, Diagnostics& diagnostics, bool leave_unknown_names) {
+  auto set = RuleParser(std::move(text), diagnostics, leave_unknown_names).parse();
   diagnostics.sort();
   return set;
 }

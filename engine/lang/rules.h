@@ -143,10 +143,11 @@ struct RuleSet {
   bool parameter_sum = false;
   std::string verify_source, verify_target;                // names of forward passes written as data; "": none
   TextPlace schema_place, model_type_place, verify_source_place, verify_target_place;
+  std::vector<Diagnostic> unknown_names;                   // left to the planner, if parse_rules() was asked to
 };
 
 // nullopt if `diagnostics` has errors. All mistakes of the file are reported.
-std::optional<RuleSet> parse_rules(std::shared_ptr<const SourceText> text, Diagnostics& diagnostics);
+std::optional<RuleSet> parse_rules(std::shared_ptr<const SourceText> text, Diagnostics& diagnostics, bool leave_unknown_names = false);
 
 // The fields of a rule, one row each: parser, documentation and the editors' schema are checked against it.
 struct FieldRow {

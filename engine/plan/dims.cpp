@@ -117,8 +117,7 @@ bool Dims::report_cause(const Statement& s, Diagnostics& diagnostics) {
 }
 
 // One finding for every tensor that the statement is about.
-void Dims::check(const Statement& s, bool certain, Diagnostics& diagnostics) {
-  const TextPlace place = s.expression->written.place();
+void Dims::check(const Statement& s, const TextPlace& place, bool certain, Diagnostics& diagnostics) {
   const HolesInScope holes(facts_, s.holes);
   const auto report = [&](const char* id, const std::string& hint, const std::vector<std::string>& notes, auto message) {
     for (const auto& [key, axis] : s.seen) diagnostics.error(id, place, message(*key, axis), hint, notes);
@@ -197,6 +196,7 @@ Dims::Trouble Dims::trouble_without(const std::set<RuleLine>& wrong) {
 
 std::vector<Dims::RuleLine> Dims::suspects() {
   constexpr size_t kMaxWork = 1'000'000;  // statements looked at; more occur where every tensor has a size of its own
+  constexpr size_t kMaxSuspects = 3;      // more than that: the checkpoint is what contradicts itself
   const Trouble all = trouble_without({});
   if (all.rules == 0) return {};
   disputed_ = true;
@@ -210,6 +210,10 @@ std::vector<Dims::RuleLine> Dims::suspects() {
     if (trouble < least) found.clear(), least = trouble;
     if (trouble == least && trouble < all) found.push_back(rule);
   }
+  if (found.size() > kMaxSuspects) {
+    disputed_ = false;
+    return {};
+  }
   std::map<RuleLine, size_t> tensors;
   for (const Statement& s : statements_) tensors[s.rule] += s.seen.size();
   std::stable_sort(found.begin(), found.end(), [&](const RuleLine& a, const RuleLine& b) { return tensors[a] < tensors[b]; });
@@ -218,8 +222,26 @@ std::vector<Dims::RuleLine> Dims::suspects() {
 
 void Dims::resolve(const Blame& blame, Diagnostics& diagnostics) {
   bind_all(blame.wrong);
-  for (const Statement& s : statements_)
-    if (!blame.silent || !blame.wrong.contains(s.rule)) check(s, blame.certain, diagnostics);
+  std::map<RuleLine, TextPlace> places;  // of the first thing that is wrong in a rule: two axes that are exchanged are one mistake
+  for (const Statement& s : statements_) {
+    if (blame.silent && blame.wrong.contains(s.rule)) continue;
+    const size_t before = diagnostics.size();
+    const TextPlace own = s.expression->written.place();
+    const auto first = places.find(s.rule);
+    check(s, first == places.end() ? own : first->second, blame.certain, diagnostics);
+    if (diagnostics.size() > before) places.emplace(s.rule, own);
+  }
+}
+
+bool Dims::alone(RuleLine rule) {
+  std::map<std::string, std::set<RuleLine>> rules;
+  for (const Statement& s : statements_) {
+    const HolesInScope holes(facts_, s.holes);
+    lang::visit(s.expression->root, [&](const ExpressionNode& node) {
+      if (const std::string name = dim_name(s, node); !name.empty()) rules[name].insert(s.rule);
+    });
+  }
+  return std::any_of(rules.begin(), rules.end(), [&](const auto& entry) { return entry.second == std::set<RuleLine>{rule}; });
 }
 
 }  // namespace remap::plan

@@ -29,6 +29,8 @@ class Dims {
     bool silent = false;   // says nothing about the rules that are wrong
   };
   void resolve(const Blame& blame, Diagnostics& diagnostics);
+  // Whether the rule names a dim that no other rule names.
+  bool alone(RuleLine rule);
   const std::map<std::string, BoundDim>& bound() const { return bound_; }
 
  private:
@@ -54,7 +56,7 @@ class Dims {
   bool is_unknown(const Statement& statement, const lang::ExpressionNode& node) const;
   void bind(const Statement& statement, const std::string& name, int64_t value);
   bool report_cause(const Statement& statement, Diagnostics& diagnostics);
-  void check(const Statement& statement, bool certain, Diagnostics& diagnostics);
+  void check(const Statement& statement, const TextPlace& place, bool certain, Diagnostics& diagnostics);
 
   Facts& facts_;
   std::vector<Statement> statements_;

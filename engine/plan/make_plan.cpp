@@ -62,17 +62,22 @@ class Planner {
     if (stop()) return std::nullopt;
     describe_sources();
     choose_variants();
-    if (stop()) return std::nullopt;
-    name_texts();
-    if (stop()) return std::nullopt;
+    if (!stop()) name_texts();
+    if (stop()) {
+      report_unknown_names();
+      return std::nullopt;
+    }
     // A requirement that can be checked already gives the better reason for whatever would go wrong below.
     check_requirements(true);
     if (stop()) return std::nullopt;
     activate_rules();
+    if (stop()) report_unknown_names();
     match_keys();
     if (stop()) return std::nullopt;
     bind_dims();
     check_indices();
+    if (stop()) return std::nullopt;
+    report_unknown_names();
     if (stop()) return std::nullopt;
     check_requirements(false);
     size_t n_keys = 0;  // about as many as there will be targets
@@ -105,6 +110,11 @@ class Planner {
   }
   Place source_place(uint32_t source) const { return BytePlace{sources_[source].source->path(), {}, {}}; }
   const TensorInfo& info(const SourceKey& key) const { return sources_[key.source].source->manifest()[key.tensor]; }
+
+  // A name may be unknown since the rule that would bind it is missing, or its shape wrong: that is what to say first.
+  void report_unknown_names() {
+    for (const auto& d : set_.unknown_names) diagnostics_.add(d);
+  }
 
   void describe_sources() {
     plan_.family = set_.family;
@@ -416,7 +426,7 @@ class Planner {
       std::set<std::pair<std::string, int>> places;
       for (const auto& d : found.items()) {
         const auto* place = std::get_if<TextPlace>(&d.place);
-        if (place == nullptr || place->file != set_.text->file() || line_of(*place) != suspects[i]) places.emplace(place ? place->file : d.id, place ? place->line : 0);
+        places.emplace(place ? place->file : d.id, place ? place->line : 0);
       }
       if (places.size() < least) least = places.size(), n_least = 0, best = suspects[i];
       n_least += places.size() == least;
@@ -630,7 +640,7 @@ class Planner {
   static std::string range_text(const Claim& claim, int64_t begin, int64_t end) {
     std::string axes;
     for (size_t d = 0; d < claim.axis; ++d) axes += ":, ";
-    return fmt::format("{}[{}{}:{}]", claim.key->key, axes, begin, end);
+    return fmt::format("'{}[{}{}:{}]'", claim.key->key, axes, begin, end);
   }
   // Rules that share a tensor take every element of it once.
   void check_claims() {
@@ -1005,8 +1015,13 @@ class Planner {
     make_config();
     check_schema();
     std::swap(before, diagnostics_);
-    for (const auto& d : before.items())
-      if (d.id == "schema-wrong-shape" || d.id == "schema-unexpected-tensor") diagnostics_.add(d);
+    // Where the settings contradict the shapes that several rules agree on, it is the settings that are wrong.
+    const auto& found = diagnostics_.items();
+    const bool refused = std::all_of(found.begin(), found.end(), [](const Diagnostic& d) { return d.id == "plan-refused"; });
+    for (const auto& d : before.items()) {
+      const auto* place = std::get_if<TextPlace>(&d.place);
+      if ((d.id == "schema-wrong-shape" && (!refused || dims_.alone(line_of(*place)))) || (d.id == "schema-unexpected-tensor" && !refused)) diagnostics_.add(d);
+    }
   }
 
   using DemandedTensors = std::vector<lang::DemandedTensor>;

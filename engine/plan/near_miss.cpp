@@ -147,11 +147,13 @@ NearMisses::Near NearMisses::explain(const std::string& key) const {
   Miss best_miss, unused_miss;
   for (const Pattern& pattern : patterns_) {
     Miss miss = compare(segments, pattern);
+    // Of rules that may have been meant, one whose targets nothing else gives is the likelier.
     const bool typing_mistake = pattern.rule->unused && miss.open <= 1 && miss.literal;
-    if (typing_mistake && miss.score > unused_miss.score) unused = &pattern, unused_miss = miss;
+    const auto likely = [](const Pattern& p, const Miss& m) { return std::pair(p.rule->needed, m.score); };
+    if (typing_mistake && (unused == nullptr || likely(pattern, miss) > likely(*unused, unused_miss))) unused = &pattern, unused_miss = miss;
     if (miss.score > best_miss.score) best = &pattern, best_miss = std::move(miss);
   }
-  if (unused == nullptr) {  // a rule whose targets nothing else gives must be meant for some key
+  if (unused == nullptr && near.notes.empty()) {  // a rule whose targets nothing else gives must be meant for some key
     std::set<std::pair<int, int>> lines;
     for (const Pattern& pattern : patterns_) {
       if (!pattern.rule->needed) continue;
@@ -161,10 +163,10 @@ NearMisses::Near NearMisses::explain(const std::string& key) const {
     }
     if (lines.size() != 1) unused = nullptr;
   }
-  if (unused != nullptr && near.notes.empty()) {
+  if (unused != nullptr) {
     near.unused = unused->rule;
     near.place = unused_miss.place;
-    near.notes.push_back(fmt::format("this rule, which no key matches, is the nearest: '{}' does not match, since {}", unused->rule->pattern->text, unused_miss.reason));
+    near.notes.insert(near.notes.begin(), fmt::format("this rule, which no key matches, is the nearest: '{}' does not match, since {}", unused->rule->pattern->text, unused_miss.reason));
     return near;
   }
   if (best != nullptr) near.notes.push_back(fmt::format("{}: nearest rule '{}': {}", to_string(Place(*best->rule->place)), best->rule->pattern->text, best_miss.reason));

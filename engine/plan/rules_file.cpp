@@ -106,11 +106,14 @@ std::string roots_text(const std::vector<std::string>& roots) {
 
 }  // namespace
 
-std::optional<Rules> Rules::load(const std::string& name, Diagnostics& diagnostics, const std::vector<std::string>& folders) {
+std::optional<Rules> Rules::load(const std::string& name, Diagnostics& diagnostics, const std::vector<std::string>& folders) { return load(name, diagnostics, folders, false); }
+std::optional<Rules> Rules::load_to_plan(const std::string& name, Diagnostics& diagnostics, const std::vector<std::string>& folders) { return load(name, diagnostics, folders, true); }
+
+std::optional<Rules> Rules::load(const std::string& name, Diagnostics& diagnostics, const std::vector<std::string>& folders, bool leave_unknown_names) {
   const Text text = find_rules(name, folders, diagnostics);
   if (!text) return std::nullopt;
   auto impl = std::make_shared<Impl>();
-  auto set = lang::parse_rules(text, diagnostics);
+  auto set = lang::parse_rules(text, diagnostics, leave_unknown_names);
   if (!set) return std::nullopt;
   impl->set = std::move(*set);
   if (!impl->set.schema.empty()) {

@@ -126,12 +126,15 @@ Frame frame_of(const std::string& message) {
 // Errors first, and causes before what follows from them.
 std::pair<Severity, bool> rank_of(const Diagnostic& d) { return {d.severity, follows_from_others(d.id)}; }
 
-// Findings of one kind at one line, or in any files that are not text.
-using Kind = std::tuple<std::pair<Severity, bool>, std::string, std::string, int, std::string, std::string>;
+// Findings of one kind at one place; or, where the place is no text that a person would correct, anywhere for one reason.
+using Kind = std::tuple<std::pair<Severity, bool>, std::string, std::string, std::string, std::string>;
 
 Kind kind_of(const Diagnostic& d, const Frame& frame) {
-  const auto* text = std::get_if<TextPlace>(&d.place);
-  return {rank_of(d), d.id, text == nullptr ? "" : text->file, text == nullptr ? -static_cast<int>(d.place.index()) : text->line, frame.text, frame_of(d.hint).text};
+  std::string place;
+  if (std::holds_alternative<TextPlace>(d.place)) place = to_string(d.place);
+  else
+    for (const auto& note : d.notes) place += frame_of(note).text + "\n";
+  return {rank_of(d), d.id, std::move(place), frame.text, frame_of(d.hint).text};
 }
 
 std::string listed(const std::vector<std::string>& texts) {
@@ -144,7 +147,7 @@ std::string listed(const std::vector<std::string>& texts) {
   return list;
 }
 
-// "24 in all: the keys in which they differ, folded".
+// "24 in all: KEYS (in 2 files: FILES)": that in which they differ, folded.
 std::string others_text(const std::vector<const Diagnostic*>& members, const std::vector<Frame>& frames) {
   size_t n_quoted = frames.front().quoted.size(), most = 1;
   std::vector<std::string> names;
@@ -158,13 +161,13 @@ std::string others_text(const std::vector<const Diagnostic*>& members, const std
   std::set<std::string> files, messages;
   for (const Diagnostic* d : members) {
     messages.insert(d->message);
-    if (const auto* place = std::get_if<BytePlace>(&d->place)) files.insert(place->file);
+    if (const auto* place = std::get_if<BytePlace>(&d->place)) files.insert(place->member.empty() ? place->file : place->file + "!" + place->member);
   }
-  std::string text = fmt::format("{} in all", names.empty() && messages.size() == 1 ? members.size() : messages.size());
+  std::string text = messages.size() > 1 ? fmt::format("{} in all", messages.size()) : "";
   if (!names.empty()) text += ": " + listed(report::fold_keys(std::move(names)));
-  else if (files.size() > 1) return text + ": " + listed(report::fold_keys({files.begin(), files.end()}));
-  if (files.size() > 1) text += fmt::format(" (in {} files: {})", files.size(), listed(report::fold_keys({files.begin(), files.end()})));
-  return messages.size() == 1 && files.size() < 2 ? "" : text;
+  if (files.size() < 2) return text;
+  const std::string where = fmt::format("in {} files: {}", files.size(), listed(report::fold_keys({files.begin(), files.end()})));
+  return text.empty() ? where : fmt::format("{} ({})", text, where);
 }
 
 }  // namespace

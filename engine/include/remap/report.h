@@ -27,7 +27,7 @@ std::string render_text(const Diagnostics& diagnostics, const FindingsTextOption
 struct FoldedFinding {
   Diagnostic first;
   size_t count = 1;
-  std::string others;     // "24 in all: …"; empty if it is one
+  std::string others;     // "24 in all: KEYS (in 2 files: FILES)"; empty if all say the same
 };
 std::vector<FoldedFinding> fold_findings(const Diagnostics& diagnostics);
 

@@ -1,0 +1,296 @@
+// One mistake in one rule of a shipped rule file, planned on manifests of published size: whatever it is, the text is short, and
+// its first line names the rule that is wrong, or a key that no rule matches any more.
+#include <cstdlib>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include <fmt/format.h>
+#include <re2/re2.h>
+
+#include "plan/rules_file.h"
+#include "remap/document.h"
+#include "remap/report.h"
+#include "support/catch.h"
+#include "support/temp_folder.h"
+
+using namespace remap;
+using namespace remap::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+const fs::path kRules = fs::path(REMAP_SOURCE_DIR) / "rules";
+
+using Lines = std::vector<std::string>;
+
+Lines lines_of(const std::string& text) {
+  Lines lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+std::string text_of(const Lines& lines) {
+  std::string text;
+  for (const auto& line : lines) text += line + "\n";
+  return text;
+}
+
+std::string read(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+size_t indent(const std::string& line) { return std::min(line.find_first_not_of(' '), line.size()); }
+
+// Where a rule is written: lines [begin, end), counted from 0.
+struct Range {
+  size_t begin, end;
+};
+
+// The rules of the file; blocks of 'within' are left out, the rules in them are not.
+std::vector<Range> rules_in(const Lines& lines) {
+  size_t begin = 0;
+  while (lines[begin] != "rules:") ++begin;
+  size_t end = ++begin;
+  while (end < lines.size() && (lines[end].empty() || !std::isalpha(static_cast<unsigned char>(lines[end][0])))) ++end;
+  std::vector<Range> found;
+  for (size_t first = begin; first < end; ++first) {
+    const size_t depth = indent(lines[first]);
+    if (lines[first].compare(depth, 2, "- ") != 0) continue;
+    size_t last = first + 1;
+    bool block = false;
+    for (; last < end && !lines[last].empty() && indent(lines[last]) > depth; ++last) block |= lines[last].compare(indent(lines[last]), 6, "rules:") == 0;
+    while (lines[last - 1].find_first_not_of(' ') == lines[last - 1].find('#')) --last;  // a comment belongs to what is below it
+    if (!block) found.push_back({first, last});
+  }
+  return found;
+}
+
+struct Mutant {
+  std::string kind, text;
+  Range rule;  // in `text`; of a rule that is missing, where it was
+};
+
+std::string replaced(const std::string& text, const re2::StringPiece& part, const std::string& by) {
+  const auto at = static_cast<size_t>(part.data() - text.data());
+  return text.substr(0, at) + by + text.substr(at + part.size());
+}
+
+Lines split(const std::string& text, const std::string& separator) {
+  Lines parts;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(separator, begin), text.size());
+    parts.push_back(text.substr(begin, end - begin));
+    begin = end + separator.size();
+  }
+  return parts;
+}
+
+std::string joined(const Lines& parts) {
+  std::string text;
+  for (const auto& part : parts) text += (text.empty() ? "" : ", ") + part;
+  return text;
+}
+
+// One rule's text, wrongly written in many ways.
+std::vector<std::pair<std::string, std::string>> mistakes_in(const std::string& rule, const std::vector<std::string>& dims) {
+  std::vector<std::pair<std::string, std::string>> made;
+  static const RE2 axis(R"(axis: (\d))"), shape(R"((?:shape|linear|norm): \[([^\]"]+)\])"), transpose("transpose: (true)");
+  static const RE2 name(R"re(\b(from|keep|to|drop|copy_of): ("[^"]*"|[^,}\n]+))re"), word(R"((?:^|[./"_}])([A-Za-z]{2,})(?:[./"_{]|$))");
+  re2::StringPiece rest(rule), part, field;
+  while (RE2::FindAndConsume(&rest, axis, &part)) made.emplace_back("axis", replaced(rule, part, part == "0" ? "1" : "0"));
+  rest = rule;
+  while (RE2::FindAndConsume(&rest, transpose, &part)) made.emplace_back("transpose", replaced(rule, part, "false"));
+  rest = rule;
+  while (RE2::FindAndConsume(&rest, shape, &part)) {
+    const Lines terms = split(std::string(part.data(), part.size()), ", ");
+    for (size_t i = 0; i < terms.size(); ++i) {
+      Lines other = terms;
+      if (i + 1 < terms.size()) {
+        std::swap(other[i], other[i + 1]);
+        made.emplace_back("axes exchanged", replaced(rule, part, joined(other)));
+        other = terms;
+      }
+      for (const auto& dim : dims) {
+        if (dim == terms[i]) continue;
+        other[i] = dim;
+        made.emplace_back("another dim", replaced(rule, part, joined(other)));
+      }
+      other[i] = "2*(" + terms[i] + ")";
+      made.emplace_back("half as large", replaced(rule, part, joined(other)));
+    }
+    Lines longer = terms, shorter(terms.begin(), terms.end() - 1);
+    longer.push_back(dims.front());
+    made.emplace_back("an axis too many", replaced(rule, part, joined(longer)));
+    if (!shorter.empty()) made.emplace_back("an axis too few", replaced(rule, part, joined(shorter)));
+  }
+  rest = rule;
+  while (RE2::FindAndConsume(&rest, name, &field, &part)) {
+    std::vector<re2::StringPiece> words;
+    re2::StringPiece in = part, one;
+    while (RE2::FindAndConsume(&in, word, &one)) {
+      words.push_back(one);
+      in = re2::StringPiece(one.end(), static_cast<size_t>(part.end() - one.end()));
+    }
+    if (words.empty()) continue;
+    const std::string kind = "wrong " + std::string(field.data(), field.size());
+    made.emplace_back(kind, replaced(rule, words.back(), std::string(words.back().data(), words.back().size() - 1)));
+    made.emplace_back(kind, replaced(rule, words.front(), "other"));
+  }
+  return made;
+}
+
+std::vector<Mutant> mutants_of(const std::string& text, const std::vector<std::string>& dims) {
+  const Lines lines = lines_of(text);
+  std::vector<Mutant> mutants;
+  for (const Range& range : rules_in(lines)) {
+    const auto begin = lines.begin() + static_cast<std::ptrdiff_t>(range.begin), end = lines.begin() + static_cast<std::ptrdiff_t>(range.end);
+    const Lines rule(begin, end);
+    const auto with = [&](const Lines& other) {
+      Lines all(lines.begin(), begin);
+      all.insert(all.end(), other.begin(), other.end());
+      all.insert(all.end(), end, lines.end());
+      return text_of(all);
+    };
+    mutants.push_back({"missing", with({}), range});
+    Lines twice = rule;
+    twice.insert(twice.end(), rule.begin(), rule.end());
+    mutants.push_back({"twice", with(twice), {range.begin, range.begin + twice.size()}});
+    for (const auto& [kind, mistaken] : mistakes_in(text_of(rule), dims)) mutants.push_back({kind, with(lines_of(mistaken)), range});
+  }
+  return mutants;
+}
+
+// A committed manifest with what stands beside it, as 'remap test' plans it.
+struct Published {
+  std::vector<std::unique_ptr<Source>> sources;
+  std::vector<NamedSource> named;
+  PlanOptions options;
+
+  Published(const Rules& rules, const std::string& family, const std::string& name) {
+    const fs::path folder = kRules / "tests" / family;
+    add("", folder / (name + ".json"), rules);
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      const std::string stem = entry.path().stem().string();
+      if (!stem.starts_with(name + "+")) continue;
+      const std::string what = stem.substr(name.size() + 1);
+      if (what == "set") {
+        for (const auto& [variant, value] : read_document(entry.path().string(), "json").items()) options.set[variant] = value.get<std::string>();
+      } else {
+        add(what, entry.path(), rules);
+      }
+    }
+  }
+
+  void add(const std::string& name, const fs::path& path, const Rules& rules) {
+    const auto needs = rules.sources();
+    for (size_t i = 0; i < needs.size(); ++i) {
+      if (needs[i].name != name) continue;
+      if (needs[i].document) {
+        options.documents[name] = read_document(path.string(), needs[i].format);
+        continue;
+      }
+      sources.push_back(open_source(path.string(), {{}, rules.subtree(i), {}}));
+      named.push_back({name, sources.back().get()});
+    }
+  }
+};
+
+// The names that shapes bind, in the order of the file.
+std::vector<std::string> dims_of(const std::string& text) {
+  std::vector<std::string> dims;
+  re2::StringPiece rest(text), part;
+  static const RE2 shape(R"((?:shape|linear|norm): \[([^\]]+)\])"), plain("[a-z_]+");
+  while (RE2::FindAndConsume(&rest, shape, &part))
+    for (const auto& term : split(std::string(part.data(), part.size()), ", "))
+      if (RE2::FullMatch(term, plain) && std::find(dims.begin(), dims.end(), term) == dims.end() && dims.size() < 3) dims.push_back(term);
+  return dims;
+}
+
+class Family {
+ public:
+  explicit Family(const std::string& name) : name_(name), text_(read(kRules / (name + ".yaml"))) {
+    Diagnostics none;
+    const auto rules = Rules::load((kRules / (name + ".yaml")).string(), none);
+    REQUIRE(rules);
+    rules_ = *rules;
+  }
+
+  // What is wrong with the text that each mutant gives; "" if nothing.
+  std::string check(const std::string& manifest) {
+    const Published published(*rules_, name_, manifest);
+    const std::string file = folder_.path(name_ + ".yaml");
+    std::string wrong;
+    for (const Mutant& mutant : mutants_of(text_, dims_of(text_))) {
+      std::ofstream(file) << mutant.text;
+      Diagnostics found;
+      if (const auto rules = Rules::load_to_plan(file, found)) make_plan(*rules, published.named, published.options, found);
+      ++made;
+      if (!found.has_errors()) continue;
+      ++refused;
+      const Lines shown = lines_of(render_text(found));
+      // Of a rule that no key of this checkpoint matches, nothing but the file itself can tell.
+      const bool idle = found.items().front().id == "expression-unknown-name" && !matches_any(mutant.rule, published);
+      if (shown.size() < 60 && (idle || names_rule(shown.front(), mutant, file))) continue;
+      wrong += fmt::format("{} at line {}: {} lines, {}\n", mutant.kind, mutant.rule.begin + 1, shown.size(), shown.front());
+    }
+    return wrong;
+  }
+  size_t made = 0, refused = 0;
+
+ private:
+  bool names_rule(const std::string& line, const Mutant& mutant, const std::string& file) const {
+    if (mutant.kind == "missing") return names_lost_key(line, mutant.rule);
+    // Where two rules contradict each other and nothing tells which is wrong, both are named.
+    for (size_t i = mutant.rule.begin; i < mutant.rule.end; ++i)
+      if (line.find(fmt::format("{}:{}:", file, i + 1)) != std::string::npos) return true;
+    return false;
+  }
+
+  bool matches_any(const Range& range, const Published& published) const {
+    Diagnostics found;
+    const auto plan = make_plan(*rules_, published.named, published.options, found);
+    const auto in = [&](uint32_t rule) {
+      const auto line = static_cast<size_t>(plan->rules[rule].place.line);
+      return line > range.begin && line <= range.end;
+    };
+    return plan && (std::any_of(plan->tensors.begin(), plan->tensors.end(), [&](const auto& t) { return in(t.rule); }) ||
+                    std::any_of(plan->dropped.begin(), plan->dropped.end(), [&](const auto& d) { return in(d.rule); }));
+  }
+
+  // A source key that the rule matched, or a target that it made.
+  bool names_lost_key(const std::string& line, const Range& range) const {
+    std::string key;
+    if (!RE2::PartialMatch(line, "(?:matches the key|needs) '([^']*)'", &key)) return false;
+    for (const auto& rule : rules_->impl().set.rules) {
+      if (static_cast<size_t>(rule.place.line) <= range.begin || static_cast<size_t>(rule.place.line) > range.end) continue;
+      if (rule.kind == lang::Rule::Kind::fill || rule.kind == lang::Rule::Kind::copy) return key == rule.to.text;
+      lang::Captures ignored;
+      const lang::VariantValues variants = {{"head", "mnli"}, {"base", ""}};
+      if (lang::Matcher(rule.from, variants).match(key, ignored)) return true;
+    }
+    return false;
+  }
+
+  const std::string name_, text_;
+  std::optional<Rules> rules_;
+  TempFolder folder_;
+};
+
+void check(const std::string& name, const std::vector<std::string>& manifests) {
+  Family family(name);
+  for (const auto& manifest : manifests) CHECK(family.check(manifest) == "");
+  INFO(family.refused << " of " << family.made);
+  CHECK(family.refused > family.made / 2);
+}
+
+}  // namespace
+
+TEST_CASE("one mistake in roberta.yaml") { check("roberta", {"roberta.large", "roberta.large.mnli"}); }
+TEST_CASE("one mistake in xmod.yaml") { check("xmod", {"xmod-base", "small-mnli"}); }
+TEST_CASE("one mistake in data2vec-audio.yaml") { check("data2vec-audio", {"data2vec-audio-large-960h"}); }
+TEST_CASE("one mistake in flava.yaml") { check("flava", {"flava-full"}); }
+TEST_CASE("one mistake in llama.yaml") { check("llama", {"llama-2-13b", "llama-3.2-1b"}); }
+TEST_CASE("one mistake in switch.yaml") { check("switch", {"switch-base-8"}); }
