@@ -196,6 +196,12 @@ class Search {
     findings_.relations.push_back(std::move(relation));
   }
 
+  // The module's name and the tensor's: "ln_1.weight".
+  static std::string end_of(const std::string& key) {
+    const std::string outer = parent_of(parent_of(key));
+    return outer.empty() ? key : key.substr(outer.size() + 1);
+  }
+
   // Tensors that all hold the same: names decide who is whose.
   void decide(NameGuide& guide, const std::vector<size_t>& sources, const std::vector<uint32_t>& targets) {
     struct Pair {
@@ -207,7 +213,25 @@ class Search {
     if (sources.size() * targets.size() > 4'000'000) return;
     for (const size_t s : sources)
       for (const uint32_t t : targets) pairs.push_back({guide.score(sources_[s].ref, t), s, t});
-    std::stable_sort(pairs.begin(), pairs.end(), [](const Pair& a, const Pair& b) { return a.score > b.score; });
+    const auto sort = [&] { std::stable_sort(pairs.begin(), pairs.end(), [](const Pair& a, const Pair& b) { return a.score > b.score; }); };
+    sort();
+    // What most layers would do, all do: a first choice votes for ends of keys that correspond.
+    std::map<std::pair<std::string, std::string>, double> votes;
+    std::map<std::string, double> most;
+    std::set<size_t> taken_sources;
+    std::set<uint32_t> taken_targets;
+    for (const Pair& pair : pairs) {
+      if (taken_sources.contains(pair.s) || taken_targets.contains(pair.t)) continue;
+      taken_sources.insert(pair.s), taken_targets.insert(pair.t);
+      const std::string end = end_of(source_key(pair.s));
+      most[end] = std::max(most[end], ++votes[{end, end_of(target_key(pair.t))}]);
+    }
+    for (Pair& pair : pairs) {
+      const std::string end = end_of(source_key(pair.s));
+      const auto vote = votes.find({end, end_of(target_key(pair.t))});
+      if (vote != votes.end()) pair.score += 3 * vote->second / most.at(end);
+    }
+    sort();
     std::map<size_t, std::vector<const Pair*>> by_source;
     std::map<uint32_t, std::vector<const Pair*>> by_target;
     for (const Pair& pair : pairs) by_source[pair.s].push_back(&pair), by_target[pair.t].push_back(&pair);
@@ -514,16 +538,26 @@ class Search {
   };
   Elements elements(const Source& source, size_t index, const Place& place, DType as) const { return {source, index, place.box, place.axis, place.turns.period, place.turns.groups, as}; }
 
+  // Numbers of the parts, constants last: any layout fits these.
+  static std::vector<size_t> telling_first(const std::vector<size_t>& parts, const std::function<bool(size_t)>& is_constant) {
+    std::vector<size_t> order(parts.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    std::stable_partition(order.begin(), order.end(), [&](size_t i) { return !is_constant(parts[i]); });
+    return order;
+  }
+
   // One layout for all parts; nullopt if they need different ones.
   std::optional<Layout> common_layout(uint32_t t, const std::vector<Place>& places, const std::vector<size_t>& parts) const {
     std::optional<Layout> layout;
-    for (size_t i = 0; i < parts.size(); ++i) {
+    const auto order = telling_first(parts, [&](size_t s) { return sources_[s].prints.at(info(t).dtype).constant; });
+    for (size_t n = 0; n < order.size(); ++n) {
+      const size_t i = order[n];
       const SourceTensor& s = sources_[parts[i]];
       const Elements to = elements(*problem_.target, t, places[i], info(t).dtype), from = whole(s, info(t).dtype);
       if (layout && !gives(*layout, from, info(s).shape, to, places[i].shape)) return std::nullopt;
       if (!layout) layout = find_layout(from, info(s).shape, to, places[i].shape);
       if (!layout || (places[i].turns.groups > 1 && layout->regroup_axis >= 0)) return std::nullopt;
-      if (i == 2) i = std::max(i, parts.size() - 2);  // first, second, last: the plan's values are compared in the end
+      if (n == 2) n = std::max(n, parts.size() - 2);  // first, second, last: the plan's values are compared in the end
     }
     return layout;
   }
@@ -662,11 +696,13 @@ class Search {
     const bool each = ones && turns.groups == 1 && counting_place(keys).has_value();
     // Parts of one layout form a relation; the others are left out of it, and have their own.
     std::vector<std::pair<Layout, std::vector<size_t>>> by_layout;
-    for (size_t i = 0; i < parts.size(); ++i) {
+    const auto order = telling_first(parts, [&](size_t t) { return targets_[t].print.constant; });
+    for (size_t n = 0; n < order.size(); ++n) {
+      const size_t i = order[n];
       const auto t = static_cast<uint32_t>(parts[i]);
       const Box box = box_of(shape, axis, slots[i].begin, slots[i].length);
       const Place place{box, axis, turns, each ? without(shape, axis) : with(shape, axis, slots[i].length * turns.groups)};
-      if (each && i > 1 && i + 1 < parts.size()) {
+      if (each && n > 1 && n + 1 < parts.size()) {
         by_layout.front().second.push_back(i);
         continue;
       }

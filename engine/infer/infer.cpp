@@ -3,6 +3,7 @@
 #include "remap/infer.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <map>
 #include <set>
@@ -238,16 +239,32 @@ class Proposal {
 
   // What the planner's errors teach; false: nothing.
   bool learn(const Try& one) {
+    // Two rules may be at odds: both are made simpler before the one that is reported goes.
     bool any = false;
-    for (const auto& d : one.diagnostics.items()) {
-      const auto* place = std::get_if<TextPlace>(&d.place);
-      if (d.severity != Severity::error || place == nullptr || one.lines.size() != one.origins.size()) continue;
-      const auto rule = std::find(one.lines.begin(), one.lines.end(), place->line);
-      if (rule != one.lines.end()) any |= simplify(one.origins[static_cast<size_t>(rule - one.lines.begin())], true);
+    for (const bool leave : {false, true}) {
+      for (const auto& d : one.diagnostics.items()) {
+        const auto* place = std::get_if<TextPlace>(&d.place);
+        if (d.severity != Severity::error || place == nullptr || one.lines.size() != one.origins.size()) continue;
+        std::vector<int> lines = {place->line};
+        for (const auto& note : d.notes)
+          if (const auto line = line_in(note); line && !leave) lines.push_back(*line);
+        for (const int line : lines) {
+          const auto rule = std::find(one.lines.begin(), one.lines.end(), line);
+          if (rule != one.lines.end()) any |= simplify(one.origins[static_cast<size_t>(rule - one.lines.begin())], leave);
+        }
+      }
+      if (any) return true;
     }
-    if (any) return true;
     for (size_t r = 0; r < findings_.relations.size(); ++r) any |= lessons_.alone.insert(r).second;
     return any;
+  }
+  // "rules.yaml:9:5: …": where in the text a note points.
+  std::optional<int> line_in(const std::string& note) const {
+    const std::string begin = options_.file + ":";
+    int line = 0;
+    if (!note.starts_with(begin)) return std::nullopt;
+    const auto [end, error] = std::from_chars(note.data() + begin.size(), note.data() + note.size(), line);
+    return error == std::errc() && end != note.data() + note.size() && *end == ':' ? std::optional(line) : std::nullopt;
   }
   // `leave`: what is as simple as it can be is left out.
   bool simplify(const Written::Origin& origin, bool leave) {

@@ -248,7 +248,8 @@ class Writer {
         const Variable& variable = rule.variables[token.variable];
         const bool listed = !variable.index || variable.listed || (before.size() > 0 && !is_separator(before.back()) && before.back() != '_' && variable.values.size() <= 4 && !moved(rule.to, token.variable));
         const std::string& name = names[token.variable] = variable.index ? unique_name({"i", "j", "k"}, taken) : unique_name({"p", "n", "m", "t", "w"}, taken);
-        if (variable.index && moved(rule.to, token.variable)) text.from += "{" + name + ":int}";
+        if (const std::string numbers = range_of(variable); !numbers.empty()) text.from += "{" + name + ":" + numbers + "}";
+        else if (variable.index && !variable.listed && moved(rule.to, token.variable)) text.from += "{" + name + ":int}";
         else if (!listed) text.from += "{" + name + ":int}";
         else if (variable.translates()) text.from += "{" + name + ":" + table_name(variable, last_word(before)) + "}";
         else if (variable.values.size() == 1) text.from += variable.values[0].first, names.erase(token.variable), literals_[{&rule, token.variable}] = variable.values[0].first;
@@ -266,7 +267,7 @@ class Writer {
       else if (token.kind == PatternToken::Kind::each) text.to += "{" + each_name + offset + "}";
       else if (token.kind == PatternToken::Kind::part) text.to += "{" + part_name + "}";
       else if (stars.contains(token.variable)) text.to += "*";
-      else if (const auto it = literals_.find({&rule, token.variable}); it != literals_.end()) text.to += it->second;
+      else if (const auto it = literals_.find({&rule, token.variable}); it != literals_.end()) text.to += token.add == 0 ? it->second : std::to_string(std::stoll(it->second) + token.add);
       else text.to += "{" + names[token.variable] + (token.add == 0 ? "" : fmt::format("{:+}", token.add)) + "}";
     }
     for (const auto& pattern : rule.except) {
@@ -284,6 +285,15 @@ class Writer {
     return text;
   }
 
+  // Of an index that takes its own numbers only, "2..5"; "": there are few, or some between are missing.
+  static std::string range_of(const Variable& variable) {
+    constexpr size_t kFew = 3;
+    if (!variable.index || !variable.listed || variable.values.size() < kFew) return "";
+    std::set<int64_t> numbers;
+    for (const auto& [value, ignored] : variable.values) numbers.insert(std::stoll(value));
+    const auto count = static_cast<int64_t>(numbers.size());
+    return *numbers.rbegin() - *numbers.begin() + 1 == count ? fmt::format("{}..{}", *numbers.begin(), *numbers.rbegin()) : "";
+  }
   static bool moved(const std::string& to, size_t variable) {
     const auto tokens = tokens_of(to);
     return std::any_of(tokens.begin(), tokens.end(), [&](const auto& t) { return t.kind == PatternToken::Kind::variable && t.variable == variable && t.add != 0; });

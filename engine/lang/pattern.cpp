@@ -461,7 +461,9 @@ void check_expansion(const KeyPattern& to, const KeyPattern& from, const std::ve
     const PatternToken* origin = hole_of(from, token.text);
     if (!added && origin == nullptr)
       diagnostics.error("pattern-missing-capture", to.place_of(token), fmt::format("'{{{}}}' is not a hole of '{}'", token.text, from.text), missing_hole_hint(token.text, from));
-    if (token.add != 0 && origin != nullptr && !origin->digits)
+    const auto is_number = [](const std::string& a) { return a.find_first_not_of("0123456789") == std::string::npos; };
+    const bool numbers = origin != nullptr && (origin->digits || (!origin->alternatives.empty() && std::all_of(origin->alternatives.begin(), origin->alternatives.end(), is_number)));
+    if (token.add != 0 && origin != nullptr && !numbers)
       diagnostics.error("pattern-missing-capture", to.place_of(token), fmt::format("'{{{}}}' is moved by {} but takes any text", token.text, token.add), fmt::format("write {{{}:int}} in the source", token.text));
     if (!token.table.empty() && origin != nullptr)
       for (const auto& a : origin->alternatives) {

@@ -16,6 +16,7 @@
 #include "plan/rules_file.h"
 #include "remap/compare.h"
 #include "remap/document.h"
+#include "remap/execute.h"
 #include "remap/manifest_file.h"
 #include "remap/source.h"
 #include "remap/values.h"
@@ -82,13 +83,13 @@ std::unique_ptr<Source> listed(const test::TempFolder& folder, const std::string
   return open_source(folder.write(name + ".tsv", text));
 }
 
-std::optional<Plan> planned(const std::string& text, const std::vector<NamedSource>& sources) {
+std::optional<Plan> planned(const std::string& text, const std::vector<NamedSource>& sources, const PlanOptions& options = {}) {
   Diagnostics diagnostics;
   auto impl = std::make_shared<Rules::Impl>();
   auto set = lang::parse_rules(std::make_shared<lang::SourceText>("rules.yaml", text), diagnostics);
   if (!set) return std::nullopt;
   impl->set = std::move(*set);
-  return make_plan(Rules::of(std::move(impl)), sources, {}, diagnostics);
+  return make_plan(Rules::of(std::move(impl)), sources, options, diagnostics);
 }
 std::optional<Plan> planned(const std::string& text, const Source& source) { return planned(text, {{"", &source}}); }
 
@@ -405,6 +406,290 @@ TEST_CASE("by values: every operation, with constants and tied tensors that valu
   CHECK(result.rules.rules <= 15);
   for (const char* what : {"copy_of: model.embed_tokens.weight", "fill: 0", "split: {axis: 0, each: e}", "transpose: true, stack", "concat: {axis: 0, of: {part: [gate, up]}}, stack", "reshape: [16, 6]", "permute: [0, 2, 1, 3]", "because: \"open: "})
     CHECK(result.rules.text.find(what) != std::string::npos);
+}
+
+namespace {
+
+// ------------------------------------------------------------ generated pairs
+
+Matrix permuted(const Matrix& m, const std::vector<size_t>& order) {
+  Matrix result{{}, {}};
+  for (const size_t axis : order) result.shape.push_back(m.shape[axis]);
+  std::vector<int64_t> strides(m.shape.size(), 1);
+  for (size_t d = m.shape.size(); d-- > 1;) strides[d - 1] = strides[d] * m.shape[d];
+  const int64_t count = element_count(m.shape);
+  for (int64_t i = 0; i < count; ++i) {
+    int64_t at = 0, rest = i;
+    for (size_t d = order.size(); d-- > 0;) {
+      at += rest % result.shape[d] * strides[order[d]];
+      rest /= result.shape[d];
+    }
+    result.values.push_back(m.values[static_cast<size_t>(at)]);
+  }
+  return result;
+}
+// The stacked axis last but `axis`.
+Matrix stacked_at(const std::vector<Matrix>& parts, size_t axis) {
+  const Matrix first = stacked(parts);
+  std::vector<size_t> order;
+  for (size_t d = 1; d < first.shape.size(); ++d) order.push_back(d);
+  order.insert(order.begin() + static_cast<std::ptrdiff_t>(axis), 0);
+  return permuted(first, order);
+}
+Matrix rows(const Matrix& m, int64_t begin, int64_t count) {
+  const int64_t width = element_count(m.shape) / m.shape[0];
+  Matrix part{m.shape, {m.values.begin() + begin * width, m.values.begin() + (begin + count) * width}};
+  part.shape[0] = count;
+  return part;
+}
+// A group of rows of each, then the next: heads of q, k and v by turns.
+Matrix by_turns(const std::vector<Matrix>& parts, int64_t groups) {
+  std::vector<Matrix> all;
+  for (int64_t g = 0; g < groups; ++g)
+    for (const Matrix& part : parts) all.push_back(rows(part, g * (part.shape[0] / groups), part.shape[0] / groups));
+  return joined(all);
+}
+
+class Dice {
+ public:
+  explicit Dice(uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15u + 1) {}
+  int64_t roll(int64_t n) {
+    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<int64_t>((state_ >> 33) % static_cast<uint64_t>(n));
+  }
+  bool chance(int64_t percent) { return roll(100) < percent; }
+  template <typename T>
+  T one_of(const std::vector<T>& list) { return list[static_cast<size_t>(roll(static_cast<int64_t>(list.size())))]; }
+
+ private:
+  uint64_t state_;
+};
+
+// One layer's part of a pair: keys below a prefix on each side. `same` is seeded alike in all layers: sizes, orders.
+struct Layer {
+  Checkpoint &from, &to;
+  std::string s, t;
+  int number;
+  Dice same, own;
+};
+
+void experts_in_ranges(Layer& l) {
+  const int64_t experts = 2 + l.same.roll(11), ranges = 1 + l.same.roll(std::min<int64_t>(experts, 3)), axis = l.same.roll(3);
+  const bool turned = l.same.chance(30), other_size = l.same.chance(30);
+  std::vector<int64_t> ends = {experts};
+  for (int64_t i = 1; i < ranges; ++i) ends.push_back(1 + l.same.roll(experts - 1));
+  std::sort(ends.begin(), ends.end());
+  int64_t begin = 0;
+  for (size_t r = 0; r < ends.size(); ++r) {
+    std::vector<Matrix> parts;
+    for (int64_t e = begin; e < ends[r]; ++e) {
+      parts.push_back(fresh({other_size ? 6 + static_cast<int64_t>(r) : 6, 5}));
+      l.from.add(fmt::format("{}experts.{}.down.weight", l.s, e), parts.back());
+      if (turned) parts.back() = transposed(parts.back());
+    }
+    if (!parts.empty()) l.to.add(fmt::format("{}kind_{}.down", l.t, "abc"[r]), stacked_at(parts, static_cast<size_t>(axis)));
+    begin = ends[r];
+  }
+}
+void fused_experts(Layer& l) {
+  const int64_t experts = 2 + l.same.roll(5), cut = 1 + l.same.roll(experts - 1);
+  const bool turns = l.same.chance(50);
+  std::vector<Matrix> all;
+  for (int64_t e = 0; e < experts; ++e) {
+    const Matrix gate = fresh({4, 6}), up = fresh({4, 6});
+    l.from.add(fmt::format("{}moe.{}.gate.weight", l.s, e), gate), l.from.add(fmt::format("{}moe.{}.up.weight", l.s, e), up);
+    all.push_back(turns ? by_turns({gate, up}, 4) : joined({gate, up}));
+  }
+  l.to.add(l.t + "moe.first.gate_up", stacked({all.begin(), all.begin() + cut}));
+  l.to.add(l.t + "moe.second.gate_up", stacked({all.begin() + cut, all.end()}));
+}
+// q, k and v by heads, in some order; several query heads may share one of k and v. Either way round.
+void heads_by_turns(Layer& l) {
+  const int64_t groups = 2 + l.same.roll(3), size = 1 + l.same.roll(3), queries = 1 + l.same.roll(3);
+  const bool joins = l.same.chance(50), turned = l.same.chance(30);
+  std::vector<size_t> order = {0, 1, 2};
+  if (l.same.chance(50)) std::swap(order[0], order[static_cast<size_t>(1 + l.same.roll(2))]);
+  Checkpoint &whole = joins ? l.to : l.from, &parts = joins ? l.from : l.to;
+  for (const bool bias : {false, true}) {
+    const auto matrix = [&](int64_t n) { return bias ? fresh({n}) : fresh({n, 7}); };
+    const std::vector<Matrix> all = {matrix(groups * queries * size), matrix(groups * size), matrix(groups * size)};
+    const std::string leaf = bias ? "bias" : "weight";
+    whole.add((joins ? l.t : l.s) + "attn.qkv." + leaf, by_turns({all[order[0]], all[order[1]], all[order[2]]}, groups));
+    for (size_t i = 0; i < 3; ++i) parts.add(fmt::format("{}attn.{}_proj.{}", joins ? l.s : l.t, "qkv"[i], leaf), turned && !bias ? transposed(all[i]) : all[i]);
+  }
+}
+// Experts that hold the same, or zeros: copied from one, or not trained yet.
+void equal_experts(Layer& l) {
+  const int64_t experts = 2 + l.same.roll(11);
+  const bool joins = l.same.chance(50), all_equal = l.same.chance(30);
+  const Matrix one = fresh({3, 5});
+  std::vector<Matrix> all;
+  for (int64_t e = 0; e < experts; ++e) {
+    const int64_t kind = all_equal ? 0 : l.number == 0 ? 2 : l.own.roll(4);
+    all.push_back(kind == 0 ? one : kind == 1 && e > 0 ? constant({3, 5}, 0) : fresh({3, 5}));
+    (joins ? l.from : l.to).add(fmt::format("{}same.expert_{}.wo", joins ? l.s : l.t, e), joins ? all.back() : transposed(all.back()));
+  }
+  (joins ? l.to : l.from).add((joins ? l.t : l.s) + "same.wo", stacked(all));
+}
+void experts_to_two_places(Layer& l) {
+  const int64_t experts = 3 + l.same.roll(5), cut = 1 + l.same.roll(experts - 1);
+  std::vector<Matrix> all;
+  for (int64_t e = 0; e < experts; ++e) {
+    all.push_back(fresh({4, 3}));
+    l.to.add(e < cut ? fmt::format("{}left.{}.w", l.t, e) : fmt::format("{}right.{}.w", l.t, e - cut), all.back());
+  }
+  l.from.add(l.s + "both.w", stacked(all));
+}
+void experts_out_of_order(Layer& l) {
+  std::vector<Matrix> all;
+  for (int e = 0; e < 4; ++e) l.from.add(fmt::format("{}shuffled.{}.w", l.s, e), all.emplace_back(fresh({2, 3})));
+  const auto first = static_cast<size_t>(l.same.roll(4));
+  std::swap(all[first], all[(first + 1) % 4]);
+  l.to.add(l.t + "shuffled", stacked(all));
+}
+// Counters are equal scalars; norms that are not trained are ones and zeros.
+void batch_norms(Layer& l) {
+  const auto norm = [&](const std::string& s, const std::string& t, bool trained) {
+    for (const auto& [leaf, value] : {std::pair{"weight", 1.f}, {"bias", 0.f}, {"running_mean", 0.f}, {"running_var", 1.f}}) {
+      const Matrix m = trained ? fresh({6}) : constant({6}, value);
+      l.from.add(l.s + s + leaf, m), l.to.add(l.t + t + leaf, m);
+    }
+    l.from.add(l.s + s + "num_batches_tracked", constant({}, 7)), l.to.add(l.t + t + "num_batches_tracked", constant({}, 7));
+  };
+  for (int i = 1; i <= 2; ++i) {
+    const Matrix conv = fresh({6, 4, 3, 3});
+    l.from.add(fmt::format("{}conv{}.weight", l.s, i), conv), l.to.add(fmt::format("{}layer.{}.convolution.weight", l.t, i - 1), conv);
+    norm(fmt::format("bn{}.", i), fmt::format("layer.{}.normalization.", i - 1), l.own.chance(60));
+  }
+  const Matrix shortcut = fresh({6, 4, 1, 1});
+  l.from.add(l.s + "downsample.0.weight", shortcut), l.to.add(l.t + "shortcut.convolution.weight", shortcut);
+  norm("downsample.1.", "shortcut.normalization.", true);
+}
+void biases_of_zeros(Layer& l) {
+  const std::vector<Matrix> weights = {fresh({4, 6}), fresh({4, 6}), fresh({4, 6})}, biases = {constant({4}, 0), fresh({4}), constant({4}, 0)};
+  l.from.add(l.s + "att.in_proj_weight", joined(weights)), l.from.add(l.s + "att.in_proj_bias", joined(biases));
+  for (size_t i = 0; i < 3; ++i) l.to.add(fmt::format("{}att.{}_proj.weight", l.t, "qkv"[i]), weights[i]), l.to.add(fmt::format("{}att.{}_proj.bias", l.t, "qkv"[i]), biases[i]);
+  for (const auto& [s, t] : {std::pair{"ln_1.weight", "input_layernorm.weight"}, {"ln_2.weight", "post_attention_layernorm.weight"}}) l.from.add(l.s + s, constant({6}, 1)), l.to.add(l.t + t, constant({6}, 1));
+}
+
+// What the text's plan gives as the target has it, asked of no part of infer.
+std::set<std::string> reproduced(const std::string& text, const Source& source, const test::MemorySource& target, std::set<std::string>& unexpected) {
+  struct Memory : Sink {
+    std::vector<std::vector<std::byte>> buffers;
+    TensorSlot slot(size_t index) override { return {buffers[index].data(), -1, 0}; }
+  } sink;
+  std::set<std::string> keys;
+  PlanOptions options;
+  options.same = tensors_equal;
+  const auto plan = planned(text, {{"", &source}}, options);
+  if (!plan) return keys;
+  for (const auto& tensor : plan->tensors) sink.buffers.emplace_back(static_cast<size_t>(data_bytes(tensor)));
+  execute(plan->tensors, {&source}, sink);
+  for (size_t i = 0; i < plan->tensors.size(); ++i) {
+    const PlannedTensor& tensor = plan->tensors[i];
+    const size_t t = target.manifest().find(tensor.key);
+    if (t == Manifest::npos) {
+      unexpected.insert(tensor.key);
+      continue;
+    }
+    const TensorInfo& info = target.manifest()[t];
+    if (info.dtype == tensor.dtype && info.shape == tensor.shape && sink.buffers[i] == target.tensor(t).bytes) keys.insert(tensor.key);
+  }
+  return keys;
+}
+
+// A proposal is the target bit for bit, or names every tensor that it does not give.
+void check_proof(const test::MemorySource& source, const test::MemorySource& target) {
+  const auto result = propose(source, target);
+  INFO(text_of(result.diagnostics) << result.rules.text);
+  std::set<std::string> unexpected;
+  const auto given = reproduced(result.rules.text, source, target, unexpected);
+  std::set<std::string> missing;
+  for (const auto& tensor : target.manifest().tensors())
+    if (!given.contains(tensor.key)) missing.insert(tensor.key);
+  CHECK(missing == std::set<std::string>(result.rules.open_targets.begin(), result.rules.open_targets.end()));
+  CHECK(unexpected == std::set<std::string>(result.rules.unexpected.begin(), result.rules.unexpected.end()));
+  CHECK(result.rules.reproduced == given.size());
+  for (const auto& key : missing) {
+    std::string shown = key;
+    std::replace_if(shown.begin(), shown.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, '?');
+    INFO(key);
+    CHECK(result.rules.text.find("'" + shown + "'") != std::string::npos);
+  }
+  CHECK(result.rules.text == propose(source, target).rules.text);
+}
+
+}  // namespace
+
+TEST_CASE("by values: generated layers of experts, heads by turns, equal bytes and counters are found whole, one rule for all layers") {
+  struct Row {
+    const char* name;
+    void (*add)(Layer&);
+    size_t rules;   // at most, for all layers
+  };
+  const std::vector<Row> rows = {{"experts in ranges", experts_in_ranges, 3}, {"fused experts", fused_experts, 2}, {"heads by turns", heads_by_turns, 2}, {"equal experts", equal_experts, 1},
+                                 {"to two places", experts_to_two_places, 1}, {"out of order", experts_out_of_order, 1}, {"batch norms", batch_norms, 6}, {"biases of zeros", biases_of_zeros, 3}};
+  const std::vector<std::string> sources = {"layers.{}.", "net.stages.0.layers.{}."}, targets = {"model.layers.{}.", "encoder.layer.{}.body."};
+  for (uint64_t seed = 0; seed < 120; ++seed) {
+    Dice dice(seed);
+    const auto layers = dice.one_of<int>({1, 2, 3, 11}), first = dice.one_of<int>({0, 0, 1});
+    const std::string s = dice.one_of(sources), t = dice.one_of(targets);
+    // One kind alone, or two beside each other.
+    std::vector<Row> chosen = {rows[seed % rows.size()]};
+    if (seed >= 2 * rows.size()) chosen.push_back(rows[(seed + 1 + static_cast<uint64_t>(dice.roll(static_cast<int64_t>(rows.size()) - 1))) % rows.size()]);
+    Checkpoint from, to;
+    size_t most = 0;
+    std::string what;
+    for (const Row& row : chosen) {
+      for (int i = 0; i < layers; ++i) {
+        Layer layer{from, to, fmt::format(fmt::runtime(s), i + first), fmt::format(fmt::runtime(t), i), i, Dice(seed + 1000), Dice(seed + 1000 * static_cast<uint64_t>(i + 2))};
+        row.add(layer);
+      }
+      most += row.rules;
+      what += std::string(row.name) + ", ";
+    }
+    const auto source = from.source(), target = to.source();
+    const auto result = propose(source, target);
+    INFO(seed << ": " << what << layers << " layers\n" << text_of(result.diagnostics) << result.rules.text);
+    CHECK(result.diagnostics.empty());
+    CHECK(result.rules.holds());
+    CHECK(result.rules.reproduced == result.rules.targets);
+    CHECK(result.rules.rules <= most);
+    check_proof(source, target);
+  }
+}
+
+TEST_CASE("by values: whatever the target is, what the proposal does not give is named") {
+  const std::vector<std::string> words = {"a", "b.0", "b.1", "b.2", "b.10", "layers.0.w", "layers.1.w", "layers.3.w", "layers.1.x", "x*y", "{e}", "q \"r\"", "re:z", "${v}", "d\ne", "true", "0", "7.7"};
+  for (uint64_t seed = 0; seed < 300; ++seed) {
+    Dice dice(seed);
+    std::vector<Matrix> known;
+    const auto matrix = [&]() -> Matrix {
+      if (!known.empty() && dice.chance(50)) {
+        Matrix old = dice.one_of(known);
+        const int64_t what = dice.roll(6);
+        if (what == 0 && old.shape.size() == 2) return transposed(old);
+        if (what == 1 && old.shape.size() == 2 && old.shape[0] > 1) return rows(old, dice.roll(old.shape[0] - 1), 1 + dice.roll(2) % old.shape[0]);
+        if (what == 2) return joined({old, old});
+        if (what == 3) return stacked({old, dice.one_of(known).shape == old.shape ? old : old});
+        if (what == 4) std::rotate(old.values.begin(), old.values.begin() + static_cast<std::ptrdiff_t>(old.values.size() / 3), old.values.end());
+        return old;
+      }
+      Shape shape = dice.one_of<Shape>({{4}, {2, 3}, {4, 3}, {3, 4}, {2, 2, 3}, {6}, {}, {1}});
+      return dice.chance(30) ? constant(shape, static_cast<float>(dice.roll(2))) : fresh(shape);
+    };
+    Checkpoint sides[2];
+    for (Checkpoint& side : sides) {
+      std::set<std::string> keys;
+      for (int64_t i = 0; i < 1 + dice.roll(10); ++i) keys.insert(dice.one_of(words) + (dice.chance(20) ? ".weight" : ""));
+      for (const auto& key : keys) {
+        known.push_back(matrix());
+        side.add(key, known.back());
+      }
+    }
+    INFO(seed);
+    check_proof(sides[0].source(), sides[1].source());
+  }
 }
 
 TEST_CASE("by values: several named sources") {
