@@ -467,8 +467,10 @@ class Planner {
     return dtype_ && is_floating(source) ? *dtype_ : source;
   }
 
+  static Error too_many_tensors(const Rule& rule) { return Error("limit-exceeded", rule.place, fmt::format("the plan has more than {} tensors", Limits{}.max_tensors)); }
+
   PlannedTensor* add_target(const Rule& rule, uint32_t r, const std::string& key, DType dtype, Shape shape) {
-    if (plan_.tensors.size() >= Limits{}.max_tensors) throw Error("limit-exceeded", rule.place, fmt::format("the plan has more than {} tensors", Limits{}.max_tensors));
+    if (plan_.tensors.size() >= Limits{}.max_tensors) throw too_many_tensors(rule);
     const auto [it, fresh] = by_key_.emplace(key, plan_.tensors.size());
     if (fresh) {
       plan_.tensors.push_back({key, dtype, std::move(shape), {}, {}, r});
@@ -606,6 +608,7 @@ class Planner {
     std::string& part = captures.holes.back().second;
     if (rule.split->each) {
       if (shape[axis] == 0) return layout_error(rule, *match.key, fmt::format("axis {} has no entries to split", axis));
+      if (static_cast<uint64_t>(shape[axis]) > Limits{}.max_tensors - plan_.tensors.size()) throw too_many_tensors(rule);
       for (int64_t i = 0; i < shape[axis]; ++i) {
         View view = whole;
         const std::string wrong = view.select(axis, i);

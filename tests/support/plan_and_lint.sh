@@ -16,7 +16,9 @@ record() {  # [--rules] FILE or nothing, then the choices and inputs
     "$real" --rules "$rules" --format json >/dev/null 2>"$REMAP_REPLAYS/$n.plan"
   fi
   grep -q '"severity":"error"' "$REMAP_REPLAYS/$n.plan" || return  # nothing was refused
-  [[ $rules ]] || mapfile -t names < <("$real" rules | sed -n 's/^\([A-Za-z0-9_.-]*\): .*/\1/p')
+  # Without --rules: those that a message is about, or all there are.
+  [[ $rules ]] || mapfile -t names < <(sed -n 's/.*"file":"rules\/\([A-Za-z0-9_-]*\)\.yaml".*/\1/p' "$REMAP_REPLAYS/$n.plan" | head -n 1)
+  [[ ${names[0]} ]] || mapfile -t names < <("$real" rules | sed -n 's/^\([A-Za-z0-9_.-]*\): .*/\1/p')
   "$real" lint "${names[@]}" "${manifests[@]}" "${set[@]}" --format json >"$REMAP_REPLAYS/$n.lint" 2>"$REMAP_REPLAYS/$n.lint-error"
 }
 
