@@ -2,7 +2,6 @@
 #include <atomic>
 #include <csignal>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "cli/inputs.h"

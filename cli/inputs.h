@@ -24,6 +24,9 @@ struct NamedPath {
   std::string name, path;
 };
 NamedPath parse_input(const std::string& text);
+// Throws remap::Error "usage": the rules have no source of this name, and which was probably meant. `option` stands
+// before it: "--manifest ".
+[[noreturn]] void refuse_source(const NamedPath& input, const remap::Rules& rules, const std::string& option = {});
 // PATH or NAME=PATH each. Throws remap::Error "usage" if two have one name.
 std::vector<NamedPath> parse_inputs(const Options& options);
 

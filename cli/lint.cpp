@@ -41,7 +41,7 @@ Examples open_examples(const remap::Rules& rules, const Options& options, bool o
     while (index < needs.size() && (needs[index].name != example.name || needs[index].document)) ++index;
     if (index == needs.size()) {
       if (ask) return;
-      throw Error("usage", {}, fmt::format("--manifest {}={}: the rules know no source '{}'", example.name, example.path, example.name));
+      refuse_source(example, rules, "--manifest ");
     }
     auto source = remap::open_source(example.path, {{}, rules.subtree(index), {}});
     std::string why;
