@@ -171,22 +171,23 @@ std::string nearest_option(const Command& command, const std::string& name) {
   refuse(message, fmt::format("'{} --help' lists its options", full_name(command)));
 }
 
-// The first folder of the path that is not there; "" if only the last component is missing.
-std::string missing_folder(const std::string& path) {
+// The part of the path that is there: "" if not even its first component is.
+fs::path existing_part(const fs::path& path) {
   fs::path so_far;
-  const fs::path folder = fs::path(path).parent_path();
-  for (const fs::path& part : folder) {
+  for (const fs::path& part : path) {
+    if (!is_there((so_far / part).string())) break;
     so_far /= part;
-    if (!is_there(so_far.string())) return so_far.string();
   }
-  return "";
+  return so_far;
 }
 
-// Nothing is near: where to look.
-std::string look_there(const std::string& path) {
-  fs::path folder = fs::path(path).parent_path();
-  while (!folder.empty() && !is_there(folder.string())) folder = folder.parent_path();
-  return fmt::format("'ls{}' shows what is there", folder.empty() ? "" : " " + folder.string());
+// The first folder of the path that is not there; "" if only the last component is missing.
+std::string missing_folder(const fs::path& path, const fs::path& existing) {
+  const auto depth = [](const fs::path& p) { return std::distance(p.begin(), p.end()); };
+  if (depth(existing) + 1 >= depth(path)) return "";
+  auto part = path.begin();
+  std::advance(part, depth(existing));
+  return (existing / *part).string();
 }
 
 // `shown` goes before the path in a hint: "NAME=".
@@ -197,14 +198,23 @@ void check_path(const std::string& what, const std::string& path, const std::str
   const auto status = fs::status(path, error);
   const remap::BytePlace place{path, {}, {}};
   if (folder && fs::exists(status) && !fs::is_directory(status))
-    throw Error("io-read", place, "is not a folder; a folder was expected");
-  if (status.type() != fs::file_type::not_found) return;  // anything else is for the one who opens it
-  const std::string near = remap::nearest_path(path), parent = missing_folder(path);
-  std::string message = parent.empty() ? fmt::format("there is no such {}", folder ? "folder" : "file or folder")
-                                       : fmt::format("there is no folder '{}'", parent);
-  if (fs::is_symlink(fs::symlink_status(path, error)))
+    throw Error("io-read", place, "is not a folder; a folder was expected", "give the folder that it lies in");
+  // Anything but a name at which there is nothing is for the one who opens it.
+  if (status.type() != fs::file_type::not_found && error != std::errc::not_a_directory) return;
+  const fs::path existing = existing_part(path);
+  const std::string parent = missing_folder(path, existing);
+  std::string near = remap::nearest_path(path);
+  std::string message = fmt::format("there is no such {}", folder ? "folder" : "file or folder");
+  if (!existing.empty() && !fs::is_directory(existing, error)) {
+    message = fmt::format("'{}' is not a folder, and nothing lies below it", existing.string());
+    near = existing.string();
+  } else if (fs::is_symlink(fs::symlink_status(path, error))) {
     message = fmt::format("this is a link to '{}', which is not there", fs::read_symlink(path, error).string());
-  throw Error("io-read", place, message, near.empty() ? look_there(path) : did_you_mean(shown + near));
+  } else if (!parent.empty()) {
+    message = fmt::format("there is no folder '{}'", parent);
+  }
+  const std::string look = fmt::format("'ls{}' shows what is there", existing.empty() ? "" : " " + existing.string());
+  throw Error("io-read", place, message, near.empty() ? look : did_you_mean(shown + near));
 }
 
 // `what`: the option, or the argument, as the command line has it.
@@ -331,7 +341,8 @@ class Reader {
     for (size_t i = 1; i < word.size(); ++i) {
       const std::string name = {'-', word[i]};
       const Option* option = find_option(*line_.command, name);
-      if (option == nullptr) refuse_option(*line_.command, i == 1 ? word.substr(0, word.find('=')) : name);
+      if (option == nullptr)
+        refuse_option(*line_.command, i == 1 && find_option(name) == nullptr ? word.substr(0, word.find('=')) : name);
       if (!takes_value(*option)) {
         set(*option, name, "");
         continue;

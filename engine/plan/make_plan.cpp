@@ -154,7 +154,7 @@ class Planner {
           const std::string near = nearest_name(value.get<std::string>(), names),
                             all = fmt::format("it can be: {}", allowed.dump());
           diagnostics_.error("plan-unknown-variant", variant.place,
-                             fmt::format("'{}' cannot be {} for this checkpoint", variant.name, value.dump()),
+                             fmt::format("'{}' cannot be \"{}\" for this checkpoint", variant.name, value.get<std::string>()),
                              near.empty() ? all : fmt::format("did you mean '{}'? {}", near, all));
         }
       }
