@@ -1,16 +1,13 @@
-// What the commands share. A command is one row: name, summary, examples, options, function.
+// What the commands share. A command is one row: name, summary, examples, arguments, options, function. Reading the
+// command line, --help and completion are made from the rows (cli/command_line.h).
 #pragma once
 
 #include <functional>
-#include <map>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "remap/diagnostic.h"
-
-namespace CLI {
-class App;
-}
 
 namespace cli {
 
@@ -21,33 +18,73 @@ enum class Format { text, json };
 
 struct Options {
   std::string rules;
-  std::vector<std::string> inputs;           // PATH, or NAME=PATH; of 'rules': the command's words
-  std::vector<std::string> set;              // NAME=VALUE
+  std::vector<std::string> inputs;  // PATH, or NAME=PATH; of 'rules': the command's words
+  std::vector<std::string> set;     // NAME=VALUE
   std::string output, max_shard_size = "5GB", config, target, probe, family;
   std::vector<std::string> rules_dirs, manifests;
-  std::vector<std::string> sources;          // --source: what is planned with both rule files
+  std::vector<std::string> sources;  // --source: what is planned with both rule files
   std::string format = "text";
-  const CLI::App* app = nullptr;             // of 'completion': the whole command line
   int threads = 0, layers = 0;
   bool force = false, full = false, metadata = false, quiet = false;
   bool verify = false, update = false, reverse = false, check = false;
+  bool help = false, version = false;
   double atol = 0, verify_atol = 1e-3;
+  const struct Command* command = nullptr;  // that runs
   Format output_format() const { return format == "json" ? Format::json : Format::text; }
 };
 
+// What a value is: how it is checked before a command starts, and what a shell offers for it.
+enum class Kind {
+  text,
+  word,        // one of `words`
+  assignment,  // NAME=VALUE
+  size,        // "5GB"
+  source,      // a checkpoint or manifest that is there, or NAME=PATH of one
+  path,        // a file or folder that is there
+  folder,      // a folder that is there
+  rules,       // a rule file, or the name of one that is known; the command looks for it
+  output,      // a file or folder that need not be there
+};
+
+// Where a value goes: a vector takes the option more than once, a bool has no value.
+using Member = std::variant<bool Options::*, std::string Options::*, std::vector<std::string> Options::*,
+                            int Options::*, double Options::*>;
+
+struct Option {
+  const char* names;  // "-o,--output"
+  const char* value;  // "OUT", as --help calls it
+  const char* help;
+  Member member;
+  Kind kind = Kind::text;
+  std::vector<std::string> words = {};
+  bool required = false;
+  int most = 0;       // of an int: it is 1 to this
+  bool many = false;  // takes every word up to the next option
+};
+
+struct Argument {
+  const char* name;  // "CHECKPOINT"; lower case: this very word
+  Kind kind;
+};
+
+// What stands on the command line without an option's name.
+struct Arguments {
+  std::vector<Argument> each;
+  enum Count { all_or_none, all, all_and_more, any } count = all;  // and more: the last one may be repeated
+  const char* help = "";
+  std::vector<std::string> words = {};
+};
+
 struct Command {
-  const char* name;      // "" : the default command
+  const char* name;  // "" : the default command
   const char* summary;
   const char* examples;
-  std::function<void(CLI::App&, Options&)> add_options;
+  Arguments arguments;
+  std::vector<Option> options;
   std::function<int(const Options&)> run;
 };
 const std::vector<Command>& commands();
 
-void add_rule_options(CLI::App& app, Options& options);
-void add_plan_choices(CLI::App& app, Options& options);  // the same without --rules
-void add_rules_dir_option(CLI::App& app, Options& options);
-void add_full_option(CLI::App& app, Options& options);
 int convert(const Options& options);
 int plan(const Options& options);
 int inspect(const Options& options);

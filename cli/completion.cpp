@@ -1,11 +1,8 @@
 // Completion scripts for shells, made from the command line's own description: what --help shows is what is completed.
-#include <algorithm>
-
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "cli/command.h"
+#include "cli/command_line.h"
 
 namespace cli {
 namespace {
@@ -16,7 +13,7 @@ struct Values {
   std::vector<std::string> words;
 };
 
-struct Option {
+struct Completed {
   std::vector<std::string> names;  // "--output", "-o"
   std::string description;
   bool takes_value = false;
@@ -25,56 +22,43 @@ struct Option {
 
 struct Part {  // the default command, or another
   std::string name, description;
-  std::vector<Option> options;
+  std::vector<Completed> options;
   Values arguments;
 };
 
-// The words of a check for membership, as it describes itself: "TEXT:{text,json}".
-std::vector<std::string> words_of(const std::string& type) {
-  const size_t open = type.find('{'), close = type.find('}');
-  std::vector<std::string> words;
-  if (open == std::string::npos || close == std::string::npos) return words;
-  for (size_t at = open + 1; at < close;) {
-    const size_t end = std::min(type.find(',', at), close);
-    words.push_back(type.substr(at, end - at));
-    at = end + 1;
+Values values_of(Kind kind, const std::vector<std::string>& words) {
+  switch (kind) {
+    case Kind::word: return {Values::Kind::words, words};
+    case Kind::rules: return {Values::Kind::rules, words};
+    case Kind::folder: return {Values::Kind::folders, {}};
+    case Kind::source:
+    case Kind::path:
+    case Kind::output: return {Values::Kind::files, {}};
+    case Kind::text:
+    case Kind::assignment:
+    case Kind::size: return {};
   }
-  return words;
+  return {};
 }
 
-Values values_of(const CLI::Option& option) {
-  const std::string type = option.get_type_name();
-  const auto says = [&](const char* text) { return type.find(text) != std::string::npos || option.get_name(true).find(text) != std::string::npos; };
-  if (auto words = words_of(type); !words.empty()) return {Values::Kind::words, std::move(words)};
-  if (says("RULES")) return {Values::Kind::rules, {}};
-  if (says("DIR")) return {Values::Kind::folders, {}};
-  const bool is_file = option.get_positional() || says("FILE") || says("PATH") || says("OUT") || says("MANIFEST") || says("CHECKPOINT");
-  return {is_file ? Values::Kind::files : Values::Kind::nothing, {}};
-}
-
-Part part_of(const CLI::App& app, const std::string& name) {
-  Part part{name, app.get_description(), {}, {}};
-  for (const CLI::Option* option : app.get_options()) {
-    if (option->get_positional()) {
-      part.arguments = values_of(*option);
-      continue;
-    }
-    Option one;
-    for (const auto& n : option->get_lnames()) one.names.push_back("--" + n);
-    for (const auto& n : option->get_snames()) one.names.push_back("-" + n);
-    one.description = option->get_description();
-    one.takes_value = option->get_items_expected_max() > 0;
-    if (one.takes_value) one.values = values_of(*option);
-    part.options.push_back(std::move(one));
-  }
-  if (name == "rules") part.arguments = {Values::Kind::rules, {"show"}};  // the words come first
+Part part_of(const Command& command) {
+  Part part{command.name, command.summary, {}, {}};
+  for (const Option& option : command.options)
+    part.options.push_back({names_of(option), option.help, takes_value(option), values_of(option.kind, option.words)});
+  // The last argument stands for all: a word before it is offered beside.
+  const Arguments& arguments = command.arguments;
+  std::vector<std::string> words = arguments.words;
+  if (arguments.each.front().kind == Kind::text &&
+      std::islower(static_cast<unsigned char>(*arguments.each.front().name)))
+    words = {arguments.each.front().name};
+  part.arguments = values_of(arguments.each.back().kind, words);
   return part;
 }
 
-std::vector<Part> parts_of(const CLI::App& app) {
-  std::vector<Part> parts = {part_of(app, "")};
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) parts.push_back(part_of(*command, command->get_name()));
-  return parts;
+std::vector<Part> parts() {
+  std::vector<Part> all;
+  for (const Command& command : commands()) all.push_back(part_of(command));
+  return all;
 }
 
 std::string replaced(std::string text, const std::string& what, const std::string& by) {
@@ -109,7 +93,7 @@ std::string bash(const std::vector<Part>& parts) {
   std::string options, values, arguments;
   for (const Part& part : parts) {
     std::vector<std::string> names;
-    for (const Option& option : part.options) {
+    for (const Completed& option : part.options) {
       names.insert(names.end(), option.names.begin(), option.names.end());
       if (!option.takes_value) continue;
       std::vector<std::string> patterns;
@@ -158,7 +142,7 @@ std::string zsh_action(const Values& values) {
 
 std::string zsh_specs(const Part& part) {
   std::string text;
-  for (const Option& option : part.options) {
+  for (const Completed& option : part.options) {
     std::string description = option.description;
     for (const char* special : {"\\", "[", "]", ":"}) description = replaced(description, special, std::string("\\") + special);
     for (const auto& name : option.names)
@@ -216,7 +200,7 @@ std::string fish(const std::vector<Part>& parts) {
   for (const Part& part : parts) {
     const std::string condition = fish_quoted(part.name.empty() ? none : "__fish_seen_subcommand_from " + part.name);
     if (!part.name.empty()) text += fmt::format("complete -c remap -n {} -a {} -d {}\n", fish_quoted(none), part.name, fish_quoted(part.description));
-    for (const Option& option : part.options) {
+    for (const Completed& option : part.options) {
       text += fmt::format("complete -c remap -n {}", condition);
       for (const auto& name : option.names) text += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
       text += (option.takes_value ? fish_values(option.values) : "") + " -d " + fish_quoted(option.description) + "\n";
@@ -230,8 +214,8 @@ std::string fish(const std::vector<Part>& parts) {
 }  // namespace
 
 int completion(const Options& options) {
-  const auto parts = parts_of(*options.app);
-  fmt::print("{}", options.inputs[0] == "bash" ? bash(parts) : options.inputs[0] == "zsh" ? zsh(parts) : fish(parts));
+  const std::string& shell = options.inputs.front();
+  fmt::print("{}", shell == "bash" ? bash(parts()) : shell == "zsh" ? zsh(parts()) : fish(parts()));
   return kDone;
 }
 

@@ -8,9 +8,11 @@
 #include <set>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "remap/compare.h"
 #include "remap/document.h"
+#include "remap/nearest.h"
 #include "remap/source.h"
 #include "remap/values.h"
 
@@ -81,6 +83,9 @@ std::optional<remap::Rules> recognise(const std::string& path, const std::vector
   return std::nullopt;
 }
 
+// Names of further sources that a reader knows by itself, whatever the rules say.
+const std::set<std::string> kCompanions = {"gin"};
+
 }  // namespace
 
 NamedPath parse_input(const std::string& text) {
@@ -90,7 +95,20 @@ NamedPath parse_input(const std::string& text) {
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
-bool is_companion(const std::string& name) { return name == "gin"; }
+bool is_companion(const std::string& name) { return kCompanions.contains(name); }
+
+void refuse_source(const NamedPath& input, const remap::Rules& rules, const std::string& option) {
+  std::vector<std::string> names;
+  for (const auto& need : rules.sources())
+    if (!need.name.empty()) names.push_back(need.name);
+  const auto known = fmt::format("they know: {}", fmt::join(names, ", "));
+  names.insert(names.end(), kCompanions.begin(), kCompanions.end());
+  const std::string near = remap::nearest_name(input.name, names);
+  throw Error("usage", {},
+              fmt::format("{}{}={}: the rules know no source '{}'", option, input.name, input.path, input.name),
+              near.empty() ? (names.size() == kCompanions.size() ? "they read one checkpoint and nothing else" : known)
+                           : fmt::format("did you mean '{}={}'?", near, input.path));
+}
 
 std::vector<NamedPath> parse_inputs(const Options& options) {
   std::vector<NamedPath> inputs;
@@ -133,7 +151,8 @@ std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& di
   for (const auto& input : given) {
     if (input.name.empty()) first = input.path;
     else if (!known.contains(input.name) && is_companion(input.name)) companions[input.name] = input.path;
-    else if (inputs.rules && !known.contains(input.name)) throw Error("usage", {}, fmt::format("'{}={}': the rules know no source '{}'", input.name, input.path, input.name));
+    else if (inputs.rules && !known.contains(input.name))
+      refuse_source(input, *inputs.rules);
   }
   if (first.empty()) throw Error("usage", {}, "no checkpoint was given", "remap [--rules RULES] CHECKPOINT -o OUT");
   Opened opened;
@@ -144,7 +163,7 @@ std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& di
     if (companions.contains(input.name)) continue;
     size_t index = 0;
     while (index < needs.size() && needs[index].name != input.name) ++index;
-    if (index == needs.size()) throw Error("usage", {}, fmt::format("'{}={}': the rules know no source '{}'", input.name, input.path, input.name));
+    if (index == needs.size()) refuse_source(input, *inputs.rules);
     if (needs[index].document) {
       inputs.documents[input.name] = remap::read_document(input.path, needs[index].format);
       continue;
@@ -205,7 +224,7 @@ uint64_t parse_bytes(const std::string& text) {
   const auto unit = kUnits.find(std::string(end, text.data() + text.size()));
   uint64_t bytes = 0;
   if (error != std::errc() || unit == kUnits.end() || number == 0 || __builtin_mul_overflow(number, unit->second, &bytes))
-    throw Error("usage", {}, fmt::format("'{}' is no size", text), "for example 5GB, 500MB or 2GiB");
+    throw Error("usage", {}, fmt::format("'{}' is not a size", text), "for example 5GB, 500MB or 2GiB");
   return bytes;
 }
 

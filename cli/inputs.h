@@ -26,6 +26,9 @@ struct NamedPath {
 NamedPath parse_input(const std::string& text);
 // Whether NAME=PATH belongs to the reader of the first source, whatever the rules: gin=config.gin.
 bool is_companion(const std::string& name);
+// Throws remap::Error "usage": the rules have no source of this name, and which was probably meant. `option` stands
+// before it: "--manifest ".
+[[noreturn]] void refuse_source(const NamedPath& input, const remap::Rules& rules, const std::string& option = {});
 // PATH or NAME=PATH each. Throws remap::Error "usage" if two have one name.
 std::vector<NamedPath> parse_inputs(const Options& options);
 

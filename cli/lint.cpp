@@ -81,7 +81,7 @@ void add_given(const RuleFile& file, const Given& given, const Options& options,
   const auto needs = file.rules.sources();
   const auto knows = [&](const std::string& name) { return is_companion(name) || std::any_of(needs.begin(), needs.end(), [&](const auto& need) { return need.name == name; }); };
   for (const auto& [name, paths] : given.others)
-    if (only_rules && !knows(name)) throw Error("usage", {}, fmt::format("--manifest {}={}: the rules know no source '{}'", name, paths.front(), name));
+    if (only_rules && !knows(name)) refuse_source({name, paths.front()}, file.rules, "--manifest ");
   for (size_t k = 0; k < given.checkpoints.size(); ++k) {
     Options one = with_rules(options, file.name);
     one.inputs = given.inputs(k, knows);

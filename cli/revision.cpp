@@ -15,8 +15,11 @@ namespace {
 using remap::Error;
 
 fs::path make_folder() {
-  std::string pattern = (fs::temp_directory_path() / "remap-XXXXXX").string();
-  if (mkdtemp(pattern.data()) == nullptr) throw Error("io-write", {}, fmt::format("no folder can be made in {}", fs::temp_directory_path().string()));
+  std::error_code error;
+  const fs::path parent = fs::temp_directory_path(error);
+  std::string pattern = (parent / "remap-XXXXXX").string();
+  if (error || mkdtemp(pattern.data()) == nullptr)
+    throw Error("io-write", {}, "no temporary folder can be made", "set TMPDIR to a folder that can be written to");
   return pattern;
 }
 

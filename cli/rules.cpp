@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include "cli/inputs.h"
+#include "remap/nearest.h"
 #include "remap/report.h"
 
 namespace cli {
@@ -62,9 +63,28 @@ std::optional<remap::Rules> load(const std::string& name, const Options& options
 
 }  // namespace
 
+namespace {
+
+// 'remap rules' was given words, and they are not 'show NAME': what was probably meant.
+[[noreturn]] void refuse_words(const Options& options) {
+  const auto known = remap::Rules::known(rule_folders(options));
+  const std::string& first = options.inputs.front();
+  const std::string message =
+      fmt::format("'remap rules {}': nothing, or 'show NAME', was expected", fmt::join(options.inputs, " "));
+  if (first == "show")
+    throw remap::Error("usage", {}, "'remap rules show' takes NAME; it is missing",
+                       fmt::format("NAME is one of: {}, or a file", fmt::join(known, ", ")));
+  const std::string name = remap::nearest_name(options.inputs.back(), known);
+  if (!name.empty()) throw remap::Error("usage", {}, message, fmt::format("did you mean 'remap rules show {}'?", name));
+  throw remap::Error("usage", {}, message,
+                     fmt::format("remap rules show NAME, with one of: {}, or a file", fmt::join(known, ", ")));
+}
+
+}  // namespace
+
 int rules(const Options& options) {
   if (options.inputs.empty()) return list(options);
-  if (options.inputs.size() != 2 || options.inputs[0] != "show") throw remap::Error("usage", {}, fmt::format("'remap rules {}' has no meaning", fmt::join(options.inputs, " ")), "remap rules, or remap rules show NAME");
+  if (options.inputs.size() != 2 || options.inputs[0] != "show") refuse_words(options);
   const auto found = load(options.inputs[1], options);
   if (!found) return kFailed;
   fmt::print("{}", found->text());

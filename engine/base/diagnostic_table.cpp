@@ -131,6 +131,7 @@ const std::vector<DiagnosticRow>& diagnostic_table() {
       {"source-parts", error, "Files of one checkpoint are missing, by the names of the others or by a download that was not finished."},
       {"source-unknown-format", error, "A file or folder is no checkpoint that can be recognised."},
       {"source-without-data", error, "A manifest stands in for a checkpoint whose data is needed."},
+      {"system", error, "The operating system refused something that the program needs, such as a thread."},
       {"t5x-array-mismatch", error, "An array's .zarray contradicts the T5X checkpoint that names it."},
       {"t5x-array-missing", error, "The folder of an array that a T5X checkpoint names is not there."},
       {"t5x-msgpack", error, "The msgpack file of a T5X checkpoint is damaged or holds something that is no array."},

@@ -1,10 +1,12 @@
-// Small helpers on strings: natural order, nearest name.
+// Small helpers on strings: natural order, distance, and the nearest name (remap/nearest.h).
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "remap/nearest.h"
 
 namespace remap {
 
@@ -13,9 +15,6 @@ bool natural_less(std::string_view a, std::string_view b);
 
 // Edits between two texts in bytes; exchanging two neighbours counts as one (optimal string alignment).
 size_t edit_distance(std::string_view a, std::string_view b);
-
-// The candidate nearest to `word`, or "" if none is near enough to be a typing mistake. Ties go to the first.
-std::string nearest_name(std::string_view word, const std::vector<std::string>& candidates);
 
 std::string human_bytes(uint64_t bytes);  // "1.42 GB" (powers of 1000), "512 B"
 std::string join(const std::vector<std::string>& parts, std::string_view separator);

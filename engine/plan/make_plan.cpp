@@ -143,7 +143,10 @@ class Planner {
     if (chosen == options_.set.end()) return;
     dtype_ = parse_dtype(chosen->second);
     if (chosen->second != "keep" && (!dtype_ || !is_floating(*dtype_)))
-      diagnostics_.error("plan-unknown-variant", {}, fmt::format("--set dtype={}: not a floating-point dtype", chosen->second), "keep, float32, float16, bfloat16 or float64");
+      diagnostics_.error(
+          "plan-unknown-variant", {}, fmt::format("--set dtype={}: not a floating-point dtype", chosen->second),
+          did_you_mean(nearest_name(chosen->second, {"keep", "float32", "float16", "bfloat16", "float64"}),
+                       "keep, float32, float16, bfloat16 or float64"));
   }
 
   void choose_variant(const lang::Variant& variant) {
@@ -155,8 +158,16 @@ class Planner {
       if (!value.is_string()) throw Error("expression-value", variant.detect->written.place(), fmt::format("variant '{}' is {}; a string was expected", variant.name, value.dump()));
       if (variant.values) {
         const Json allowed = lang::evaluate_present(*variant.values, facts_);
-        if (std::find(allowed.begin(), allowed.end(), value) == allowed.end())
-          diagnostics_.error("plan-unknown-variant", variant.place, fmt::format("'{}' cannot be {} for this checkpoint", variant.name, value.dump()), fmt::format("it can be: {}", allowed.dump()));
+        if (std::find(allowed.begin(), allowed.end(), value) == allowed.end()) {
+          std::vector<std::string> names;
+          for (const Json& one : allowed)
+            if (one.is_string()) names.push_back(one.get<std::string>());
+          const std::string near = nearest_name(value.get<std::string>(), names),
+                            all = fmt::format("it can be: {}", allowed.dump());
+          diagnostics_.error("plan-unknown-variant", variant.place,
+                             fmt::format("'{}' cannot be \"{}\" for this checkpoint", variant.name, value.get<std::string>()),
+                             near.empty() ? all : fmt::format("did you mean '{}'? {}", near, all));
+        }
       }
       facts_.variants[variant.name] = value.get<std::string>();
       plan_.variants.emplace_back(variant.name, value.get<std::string>());

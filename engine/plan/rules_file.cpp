@@ -72,9 +72,12 @@ Text find_rules(const std::string& name, const std::vector<std::string>& folders
     return nullptr;
   }
   const auto names = Rules::known(folders);
-  const std::string near = nearest_name(name, names);
+  std::string near = nearest_name(name, names);
+  if (near.empty()) near = nearest_path(name);
+  if (near.empty())
+    near = nearest_name(fs::path(name).stem().string(), names);  // "rules/x.yaml", where no such folder is
   diagnostics.error("rules-not-found", {}, fmt::format("'{}' is neither a file nor a known rule file", name),
-                    near.empty() ? fmt::format("known: {}", join(names, ", ")) : fmt::format("did you mean '{}'?", near));
+                    did_you_mean(near, fmt::format("known: {}", join(names, ", "))));
   return nullptr;
 }
 

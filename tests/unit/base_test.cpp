@@ -3,6 +3,7 @@
 #include "remap/diagnostic.h"
 #include "remap/manifest.h"
 #include "support/catch.h"
+#include "support/temp_folder.h"
 
 #include <algorithm>
 
@@ -17,6 +18,30 @@ TEST_CASE("natural order puts layer 2 before layer 10") {
 TEST_CASE("the nearest name is offered only when it is near") {
   CHECK(nearest_name("transpos", {"shape", "transpose", "split"}) == "transpose");
   CHECK(nearest_name("banana", {"shape", "transpose", "split"}).empty());
+  CHECK(nearest_name("JSON", {"text", "json"}) == "json");  // however many letters are in the other case
+  CHECK(nearest_name("4", {"1", "2"}).empty());             // any letter is as near as any other
+  CHECK(nearest_name("O", {"q", "o"}) == "o");
+}
+
+TEST_CASE("the nearest path is one that exists, whichever components are mistyped") {
+  const remap::test::TempFolder folder;
+  for (const char* name : {"deep/source/model.pt", "deep/source/config.json", "deep/source/other.bin"})
+    folder.write(name, "x");
+  const std::vector<std::pair<std::string, std::string>> rows = {
+      {"deep/source/modle.pt", "deep/source/model.pt"},
+      {"deep/sourec/model.pt", "deep/source/model.pt"},
+      {"depe/sourec/Config.JSON", "deep/source/config.json"},
+      {"deep/source/other.safetensors", "deep/source/other.bin"},  // the same but for the extension
+      {"deep/source/other", "deep/source/other.bin"},
+      {"deep/sourec/", "deep/source"},
+      {"deep/source/model.pt", ""},    // it exists
+      {"deep/source/model.pt/x", ""},  // below a file there is nothing
+      {"deep/nothing-like-it/model.pt", ""},
+      {"deep/sourec/nothing-like-it", ""},
+  };
+  for (const auto& [path, near] : rows)
+    CHECK(nearest_path(folder.path(path)) == (near.empty() ? "" : folder.path(near)));
+  CHECK(nearest_path("").empty());
 }
 
 TEST_CASE("dtypes have one size and one name, and are read in every usual spelling") {

@@ -141,6 +141,6 @@ TEST_CASE("mistakes in expressions are named where they are") {
 
 TEST_CASE("nesting is bounded") {
   CHECK(message_of(std::string(10000, '(')).find("nested too deeply") != std::string::npos);
-  CHECK(message_of("python_list('" + std::string(10000, '[') + "')").find("nested too deeply") != std::string::npos);
+  CHECK(message_of(std::string("python_list('").append(10000, '[') + "')").find("nested too deeply") != std::string::npos);
   CHECK(message_of(std::string(10000, '-') + "1").find("nested too deeply") != std::string::npos);
 }

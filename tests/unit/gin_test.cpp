@@ -136,7 +136,7 @@ TEST_CASE("a short gin file cannot make a large value") {
   std::string nesting = "M0 = 1\n";
   for (int i = 1; i < 300; ++i) nesting += "M" + std::to_string(i) + " = [%M" + std::to_string(i - 1) + "]\n";
   CHECK(contains(error_of([&] { parse_gin(nesting, "x"); }), "limit-exceeded"));
-  CHECK(contains(error_of([&] { parse_gin("A = " + std::string(100'000, '['), "x"); }), "nested deeper"));
+  CHECK(contains(error_of([&] { parse_gin(std::string("A = ").append(100'000, '['), "x"); }), "nested deeper"));
 }
 
 TEST_CASE("includes are not followed, and said so") {

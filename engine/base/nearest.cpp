@@ -1,0 +1,80 @@
+#include "remap/nearest.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+
+namespace remap {
+namespace fs = std::filesystem;
+namespace {
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  for (char& c : result)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return result;
+}
+
+// Sorted, since a folder lists its entries in any order. A folder beyond all sense is not searched.
+std::vector<std::string> names_in(const fs::path& folder) {
+  constexpr size_t kMost = 20'000;
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    names.push_back(it->path().filename().string());
+    if (names.size() > kMost) return {};
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::string nearest_entry(const fs::path& folder, const std::string& name) {
+  const auto names = names_in(folder.empty() ? "." : folder);
+  if (std::string near = nearest_name(name, names); !near.empty()) return near;
+  const auto same_stem = [stem = fs::path(name).stem()](const std::string& other) {
+    return fs::path(other).stem() == stem;
+  };
+  const auto it = std::find_if(names.begin(), names.end(), same_stem);
+  return it == names.end() ? "" : *it;
+}
+
+}  // namespace
+
+std::string nearest_name(std::string_view word, const std::vector<std::string>& candidates) {
+  std::string best;
+  size_t best_distance = std::max<size_t>(1, word.size() / 3) + 1;
+  for (const auto& candidate : candidates) {
+    const size_t as_written = edit_distance(word, candidate),
+                 in_lower_case = edit_distance(lower(word), lower(candidate));
+    const size_t distance = std::min(as_written, in_lower_case + 1);
+    if (word.size() == 1 && in_lower_case > 0) continue;  // any other letter is as near
+    if (distance < best_distance) best = candidate, best_distance = distance;
+  }
+  return best;
+}
+
+std::string nearest_path(const std::string& path) {
+  std::error_code ignored;
+  if (path.empty() || fs::exists(path, ignored)) return "";
+  fs::path found;
+  for (const fs::path& part : fs::path(path)) {
+    if (part.empty()) continue;  // after a trailing '/'
+    if (fs::exists(found / part, ignored)) {
+      found /= part;
+      continue;
+    }
+    const std::string near = nearest_entry(found, part.string());
+    if (near.empty()) return "";
+    found /= near;
+  }
+  return fs::exists(found, ignored) ? found.string() : "";
+}
+
+std::string did_you_mean(const std::string& near, const std::string& otherwise) {
+  return near.empty() ? otherwise : fmt::format("did you mean '{}'?", near);
+}
+
+}  // namespace remap
