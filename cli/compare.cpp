@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "cli/command.h"
+#include "cli/inputs.h"
 #include "remap/compare.h"
 #include "remap/report.h"
 
@@ -40,7 +40,7 @@ std::optional<Finding> compare_one(const remap::Source& a, size_t ia, const rema
 
 int compare(const Options& options) {
   if (options.inputs.size() != 2) throw remap::Error("usage", {}, fmt::format("two checkpoints are compared; {} given", options.inputs.size()), "remap compare A B");
-  const auto a = remap::open_source(options.inputs[0]), b = remap::open_source(options.inputs[1]);
+  const auto a = open_whole(options.inputs[0], options), b = open_whole(options.inputs[1], options);
   std::vector<Finding> findings;
   size_t equal = 0;
   for (size_t i = 0; i < a->manifest().size(); ++i) {

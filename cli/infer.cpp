@@ -46,12 +46,12 @@ int infer(const Options& options) {
   std::vector<std::unique_ptr<remap::Source>> opened;
   std::vector<remap::NamedSource> sources;
   for (const auto& input : parse_inputs(options)) {
-    opened.push_back(remap::open_source(input.path));
+    opened.push_back(open_whole(input.path, options));
     sources.push_back({input.name, opened.back().get()});
   }
   if (std::none_of(sources.begin(), sources.end(), [](const auto& s) { return s.name.empty(); })) throw Error("usage", {}, "no checkpoint was given", "remap infer SOURCE --target OUT -o RULES.yaml");
   std::stable_partition(sources.begin(), sources.end(), [](const auto& s) { return s.name.empty(); });
-  const auto target = remap::open_source(options.target);
+  const auto target = open_whole(options.target, options);
   remap::InferOptions infer_options;
   infer_options.family = family_of(options);
   if (!options.output.empty()) infer_options.file = options.output;

@@ -88,6 +88,14 @@ const std::set<std::string> kCompanions = {"gin"};
 
 }  // namespace
 
+std::unique_ptr<remap::Source> open_whole(const std::string& path, const Options& options) {
+  auto source = remap::open_source(path);
+  remap::Diagnostics noticed;
+  if (!options.quiet) say_what_was_noticed(*source, noticed);
+  print(noticed, options.output_format());
+  return source;
+}
+
 NamedPath parse_input(const std::string& text) {
   const size_t equals = text.find('=');
   std::error_code ignored;

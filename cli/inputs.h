@@ -16,6 +16,9 @@ struct Inputs {
   remap::Json config = remap::Json::object();  // --config
 };
 
+// Opens a checkpoint as a whole and prints what was noticed: which of several in a folder was taken, data that is missing.
+std::unique_ptr<remap::Source> open_whole(const std::string& path, const Options& options);
+
 // Where the user keeps rule files: --rules-dir, then REMAP_RULES_DIR.
 std::vector<std::string> rule_folders(const Options& options);
 

@@ -7,7 +7,9 @@
 namespace cli {
 
 int inspect(const Options& options) {
-  const auto source = remap::open_source(options.inputs.at(0));
+  // As text they are among the remarks.
+  const bool listed = options.format == "json" || options.format == "folded" || options.format == "manifest";
+  const auto source = listed ? open_whole(options.inputs.at(0), options) : remap::open_source(options.inputs.at(0));
   if (options.format == "json") fmt::print("{}", remap::manifest_to_json(*source));
   else if (options.format == "folded") fmt::print("{}", remap::render_folded_manifest(*source));
   else if (options.format == "manifest") fmt::print("{}", remap::manifest_to_text(source->manifest()));

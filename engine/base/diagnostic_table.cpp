@@ -127,7 +127,7 @@ const std::vector<DiagnosticRow>& diagnostic_table() {
       {"shard-index", error, "An index of shards names files that are not there, or the shards contradict it."},
       {"shard-total-size", note, "An index of shards gives another size than its tensors have."},
       {"source-incomplete", warning, "A checkpoint lacks data that its format allows to be left out; it reads as a fill value."},
-      {"source-left-aside", note, "A folder holds more files of tensors than were taken, or shards without their index."},
+      {"source-left-aside", note, "There are more files of tensors than were taken, or shards without their index."},
       {"source-parts", error, "Files of one checkpoint are missing, by the names of the others or by a download that was not finished."},
       {"source-unknown-format", error, "A file or folder is no checkpoint that can be recognised."},
       {"source-without-data", error, "A manifest stands in for a checkpoint whose data is needed."},

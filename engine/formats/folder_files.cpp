@@ -273,6 +273,13 @@ void check_parts(const std::string& folder, const std::vector<std::string>& file
   PartsCheck(folder, files, all).run();
 }
 
+std::string one_of_several(const std::string& name) {
+  const NumberedName numbers(name);
+  const auto count = counted(numbers);
+  if (!count || numbers.numbers[count->total] < 2) return "";
+  return fmt::format("'{}' is one of {} files, by its name", name, numbers.numbers[count->total]);
+}
+
 bool are_counted_shards(const std::vector<std::string>& files) {
   const auto count = counted(NumberedName(files.front()));
   return count && count->shards;

@@ -34,6 +34,9 @@ std::optional<std::string> unfinished_name(const std::string& name);
 // files) and by downloads that were not finished. `files` are the parts, at least one; `all` are the folder's files.
 void check_parts(const std::string& folder, const std::vector<std::string>& files, const std::vector<std::string>& all);
 
+// "'model-00001-of-00004.bin' is one of 4 files" if a name says so of a file that is not all; "" otherwise.
+std::string one_of_several(const std::string& name);
+
 // Whether the names are those of shards that are counted ("-of-00004"), so that check_parts() proves that all are
 // there.
 bool are_counted_shards(const std::vector<std::string>& files);

@@ -449,7 +449,16 @@ class FolderOpener {
 
 std::unique_ptr<Source> open_source(const std::string& path, const OpenOptions& options) {
   std::error_code ignored;
-  return fs::is_directory(path, ignored) ? FolderOpener(path, options).open() : open_file(path, path, options);
+  if (fs::is_directory(path, ignored)) return FolderOpener(path, options).open();
+  auto source = open_file(path, path, options);
+  if (const std::string part = formats::one_of_several(fs::path(path).filename().string()); !part.empty())
+    source->add_notice({Severity::note,
+                        "source-left-aside",
+                        BytePlace{path, {}, {}},
+                        part + "; the others were left aside",
+                        {},
+                        "for all of them give their folder, or their index"});
+  return source;
 }
 
 }  // namespace remap

@@ -150,7 +150,7 @@ class ZarrayParser {
 
   ZarrArray parse() {
     if (!root_.is_object()) fail("not a JSON object");
-    if (field("zarr_format") != 2) unsupported(fmt::format("zarr_format is {}; version 2 is read", shown(field("zarr_format"))));
+    if (field("zarr_format") != 2) unsupported(fmt::format("zarr_format is {}; version 2 is read", shown(field("zarr_format"))), "to version 2");
     ZarrArray array;
     array.shape = sizes("shape");
     array.chunks = sizes("chunks");
@@ -163,10 +163,10 @@ class ZarrayParser {
     read_order(array);
     array.codec = codec();
     if (const Json& filters = field("filters"); !filters.is_null() && !(filters.is_array() && filters.empty()))
-      unsupported(fmt::format("filters {} are not read", shown(filters)));
+      unsupported(fmt::format("filters {} are not read", shown(filters)), "without filters");
     if (const Json& fill = field("fill_value"); !fill.is_null()) {
       array.fill = fill_bytes(array.dtype, fill);
-      if (!array.fill) unsupported(fmt::format("fill_value {} is not read for {}", shown(fill), long_name(array.dtype)));
+      if (!array.fill) unsupported(fmt::format("fill_value {} is not read for {}", shown(fill), long_name(array.dtype)), "with another fill value, or none");
     }
     check_sizes(array);
     return array;
@@ -175,9 +175,8 @@ class ZarrayParser {
  private:
   BytePlace place() const { return {file_, {}, {}}; }
   [[noreturn]] void fail(const std::string& message) const { throw Error("zarr-metadata", place(), message); }
-  [[noreturn]] void unsupported(const std::string& message) const {
-    throw Error("zarr-unsupported", place(), message,
-                "copy the array with tensorstore or zarr-python to gzip, zstd or no compression, without filters");
+  [[noreturn]] void unsupported(const std::string& message, const char* copy_to) const {
+    throw Error("zarr-unsupported", place(), message, fmt::format("copy the array with tensorstore or zarr-python {}", copy_to));
   }
   const Json& field(const char* name) const {
     const auto it = root_.find(name);
@@ -199,7 +198,7 @@ class ZarrayParser {
   void read_dtype(ZarrArray& array) const {
     const Json& dtype = field("dtype");
     const auto type = dtype.is_string() ? parse_element_type(dtype.get_ref<const std::string&>()) : std::nullopt;
-    if (!type) unsupported(fmt::format("the dtype {} is not read", shown(dtype)));
+    if (!type) unsupported(fmt::format("the dtype {} is not read", shown(dtype)), "as numbers of a type that numpy has, or bfloat16");
     array.dtype = type->dtype;
     array.big_endian = type->big_endian;
   }
@@ -221,7 +220,7 @@ class ZarrayParser {
     if (id == "gzip") return ZarrCodec::gzip;
     if (id == "zlib") return ZarrCodec::zlib;
     if (id == "zstd") return ZarrCodec::zstd;
-    unsupported(fmt::format("the compressor '{}' is not read; gzip, zlib, zstd and none are", id));
+    unsupported(fmt::format("the compressor '{}' is not read; gzip, zlib, zstd and none are", id), "to gzip, zstd or no compression");
   }
   void check_sizes(const ZarrArray& array) const {
     element_count(array.shape, file_);
