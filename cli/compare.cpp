@@ -16,9 +16,10 @@ struct Finding {
 };
 
 Finding not_compared(const remap::TensorInfo& a, const remap::TensorInfo& b) {
-  const auto side = [](const remap::TensorInfo& t) { return t.unread == nullptr ? "is read" : "is " + t.unread->why; };
-  const bool alike = a.unread != nullptr && b.unread != nullptr && a.unread->why == b.unread->why;
-  const std::string why = alike ? fmt::format("both are {}", a.unread->why) : fmt::format("the first {}, the second {}", side(a), side(b));
+  const auto side = [](const char* which, const remap::TensorInfo& t) { return fmt::format("the {} is not read: {}", which, t.unread->why); };
+  const std::string why = a.unread == nullptr || b.unread == nullptr ? a.unread != nullptr ? side("first", a) : side("second", b)
+                          : a.unread->why == b.unread->why           ? fmt::format("neither is read: {}", a.unread->why)
+                                                                     : side("first", a) + "; " + side("second", b);
   return {a.key, fmt::format("not compared: {} ({} {} and {} {})", why, dtype_text(a), shape_text(a), dtype_text(b), shape_text(b)), {{"not_compared", why}}, false};
 }
 

@@ -13,9 +13,8 @@
 
 #include "formats/torch_contents.h"
 #include "formats/torch_listing.h"
-#include "ops/sign.h"
-#include "ops/strided_copy.h"
 #include "tensor/box.h"
+#include "tensor/sign.h"
 
 namespace remap {
 namespace formats {
@@ -131,12 +130,9 @@ class TorchSource final : public Source {
     const TensorSpec& spec = specs_[index];
     const TileView whole = stored(index);
     TileView view{.data = nullptr, .strides = row_major_strides(box.extent), .fd = -1, .offset_bytes = 0};
-    ops::CopyRegion region{0, offset_in_tile(box, {Shape(box.origin.size(), 0), spec.shape}, whole.strides), {}};
-    for (size_t d = 0; d < box.extent.size(); ++d) region.axes.push_back({box.extent[d], view.strides[d], whole.strides[d]});
-    const int64_t count = element_count(box.extent);
-    buffer.resize(static_cast<size_t>(count * size_bytes(spec.dtype)));
-    ops::strided_copy(buffer.data(), whole.data, ops::normalised(std::move(region)), size_bytes(spec.dtype));
-    ops::change_sign(buffer.data(), spec.dtype, count, spec.negative, spec.conjugate);
+    buffer.resize(static_cast<size_t>(element_count(box.extent) * size_bytes(spec.dtype)));
+    const int64_t first = offset_in_tile(box, {Shape(box.origin.size(), 0), spec.shape}, whole.strides);
+    copy_with_signs(buffer.data(), whole.data + first * size_bytes(spec.dtype), box.extent, whole.strides, spec.dtype, spec.negative, spec.conjugate);
     view.data = buffer.data();
     return view;
   }

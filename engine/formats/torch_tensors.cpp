@@ -7,8 +7,8 @@
 #include "base/checked.h"
 #include "formats/pickle_scalars.h"
 #include "formats/pickle_text.h"
-#include "ops/sign.h"
 #include "tensor/box.h"
+#include "tensor/sign.h"
 
 namespace remap::formats {
 namespace {
@@ -259,7 +259,7 @@ DecodedTensor TensorDecoder::decode_torch(const KnownRow& row, const std::vector
     const bool complex = spec.dtype == DType::c64 || spec.dtype == DType::c128;
     spec.conjugate = complex && is_set(arguments[metadata], "conj");
     spec.negative = is_set(arguments[metadata], "neg");
-    if (spec.negative && !ops::can_negate(spec.dtype))
+    if (spec.negative && !can_negate(spec.dtype))
       return UnreadableTensor{"a negative view of a type that has no negative numbers", std::string(long_name(spec.dtype)), spec.shape};
   }
   const Part part = find_part(*id);

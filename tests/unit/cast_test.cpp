@@ -249,3 +249,51 @@ TEST_CASE("a fill value is encoded only where the type can hold it") {
     if (row.fits) CHECK(written == row.bits);
   }
 }
+
+TEST_CASE("the 'fnuz' kinds of float8 widen to their values, and block-scaled elements are measured but not cast") {
+  struct Row {
+    DType dtype;
+    uint8_t bits;
+    double value;
+  };
+  const std::vector<Row> rows = {
+      {DType::f8_e4m3fnuz, 0x00, 0},     {DType::f8_e4m3fnuz, 0x01, 0x1p-10}, {DType::f8_e4m3fnuz, 0x08, 0x1p-7}, {DType::f8_e4m3fnuz, 0x40, 1},
+      {DType::f8_e4m3fnuz, 0x7f, 240},   {DType::f8_e4m3fnuz, 0xff, -240},    {DType::f8_e5m2fnuz, 0x01, 0x1p-17}, {DType::f8_e5m2fnuz, 0x04, 0x1p-15},
+      {DType::f8_e5m2fnuz, 0x40, 1},     {DType::f8_e5m2fnuz, 0x7f, 57344},   {DType::f8_e5m2fnuz, 0xc1, -1.25},
+      {DType::f8_e8m0, 0x00, 0x1p-127},  {DType::f8_e8m0, 0x7f, 1},           {DType::f8_e8m0, 0xfe, 0x1p127},    {DType::f4, 0x01, 0.5},
+      {DType::f4, 0x07, 6},              {DType::f4, 0x0a, -1},               {DType::f6_e2m3, 0x01, 0.125},      {DType::f6_e2m3, 0x1f, 7.5},
+      {DType::f6_e3m2, 0x01, 0.0625},    {DType::f6_e3m2, 0x3f, -28},
+  };
+  for (const Row& row : rows) {
+    INFO(name(row.dtype) << " " << int{row.bits});
+    const std::byte source[2] = {std::byte{row.bits}, std::byte{0}};
+    double value = -1;
+    ops::to_doubles(source, row.dtype, 1, &value);
+    CHECK(value == row.value);
+    const bool cast = row.dtype == DType::f8_e4m3fnuz || row.dtype == DType::f8_e5m2fnuz;
+    for (const DType wide : {DType::f16, DType::bf16, DType::f32, DType::f64}) {
+      CHECK(ops::cast_supported(wide, row.dtype) == cast);
+      if (!cast) continue;
+      std::byte bytes[8];
+      ops::strided_cast(bytes, wide, source, row.dtype, {0, 0, {}});
+      ops::to_doubles(bytes, wide, 1, &value);
+      CHECK(value == row.value);
+    }
+    std::byte back[16];
+    if (!is_sub_byte(row.dtype)) {
+      CHECK(ops::encode_value(row.value, row.dtype, back));
+      CHECK(back[0] == source[0]);
+    }
+  }
+  const std::byte nan{0x80};
+  for (const DType dtype : {DType::f8_e4m3fnuz, DType::f8_e5m2fnuz}) {
+    double value = 0;
+    ops::to_doubles(&nan, dtype, 1, &value);
+    CHECK(std::isnan(value));
+  }
+  // Four numbers of six bits in three bytes, from the lowest bit up.
+  const std::byte three[3] = {std::byte{0x41}, std::byte{0xf0}, std::byte{0x7f}};
+  double four[4];
+  ops::to_doubles(three, DType::f6_e2m3, 4, four);
+  CHECK(std::vector<double>(four, four + 4) == std::vector<double>{0.125, 0.125, -7.5, 7.5});
+}

@@ -15,6 +15,7 @@
 #include "remap/diagnostic.h"
 #include "remap/execute.h"
 #include "support/catch.h"
+#include "tensor/sub_byte.h"
 #include "support/memory_sink.h"
 #include "support/memory_source.h"
 
@@ -388,4 +389,33 @@ TEST_CASE("differences are measured on values") {
   CHECK(message_of([&] { compare(floats({1}), floats({1, 2})); }) == "error[compare-shape]: 't' has the shape [1] and 't' [2]");
   CHECK(message_of([&] { compare(floats({1}), {"t", DType::c64, {1}, bytes_of<float>({1, 2})}); }) ==
         "error[compare-dtype]: 't' is float32 and 't' is complex64: complex and real numbers are not compared");
+}
+
+TEST_CASE("pieces of tensors whose elements share bytes move whole bytes, or are refused") {
+  struct Row {
+    const char* what;
+    DType dtype;
+    Shape target, source;
+    Piece piece;
+    std::optional<Piece> bytes;
+  };
+  const auto f4 = DType::f4, f6 = DType::f6_e2m3;
+  const std::vector<Row> rows = {
+      {"whole", f6, {2, 8}, {2, 8}, {0, 0, {{2, 1, 1, 0, 0}, {8, 1, 1, 1, 1}}, {}, {}}, Piece{0, 0, {{2, 1, 1, 0, 0}, {6, 1, 1, 1, 1}}, {}, {}}},
+      {"the second half of each row", f6, {2, 4}, {2, 8}, {0, 0, {{2, 1, 1, 0, 0}, {4, 1, 1, 1, 1}}, {}, {0, 4}},
+       Piece{0, 0, {{2, 1, 1, 0, 0}, {3, 1, 1, 1, 1}}, {}, {0, 3}}},
+      {"cut inside a byte", f6, {2, 2}, {2, 8}, {0, 0, {{2, 1, 1, 0, 0}, {2, 1, 1, 1, 1}}, {}, {}}, std::nullopt},
+      {"begun inside a byte", f4, {2, 2}, {2, 8}, {0, 0, {{2, 1, 1, 0, 0}, {2, 1, 1, 1, 1}}, {}, {0, 1}}, std::nullopt},
+      {"rows that share a byte", f4, {4, 3}, {4, 3}, {0, 0, {{4, 1, 1, 0, 0}, {3, 1, 1, 1, 1}}, {}, {}}, Piece{0, 0, {{6, 1, 1, 0, 0}}, {}, {}}},
+      {"half a byte too much", f4, {3}, {3}, {0, 0, {{3, 1, 1, 0, 0}}, {}, {}}, std::nullopt},
+      {"transposed", f4, {4, 2}, {2, 4}, {0, 0, {{4, 1, 1, 0, 1}, {2, 1, 1, 1, 0}}, {}, {}}, std::nullopt},
+      {"rows exchanged", f4, {2, 3, 4}, {3, 2, 4}, {0, 0, {{2, 1, 1, 0, 1}, {3, 1, 1, 1, 0}, {4, 1, 1, 2, 2}}, {}, {}},
+       Piece{0, 0, {{2, 1, 1, 0, 1}, {3, 1, 1, 1, 0}, {2, 1, 1, 2, 2}}, {}, {}}},
+      {"flattened", f4, {8}, {2, 4}, {0, 0, {{2, 4, 1, 0, 0}, {4, 1, 1, 0, 1}}, {}, {}}, Piece{0, 0, {{2, 2, 1, 0, 0}, {2, 1, 1, 0, 1}}, {}, {}}},
+      {"nothing", f4, {0, 3}, {0, 3}, {0, 0, {{0, 1, 1, 0, 0}, {3, 1, 1, 1, 1}}, {}, {}}, Piece{0, 0, {{0, 1, 1, 0, 0}, {3, 1, 1, 1, 1}}, {}, {}}},
+  };
+  for (const Row& row : rows) {
+    INFO(row.what);
+    CHECK(piece_in_bytes(row.piece, row.dtype, row.target, row.source) == row.bytes);
+  }
 }

@@ -130,7 +130,7 @@ class Generator {
       return;
     }
     const size_t before = made.size();
-    if (choice == 4 && n_unread_left_ > 0) {
+    if ((choice == 4 || choice == 5) && n_unread_left_ > 0) {
       --n_unread_left_;
       unread(path);
     } else {

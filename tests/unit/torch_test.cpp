@@ -491,7 +491,7 @@ TEST_CASE("attributes of objects and of tensors are listed by their names") {
   pickle.text("s").global("torch._tensor", "_rebuild_from_type_v2") << "(";
   pickle.global("torch._utils", "_rebuild_tensor_v2").global("my", "Sub") << "(";
   pickle.storage({}).integer(0).tuple({2}).tuple({1}) << "\x89)t}";
-  pickle.text("zero").tensor({.shape = {1}, .strides = {1}}) << "}\x86tR";  // (attributes, slots)
+  pickle.text("zero").tensor({.shape = {1}, .strides = {1}}) << "s}\x86tR";  // (attributes, slots)
   pickle.text("slots") << "N";
   const auto source = open_bytes(folder, build_torch_zip(pickle.bytes() + "u."));
   CHECK(keys(*source) == std::vector<std::string>{"obj.deep.0", "obj.w", "p", "p.scale", "s", "s.zero"});
