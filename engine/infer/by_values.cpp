@@ -609,50 +609,63 @@ class Search {
   }
 
   bool gather_along_two(uint32_t t, size_t axis, int64_t slice, const Turns& turns, const std::vector<uint64_t>& slices, const Needles& needles, const std::set<int64_t>& counts, bool constants) {
-    const Shape& shape = info(t).shape;
+    const auto key_of = [&](size_t s) -> const std::string& { return source_key(s); };
+    const auto score_of = [&](size_t s) { return guide_->score(sources_[s].ref, t); };
     const auto elements_of = [&](size_t s) { return element_count(info(sources_[s]).shape); };
+    const auto grid = grid_along(info(t).shape, axis, slice, turns, slices, needles, counts, elements_of, [&](size_t s) { return sources_[s].used; }, key_of, score_of, constants);
+    if (!grid) return false;
+    const auto layout = common_layout(t, grid->places, grid->numbers);
+    if (!layout) return false;
+    Relation relation = grid->relation;
+    relation.kind = Relation::Kind::stack_concat;
+    relation.targets = {t};
+    for (const size_t s : grid->numbers) relation.sources.push_back(sources_[s].ref);
+    relation.layout = *layout;
+    take(std::move(relation));
+    return true;
+  }
+
+  // A whole that is stacked along its first axis, of what is joined along another one.
+  struct Grid {
+    std::vector<size_t> numbers;   // all parts of the first, then of the second …
+    std::vector<Place> places;
+    Relation relation;             // axes, sizes and groups
+  };
+  std::optional<Grid> grid_along(const Shape& shape, size_t axis, int64_t slice, const Turns& turns, const std::vector<uint64_t>& slices, const Needles& needles, const std::set<int64_t>& counts,
+                                 const std::function<int64_t(size_t)>& elements_of, const std::function<bool(size_t)>& is_taken, const KeyOf& key_of, const ScoreOf& score_of, bool constants) {
     std::vector<std::vector<Slot>> all;
     for (int64_t e = 0; e < shape[0]; ++e) {
-      all.push_back(slots_along(slices, static_cast<size_t>(e * shape[axis]), slice, turns, needles, counts, elements_of, [&](size_t s) { return sources_[s].used; }));
+      all.push_back(slots_along(slices, static_cast<size_t>(e * shape[axis]), slice, turns, needles, counts, elements_of, is_taken));
       const auto same_length = [](const Slot& a, const Slot& b) { return a.length == b.length; };
-      if (all.back().size() < 2 || !std::equal(all.back().begin(), all.back().end(), all.front().begin(), all.front().end(), same_length)) return false;
+      if (all.back().size() < 2 || !std::equal(all.back().begin(), all.back().end(), all.front().begin(), all.front().end(), same_length)) return std::nullopt;
     }
     // Of each part, those of all e: their keys count.
-    std::vector<size_t> numbers(all.size() * all[0].size());
+    Grid grid;
+    grid.numbers.resize(all.size() * all[0].size());
     std::set<size_t> taken;
     for (size_t p = 0; p < all[0].size(); ++p) {
       std::vector<Slot> column;
       for (const auto& slots : all) {
         column.push_back(slots[p]);
-        std::erase_if(column.back().candidates, [&](size_t s) { return taken.contains(s); });
-        if (column.back().candidates.empty()) return false;
+        std::erase_if(column.back().candidates, [&](size_t part) { return taken.contains(part); });
+        if (column.back().candidates.empty()) return std::nullopt;
       }
-      const auto parts = assigned(column, [&](size_t s) -> const std::string& { return source_key(s); }, [&](size_t s) { return guide_->score(sources_[s].ref, t); }, constants);
-      if (parts.empty()) return false;
-      for (size_t e = 0; e < all.size(); ++e) numbers[e * all[0].size() + p] = parts[e];
+      const auto parts = assigned(column, key_of, score_of, constants);
+      if (parts.empty()) return std::nullopt;
+      for (size_t e = 0; e < all.size(); ++e) grid.numbers[e * all[0].size() + p] = parts[e];
       taken.insert(parts.begin(), parts.end());
     }
-    if (taken.size() != numbers.size()) return false;
-    Relation relation;
-    relation.kind = Relation::Kind::stack_concat;
-    relation.axis = 0;
-    relation.inner_axis = static_cast<int>(axis) - 1;
-    relation.groups = turns.groups;
-    relation.targets = {t};
-    std::vector<Place> places;
+    if (taken.size() != grid.numbers.size()) return std::nullopt;
+    grid.relation.inner_axis = static_cast<int>(axis) - 1;
+    grid.relation.groups = turns.groups;
     for (size_t e = 0; e < all.size(); ++e)
       for (const Slot& slot : all[e]) {
         Box box = box_of(shape, axis, slot.begin, slot.length);
         box.origin[0] = static_cast<int64_t>(e), box.extent[0] = 1;
-        places.push_back({box, axis, turns, without(with(box.extent, axis, slot.length * turns.groups), 0)});
-        relation.sources.push_back(sources_[numbers[places.size() - 1]].ref);
-        if (e == 0) relation.sizes.push_back(slot.length);
+        grid.places.push_back({box, axis, turns, without(with(box.extent, axis, slot.length * turns.groups), 0)});
+        if (e == 0) grid.relation.sizes.push_back(slot.length);
       }
-    const auto layout = common_layout(t, places, numbers);
-    if (!layout) return false;
-    relation.layout = *layout;
-    take(std::move(relation));
-    return true;
+    return grid;
   }
 
   // Sources that become several targets.
@@ -667,7 +680,7 @@ class Search {
     for (size_t s = 0; s < sources_.size(); ++s) {
       if (sources_[s].used || sources_[s].prints.empty() || info(sources_[s]).shape.empty() || element_count(info(sources_[s]).shape) == 0) continue;
       for (const auto& [dtype, print] : sources_[s].prints)
-        if (!print.constant && !needles[dtype].empty() && cut(s, dtype, needles[dtype], counts[dtype], constants)) break;
+        if (!print.constant && !needles[dtype].empty() && (cut(s, dtype, needles[dtype], counts[dtype], constants) || cut_twice(s, dtype, needles[dtype], counts[dtype], constants))) break;
     }
   }
 
@@ -686,6 +699,45 @@ class Search {
           if (!parts.empty() && cut_into(s, dtype, axis, slots, parts, turns)) return true;
         }
     return false;
+  }
+
+  // source[e] = the parts of e, joined
+  bool cut_twice(size_t s, DType dtype, const Needles& needles, const std::set<int64_t>& counts, bool constants) {
+    const Shape& shape = info(sources_[s]).shape;
+    if (shape.size() < 2) return false;
+    const int64_t each = element_count(shape) / shape[0];
+    const auto slices = inner_slices_of(source_of(sources_[s]), sources_[s].ref.tensor, dtype);
+    for (const bool by_turns : {false, true})
+      for (size_t axis = 1; axis < shape.size(); ++axis)
+        for (const Turns& turns : turns_of(shape[axis]))
+          if ((turns.groups > 1) == by_turns && cut_twice(s, dtype, axis, each / shape[axis], turns, slices[axis - 1], needles, counts, constants)) return true;
+    return false;
+  }
+
+  bool cut_twice(size_t s, DType dtype, size_t axis, int64_t slice, const Turns& turns, const std::vector<uint64_t>& slices, const Needles& needles, const std::set<int64_t>& counts, bool constants) {
+    const auto key_of = [&](size_t t) -> const std::string& { return target_key(t); };
+    const auto score_of = [&](size_t t) { return guide_->score(sources_[s].ref, static_cast<uint32_t>(t)); };
+    const auto elements_of = [&](size_t t) { return element_count(info(static_cast<uint32_t>(t)).shape); };
+    const auto grid = grid_along(info(sources_[s]).shape, axis, slice, turns, slices, needles, counts, elements_of, [&](size_t t) { return targets_[t].done; }, key_of, score_of, constants);
+    if (!grid) return false;
+    Relation relation = grid->relation;
+    relation.kind = Relation::Kind::split_each_into;
+    relation.sources = {sources_[s].ref};
+    std::optional<Layout> layout;
+    const auto order = telling_first(grid->numbers, [&](size_t t) { return targets_[t].print.constant; });
+    for (size_t n = 0; n < order.size(); ++n) {
+      const size_t i = order[n];
+      const auto t = static_cast<uint32_t>(grid->numbers[i]);
+      const Elements from = elements(source_of(sources_[s]), sources_[s].ref.tensor, grid->places[i], dtype), to = whole(t);
+      if (layout && !gives(*layout, from, grid->places[i].shape, to, info(t).shape)) return false;
+      if (!layout) layout = find_layout(from, grid->places[i].shape, to, info(t).shape);
+      if (!layout || layout->regroup_axis >= 0) return false;
+      if (n == 2) n = std::max(n, order.size() - 2);
+    }
+    for (const size_t t : grid->numbers) relation.targets.push_back(static_cast<uint32_t>(t));
+    relation.layout = *layout;
+    take(std::move(relation));
+    return true;
   }
 
   bool cut_into(size_t s, DType dtype, size_t axis, const std::vector<Slot>& slots, const std::vector<size_t>& parts, const Turns& turns) {
@@ -748,18 +800,18 @@ class Search {
       if (!sources_[number_of(ref)].prints.contains(dtype)) return false;
     for (const uint32_t t : r.targets)
       if (t != Relation::kNoPart && info(t).dtype != dtype) return false;
-    const bool cutting = r.kind == Kind::split_each || r.kind == Kind::split_into;
+    const bool cutting = r.cuts(), twice = r.cuts_or_joins_twice();
     const size_t parts = cutting ? r.targets.size() : r.sources.size();
     const bool each = r.kind == Kind::split_each || r.kind == Kind::stack;
     const Shape whole_shape = cutting ? info(sources_[number_of(r.sources[0])]).shape : info(*first).shape;
-    const size_t axis = static_cast<size_t>(r.kind == Kind::stack_concat ? r.inner_axis + 1 : r.axis);
+    const size_t axis = static_cast<size_t>(twice ? r.inner_axis + 1 : r.axis);
     int64_t period = 0, at = 0;
     for (const int64_t size : r.sizes) period += size;
     const bool whole_tensor = r.kind == Kind::rename || r.kind == Kind::replicated;
     const bool sized = !each && !whole_tensor;
     if (!whole_tensor && (axis >= whole_shape.size() || (sized ? period * r.groups : static_cast<int64_t>(parts)) != whole_shape[axis])) return false;
-    if (r.kind == Kind::stack_concat && whole_shape[0] * static_cast<int64_t>(r.sizes.size()) != static_cast<int64_t>(parts)) return false;
-    if (sized && r.sizes.size() != (r.kind == Kind::stack_concat ? r.sizes.size() : parts)) return false;
+    if (twice && whole_shape[0] * static_cast<int64_t>(r.sizes.size()) != static_cast<int64_t>(parts)) return false;
+    if (sized && !twice && r.sizes.size() != parts) return false;
     for (size_t i = 0; i < parts; ++i) {
       const SourceTensor& s = sources_[number_of(r.sources[cutting ? 0 : i])];
       const uint32_t t = cutting ? r.targets[i] : *first;
@@ -768,11 +820,11 @@ class Search {
         continue;
       }
       const int64_t length = each ? 1 : r.sizes[i % r.sizes.size()];
-      if (r.kind == Kind::stack_concat && i % r.sizes.size() == 0) at = 0;
+      if (twice && i % r.sizes.size() == 0) at = 0;
       Place place{box_of(whole_shape, axis, at, length), axis, {r.groups, period}, with(whole_shape, axis, length * r.groups)};
       at += length;
       if (each) place.shape = without(whole_shape, axis);
-      if (r.kind == Kind::stack_concat) {
+      if (twice) {
         place.box.origin[0] = static_cast<int64_t>(i / r.sizes.size()), place.box.extent[0] = 1;
         place.shape = without(place.shape, 0);
       }
@@ -803,7 +855,7 @@ class Search {
     for (size_t r = 0; r < count; ++r) {
       const Relation known = findings_.relations[r];
       const uint32_t source = known.sources[0].source;
-      const bool cutting = known.kind == Relation::Kind::split_each || known.kind == Relation::Kind::split_into;
+      const bool cutting = known.cuts();
       if (!cutting && known.kind != Relation::Kind::stack && known.kind != Relation::Kind::concat && known.kind != Relation::Kind::stack_concat) continue;
       const Numbered from = numbered(cutting ? problem_.key(known.sources[0]) : info(known.targets[0]).key);
       std::vector<std::string> wholes;

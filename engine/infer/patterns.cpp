@@ -202,7 +202,7 @@ class Generaliser {
     operation.cast = relation.cast;
     operation.groups = relation.groups;
     if (relation.layout.regroup_axis >= 0 || !relation.layout.reshape.empty() || relation.groups > 1) operation.shape = problem_.info(relation.sources.front()).shape;
-    if (std::adjacent_find(relation.sizes.begin(), relation.sizes.end(), std::not_equal_to<>()) != relation.sizes.end() && relation.kind == Relation::Kind::split_into) operation.sizes = relation.sizes;
+    if (std::adjacent_find(relation.sizes.begin(), relation.sizes.end(), std::not_equal_to<>()) != relation.sizes.end() && relation.cuts()) operation.sizes = relation.sizes;
     Pair pair;
     using Kind = Relation::Kind;
     // Numbered parts: from which number on. What is left of others has an end too.
@@ -257,6 +257,22 @@ class Generaliser {
         pair.s = place->before + kPart + place->after;
         pair.t = targets[0];
         operation.names = place->names;
+        break;
+      }
+      case Kind::split_each_into: {
+        const size_t parts = relation.sizes.size();
+        std::vector<std::string> each;
+        for (size_t i = 0; i < targets.size(); i += parts) {
+          const auto place = differing_place({targets.begin() + static_cast<std::ptrdiff_t>(i), targets.begin() + static_cast<std::ptrdiff_t>(i + parts)});
+          if (!place || (i > 0 && place->names != operation.names)) return std::nullopt;
+          operation.names = place->names;
+          each.push_back(place->before + kPart + place->after);
+        }
+        const auto place = each.size() > 1 ? counting_place(each) : std::nullopt;
+        if (!place) return std::nullopt;
+        pair.s = key_of(relation.sources[0]);
+        pair.t = place->before + kEach + place->after;
+        number(*place);
         break;
       }
       case Kind::stack_concat: {

@@ -34,7 +34,7 @@ struct Operation {
   Shape shape;                      // of the source tensors, if the layout depends on it
   std::optional<DType> cast;
   bool operator==(const Operation&) const = default;
-  bool gathers() const { return kind != Relation::Kind::rename && kind != Relation::Kind::split_each && kind != Relation::Kind::split_into; }
+  bool gathers() const { return kind == Relation::Kind::stack || kind == Relation::Kind::concat || kind == Relation::Kind::stack_concat || kind == Relation::Kind::replicated; }
   bool is_rename() const { return kind == Relation::Kind::rename && layout.empty() && !cast; }
 };
 inline const std::string kLeftOut = "_";

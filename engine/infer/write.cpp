@@ -212,10 +212,10 @@ class Writer {
     using Kind = Relation::Kind;
     const bool numbered = operation.kind == Kind::replicated || (operation.kind == Kind::concat && operation.names.empty());
     const bool named_stack = operation.kind == Kind::stack && !operation.names.empty();
-    const bool parts = operation.kind == Kind::split_into || (operation.kind == Kind::concat && !numbered) || operation.kind == Kind::stack_concat || named_stack;
-    const bool each = numbered || operation.kind == Kind::split_each || (operation.kind == Kind::stack && !named_stack) || operation.kind == Kind::stack_concat;
+    const bool parts = operation.kind == Kind::split_into || operation.kind == Kind::split_each_into || (operation.kind == Kind::concat && !numbered) || operation.kind == Kind::stack_concat || named_stack;
+    const bool each = numbered || operation.kind == Kind::split_each || operation.kind == Kind::split_each_into || (operation.kind == Kind::stack && !named_stack) || operation.kind == Kind::stack_concat;
     const std::string range = operation.last < 0 ? "" : fmt::format(":{}..{}", operation.first, operation.last);
-    const std::string offset = operation.kind == Kind::split_each && operation.first > 0 ? fmt::format("+{}", operation.first) : "";
+    const std::string offset = (operation.kind == Kind::split_each || operation.kind == Kind::split_each_into) && operation.first > 0 ? fmt::format("+{}", operation.first) : "";
     text.open = rule.open;
     text.origin.relations = rule.relations;
     const auto all_tokens = tokens_of(rule.from);
@@ -402,13 +402,14 @@ class Writer {
     return name;
   }
 
-  // Parts that take turns along an axis: cut or joined as an axis of their own.
+  // Parts that take turns along an axis: cut or joined as an axis of their own. Or tensors that are cut twice, with turns or without.
   std::string turns_text(const Operation& o, const std::string& part, const std::string& each) {
     using Kind = Relation::Kind;
-    const bool cutting = o.kind == Kind::split_into, named = o.layout.reshape.empty();
-    const size_t axis = static_cast<size_t>(o.kind == Kind::stack_concat ? o.inner_axis : o.axis);
+    const bool twice = o.kind == Kind::split_each_into, cutting = o.kind == Kind::split_into || twice, named = o.layout.reshape.empty();
+    const size_t axis = static_cast<size_t>(o.kind == Kind::stack_concat || twice ? o.inner_axis : o.axis);
+    const Shape shape(o.shape.begin() + (twice && !o.shape.empty() ? 1 : 0), o.shape.end());   // of one of those that are cut one by one
     std::vector<std::string> source, steps;   // the axes of the source tensor; what becomes of them
-    for (size_t d = 0; d < o.shape.size(); ++d) source.push_back("_");
+    for (size_t d = 0; d < shape.size(); ++d) source.push_back("_");
     const Layout& layout = o.layout;
     std::vector<std::string> change;
     if (!layout.reshape.empty() && layout.reshape_first) change.push_back("{reshape: " + list_of(layout.reshape) + "}");
@@ -416,13 +417,13 @@ class Writer {
     if (!layout.reshape.empty() && !layout.reshape_first) change.push_back("{reshape: " + list_of(layout.reshape) + "}");
     // Where each axis stands once the layout has changed; a part's own size is not said.
     const auto from_axis = [&](size_t d) { return layout.order.empty() || !named ? d : static_cast<size_t>(layout.order[d]); };
-    const Shape joined = cutting || named ? o.shape : shape_after(layout, o.shape);
+    const Shape joined = cutting || named ? shape : shape_after(layout, shape);
     std::vector<std::string> axes(joined.size());
     for (size_t d = 0; d < joined.size(); ++d) {
       const size_t own = cutting ? d : from_axis(d);
       const bool apart = d == axis;
       if (cutting || named) {
-        axes[d] = apart ? "_" : dim("width", o.shape[own]);
+        axes[d] = apart || o.groups == 1 ? "_" : dim("width", shape[own]);
         if (!apart) source[own] = axes[d];
       } else {
         axes[d] = apart ? "_" : std::to_string(joined[d]);
@@ -434,19 +435,22 @@ class Writer {
       list.insert(list.end(), axes.begin() + static_cast<std::ptrdiff_t>(axis) + 1, axes.end());
       return "{reshape: " + list_of(list) + "}";
     };
-    const std::string groups = heads(o.groups);
     std::vector<std::string> names;
     if (cutting) {
       int64_t unit = 0, count = static_cast<int64_t>(o.names.size());
       for (const int64_t size : o.sizes) unit = std::gcd(unit, size);
       if (unit > 0) count = std::accumulate(o.sizes.begin(), o.sizes.end(), int64_t{0}) / unit;
       for (size_t i = 0; i < o.names.size(); ++i) names.push_back(quoted(o.names[i]) + (unit > 0 ? fmt::format(": {}", o.sizes[i] / unit) : ""));
-      steps = {with({groups, std::to_string(count), "_"}), fmt::format("{{split: {{axis: {}, into: {{{}: {}}}}}}}", axis + 1, part, unit > 0 ? "{" + join(names, ", ") + "}" : list_of(names)), with({"_"})};
+      if (twice) steps.push_back(fmt::format("{{split: {{axis: {}, each: {}}}}}", o.axis, each));
+      if (o.groups > 1) steps.push_back(with({heads(o.groups), std::to_string(count), "_"}));
+      else for (size_t i = 0; i < o.sizes.size(); ++i) names[i] = quoted(o.names[i]) + fmt::format(": {}", o.sizes[i]);
+      steps.push_back(fmt::format("{{split: {{axis: {}, into: {{{}: {}}}}}}}", axis + (o.groups > 1 ? 1 : 0), part, unit > 0 ? "{" + join(names, ", ") + "}" : list_of(names)));
+      if (o.groups > 1) steps.push_back(with({"_"}));
       steps.insert(steps.end(), change.begin(), change.end());
     } else {
       for (const auto& name : o.names) names.push_back(quoted(name));
       steps = change;
-      steps.push_back(with({groups, "_"}));
+      steps.push_back(with({heads(o.groups), "_"}));
       steps.push_back(o.names.empty() ? fmt::format("{{concat: {{axis: {}, each: {}}}}}", axis + 1, each) : fmt::format("{{concat: {{axis: {}, of: {{{}: {}}}}}}}", axis + 1, part, list_of(names)));
       if (o.kind == Kind::stack_concat) {
         steps.push_back(fmt::format("{{stack: {{axis: 0, each: {}}}}}", each));
@@ -459,6 +463,7 @@ class Writer {
       }
     }
     const bool stated = std::any_of(source.begin(), source.end(), [](const std::string& s) { return s != "_"; });
+    if (twice) source.insert(source.begin(), "_");
     return (stated ? ", shape: " + list_of(source) : "") + ", steps: " + list_of(steps);
   }
 
@@ -478,7 +483,7 @@ class Writer {
     for (size_t i = 0; i < o.names.size(); ++i) names.push_back(quoted(o.names[i]) + (o.sizes.empty() || o.kind != Kind::split_into ? "" : fmt::format(": {}", o.sizes[i])));
     const std::string named = o.sizes.empty() ? list_of(names) : "{" + join(names, ", ") + "}";
     std::string text;
-    if (o.groups > 1) return turns_text(o, part, each) + (o.cast ? fmt::format(", cast: {}", long_name(*o.cast)) : "");
+    if (o.groups > 1 || o.kind == Kind::split_each_into) return turns_text(o, part, each) + (o.cast ? fmt::format(", cast: {}", long_name(*o.cast)) : "");
     if (o.kind == Kind::split_each) text += fmt::format(", split: {{axis: {}, each: {}}}", o.axis, each);
     if (o.kind == Kind::split_into) text += fmt::format(", split: {{axis: {}, into: {{{}: {}}}}}", o.axis, part, named);
     const std::string layout = layout_text(o);

@@ -31,7 +31,7 @@ const std::vector<FieldRow>& rule_field_table() {
       {"source", "the name of the source the keys are in, if there are several", ""},
       {"split", "{axis, each: hole} one key an index; {axis, into: {hole: [names]}} named parts; one whose name begins with _ is left to another rule", "stack or concat"},
       {"stack", "{axis, each: hole} or {axis, of: {hole: [names]}}: keys that differ in the hole become one tensor with a new axis, in the order of their numbers or of the names; after 'concat', if both are given", "split"},
-      {"steps", "a list of transpose, permute, reshape and at most one split, concat and stack, done in this order", "the inverse steps, in reverse order"},
+      {"steps", "a list of transpose, permute, reshape, split (two of them cut twice), concat and stack, done in this order", "the inverse steps, in reverse order"},
       {"to", "the target key", ""},
       {"transpose", "true: the two axes of a matrix are exchanged", "transpose"},
       {"when", "a condition; where it is false, the rule does not exist", ""},
@@ -549,7 +549,8 @@ class RuleParser {
     parse_except(item, from_prefix, rule);
     parse_operations(item, rule);
     std::vector<std::string> extra;
-    if (rule.split) extra.push_back(rule.split->hole);
+    for (const auto* split : {&rule.split, &rule.inner_split})
+      if (*split) extra.push_back((*split)->hole);
     check_expansion(rule.to, rule.from, extra, set_.tables, diagnostics_);
     check_holes(rule, *to, *from);
     expand_module(item, std::move(rule));
@@ -560,8 +561,9 @@ class RuleParser {
   }
   void check_holes(const Rule& rule, const YamlNode& to, const YamlNode& from) {
     const auto taken = [](const AxisParts& split) { return std::count_if(split.parts.begin(), split.parts.end(), [](const AxisPart& p) { return !is_left_part(p.name); }); };
-    if (rule.split && !has_hole(rule.to, rule.split->hole) && (rule.split->each || taken(*rule.split) > 1))
-      error("pattern-missing-capture", to, fmt::format("'split' gives '{{{}}}', which the target key does not have: all parts would have one name", rule.split->hole));
+    for (const auto* split : {&rule.split, &rule.inner_split})
+      if (*split && !has_hole(rule.to, (*split)->hole) && ((*split)->each || taken(**split) > 1))
+        error("pattern-missing-capture", to, fmt::format("'split' gives '{{{}}}', which the target key does not have: all parts would have one name", (*split)->hole));
     std::set<std::string> gone;
     const auto check_gone = [&](const std::string& hole, const char* what) {
       if (!has_hole(rule.from, hole)) error("pattern-missing-capture", from, fmt::format("'{{{}}}' is {}, but is not a hole of the source key", hole, what));
@@ -622,7 +624,7 @@ class RuleParser {
   }
 
   void parse_axis_field(const std::string& name, const YamlNode& node, Rule& rule) {
-    auto& parts = name == "split" ? rule.split : name == "concat" ? rule.concat : rule.stack;
+    auto& parts = name != "split" ? (name == "concat" ? rule.concat : rule.stack) : rule.split ? rule.inner_split : rule.split;
     parts = parse_parts(node, name, name == "split" ? "into" : "of");
     if (parts && name == "split" && !parts->each && std::all_of(parts->parts.begin(), parts->parts.end(), [](const AxisPart& p) { return is_left_part(p.name); }))
       error("rule-wrong-type", node, "all parts are left to other rules");
@@ -631,14 +633,18 @@ class RuleParser {
   // 'split', 'concat' and 'stack' among the steps: what stands before them acts before, what stands behind them after.
   void parse_axis_step(const std::string& name, const YamlNode& body, Rule& rule) {
     const bool splits = name == "split";
-    if ((splits ? rule.split : name == "concat" ? rule.concat : rule.stack).has_value())
-      return error("rule-field-combination", body, fmt::format("'{}' is given twice", name), "a rule splits once and gathers once; two rules can share what is left");
+    if ((splits ? rule.inner_split : name == "concat" ? rule.concat : rule.stack).has_value())
+      return error("rule-field-combination", body, fmt::format("there is a '{}' too many", name), "a rule can have two of 'split', and one each of 'concat' and 'stack'");
     if (splits && rule.gathers()) return error("rule-field-combination", body, "'split' stands before 'concat' and 'stack'", "parts are cut first, and joined then");
     if (name == "concat" && rule.stack) return error("rule-field-combination", body, "'concat' stands before 'stack'", "what is stacked has been joined before");
     if (name == "stack" && rule.concat && rule.gather_at != rule.steps.size())
       return error("rule-field-combination", body, "'stack' follows 'concat' at once", "steps stand before both, or behind both");
+    const bool again = splits && rule.split;
     parse_axis_field(name, body, rule);
-    (splits ? rule.split_at : rule.gather_at) = rule.steps.size();
+    if (again && (rule.split->leaves_parts() || (rule.inner_split && rule.inner_split->leaves_parts())))
+      error("rule-field-combination", body, "a tensor that is split twice leaves no parts to other rules", "name all parts");
+    if (again && rule.inner_split && rule.inner_split->hole == rule.split->hole) error("rule-field-combination", body, fmt::format("both of 'split' give '{{{}}}'", rule.split->hole), "each needs a hole of its own");
+    (again ? rule.inner_split_at : splits ? rule.split_at : rule.gather_at) = rule.steps.size();
   }
 
   void parse_step(const std::string& name, const YamlNode& body, Rule& rule) {

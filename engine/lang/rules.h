@@ -64,7 +64,8 @@ struct Rule {
   std::optional<AxisParts> split, concat, stack;
   std::string replicated;                    // a hole: keys that differ only in it hold the same bytes; "": none
   std::vector<LayoutStep> steps;
-  size_t split_at = 0;                       // so many steps are done before the split
+  std::optional<AxisParts> inner_split;      // of each part of the split
+  size_t split_at = 0, inner_split_at = 0;   // so many steps are done before
   size_t gather_at = kAfterSteps;            // so many before concat and stack; the others act on what these made
   static constexpr size_t kAfterSteps = static_cast<size_t>(-1);
   bool gathers() const { return concat || stack; }

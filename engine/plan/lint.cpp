@@ -29,7 +29,7 @@ void visit_rule(const lang::Rule& rule, const std::function<void(const Expressio
   maybe(rule.when);
   if (rule.shape)
     for (const auto& term : *rule.shape) maybe(term.expression);
-  for (const auto* parts : {&rule.split, &rule.concat, &rule.stack})
+  for (const auto* parts : {&rule.split, &rule.inner_split, &rule.concat, &rule.stack})
     if (*parts)
       for (const auto& part : (*parts)->parts) maybe(part.size);
   for (const auto& step : rule.steps)

@@ -605,41 +605,56 @@ class Planner {
   template <typename Visit>
   void visit_parts(const Rule& rule, uint32_t r, const Match& match, Visit visit) {
     View whole = View::of(info(*match.key).shape);
-    if (!apply_steps(rule, *match.key, whole, 0, rule.split ? rule.split_at : 0)) return;
-    const auto finish = [&](const lang::Captures& captures, View view, const std::string& wrong = {}) {
-      if (!wrong.empty()) layout_error(rule, *match.key, wrong);
-      else if (apply_steps(rule, *match.key, view, rule.split ? rule.split_at : 0, rule.steps_of_parts())) visit(captures, std::move(view));
+    const auto finish = [&](const lang::Captures& captures, View view, size_t done) {
+      const bool good = apply_steps(rule, *match.key, view, done, rule.steps_of_parts());
+      if (good) visit(captures, std::move(view));
+      return good;
     };
-    if (!rule.split) return finish(match.captures, whole);
-    const size_t axis = static_cast<size_t>(rule.split->axis);
+    if (!rule.split) return static_cast<void>(finish(match.captures, whole, 0));
+    if (!apply_steps(rule, *match.key, whole, 0, rule.split_at)) return;
+    visit_cut(rule, r, match, *rule.split, whole, match.captures, [&](const lang::Captures& captures, View view) {
+      if (!rule.inner_split) return finish(captures, std::move(view), rule.split_at);
+      return apply_steps(rule, *match.key, view, rule.split_at, rule.inner_split_at) &&
+             visit_cut(rule, r, match, *rule.inner_split, view, captures, [&](const lang::Captures& both, View part) { return finish(both, std::move(part), rule.inner_split_at); });
+    });
+  }
+
+  // Each part of a view, until one does not fit: false, and reported.
+  template <typename Visit>
+  bool visit_cut(const Rule& rule, uint32_t r, const Match& match, const lang::AxisParts& parts, const View& whole, lang::Captures captures, Visit visit) {
+    const size_t axis = static_cast<size_t>(parts.axis);
     const Shape shape = whole.shape();
-    if (axis >= shape.size()) return layout_error(rule, *match.key, fmt::format("there is no axis {} to split", axis));
-    lang::Captures captures = match.captures;
-    captures.holes.emplace_back(rule.split->hole, "");
-    std::string& part = captures.holes.back().second;
-    if (rule.split->each) {
-      if (shape[axis] == 0) return layout_error(rule, *match.key, fmt::format("axis {} has no entries to split", axis));
+    const auto fail = [&](const std::string& wrong) {
+      layout_error(rule, *match.key, wrong);
+      return false;
+    };
+    if (axis >= shape.size()) return fail(fmt::format("there is no axis {} to split", axis));
+    captures.holes.emplace_back(parts.hole, "");
+    const auto visit_part = [&](const std::string& part, View view, const std::string& wrong) {
+      captures.holes.back().second = part;
+      return wrong.empty() ? visit(captures, std::move(view)) : fail(wrong);
+    };
+    if (parts.each) {
+      if (shape[axis] == 0) return fail(fmt::format("axis {} has no entries to split", axis));
       if (static_cast<uint64_t>(shape[axis]) > Limits{}.max_tensors - plan_.tensors.size()) throw too_many_tensors(rule);
       for (int64_t i = 0; i < shape[axis]; ++i) {
         View view = whole;
         const std::string wrong = view.select(axis, i);
-        part = std::to_string(i);
-        finish(captures, std::move(view), wrong);
-        if (!wrong.empty()) return;
+        if (!visit_part(std::to_string(i), std::move(view), wrong)) return false;
       }
-      return;
+      return true;
     }
-    const auto sizes = part_sizes(rule, *match.key, shape[axis]);
+    const auto sizes = part_sizes(rule, parts, *match.key, shape[axis]);
     int64_t begin = 0;
     for (size_t i = 0; i < sizes.size(); begin += sizes[i++]) {
-      part = rule.split->parts[i].name;
+      const std::string& part = parts.parts[i].name;
       if (leaves_parts(rule)) claims_[{match.key->source, match.key->tensor}].push_back({match.key, r, part, axis, begin, begin + sizes[i], whole});
       if (lang::is_left_part(part)) continue;
       View view = whole;
       const std::string wrong = view.slice(axis, begin, sizes[i]);
-      finish(captures, std::move(view), wrong);
-      if (!wrong.empty()) return;
+      if (!visit_part(part, std::move(view), wrong)) return false;
     }
+    return !sizes.empty();
   }
 
   // What a rule that leaves parts of a tensor to other rules says of one part: it takes it, or it is for another.
@@ -692,8 +707,8 @@ class Planner {
     return fmt::format("{}: {} is '{}' of {}", to_string(Place(rule.place)), range_text(claim, claim.begin, claim.end), claim.part, rule.summary);
   }
 
-  std::vector<int64_t> part_sizes(const Rule& rule, const SourceKey& key, int64_t total) {
-    const auto& parts = rule.split->parts;
+  std::vector<int64_t> part_sizes(const Rule& rule, const lang::AxisParts& split, const SourceKey& key, int64_t total) {
+    const auto& parts = split.parts;
     std::vector<int64_t> sizes;
     int64_t sum = 0;
     for (const auto& part : parts) {
@@ -703,7 +718,7 @@ class Planner {
       sum += sizes.back();
     }
     if (sum == total) return sizes;
-    layout_error(rule, key, fmt::format("axis {} has {} entries; the {} parts have {}", rule.split->axis, total, parts.size(), sum));
+    layout_error(rule, key, fmt::format("axis {} has {} entries; the {} parts have {}", split.axis, total, parts.size(), sum));
     return {};
   }
 
