@@ -93,7 +93,8 @@ void add_lint_options(CLI::App& app, Options& options) {
 
 void add_fmt_options(CLI::App& app, Options& options) {
   app.add_option("FILE", options.inputs, "Rule files and schemas, or folders of them; '-' reads standard input and writes standard output")->required();
-  app.add_flag("--check", options.check, "Write nothing; name the files whose layout is another, and show what differs");
+  app.add_flag("--check", options.check,
+               "Write nothing; name the files whose layout is another, and show what differs");
 }
 
 void add_completion_options(CLI::App& app, Options& options) {
@@ -179,7 +180,8 @@ const std::vector<Command>& commands() {
        "  remap lint rules schemas --format github              annotations on a pull request\n"
        "  remap lint my.yaml --manifest a.json b.tsv            also: what no manifest has\n"
        "\n"
-       "Manifests in tests/RULES/ beside a rule file are tried too (see remap test). What 'remap plan' refuses is an error here, too.\n"
+       "Manifests in tests/RULES/ beside a rule file are tried too (see remap test).\n"
+       "What 'remap plan' refuses is an error here, too.\n"
        "Exit codes: 0 nothing found (notes do not count); 1 there are findings; 2 could not.",
        add_lint_options, lint},
       {"fmt", "Lay out rule files and schemas in the one canonical way, comments kept",

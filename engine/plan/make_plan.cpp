@@ -141,7 +141,9 @@ class Planner {
       std::optional<Json> known = chosen != options_.set.end() ? Json(chosen->second) : detected(variant);
       if (!known) return;
       const Json value = std::move(*known);
-      if (!value.is_string()) throw Error("expression-value", variant.detect->written.place(), fmt::format("variant '{}' is {}; a string was expected", variant.name, value.dump()));
+      if (!value.is_string())
+        throw Error("expression-value", variant.detect->written.place(),
+                    fmt::format("variant '{}' is {}; a string was expected", variant.name, value.dump()));
       if (variant.values) {
         const Json allowed = lang::evaluate_present(*variant.values, facts_);
         if (std::find(allowed.begin(), allowed.end(), value) == allowed.end())
@@ -180,7 +182,9 @@ class Planner {
       if (!used.contains(name)) continue;
       try {
         const Json value = lang::evaluate_present(expression, facts_);
-        if (!value.is_string()) throw Error("expression-value", expression.written.place(), fmt::format("'{}' is {}; a pattern that says ${{{}}} needs a string", name, value.dump(), name));
+        if (!value.is_string())
+          throw Error("expression-value", expression.written.place(),
+                      fmt::format("'{}' is {}; a pattern that says ${{{}}} needs a string", name, value.dump(), name));
         facts_.variants[name] = value.get<std::string>();
       } catch (const Error& e) {
         diagnostics_.add(e.diagnostic());
@@ -313,7 +317,8 @@ class Planner {
     for (size_t i = 0; i < captures.stars.size(); ++i) {
       if (captures.stars[i].size() > 9) continue;
       const size_t begin = std::min(begin_below_files(key), captures.star_offsets[i]);
-      indices_[{key.source, key.key.substr(begin, captures.star_offsets[i] - begin)}].insert(std::stoi(captures.stars[i]));
+      indices_[{key.source, key.key.substr(begin, captures.star_offsets[i] - begin)}].insert(
+          std::stoi(captures.stars[i]));
     }
   }
   void check_indices() {
@@ -323,8 +328,11 @@ class Planner {
       std::vector<int> missing;
       for (int i = 0; i < last && missing.size() < 8; ++i)
         if (!seen.contains(i)) missing.push_back(i);
-      diagnostics_.error("plan-index-gap", source_place(where.first), fmt::format("under '{}' there are the indices {}; {} {} missing", where.second, fmt::join(seen, " "), fmt::join(missing, " "), missing.size() == 1 ? "is" : "are"),
-                         "what '*' takes is numbered 0 … n-1 without a gap; numbers that may have gaps are a hole, {name:int}");
+      diagnostics_.error(
+          "plan-index-gap", source_place(where.first),
+          fmt::format("under '{}' there are the indices {}; {} {} missing", where.second, fmt::join(seen, " "),
+                      fmt::join(missing, " "), missing.size() == 1 ? "is" : "are"),
+          "what '*' takes is numbered 0 … n-1 without a gap; numbers that may have gaps are a hole, {name:int}");
     }
   }
 
@@ -368,7 +376,9 @@ class Planner {
     return dtype_ && is_floating(source) ? *dtype_ : source;
   }
 
-  static Error too_many_tensors(const Rule& rule) { return Error("limit-exceeded", rule.place, fmt::format("the plan has more than {} tensors", Limits{}.max_tensors)); }
+  static Error too_many_tensors(const Rule& rule) {
+    return Error("limit-exceeded", rule.place, fmt::format("the plan has more than {} tensors", Limits{}.max_tensors));
+  }
 
   PlannedTensor* add_target(const Rule& rule, uint32_t r, const std::string& key, DType dtype, Shape shape) {
     if (plan_.tensors.size() >= Limits{}.max_tensors) throw too_many_tensors(rule);
@@ -490,7 +500,8 @@ class Planner {
     captures.holes.emplace_back(rule.split->hole, "");
     std::string& part = captures.holes.back().second;
     if (rule.split->each) {
-      if (static_cast<uint64_t>(shape[axis]) > Limits{}.max_tensors - plan_.tensors.size()) throw too_many_tensors(rule);
+      if (static_cast<uint64_t>(shape[axis]) > Limits{}.max_tensors - plan_.tensors.size())
+        throw too_many_tensors(rule);
       for (int64_t i = 0; i < shape[axis]; ++i) {
         View view = whole;
         view.select(axis, i);
@@ -610,7 +621,8 @@ class Planner {
     if (it == by_key_.end()) {
       const auto own = lang::without_prefix(rule.copy_of);
       const std::string whole = own ? lang::expand(*own, {}, {}, set_.tables, facts_.variants) : "";
-      diagnostics_.error("plan-copy-of-nothing", rule.place, fmt::format("'{}' repeats '{}', which no rule gives", key, of),
+      diagnostics_.error("plan-copy-of-nothing", rule.place,
+                         fmt::format("'{}' repeats '{}', which no rule gives", key, of),
                          by_key_.contains(whole) ? lang::prefix_hint("copy_of", rule.copy_of, whole) : "");
       return;
     }
@@ -653,8 +665,12 @@ class Planner {
         if (twin == nullptr) {
           const auto own = lang::without_prefix(*rule.equal_to);
           const std::string whole = own ? lang::expand_source(*own, rule.from, match.captures, facts_.variants) : "";
-          diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' is dropped as equal to '{}', which the checkpoint does not have", match.key->key, twin_name),
-                             own && keys_.find(match.key->source, whole) != nullptr ? lang::prefix_hint("equal_to", *rule.equal_to, whole) : "");
+          diagnostics_.error("plan-twin-differs", rule.place,
+                             fmt::format("'{}' is dropped as equal to '{}', which the checkpoint does not have",
+                                         match.key->key, twin_name),
+                             own && keys_.find(match.key->source, whole) != nullptr
+                                 ? lang::prefix_hint("equal_to", *rule.equal_to, whole)
+                                 : "");
         }
         else if (!facts_.same(*match.key, *twin)) diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' is dropped as equal to '{}', but they differ", match.key->key, twin_name), "look at both with 'remap compare'; the checkpoint is not what the rule file takes it for");
       }
