@@ -25,7 +25,8 @@ std::string read(const std::string& path) {
 
 constexpr size_t kShownOfFile = 16, kShownInAll = 50;  // lines of what differs
 
-// What laying out would change. `shown` counts the lines printed so far: many files must not drown the names of the others.
+// What laying out would change. `shown` counts the lines printed so far: many files must not drown the names of the
+// others.
 void print_changes(const std::string& before, const std::string& after, size_t& shown) {
   const Lines lines = unified_changes(lines_of(before), lines_of(after));
   const size_t left = kShownInAll - std::min(shown, kShownInAll), n = std::min({lines.size(), kShownOfFile, left});

@@ -21,12 +21,16 @@ struct Edit {
 std::optional<std::vector<Edit>> edits(const Lines& before, const Lines& after) {
   size_t front = 0, back = 0;
   while (front < before.size() && front < after.size() && before[front] == after[front]) ++front;
-  while (back < before.size() - front && back < after.size() - front && before[before.size() - 1 - back] == after[after.size() - 1 - back]) ++back;
+  while (back < before.size() - front && back < after.size() - front &&
+         before[before.size() - 1 - back] == after[after.size() - 1 - back])
+    ++back;
   const size_t n = before.size() - front - back, m = after.size() - front - back;
   if (n * m > kMaxCells) return std::nullopt;
   std::vector<std::vector<uint32_t>> common(n + 1, std::vector<uint32_t>(m + 1));
   for (size_t i = n; i-- > 0;)
-    for (size_t j = m; j-- > 0;) common[i][j] = before[front + i] == after[front + j] ? common[i + 1][j + 1] + 1 : std::max(common[i + 1][j], common[i][j + 1]);
+    for (size_t j = m; j-- > 0;)
+      common[i][j] = before[front + i] == after[front + j] ? common[i + 1][j + 1] + 1
+                                                           : std::max(common[i + 1][j], common[i][j + 1]);
   std::vector<Edit> all;
   for (size_t i = 0; i < front; ++i) all.push_back({' ', &before[i]});
   for (size_t i = 0, j = 0; i < n || j < m;) {
@@ -72,7 +76,8 @@ Lines unified_changes(const Lines& before, const Lines& after) {
     size_t last = first;
     for (size_t i = first; i < all->size() && i <= last + 2 * kContext + 1; ++i)
       if ((*all)[i].sign != ' ') last = i;
-    const size_t begin = std::max(at, first - std::min(first, kContext)), end = std::min(all->size(), last + kContext + 1);
+    const size_t begin = std::max(at, first - std::min(first, kContext)),
+                 end = std::min(all->size(), last + kContext + 1);
     old_line += begin - at;
     new_line += begin - at;
     size_t n_old = 0, n_new = 0;

@@ -9,8 +9,8 @@ namespace cli {
 using Lines = std::vector<std::string>;
 Lines lines_of(const std::string& text);
 
-// The lines that differ, "- " before and "+ " after, in order: the longest common subsequence stays. One line that says how many,
-// where the texts are too large to compare.
+// The lines that differ, "- " before and "+ " after, in order: the longest common subsequence stays. One line that says
+// how many, where the texts are too large to compare.
 Lines changes(const Lines& before, const Lines& after);
 
 // The same with the lines around them, as `diff -u` prints it: "@@ -3,4 +3,5 @@", then "-…", "+…" and " …".

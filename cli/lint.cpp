@@ -44,20 +44,22 @@ std::optional<Inputs> open_case(const Options& options) {
   return open_inputs(options, said);
 }
 
-// The cases that stand beside the rules. A manifest without an expected plan may be of another variant, or of what the rules do not take.
+// The cases that stand beside the rules. A manifest without an expected plan may be of another variant, or of what the
+// rules do not take.
 void add_committed(const RuleFile& file, Examples& examples) {
   for (const auto& one : committed_cases(file.rules.file())) {
     auto inputs = open_case(with_rules(one.options, file.name));
     if (!inputs) continue;
     std::error_code ignored;
     std::string why;
-    const bool wanted = fs::exists(one.expected, ignored) ? !expects_refusal(one) : file.rules.recognise(*inputs->named.front().source, why);
+    const bool wanted = fs::exists(one.expected, ignored) ? !expects_refusal(one)
+                                                          : file.rules.recognise(*inputs->named.front().source, why);
     examples.add(std::move(*inputs), one.options, wanted);
   }
 }
 
-// The manifests given, each checkpoint with its further sources: the k-th of one name belongs to the k-th checkpoint, the last one to
-// all that follow.
+// The manifests given, each checkpoint with its further sources: the k-th of one name belongs to the k-th checkpoint,
+// the last one to all that follow.
 struct Given {
   std::vector<std::string> checkpoints;
   std::map<std::string, std::vector<std::string>> others;
@@ -77,9 +79,13 @@ struct Given {
 };
 
 // All of those given if there is one rule file, else those that it recognises. `used` notes which checkpoints were.
-void add_given(const RuleFile& file, const Given& given, const Options& options, bool only_rules, Examples& examples, std::vector<bool>& used) {
+void add_given(const RuleFile& file, const Given& given, const Options& options, bool only_rules, Examples& examples,
+               std::vector<bool>& used) {
   const auto needs = file.rules.sources();
-  const auto knows = [&](const std::string& name) { return is_companion(name) || std::any_of(needs.begin(), needs.end(), [&](const auto& need) { return need.name == name; }); };
+  const auto knows = [&](const std::string& name) {
+    return is_companion(name) ||
+           std::any_of(needs.begin(), needs.end(), [&](const auto& need) { return need.name == name; });
+  };
   for (const auto& [name, paths] : given.others)
     if (only_rules && !knows(name)) refuse_source({name, paths.front()}, file.rules, "--manifest ");
   for (size_t k = 0; k < given.checkpoints.size(); ++k) {
@@ -151,7 +157,8 @@ int lint(const Options& options) {
     }
   }
   const Given given(options.manifests);
-  if (given.checkpoints.empty() && !given.others.empty()) throw Error("usage", {}, "--manifest: no checkpoint was given", "further sources are NAME=PATH beside it");
+  if (given.checkpoints.empty() && !given.others.empty())
+    throw Error("usage", {}, "--manifest: no checkpoint was given", "further sources are NAME=PATH beside it");
   std::vector<bool> used(given.checkpoints.size());
   std::vector<remap::Rules> others;
   for (const auto& one : all) others.push_back(one.rules);
@@ -163,7 +170,8 @@ int lint(const Options& options) {
   }
   for (size_t k = 0; k < used.size() && !all.empty(); ++k)
     if (!used[k])
-      diagnostics.warning("lint-manifest-unused", remap::BytePlace{given.checkpoints[k], {}, {}}, "none of the rule files recognises it: nothing was tried on it",
+      diagnostics.warning("lint-manifest-unused", remap::BytePlace{given.checkpoints[k], {}, {}},
+                          "none of the rule files recognises it: nothing was tried on it",
                           "name only the rule file that it is for, or correct its 'recognise'");
   diagnostics.sort();
   print_findings(diagnostics, files.size(), options);

@@ -240,7 +240,8 @@ const std::vector<Command>& commands() {
        "  remap lint rules schemas --format github              annotations on a pull request\n"
        "  remap lint my.yaml --manifest a.json b.tsv            also: what no manifest has\n"
        "\n"
-       "Manifests in tests/RULES/ beside a rule file are tried too (see remap test). What 'remap plan' refuses is an error here, too.\n"
+       "Manifests in tests/RULES/ beside a rule file are tried too (see remap test).\n"
+       "What 'remap plan' refuses is an error here, too.\n"
        "Exit codes: 0 nothing found (notes do not count); 1 there are findings; 2 could not.",
        {{{"RULES", Kind::rules}}, Arguments::all_and_more,
         "Rule files, names of built-in ones, or folders of rule files and schemas"},

@@ -95,7 +95,8 @@ std::vector<Token> lex(const std::string& s) {
       else throw SyntaxError{t.offset, t.text.size(), fmt::format("'{}' is not a number", t.text), ""};
     } else if (c == '\'' || c == '"') {
       const size_t close = s.find(c, i + 1);
-      if (close == std::string::npos) throw SyntaxError{i, 1, "a string begins here and does not end", fmt::format("close it with {}", c)};
+      if (close == std::string::npos)
+        throw SyntaxError{i, 1, "a string begins here and does not end", fmt::format("close it with {}", c)};
       t.kind = Token::Kind::text;
       t.value = s.substr(i + 1, close - i - 1);
       i = close + 1;
@@ -318,7 +319,8 @@ class Evaluator {
   Json present(const ExpressionNode& node) {
     Value v = value(node);
     if (v.state == Value::State::missing)
-      fail(node, fmt::format("'{}' has no value: {} is not there", text(node), v.what.empty() ? text(node) : v.what), missing_hint(v.what), "expression-missing");
+      fail(node, fmt::format("'{}' has no value: {} is not there", text(node), v.what.empty() ? text(node) : v.what),
+           missing_hint(v.what), "expression-missing");
     if (v.state == Value::State::omit) fail(node, "'omit' is not a value; it can only be what a field is given");
     return std::move(v.json);
   }
@@ -326,7 +328,9 @@ class Evaluator {
  private:
   // Who can give what is missing: the user, with --config or as a further source, or the author, with a default.
   static std::string missing_hint(const std::string& what) {
-    const auto names = [&](const std::string& root) { return what.starts_with(root) || what.find("(nor " + root) != std::string::npos; };
+    const auto names = [&](const std::string& root) {
+      return what.starts_with(root) || what.find("(nor " + root) != std::string::npos;
+    };
     const std::string otherwise = "give a default with '?" "?'";
     if (names("config.") || names("config[")) return "give it in --config FILE; or, in the rules, " + otherwise;
     return names("the source '") ? "give the file; or, in the rules, " + otherwise : otherwise;
@@ -573,7 +577,9 @@ class Evaluator {
   }
 
   Json listed(const ExpressionNode& node, const Json& object) const {
-    if (!object.is_object()) fail(node, fmt::format("'listed' needs an object, such as a dim that a hole tells apart; found {}", shown(object)));
+    if (!object.is_object())
+      fail(node,
+           fmt::format("'listed' needs an object, such as a dim that a hole tells apart; found {}", shown(object)));
     std::vector<std::string> names;
     for (const auto& [name, value] : object.items()) names.push_back(name);
     std::sort(names.begin(), names.end(), natural_less);

@@ -108,7 +108,8 @@ std::string read_hole(std::string_view body, const Tables& tables, PatternToken&
   if (!is_word(name)) {
     const bool computes = name.find_first_of("+-*/%") != std::string_view::npos;
     hint = computes ? kTablesHint : "a name is letters, digits and _, and does not begin with a digit";
-    return computes ? fmt::format("'{{{}}}': a pattern does not compute", body) : fmt::format("'{{{}}}' does not name a hole", body);
+    return computes ? fmt::format("'{{{}}}': a pattern does not compute", body)
+                    : fmt::format("'{{{}}}' does not name a hole", body);
   }
   if (colon == std::string_view::npos) return "";
   const std::string_view spec = body.substr(colon + 1);
@@ -226,7 +227,8 @@ std::optional<KeyPattern> parse_pattern(const std::string& text, const Written& 
       if (text[i] == '$') {
         token.kind = PatternToken::Kind::variant;
         token.text = std::string(body);
-        if (!is_word(body)) return fail(i, token.length, fmt::format("'${{{}}}' does not name a variant or an entry of 'let'", body));
+        if (!is_word(body))
+          return fail(i, token.length, fmt::format("'${{{}}}' does not name a variant or an entry of 'let'", body));
       } else {
         std::string hint;
         const std::string wrong = read_hole(body, tables, token, hint);
@@ -279,7 +281,10 @@ std::optional<KeyPattern> without_prefix(const KeyPattern& pattern) {
 
 std::string prefix_hint(const std::string& field, const KeyPattern& pattern, const std::string& key) {
   const std::string prefix = pattern.text.substr(0, pattern.text.size() - pattern.written.node.text.size() - 1);
-  return fmt::format("'{}' stands below the prefix of its block, '{}', and '{}' is there without it: move the rule out of the block, and write its keys whole", field, prefix, key);
+  return fmt::format(
+      "'{}' stands below the prefix of its block, '{}', and '{}' is there without it: move the rule out of the block, "
+      "and write its keys whole",
+      field, prefix, key);
 }
 
 namespace {

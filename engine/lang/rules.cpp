@@ -129,7 +129,8 @@ class RuleParser {
       if (std::find(allowed.begin(), allowed.end(), key.text) != allowed.end()) continue;
       const std::string near = nearest_name(key.text, allowed);
       if (value.kind == YamlNode::Kind::null && key.text.find(' ') != std::string::npos) {
-        error("rule-unknown-field", key, fmt::format("'{}' is not a field of {}", key.text, what), "a comma ends a value inside { }: quote strings that hold one");
+        error("rule-unknown-field", key, fmt::format("'{}' is not a field of {}", key.text, what),
+              "a comma ends a value inside { }: quote strings that hold one");
         continue;
       }
       error("rule-unknown-field", key, fmt::format("'{}' is not a field of {}", key.text, what),
@@ -156,7 +157,8 @@ class RuleParser {
     const std::string name = text_field(map, field).value_or("");
     if (const YamlNode* node = map.find(field)) *place = place_of(*text_, *node);
     if (name.find_first_of("/\\") != std::string::npos || name.starts_with("."))
-      error("rule-wrong-type", *map.find(field), fmt::format("'{}' is not a name", name), "a name without slashes; the file is found beside the rules or is built in");
+      error("rule-wrong-type", *map.find(field), fmt::format("'{}' is not a name", name),
+            "a name without slashes; the file is found beside the rules or is built in");
     return name;
   }
   std::optional<bool> bool_field(const YamlNode& map, const std::string& field) {
@@ -222,7 +224,9 @@ class RuleParser {
     static const std::vector<std::string> names = {"json", "lines"};
     return names;
   }
-  static bool is_one_of(const std::string& name, const std::vector<std::string>& names) { return std::find(names.begin(), names.end(), name) != names.end(); }
+  static bool is_one_of(const std::string& name, const std::vector<std::string>& names) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  }
 
   // `further`: it stands under 'sources'.
   SourceSpec parse_source(const YamlNode& node, std::string name, bool further) {
@@ -241,7 +245,9 @@ class RuleParser {
             fmt::format("the formats of files without tensors are: {}", join_names(document_formats())));
     if (!known)
       error("rule-wrong-type", *node.find("format"), fmt::format("'{}' is not a format that remap reads", spec.format),
-            fmt::format("there are: {}{}", join_names(formats()), further ? fmt::format("; and for files without tensors: {}", join_names(document_formats())) : ""));
+            fmt::format(
+                "there are: {}{}", join_names(formats()),
+                further ? fmt::format("; and for files without tensors: {}", join_names(document_formats())) : ""));
     spec.separator = spec.format == "t5x" ? '/' : '.';
     if (const YamlNode* root = node.find("root")) {
       spec.roots.clear();
@@ -318,7 +324,9 @@ class RuleParser {
   }
   std::optional<DType> dtype_of(const YamlNode& node) {
     const auto dtype = parse_dtype(node.text);
-    if (!dtype) error("rule-wrong-type", node, fmt::format("'{}' is not a dtype", node.text), "for example float32, float16, bfloat16");
+    if (!dtype)
+      error("rule-wrong-type", node, fmt::format("'{}' is not a dtype", node.text),
+            "for example float32, float16, bfloat16");
     return dtype;
   }
 
@@ -424,7 +432,8 @@ class RuleParser {
   }
 
   // 'within' gives the rules of a block prefixes; a block may do without, and share a 'when' or a 'source' alone.
-  void parse_block(const YamlNode& item, const Prefix& from, const Prefix& to, const std::string& source, const std::optional<Expression>& when) {
+  void parse_block(const YamlNode& item, const Prefix& from, const Prefix& to, const std::string& source,
+                   const std::optional<Expression>& when) {
     check_fields(item, {"within", "rules", "when", "source"}, "a block of rules");
     const YamlNode* within = item.find("within");
     if (within != nullptr) {
@@ -510,7 +519,8 @@ class RuleParser {
       else rule.fill = value.get<double>();
       parse_shape_field(item, "shape", rule);
       if (item.find("shape") == nullptr) error("rule-missing-field", item, "'fill' needs 'shape'");
-      if (rule.shape && std::any_of(rule.shape->begin(), rule.shape->end(), [](const DimTerm& term) { return !term.expression; }))
+      if (rule.shape &&
+          std::any_of(rule.shape->begin(), rule.shape->end(), [](const DimTerm& term) { return !term.expression; }))
         error("rule-wrong-type", *item.find("shape"), "'_' does not say a size; 'fill' needs one for every axis");
       if (const YamlNode* cast = item.find("cast")) rule.cast = dtype_of(*cast);
       rule.summary = fmt::format("{} → {}", item.find("fill")->text, rule.to.text);
@@ -537,7 +547,8 @@ class RuleParser {
     if (keep != nullptr && (from != nullptr || to != nullptr)) return error("rule-field-combination", *keep, "'keep' is 'from' and 'to' at once");
     if (keep != nullptr) from = to = keep;
     if (from == nullptr || to == nullptr) {
-      error("rule-missing-field", item, from == nullptr ? "'from' is missing" : "'to' is missing", "a rule has 'from' and 'to', or 'keep', or 'drop', or 'to' with 'fill' or 'copy_of'; a block has 'rules'");
+      error("rule-missing-field", item, from == nullptr ? "'from' is missing" : "'to' is missing",
+            "a rule has 'from' and 'to', or 'keep', or 'drop', or 'to' with 'fill' or 'copy_of'; a block has 'rules'");
       return;
     }
     auto source_key = pattern(*from, "'from'"), target_key = keep != nullptr ? source_key : pattern(*to, "'to'");
@@ -566,9 +577,14 @@ class RuleParser {
         error("pattern-missing-capture", to, fmt::format("'split' gives '{{{}}}', which the target key does not have: all parts would have one name", (*split)->hole));
     std::set<std::string> gone;
     const auto check_gone = [&](const std::string& hole, const char* what) {
-      if (!has_hole(rule.from, hole)) error("pattern-missing-capture", from, fmt::format("'{{{}}}' is {}, but is not a hole of the source key", hole, what));
-      if (has_hole(rule.to, hole)) error("pattern-missing-capture", to, fmt::format("'{{{}}}' is {}: the target key cannot have it", hole, what));
-      if (!gone.insert(hole).second) error("rule-field-combination", from, fmt::format("'{{{}}}' is gathered twice", hole), "'concat', 'stack' and 'replicated' each need a hole of their own");
+      if (!has_hole(rule.from, hole))
+        error("pattern-missing-capture", from,
+              fmt::format("'{{{}}}' is {}, but is not a hole of the source key", hole, what));
+      if (has_hole(rule.to, hole))
+        error("pattern-missing-capture", to, fmt::format("'{{{}}}' is {}: the target key cannot have it", hole, what));
+      if (!gone.insert(hole).second)
+        error("rule-field-combination", from, fmt::format("'{{{}}}' is gathered twice", hole),
+              "'concat', 'stack' and 'replicated' each need a hole of their own");
     };
     if (rule.concat) check_gone(rule.concat->hole, "gathered");
     if (rule.stack) check_gone(rule.stack->hole, "gathered");

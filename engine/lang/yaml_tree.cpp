@@ -152,7 +152,8 @@ class Builder : public YAML::EventHandler {
   }
   void check_key(const YamlNode& map, const YamlNode& key) {
     if (!key.is_scalar()) {
-      diagnostics_.error("yaml-unsupported", source_.place(key.line, key.column), fmt::format("a key must be a string; this is {}", key.kind_name()));
+      diagnostics_.error("yaml-unsupported", source_.place(key.line, key.column),
+                         fmt::format("a key must be a string; this is {}", key.kind_name()));
       return;
     }
     if (key.text == "<<" && !key.quoted)
@@ -202,12 +203,16 @@ void report_syntax(const SourceText& source, const YAML::Exception& e, Diagnosti
   const std::string_view before = std::string_view(source.text()).substr(0, static_cast<size_t>(std::max(e.mark.pos, 0)));
   const size_t at = unclosed ? open_bracket(before) : std::string_view::npos;
   if (at == std::string_view::npos)
-    return diagnostics.error("yaml-syntax", stopped, fmt::format("not YAML: {}", e.msg),
-                             "a string that begins with '*', '{' or '&', or that holds ', ' or '}' inside braces, has to be quoted");
+    return diagnostics.error(
+        "yaml-syntax", stopped, fmt::format("not YAML: {}", e.msg),
+        "a string that begins with '*', '{' or '&', or that holds ', ' or '}' inside braces, has to be quoted");
   const auto line = static_cast<int>(std::count(before.begin(), before.begin() + static_cast<std::ptrdiff_t>(at), '\n')) + 1;
   const size_t line_start = at == 0 ? 0 : before.rfind('\n', at) + 1;
   if (line == stopped.line)
-    return diagnostics.error("yaml-syntax", stopped, fmt::format("not YAML: this does not belong into the '{}' of column {}", before[at], at - line_start + 1), "quote strings that hold '[', ']', '{', '}', '?' or a comma");
+    return diagnostics.error(
+        "yaml-syntax", stopped,
+        fmt::format("not YAML: this does not belong into the '{}' of column {}", before[at], at - line_start + 1),
+        "quote strings that hold '[', ']', '{', '}', '?' or a comma");
   diagnostics.error("yaml-syntax", source.place(line, static_cast<int>(at - line_start) + 1), fmt::format("'{}' is not closed before line {}", before[at], stopped.line),
                     fmt::format("add the '{}', or quote a string that holds one", before[at] == '{' ? '}' : ']'));
 }

@@ -89,11 +89,14 @@ namespace {
 
 // Whether the planner has said, and better, what this finding says.
 bool is_said(const Diagnostic& finding, const Diagnostics& planned) {
-  static const std::map<std::string, std::string> kPlanned = {
-      {"lint-dim-unbound", "plan-dim-unbound"}, {"lint-rule-unmatched", "plan-rule-unused"}, {"lint-rules-overlap", "plan-key-matched-twice"}};
+  static const std::map<std::string, std::string> kPlanned = {{"lint-dim-unbound", "plan-dim-unbound"},
+                                                              {"lint-rule-unmatched", "plan-rule-unused"},
+                                                              {"lint-rules-overlap", "plan-key-matched-twice"}};
   const auto* place = std::get_if<TextPlace>(&finding.place);
   if (place == nullptr)
-    return std::any_of(planned.items().begin(), planned.items().end(), [&](const Diagnostic& d) { return d.id == finding.id && d.place == finding.place && d.message == finding.message; });
+    return std::any_of(planned.items().begin(), planned.items().end(), [&](const Diagnostic& d) {
+      return d.id == finding.id && d.place == finding.place && d.message == finding.message;
+    });
   const auto known = kPlanned.find(finding.id);
   return std::any_of(planned.items().begin(), planned.items().end(), [&](const Diagnostic& d) {
     const auto* at = std::get_if<TextPlace>(&d.place);

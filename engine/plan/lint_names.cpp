@@ -176,7 +176,9 @@ class Names {
       for (const PatternToken& token : source.files->tokens) {
         if (token.kind != PatternToken::Kind::hole) continue;
         const auto& tokens = rule.from.tokens;
-        if (at + 1 >= tokens.size() || tokens[at].kind != PatternToken::Kind::hole || !tokens[at + 1].text.starts_with("/")) break;
+        if (at + 1 >= tokens.size() || tokens[at].kind != PatternToken::Kind::hole ||
+            !tokens[at + 1].text.starts_with("/"))
+          break;
         holes.insert(tokens[at].text);
         at += 2;
       }
@@ -186,8 +188,12 @@ class Names {
   // Where each key is in one file, as layers spread over files are, nothing is lost; a plan of a manifest shows that.
   void report_file(const Rule& rule, const PatternToken& token) {
     if (linter_.options.cases.empty())
-      linter_.diagnostics.warning("lint-unused-capture", rule.from.place_of(token), fmt::format("'{{{}}}' tells the files apart, and the rule does not say what becomes of a key that several of them have", token.text),
-                                  "join them with 'concat', 'stack' or 'replicated'; if each key is in one file, a manifest (--manifest) shows it");
+      linter_.diagnostics.warning("lint-unused-capture", rule.from.place_of(token),
+                                  fmt::format("'{{{}}}' tells the files apart, and the rule does not say what becomes "
+                                              "of a key that several of them have",
+                                              token.text),
+                                  "join them with 'concat', 'stack' or 'replicated'; if each key is in one file, a "
+                                  "manifest (--manifest) shows it");
   }
   static int groups_of(const std::string& regex) {
     int groups = 0;

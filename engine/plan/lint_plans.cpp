@@ -10,7 +10,8 @@
 namespace remap::plan {
 namespace {
 
-// What makes two findings of different cases one: a place in the rules says all; elsewhere the message has to be the same.
+// What makes two findings of different cases one: a place in the rules says all; elsewhere the message has to be the
+// same.
 std::tuple<std::string, std::string, std::string> identity(const Diagnostic& d) {
   const bool in_rules = std::holds_alternative<TextPlace>(d.place);
   return {d.id, in_rules ? to_string(d.place) : "", in_rules ? "" : d.message};

@@ -21,7 +21,9 @@ std::vector<KeyPattern> opened(const KeyPattern& pattern) {
   KeyPattern any = pattern, none = pattern;
   for (PatternToken& token : any.tokens)
     if (token.kind == PatternToken::Kind::variant) token.kind = PatternToken::Kind::rest;
-  if (std::none_of(pattern.tokens.begin(), pattern.tokens.end(), [](const PatternToken& t) { return t.kind == PatternToken::Kind::variant; })) return {any};
+  if (std::none_of(pattern.tokens.begin(), pattern.tokens.end(),
+                   [](const PatternToken& t) { return t.kind == PatternToken::Kind::variant; }))
+    return {any};
   return {any, none};
 }
 
@@ -42,7 +44,8 @@ class Refused {
   }
 
  private:
-  void error(const char* id, const TextPlace& place, std::string message, std::string hint = {}, std::vector<std::string> notes = {}) {
+  void error(const char* id, const TextPlace& place, std::string message, std::string hint = {},
+             std::vector<std::string> notes = {}) {
     linter_.diagnostics.error(id, place, std::move(message), std::move(hint), std::move(notes));
   }
 
@@ -78,26 +81,35 @@ class Refused {
   }
   const Rule* taker_of(const KeyPattern& key, const std::string& source) const {
     const auto keys = source_regexes(key);
-    const auto it = std::find_if(set_.rules.begin(), set_.rules.end(), [&](const Rule& r) { return takes_keys(r) && r.source == source && can_meet(keys, source_regexes(r.from)); });
+    const auto it = std::find_if(set_.rules.begin(), set_.rules.end(), [&](const Rule& r) {
+      return takes_keys(r) && r.source == source && can_meet(keys, source_regexes(r.from));
+    });
     return it == set_.rules.end() ? nullptr : &*it;
   }
   const Rule* giver_of(const KeyPattern& key) const {
     const auto keys = source_regexes(key);
-    const auto it = std::find_if(set_.rules.begin(), set_.rules.end(), [&](const Rule& r) { return r.kind != Rule::Kind::drop && can_meet(keys, target_regexes(r)); });
+    const auto it = std::find_if(set_.rules.begin(), set_.rules.end(), [&](const Rule& r) {
+      return r.kind != Rule::Kind::drop && can_meet(keys, target_regexes(r));
+    });
     return it == set_.rules.end() ? nullptr : &*it;
   }
   // Every key of the checkpoint is taken by a rule: a twin that none takes is not there, or would be left over.
   void check_twin(const Rule& rule) {
     if (rule.from.is_regex || taker_of(*rule.equal_to, rule.source) != nullptr) return;  // \1 can be anything
     const auto own = lang::without_prefix(*rule.equal_to);
-    error("plan-twin-differs", rule.place, fmt::format("'{}' is dropped as equal to '{}', a key that no rule takes", rule.from.text, rule.equal_to->text),
-          own && taker_of(*own, rule.source) != nullptr ? lang::prefix_hint("equal_to", *rule.equal_to, own->text) : "name a source key that the checkpoint has");
+    error(
+        "plan-twin-differs", rule.place,
+        fmt::format("'{}' is dropped as equal to '{}', a key that no rule takes", rule.from.text, rule.equal_to->text),
+        own && taker_of(*own, rule.source) != nullptr ? lang::prefix_hint("equal_to", *rule.equal_to, own->text)
+                                                      : "name a source key that the checkpoint has");
   }
   void check_copy(const Rule& rule) {
     if (giver_of(rule.copy_of) != nullptr) return;
     const auto own = lang::without_prefix(rule.copy_of);
-    error("plan-copy-of-nothing", rule.place, fmt::format("'{}' repeats '{}', which no rule gives", rule.to.text, rule.copy_of.text),
-          own && giver_of(*own) != nullptr ? lang::prefix_hint("copy_of", rule.copy_of, own->text) : "name a target key that a rule gives");
+    error("plan-copy-of-nothing", rule.place,
+          fmt::format("'{}' repeats '{}', which no rule gives", rule.to.text, rule.copy_of.text),
+          own && giver_of(*own) != nullptr ? lang::prefix_hint("copy_of", rule.copy_of, own->text)
+                                           : "name a target key that a rule gives");
   }
   // Constants and copies do not wait for a key: two of one name are always too many.
   void check_made_twice() {
@@ -107,8 +119,10 @@ class Refused {
       const auto [it, fresh] = made.emplace(rule.to.text, &rule);
       if (fresh) continue;
       const Rule& first = *it->second;
-      error("plan-target-twice", rule.place, fmt::format("the target '{}' is given twice", rule.to.text), "a target tensor has one origin",
-            {fmt::format("{}: {}", to_string(Place(first.place)), first.summary), fmt::format("{}: {}", to_string(Place(rule.place)), rule.summary)});
+      error("plan-target-twice", rule.place, fmt::format("the target '{}' is given twice", rule.to.text),
+            "a target tensor has one origin",
+            {fmt::format("{}: {}", to_string(Place(first.place)), first.summary),
+             fmt::format("{}: {}", to_string(Place(rule.place)), rule.summary)});
     }
   }
 
@@ -120,7 +134,9 @@ class Refused {
     const auto axes = [&] { return fmt::format("{} {}", rank, rank == 1 ? "axis" : "axes"); };
     const auto is_there = [&](const lang::AxisParts& parts, size_t end, const char* what) {
       if (static_cast<size_t>(parts.axis) < end) return true;
-      error("plan-layout", rule.place, fmt::format("there is no axis {} to {}: '{}' has {} here, counted from 0", parts.axis, what, rule.from.text, axes()));
+      error("plan-layout", rule.place,
+            fmt::format("there is no axis {} to {}: '{}' has {} here, counted from 0", parts.axis, what, rule.from.text,
+                        axes()));
       return false;
     };
     if (rule.split && !is_there(*rule.split, rank, "split")) return;
@@ -129,8 +145,11 @@ class Refused {
       if (step.kind == lang::LayoutStep::Kind::reshape) {
         rank = step.shape.size();
       } else if (step.order.size() != rank) {
-        error("plan-layout", step.place, step.transpose ? fmt::format("'transpose' exchanges the axes of a matrix; '{}' has {} here", rule.from.text, axes())
-                                                        : fmt::format("'permute' orders {} axes; '{}' has {} here", step.order.size(), rule.from.text, axes()));
+        error(
+            "plan-layout", step.place,
+            step.transpose
+                ? fmt::format("'transpose' exchanges the axes of a matrix; '{}' has {} here", rule.from.text, axes())
+                : fmt::format("'permute' orders {} axes; '{}' has {} here", step.order.size(), rule.from.text, axes()));
         return;
       }
     }

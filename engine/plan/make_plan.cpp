@@ -155,7 +155,9 @@ class Planner {
       std::optional<Json> known = chosen != options_.set.end() ? Json(chosen->second) : detected(variant);
       if (!known) return;
       const Json value = std::move(*known);
-      if (!value.is_string()) throw Error("expression-value", variant.detect->written.place(), fmt::format("variant '{}' is {}; a string was expected", variant.name, value.dump()));
+      if (!value.is_string())
+        throw Error("expression-value", variant.detect->written.place(),
+                    fmt::format("variant '{}' is {}; a string was expected", variant.name, value.dump()));
       if (variant.values) {
         const Json allowed = lang::evaluate_present(*variant.values, facts_);
         if (std::find(allowed.begin(), allowed.end(), value) == allowed.end()) {
@@ -203,7 +205,9 @@ class Planner {
       if (!used.contains(name)) continue;
       try {
         const Json value = lang::evaluate_present(expression, facts_);
-        if (!value.is_string()) throw Error("expression-value", expression.written.place(), fmt::format("'{}' is {}; a pattern that says ${{{}}} needs a string", name, value.dump(), name));
+        if (!value.is_string())
+          throw Error("expression-value", expression.written.place(),
+                      fmt::format("'{}' is {}; a pattern that says ${{{}}} needs a string", name, value.dump(), name));
         facts_.variants[name] = value.get<std::string>();
       } catch (const Error& e) {
         diagnostics_.add(e.diagnostic());
@@ -385,7 +389,8 @@ class Planner {
     for (size_t i = 0; i < captures.stars.size(); ++i) {
       if (captures.stars[i].size() > 9) continue;
       const size_t begin = std::min(begin_below_files(key), captures.star_offsets[i]);
-      indices_[{key.source, key.key.substr(begin, captures.star_offsets[i] - begin)}].insert(std::stoi(captures.stars[i]));
+      indices_[{key.source, key.key.substr(begin, captures.star_offsets[i] - begin)}].insert(
+          std::stoi(captures.stars[i]));
     }
   }
   void check_indices() {
@@ -395,8 +400,11 @@ class Planner {
       std::vector<int> missing;
       for (int i = 0; i < last && missing.size() < 8; ++i)
         if (!seen.contains(i)) missing.push_back(i);
-      diagnostics_.error("plan-index-gap", source_place(where.first), fmt::format("under '{}' there are the indices {}; {} {} missing", where.second, fmt::join(seen, " "), fmt::join(missing, " "), missing.size() == 1 ? "is" : "are"),
-                         "what '*' takes is numbered 0 … n-1 without a gap; numbers that may have gaps are a hole, {name:int}");
+      diagnostics_.error(
+          "plan-index-gap", source_place(where.first),
+          fmt::format("under '{}' there are the indices {}; {} {} missing", where.second, fmt::join(seen, " "),
+                      fmt::join(missing, " "), missing.size() == 1 ? "is" : "are"),
+          "what '*' takes is numbered 0 … n-1 without a gap; numbers that may have gaps are a hole, {name:int}");
     }
   }
 
@@ -478,7 +486,9 @@ class Planner {
     return dtype_ && is_floating(source) ? *dtype_ : source;
   }
 
-  static Error too_many_tensors(const Rule& rule) { return Error("limit-exceeded", rule.place, fmt::format("the plan has more than {} tensors", Limits{}.max_tensors)); }
+  static Error too_many_tensors(const Rule& rule) {
+    return Error("limit-exceeded", rule.place, fmt::format("the plan has more than {} tensors", Limits{}.max_tensors));
+  }
 
   PlannedTensor* add_target(const Rule& rule, uint32_t r, const std::string& key, DType dtype, Shape shape) {
     if (plan_.tensors.size() >= Limits{}.max_tensors) throw too_many_tensors(rule);
@@ -765,7 +775,8 @@ class Planner {
     if (it == by_key_.end()) {
       const auto own = lang::without_prefix(rule.copy_of);
       const std::string whole = own ? lang::expand(*own, {}, {}, set_.tables, facts_.variants) : "";
-      diagnostics_.error("plan-copy-of-nothing", rule.place, fmt::format("'{}' repeats '{}', which no rule gives", key, of),
+      diagnostics_.error("plan-copy-of-nothing", rule.place,
+                         fmt::format("'{}' repeats '{}', which no rule gives", key, of),
                          by_key_.contains(whole) ? lang::prefix_hint("copy_of", rule.copy_of, whole) : "");
       return;
     }

@@ -72,10 +72,12 @@ std::string print(const std::vector<Section>& sections) {
   return text;
 }
 
-Section run(const Section& wanted, const fs::path& folder, const std::string& environment = "PATH='" REMAP_PROGRAM_DIR "':\"$PATH\"") {
+Section run(const Section& wanted, const fs::path& folder,
+            const std::string& environment = "PATH='" REMAP_PROGRAM_DIR "':\"$PATH\"") {
   Section got = wanted;
   std::ofstream(folder / ".command") << wanted.title << "\n";  // a file, so that the command may hold quotes
-  const std::string command = "cd '" + folder.string() + "' && " + environment + " TERM=dumb sh .command >.stdout 2>.stderr </dev/null";
+  const std::string command =
+      "cd '" + folder.string() + "' && " + environment + " TERM=dumb sh .command >.stdout 2>.stderr </dev/null";
   const int status = std::system(command.c_str());
   got.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   const auto end_line = [](std::string text) { return text.empty() || text.back() == '\n' ? text : text + "\n"; };
@@ -202,13 +204,14 @@ void add_error(const nlohmann::json& finding, Errors& errors) {
 void add_lines(const fs::path& file, Errors& errors) {
   std::istringstream lines(slurp(file));
   for (std::string line; std::getline(lines, line);)
-    if (const auto finding = nlohmann::json::parse(line, nullptr, false); finding.is_object()) add_error(finding, errors);
+    if (const auto finding = nlohmann::json::parse(line, nullptr, false); finding.is_object())
+      add_error(finding, errors);
 }
 
 }  // namespace
 
-// Whatever a command of these files plans is planned and linted by tests/support/plan_and_lint.sh. That no family, or more than one, is
-// recognised, and that the command line is wrong, says nothing about a rule file.
+// Whatever a command of these files plans is planned and linted by tests/support/plan_and_lint.sh. That no family, or
+// more than one, is recognised, and that the command line is wrong, says nothing about a rule file.
 TEST_CASE("lint reports what plan refuses, at the same places, for every broken rule file", "[planned]") {
   size_t refused = 0;
   for (const char* name : {"tests/cases", "tests/lint"})
@@ -217,7 +220,8 @@ TEST_CASE("lint reports what plan refuses, at the same places, for every broken 
       remap::test::TempFolder folder, replays, tools;
       link_data(folder);
       fs::create_symlink(fs::path(REMAP_SOURCE_DIR) / "tests/support/plan_and_lint.sh", tools.path("remap"));
-      const std::string environment = fmt::format("PATH='{}':\"$PATH\" REMAP_REAL='{}/remap' REMAP_REPLAYS='{}'", tools.path(), REMAP_PROGRAM_DIR, replays.path());
+      const std::string environment = fmt::format("PATH='{}':\"$PATH\" REMAP_REAL='{}/remap' REMAP_REPLAYS='{}'",
+                                                  tools.path(), REMAP_PROGRAM_DIR, replays.path());
       for (const auto& section : parse(slurp(file))) {
         if (section.kind == Section::Kind::file) folder.write(section.title, section.body);
         if (section.kind == Section::Kind::run) run(section, folder.path(), environment);

@@ -1,8 +1,9 @@
 // What is legal in a rule file, and probably not what its author meant.
 //
-// Rules::load() reports what is wrong; lint() reports what is wrong or suspicious in rules that load: alone, and, where manifests are
-// given, against the keys of real checkpoints. What make_plan() refuses is an error here, too: the plans are made, and what the planner
-// says is passed on. Other findings are warnings, and notes on what is good to know. None of them needs tensor data.
+// Rules::load() reports what is wrong; lint() reports what is wrong or suspicious in rules that load: alone, and, where
+// manifests are given, against the keys of real checkpoints. What make_plan() refuses is an error here, too: the plans
+// are made, and what the planner says is passed on. Other findings are warnings, and notes on what is good to know.
+// None of them needs tensor data.
 #pragma once
 
 #include <string>
@@ -23,7 +24,8 @@ struct LintCase {
 struct LintOptions {
   // Each an example of the source it names ("" is the first); several may have one name. Sources the rules do not know are left aside.
   std::vector<NamedSource> manifests;
-  // Planned one after another. What the planner finds in several of them is reported once, with the first of them in its notes.
+  // Planned one after another. What the planner finds in several of them is reported once, with the first of them in
+  // its notes.
   std::vector<LintCase> cases;
   // Further rule files: a manifest that these rules and others recognise is ambiguous.
   std::vector<Rules> others;
