@@ -63,7 +63,9 @@ int infer(const Options& options) {
   list("open", result.open_targets);
   list("dropped", result.open_sources);
   list("not in the target", result.unexpected);
-  fmt::print(stderr, "{} of {} target tensors{}, {} rules, {} open, {} to check\n", result.reproduced, result.targets, result.by_values ? ", values compared" : " by name and shape; no values were compared", result.rules, result.open_targets.size() + result.open_sources.size() + result.unexpected.size(), result.marked);
+  fmt::print(stderr, "{} of {} target tensors{}, {} rules, {} open, {} to check\n", result.reproduced, result.targets,
+             result.by_values ? ", values compared" : " by name and shape; no values were compared", result.rules,
+             result.open_targets.size() + result.open_sources.size() + result.unexpected.size(), result.marked);
   return result.holds() ? kDone : kFound;
 }
 

@@ -1,7 +1,8 @@
-// Which tensors hold the same elements. First whole tensors, by hashes; then tensors that are parts of others: the hash of a part is
-// the sum of its slices' hashes, so a part is found in the sums over windows of slices, whatever order its elements have; where parts take
-// turns (a head of q, of k, of v, and again), in the sums over all groups. Which of several tensors that hold the same is meant, their
-// keys say: those that count along, or belong to the modules that are certain already. Constants come last: they fit anywhere.
+// Which tensors hold the same elements. First whole tensors, by hashes; then tensors that are parts of others: the hash
+// of a part is the sum of its slices' hashes, so a part is found in the sums over windows of slices, whatever order its
+// elements have; where parts take turns (a head of q, of k, of v, and again), in the sums over all groups. Which of
+// several tensors that hold the same is meant, their keys say: those that count along, or belong to the modules that
+// are certain already. Constants come last: they fit anywhere.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -213,7 +214,9 @@ class Search {
     if (sources.size() * targets.size() > 4'000'000) return;
     for (const size_t s : sources)
       for (const uint32_t t : targets) pairs.push_back({guide.score(sources_[s].ref, t), s, t});
-    const auto sort = [&] { std::stable_sort(pairs.begin(), pairs.end(), [](const Pair& a, const Pair& b) { return a.score > b.score; }); };
+    const auto sort = [&] {
+      std::stable_sort(pairs.begin(), pairs.end(), [](const Pair& a, const Pair& b) { return a.score > b.score; });
+    };
     sort();
     // What most layers would do, all do: a first choice votes for ends of keys that correspond.
     std::map<std::pair<std::string, std::string>, double> votes;
@@ -238,14 +241,18 @@ class Search {
     // The best that is left for one of both, but for the pair itself.
     const auto next_of = [&](const std::vector<const Pair*>& list, const Pair& pair) {
       for (const Pair* other : list)
-        if ((other->s == pair.s) != (other->t == pair.t) && !sources_[other->s].used && !targets_[other->t].done) return other->score;
+        if ((other->s == pair.s) != (other->t == pair.t) && !sources_[other->s].used && !targets_[other->t].done)
+          return other->score;
       return -1.0;
     };
     const bool equal_anyway = targets_[targets[0]].print.constant == false;
     for (const Pair& pair : pairs) {
       if (sources_[pair.s].used || targets_[pair.t].done) continue;
       const double next = std::max(next_of(by_source[pair.s], pair), next_of(by_target[pair.t], pair));
-      rename(pair.s, pair.t, pair.score - next < 0.5 && next > 0 ? fmt::format("'{}' holds the same values as others; its name decided", info(sources_[pair.s]).key) : "");
+      rename(pair.s, pair.t,
+             pair.score - next < 0.5 && next > 0
+                 ? fmt::format("'{}' holds the same values as others; its name decided", info(sources_[pair.s]).key)
+                 : "");
     }
     // The same bytes again, on either side.
     const auto first_target = std::find_if(targets.begin(), targets.end(), [&](uint32_t t) { return targets_[t].done; });
@@ -303,8 +310,12 @@ class Search {
     guide_ = nullptr;
   }
   bool any_constant() const {
-    const auto is_open_part = [](const SourceTensor& s) { return !s.used && std::any_of(s.prints.begin(), s.prints.end(), [](const auto& p) { return p.second.constant; }); };
-    return std::any_of(sources_.begin(), sources_.end(), is_open_part) || std::any_of(targets_.begin(), targets_.end(), [](const TargetTensor& t) { return !t.done && t.print.constant; });
+    const auto is_open_part = [](const SourceTensor& s) {
+      return !s.used && std::any_of(s.prints.begin(), s.prints.end(), [](const auto& p) { return p.second.constant; });
+    };
+    return std::any_of(sources_.begin(), sources_.end(), is_open_part) ||
+           std::any_of(targets_.begin(), targets_.end(),
+                       [](const TargetTensor& t) { return !t.done && t.print.constant; });
   }
 
   // Sums of `length` neighbours, wherever the sum is that of a needle.
@@ -327,7 +338,8 @@ class Search {
   }
 
   // Parts that follow each other from 0 to `count`; empty: there is a gap.
-  static std::vector<Slot> tiled(const std::vector<Hit>& hits, int64_t count, const std::function<bool(size_t)>& taken) {
+  static std::vector<Slot> tiled(const std::vector<Hit>& hits, int64_t count,
+                                 const std::function<bool(size_t)>& taken) {
     constexpr size_t kMaxTries = 100'000;
     std::map<int64_t, std::map<int64_t, std::vector<size_t>>> at;   // begin, length
     for (const Hit& hit : hits)
@@ -358,9 +370,11 @@ class Search {
 
   using KeyOf = std::function<const std::string&(size_t)>;
   using ScoreOf = std::function<double(size_t)>;
-  // Who is in which slot. Where several hold the same: those whose keys count along, or those whose names are nearest to the others'.
-  // Empty: nobody can be told. `constants`: some hold one value only, so their keys must belong together.
-  static std::vector<size_t> assigned(const std::vector<Slot>& slots, const KeyOf& key_of, const ScoreOf& score_of, bool constants) {
+  // Who is in which slot. Where several hold the same: those whose keys count along, or those whose names are nearest
+  // to the others'. Empty: nobody can be told. `constants`: some hold one value only, so their keys must belong
+  // together.
+  static std::vector<size_t> assigned(const std::vector<Slot>& slots, const KeyOf& key_of, const ScoreOf& score_of,
+                                      bool constants) {
     std::vector<size_t> parts;
     const auto certain = [](const Slot& slot) { return slot.candidates.size() == 1; };
     if (std::all_of(slots.begin(), slots.end(), certain)) {
@@ -375,12 +389,15 @@ class Search {
     if (counting_place(keys)) return parts;
     const auto place = differing_place(keys);
     const auto is_word = [](const std::string& name) { return std::none_of(name.begin(), name.end(), is_separator); };
-    if (!place || place->before.size() + place->after.size() == 0 || !std::all_of(place->names.begin(), place->names.end(), is_word)) parts.clear();
+    if (!place || place->before.size() + place->after.size() == 0 ||
+        !std::all_of(place->names.begin(), place->names.end(), is_word))
+      parts.clear();
     return parts;
   }
 
   static std::vector<size_t> counted(const std::vector<Slot>& slots, const KeyOf& key_of, const ScoreOf& score_of) {
-    if (std::any_of(slots.begin(), slots.end(), [&](const Slot& slot) { return slot.length != slots[0].length; })) return {};
+    if (std::any_of(slots.begin(), slots.end(), [&](const Slot& slot) { return slot.length != slots[0].length; }))
+      return {};
     std::vector<std::map<std::string, size_t>> known(slots.size());
     size_t fewest = 0;
     for (size_t i = 0; i < slots.size(); ++i) {
@@ -398,7 +415,9 @@ class Search {
         std::vector<std::string> keys;
         for (size_t i = 0; i < slots.size(); ++i) {
           std::string text = numbers.texts[0];
-          for (size_t c = 0; c < numbers.numbers.size(); ++c) text += (c == column ? std::to_string(first + static_cast<int64_t>(i)) : numbers.numbers[c]) + numbers.texts[c + 1];
+          for (size_t c = 0; c < numbers.numbers.size(); ++c)
+            text += (c == column ? std::to_string(first + static_cast<int64_t>(i)) : numbers.numbers[c]) +
+                    numbers.texts[c + 1];
           const auto found = known[i].find(text);
           if (found == known[i].end()) break;
           parts.push_back(found->second);
@@ -415,7 +434,8 @@ class Search {
   static std::vector<size_t> nearest(const std::vector<Slot>& slots, const KeyOf& key_of, const ScoreOf& score_of) {
     std::vector<size_t> order(slots.size()), parts(slots.size());
     std::iota(order.begin(), order.end(), size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return slots[a].candidates.size() < slots[b].candidates.size(); });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](size_t a, size_t b) { return slots[a].candidates.size() < slots[b].candidates.size(); });
     std::vector<size_t> chosen;
     const auto in_common = [](const std::string& a, const std::string& b) {
       size_t begin = 0, end = 0;
@@ -451,7 +471,8 @@ class Search {
   // The sums of slices over all groups.
   static std::vector<uint64_t> folded(const std::vector<uint64_t>& slices, size_t first, const Turns& turns) {
     std::vector<uint64_t> sums(static_cast<size_t>(turns.period), 0);
-    for (int64_t i = 0; i < turns.groups * turns.period; ++i) sums[static_cast<size_t>(i % turns.period)] += slices[first + static_cast<size_t>(i)];
+    for (int64_t i = 0; i < turns.groups * turns.period; ++i)
+      sums[static_cast<size_t>(i % turns.period)] += slices[first + static_cast<size_t>(i)];
     return sums;
   }
 
@@ -486,9 +507,11 @@ class Search {
         }
     }
     for (uint32_t t = 0; t < targets_.size(); ++t) {
-      if (targets_[t].done || targets_[t].print.constant || info(t).shape.empty() || element_count(info(t).shape) == 0) continue;
+      if (targets_[t].done || targets_[t].print.constant || info(t).shape.empty() || element_count(info(t).shape) == 0)
+        continue;
       if (needles[info(t).dtype].empty()) continue;
-      if (!gather_along_one(t, needles[info(t).dtype], counts[info(t).dtype], constants) && info(t).shape.size() >= 2) gather_along_two(t, needles[info(t).dtype], counts[info(t).dtype], constants);
+      if (!gather_along_one(t, needles[info(t).dtype], counts[info(t).dtype], constants) && info(t).shape.size() >= 2)
+        gather_along_two(t, needles[info(t).dtype], counts[info(t).dtype], constants);
     }
   }
 
@@ -500,13 +523,17 @@ class Search {
   }
 
   // The parts of an axis of a whole, cut as `turns` says.
-  std::vector<Slot> slots_along(const std::vector<uint64_t>& slices, size_t first, int64_t slice, const Turns& turns, const Needles& needles, const std::set<int64_t>& counts,
-                                const std::function<int64_t(size_t)>& elements_of, const std::function<bool(size_t)>& taken) {
+  std::vector<Slot> slots_along(const std::vector<uint64_t>& slices, size_t first, int64_t slice, const Turns& turns,
+                                const Needles& needles, const std::set<int64_t>& counts,
+                                const std::function<int64_t(size_t)>& elements_of,
+                                const std::function<bool(size_t)>& taken) {
     const int64_t unit = slice * turns.groups;
     const auto fitting = lengths(counts, unit, turns.period - 1);
     if (fitting.empty()) return {};
     std::vector<Hit> hits;
-    const auto length_of = [&](size_t needle) { return elements_of(needle) % unit == 0 ? elements_of(needle) / unit : -1; };
+    const auto length_of = [&](size_t needle) {
+      return elements_of(needle) % unit == 0 ? elements_of(needle) / unit : -1;
+    };
     if (turns.groups == 1) find_windows(slices, first, turns.period, fitting, needles, length_of, hits);
     else find_windows(folded(slices, first, turns), 0, turns.period, fitting, needles, length_of, hits);
     return tiled(hits, turns.period, taken);
@@ -521,9 +548,12 @@ class Search {
       for (size_t axis = 0; axis < shape.size(); ++axis)
         for (const Turns& turns : turns_of(shape[axis])) {
           if ((turns.groups > 1) != by_turns) continue;
-          const auto slots = slots_along(slices[axis], 0, total / shape[axis], turns, needles, counts, elements_of, [&](size_t s) { return sources_[s].used; });
+          const auto slots = slots_along(slices[axis], 0, total / shape[axis], turns, needles, counts, elements_of,
+                                         [&](size_t s) { return sources_[s].used; });
           if (slots.size() < 2) continue;
-          const auto parts = assigned(slots, [&](size_t s) -> const std::string& { return source_key(s); }, [&](size_t s) { return guide_->score(sources_[s].ref, t); }, constants);
+          const auto parts = assigned(
+              slots, [&](size_t s) -> const std::string& { return source_key(s); },
+              [&](size_t s) { return guide_->score(sources_[s].ref, t); }, constants);
           if (!parts.empty() && join(t, axis, slots, parts, turns)) return true;
         }
     return false;
@@ -536,10 +566,13 @@ class Search {
     Turns turns;
     Shape shape;    // of all groups
   };
-  Elements elements(const Source& source, size_t index, const Place& place, DType as) const { return {source, index, place.box, place.axis, place.turns.period, place.turns.groups, as}; }
+  Elements elements(const Source& source, size_t index, const Place& place, DType as) const {
+    return {source, index, place.box, place.axis, place.turns.period, place.turns.groups, as};
+  }
 
   // Numbers of the parts, constants last: any layout fits these.
-  static std::vector<size_t> telling_first(const std::vector<size_t>& parts, const std::function<bool(size_t)>& is_constant) {
+  static std::vector<size_t> telling_first(const std::vector<size_t>& parts,
+                                           const std::function<bool(size_t)>& is_constant) {
     std::vector<size_t> order(parts.size());
     std::iota(order.begin(), order.end(), size_t{0});
     std::stable_partition(order.begin(), order.end(), [&](size_t i) { return !is_constant(parts[i]); });
@@ -547,7 +580,8 @@ class Search {
   }
 
   // One layout for all parts; nullopt if they need different ones.
-  std::optional<Layout> common_layout(uint32_t t, const std::vector<Place>& places, const std::vector<size_t>& parts) const {
+  std::optional<Layout> common_layout(uint32_t t, const std::vector<Place>& places,
+                                      const std::vector<size_t>& parts) const {
     std::optional<Layout> layout;
     const auto order = telling_first(parts, [&](size_t s) { return sources_[s].prints.at(info(t).dtype).constant; });
     for (size_t n = 0; n < order.size(); ++n) {
@@ -562,14 +596,16 @@ class Search {
     return layout;
   }
 
-  bool join(uint32_t t, size_t axis, const std::vector<Slot>& slots, const std::vector<size_t>& numbers, const Turns& turns) {
+  bool join(uint32_t t, size_t axis, const std::vector<Slot>& slots, const std::vector<size_t>& numbers,
+            const Turns& turns) {
     const Shape& shape = info(t).shape;
     const bool ones = std::all_of(slots.begin(), slots.end(), [](const Slot& slot) { return slot.length == 1; });
     const bool stacking = ones && turns.groups == 1 && info(sources_[numbers[0]]).shape.size() < shape.size();
     std::vector<Place> places;
     for (const Slot& slot : slots) {
       const Box box = box_of(shape, axis, slot.begin, slot.length);
-      places.push_back({box, axis, turns, stacking ? without(box.extent, axis) : with(box.extent, axis, slot.length * turns.groups)});
+      places.push_back({box, axis, turns,
+                        stacking ? without(box.extent, axis) : with(box.extent, axis, slot.length * turns.groups)});
     }
     auto layout = common_layout(t, places, numbers);
     if (!layout) return false;
@@ -604,15 +640,20 @@ class Search {
     for (const bool by_turns : {false, true})
       for (size_t axis = 1; axis < shape.size(); ++axis)
         for (const Turns& turns : turns_of(shape[axis]))
-          if ((turns.groups > 1) == by_turns && gather_along_two(t, axis, each / shape[axis], turns, slices[axis - 1], needles, counts, constants)) return true;
+          if ((turns.groups > 1) == by_turns &&
+              gather_along_two(t, axis, each / shape[axis], turns, slices[axis - 1], needles, counts, constants))
+            return true;
     return false;
   }
 
-  bool gather_along_two(uint32_t t, size_t axis, int64_t slice, const Turns& turns, const std::vector<uint64_t>& slices, const Needles& needles, const std::set<int64_t>& counts, bool constants) {
+  bool gather_along_two(uint32_t t, size_t axis, int64_t slice, const Turns& turns, const std::vector<uint64_t>& slices,
+                        const Needles& needles, const std::set<int64_t>& counts, bool constants) {
     const auto key_of = [&](size_t s) -> const std::string& { return source_key(s); };
     const auto score_of = [&](size_t s) { return guide_->score(sources_[s].ref, t); };
     const auto elements_of = [&](size_t s) { return element_count(info(sources_[s]).shape); };
-    const auto grid = grid_along(info(t).shape, axis, slice, turns, slices, needles, counts, elements_of, [&](size_t s) { return sources_[s].used; }, key_of, score_of, constants);
+    const auto grid = grid_along(
+        info(t).shape, axis, slice, turns, slices, needles, counts, elements_of,
+        [&](size_t s) { return sources_[s].used; }, key_of, score_of, constants);
     if (!grid) return false;
     const auto layout = common_layout(t, grid->places, grid->numbers);
     if (!layout) return false;
@@ -631,13 +672,19 @@ class Search {
     std::vector<Place> places;
     Relation relation;             // axes, sizes and groups
   };
-  std::optional<Grid> grid_along(const Shape& shape, size_t axis, int64_t slice, const Turns& turns, const std::vector<uint64_t>& slices, const Needles& needles, const std::set<int64_t>& counts,
-                                 const std::function<int64_t(size_t)>& elements_of, const std::function<bool(size_t)>& is_taken, const KeyOf& key_of, const ScoreOf& score_of, bool constants) {
+  std::optional<Grid> grid_along(const Shape& shape, size_t axis, int64_t slice, const Turns& turns,
+                                 const std::vector<uint64_t>& slices, const Needles& needles,
+                                 const std::set<int64_t>& counts, const std::function<int64_t(size_t)>& elements_of,
+                                 const std::function<bool(size_t)>& is_taken, const KeyOf& key_of,
+                                 const ScoreOf& score_of, bool constants) {
     std::vector<std::vector<Slot>> all;
     for (int64_t e = 0; e < shape[0]; ++e) {
-      all.push_back(slots_along(slices, static_cast<size_t>(e * shape[axis]), slice, turns, needles, counts, elements_of, is_taken));
+      all.push_back(slots_along(slices, static_cast<size_t>(e * shape[axis]), slice, turns, needles, counts,
+                                elements_of, is_taken));
       const auto same_length = [](const Slot& a, const Slot& b) { return a.length == b.length; };
-      if (all.back().size() < 2 || !std::equal(all.back().begin(), all.back().end(), all.front().begin(), all.front().end(), same_length)) return std::nullopt;
+      if (all.back().size() < 2 ||
+          !std::equal(all.back().begin(), all.back().end(), all.front().begin(), all.front().end(), same_length))
+        return std::nullopt;
     }
     // Of each part, those of all e: their keys count.
     Grid grid;
@@ -680,7 +727,10 @@ class Search {
     for (size_t s = 0; s < sources_.size(); ++s) {
       if (sources_[s].used || sources_[s].prints.empty() || info(sources_[s]).shape.empty() || element_count(info(sources_[s]).shape) == 0) continue;
       for (const auto& [dtype, print] : sources_[s].prints)
-        if (!print.constant && !needles[dtype].empty() && (cut(s, dtype, needles[dtype], counts[dtype], constants) || cut_twice(s, dtype, needles[dtype], counts[dtype], constants))) break;
+        if (!print.constant && !needles[dtype].empty() &&
+            (cut(s, dtype, needles[dtype], counts[dtype], constants) ||
+             cut_twice(s, dtype, needles[dtype], counts[dtype], constants)))
+          break;
     }
   }
 
@@ -693,9 +743,12 @@ class Search {
       for (size_t axis = 0; axis < shape.size(); ++axis)
         for (const Turns& turns : turns_of(shape[axis])) {
           if ((turns.groups > 1) != by_turns) continue;
-          const auto slots = slots_along(slices[axis], 0, total / shape[axis], turns, needles, counts, elements_of, [&](size_t t) { return targets_[t].done; });
+          const auto slots = slots_along(slices[axis], 0, total / shape[axis], turns, needles, counts, elements_of,
+                                         [&](size_t t) { return targets_[t].done; });
           if (slots.size() < 2) continue;
-          const auto parts = assigned(slots, [&](size_t t) -> const std::string& { return target_key(t); }, [&](size_t t) { return guide_->score(sources_[s].ref, static_cast<uint32_t>(t)); }, constants);
+          const auto parts = assigned(
+              slots, [&](size_t t) -> const std::string& { return target_key(t); },
+              [&](size_t t) { return guide_->score(sources_[s].ref, static_cast<uint32_t>(t)); }, constants);
           if (!parts.empty() && cut_into(s, dtype, axis, slots, parts, turns)) return true;
         }
     return false;
@@ -710,15 +763,21 @@ class Search {
     for (const bool by_turns : {false, true})
       for (size_t axis = 1; axis < shape.size(); ++axis)
         for (const Turns& turns : turns_of(shape[axis]))
-          if ((turns.groups > 1) == by_turns && cut_twice(s, dtype, axis, each / shape[axis], turns, slices[axis - 1], needles, counts, constants)) return true;
+          if ((turns.groups > 1) == by_turns &&
+              cut_twice(s, dtype, axis, each / shape[axis], turns, slices[axis - 1], needles, counts, constants))
+            return true;
     return false;
   }
 
-  bool cut_twice(size_t s, DType dtype, size_t axis, int64_t slice, const Turns& turns, const std::vector<uint64_t>& slices, const Needles& needles, const std::set<int64_t>& counts, bool constants) {
+  bool cut_twice(size_t s, DType dtype, size_t axis, int64_t slice, const Turns& turns,
+                 const std::vector<uint64_t>& slices, const Needles& needles, const std::set<int64_t>& counts,
+                 bool constants) {
     const auto key_of = [&](size_t t) -> const std::string& { return target_key(t); };
     const auto score_of = [&](size_t t) { return guide_->score(sources_[s].ref, static_cast<uint32_t>(t)); };
     const auto elements_of = [&](size_t t) { return element_count(info(static_cast<uint32_t>(t)).shape); };
-    const auto grid = grid_along(info(sources_[s]).shape, axis, slice, turns, slices, needles, counts, elements_of, [&](size_t t) { return targets_[t].done; }, key_of, score_of, constants);
+    const auto grid = grid_along(
+        info(sources_[s]).shape, axis, slice, turns, slices, needles, counts, elements_of,
+        [&](size_t t) { return targets_[t].done; }, key_of, score_of, constants);
     if (!grid) return false;
     Relation relation = grid->relation;
     relation.kind = Relation::Kind::split_each_into;
@@ -728,7 +787,8 @@ class Search {
     for (size_t n = 0; n < order.size(); ++n) {
       const size_t i = order[n];
       const auto t = static_cast<uint32_t>(grid->numbers[i]);
-      const Elements from = elements(source_of(sources_[s]), sources_[s].ref.tensor, grid->places[i], dtype), to = whole(t);
+      const Elements from = elements(source_of(sources_[s]), sources_[s].ref.tensor, grid->places[i], dtype),
+                     to = whole(t);
       if (layout && !gives(*layout, from, grid->places[i].shape, to, info(t).shape)) return false;
       if (!layout) layout = find_layout(from, grid->places[i].shape, to, info(t).shape);
       if (!layout || layout->regroup_axis >= 0) return false;
@@ -740,7 +800,8 @@ class Search {
     return true;
   }
 
-  bool cut_into(size_t s, DType dtype, size_t axis, const std::vector<Slot>& slots, const std::vector<size_t>& parts, const Turns& turns) {
+  bool cut_into(size_t s, DType dtype, size_t axis, const std::vector<Slot>& slots, const std::vector<size_t>& parts,
+                const Turns& turns) {
     const Shape& shape = info(sources_[s]).shape;
     const bool ones = std::all_of(slots.begin(), slots.end(), [](const Slot& slot) { return slot.length == 1; });
     std::vector<std::string> keys;
@@ -753,14 +814,17 @@ class Search {
       const size_t i = order[n];
       const auto t = static_cast<uint32_t>(parts[i]);
       const Box box = box_of(shape, axis, slots[i].begin, slots[i].length);
-      const Place place{box, axis, turns, each ? without(shape, axis) : with(shape, axis, slots[i].length * turns.groups)};
+      const Place place{box, axis, turns,
+                        each ? without(shape, axis) : with(shape, axis, slots[i].length * turns.groups)};
       if (each && n > 1 && n + 1 < parts.size()) {
         by_layout.front().second.push_back(i);
         continue;
       }
       const Elements from = elements(source_of(sources_[s]), sources_[s].ref.tensor, place, dtype), to = whole(t);
       // What another part needed fits constants too.
-      const auto known = std::find_if(by_layout.begin(), by_layout.end(), [&](const auto& group) { return gives(group.first, from, place.shape, to, info(t).shape); });
+      const auto known = std::find_if(by_layout.begin(), by_layout.end(), [&](const auto& group) {
+        return gives(group.first, from, place.shape, to, info(t).shape);
+      });
       if (known != by_layout.end()) {
         known->second.push_back(i);
         continue;
@@ -793,7 +857,8 @@ class Search {
   // Whether the tensors of a relation hold what it says: all elements, or a sample of large tensors.
   bool holds(const Relation& r) const {
     using Kind = Relation::Kind;
-    const auto first = std::find_if(r.targets.begin(), r.targets.end(), [](uint32_t t) { return t != Relation::kNoPart; });
+    const auto first =
+        std::find_if(r.targets.begin(), r.targets.end(), [](uint32_t t) { return t != Relation::kNoPart; });
     if (first == r.targets.end()) return false;
     const DType dtype = info(*first).dtype;
     for (const Ref ref : r.sources)
@@ -809,7 +874,9 @@ class Search {
     for (const int64_t size : r.sizes) period += size;
     const bool whole_tensor = r.kind == Kind::rename || r.kind == Kind::replicated;
     const bool sized = !each && !whole_tensor;
-    if (!whole_tensor && (axis >= whole_shape.size() || (sized ? period * r.groups : static_cast<int64_t>(parts)) != whole_shape[axis])) return false;
+    if (!whole_tensor &&
+        (axis >= whole_shape.size() || (sized ? period * r.groups : static_cast<int64_t>(parts)) != whole_shape[axis]))
+      return false;
     if (twice && whole_shape[0] * static_cast<int64_t>(r.sizes.size()) != static_cast<int64_t>(parts)) return false;
     if (sized && !twice && r.sizes.size() != parts) return false;
     for (size_t i = 0; i < parts; ++i) {
@@ -821,7 +888,8 @@ class Search {
       }
       const int64_t length = each ? 1 : r.sizes[i % r.sizes.size()];
       if (twice && i % r.sizes.size() == 0) at = 0;
-      Place place{box_of(whole_shape, axis, at, length), axis, {r.groups, period}, with(whole_shape, axis, length * r.groups)};
+      Place place{
+          box_of(whole_shape, axis, at, length), axis, {r.groups, period}, with(whole_shape, axis, length * r.groups)};
       at += length;
       if (each) place.shape = without(whole_shape, axis);
       if (twice) {
@@ -829,25 +897,30 @@ class Search {
         place.shape = without(place.shape, 0);
       }
       if (t == Relation::kNoPart) continue;
-      if (cutting ? !gives(r.layout, elements(source_of(s), s.ref.tensor, place, dtype), place.shape, whole(t), info(t).shape)
-                  : !gives(r.layout, whole(s, dtype), info(s).shape, elements(*problem_.target, t, place, dtype), place.shape))
+      if (cutting ? !gives(r.layout, elements(source_of(s), s.ref.tensor, place, dtype), place.shape, whole(t),
+                           info(t).shape)
+                  : !gives(r.layout, whole(s, dtype), info(s).shape, elements(*problem_.target, t, place, dtype),
+                           place.shape))
         return false;
     }
     return true;
   }
   bool is_open(const Relation& r) const {
     const auto open_target = [&](uint32_t t) { return t == Relation::kNoPart || !targets_[t].done; };
-    return std::none_of(r.sources.begin(), r.sources.end(), [&](Ref ref) { return sources_[number_of(ref)].used; }) && std::all_of(r.targets.begin(), r.targets.end(), open_target);
+    return std::none_of(r.sources.begin(), r.sources.end(), [&](Ref ref) { return sources_[number_of(ref)].used; }) &&
+           std::all_of(r.targets.begin(), r.targets.end(), open_target);
   }
 
-  // A whole goes the way of its neighbours whose keys differ in numbers only: the parts' numbers change as the whole's do.
+  // A whole goes the way of its neighbours whose keys differ in numbers only: the parts' numbers change as the whole's
+  // do.
   void match_neighbours() {
     std::map<std::string, std::vector<uint32_t>> open_targets;
     std::map<std::pair<uint32_t, std::string>, std::vector<size_t>> open_sources;
     std::map<std::string, uint32_t> target_of;
     std::map<std::pair<uint32_t, std::string>, Ref> source_of_key;
     for (uint32_t t = 0; t < targets_.size(); ++t)
-      if (!targets_[t].done) open_targets[numbered(info(t).key).shape()].push_back(t), target_of.emplace(info(t).key, t);
+      if (!targets_[t].done)
+        open_targets[numbered(info(t).key).shape()].push_back(t), target_of.emplace(info(t).key, t);
     for (size_t s = 0; s < sources_.size(); ++s)
       if (!sources_[s].used && info(sources_[s]).unread == nullptr) open_sources[{sources_[s].ref.source, numbered(source_key(s)).shape()}].push_back(s), source_of_key.emplace(std::pair(sources_[s].ref.source, source_key(s)), sources_[s].ref);
     if (open_targets.empty() || open_sources.empty()) return;
@@ -856,7 +929,9 @@ class Search {
       const Relation known = findings_.relations[r];
       const uint32_t source = known.sources[0].source;
       const bool cutting = known.cuts();
-      if (!cutting && known.kind != Relation::Kind::stack && known.kind != Relation::Kind::concat && known.kind != Relation::Kind::stack_concat) continue;
+      if (!cutting && known.kind != Relation::Kind::stack && known.kind != Relation::Kind::concat &&
+          known.kind != Relation::Kind::stack_concat)
+        continue;
       const Numbered from = numbered(cutting ? problem_.key(known.sources[0]) : info(known.targets[0]).key);
       std::vector<std::string> wholes;
       if (cutting)
@@ -868,7 +943,9 @@ class Search {
         const Numbered to = numbered(key);
         std::vector<std::string> parts;
         for (size_t i = 0; i < (cutting ? known.targets.size() : known.sources.size()); ++i)
-          parts.push_back(!cutting ? problem_.key(known.sources[i]) : known.targets[i] == Relation::kNoPart ? "" : info(known.targets[i]).key);
+          parts.push_back(!cutting                                ? problem_.key(known.sources[i])
+                          : known.targets[i] == Relation::kNoPart ? ""
+                                                                  : info(known.targets[i]).key);
         if (!renumber(parts, from, to)) continue;
         bool all = true;
         const auto source_named = [&](const std::string& name, Ref& ref) {
@@ -895,14 +972,16 @@ class Search {
   static bool renumber(std::vector<std::string>& parts, const Numbered& from, const Numbered& to) {
     std::vector<Numbered> all;
     for (const auto& part : parts) all.push_back(numbered(part));
-    const auto first = std::find_if(all.begin(), all.end(), [](const Numbered& one) { return !one.texts[0].empty() || !one.numbers.empty(); });
+    const auto first = std::find_if(all.begin(), all.end(),
+                                    [](const Numbered& one) { return !one.texts[0].empty() || !one.numbers.empty(); });
     if (first == all.end()) return false;
     const Numbered model = *first;
     for (size_t c = 0; c < model.numbers.size(); ++c)
       for (size_t d = 0; d < from.numbers.size(); ++d) {
         const auto add = std::stoll(model.numbers[c]) - std::stoll(from.numbers[d]);
         const bool alike = std::all_of(all.begin(), all.end(), [&](const Numbered& one) {
-          return one.numbers.empty() || (c < one.numbers.size() && std::stoll(one.numbers[c]) - std::stoll(from.numbers[d]) == add);
+          return one.numbers.empty() ||
+                 (c < one.numbers.size() && std::stoll(one.numbers[c]) - std::stoll(from.numbers[d]) == add);
         });
         const auto moved = std::stoll(to.numbers[d]) + add;
         if (!alike || moved < 0 || (add != 0 && from.numbers[d] == to.numbers[d])) continue;
@@ -920,12 +999,14 @@ class Search {
 
   // What names say of tensors that are still open, where the values agree: constants.
   void match_suggested() {
-    const bool open = std::any_of(sources_.begin(), sources_.end(), [](const auto& s) { return !s.used; }) && std::any_of(targets_.begin(), targets_.end(), [](const auto& t) { return !t.done; });
+    const bool open = std::any_of(sources_.begin(), sources_.end(), [](const auto& s) { return !s.used; }) &&
+                      std::any_of(targets_.begin(), targets_.end(), [](const auto& t) { return !t.done; });
     if (!open) return;
     suggest();
     for (Relation relation : *suggested_) {
       if (!is_open(relation) || !holds(relation)) continue;
-      relation.checks = {fmt::format("'{}' holds the same values as others; its name decided", problem_.key(relation.sources[0]))};
+      relation.checks = {
+          fmt::format("'{}' holds the same values as others; its name decided", problem_.key(relation.sources[0]))};
       take(std::move(relation));
     }
   }

@@ -75,7 +75,8 @@ std::optional<DType> cast_everything(const Problem& problem, Findings& findings)
 }
 
 // `lines`: where each rule stands.
-std::optional<Plan> plan_text(const std::string& text, const Problem& problem, const InferOptions& options, std::vector<int>& lines, Diagnostics& diagnostics) {
+std::optional<Plan> plan_text(const std::string& text, const Problem& problem, const InferOptions& options,
+                              std::vector<int>& lines, Diagnostics& diagnostics) {
   auto impl = std::make_shared<Rules::Impl>();
   auto set = lang::parse_rules(std::make_shared<lang::SourceText>(options.file, text), diagnostics);
   if (!set) return std::nullopt;
@@ -175,7 +176,8 @@ struct Try {
 
 class Proposal {
  public:
-  Proposal(const Problem& problem, Findings findings, const InferOptions& options) : problem_(problem), findings_(std::move(findings)), options_(options) {
+  Proposal(const Problem& problem, Findings findings, const InferOptions& options)
+      : problem_(problem), findings_(std::move(findings)), options_(options) {
     leave_out_unwritable();
     dtype_ = cast_everything(problem_, findings_);
     for (uint32_t s = 0; s < problem_.sources.size(); ++s) roots_.push_back(root_of(problem_, findings_, s));
@@ -209,7 +211,8 @@ class Proposal {
 
  private:
   static bool has_differing(const Try& one) {
-    return std::any_of(one.differing.begin(), one.differing.end(), [](const auto& entry) { return !entry.second.empty(); });
+    return std::any_of(one.differing.begin(), one.differing.end(),
+                       [](const auto& entry) { return !entry.second.empty(); });
   }
 
   // Tries until the planner takes it: rules that it refuses are made simpler, then left out.
@@ -250,7 +253,8 @@ class Proposal {
           if (const auto line = line_in(note); line && !leave) lines.push_back(*line);
         for (const int line : lines) {
           const auto rule = std::find(one.lines.begin(), one.lines.end(), line);
-          if (rule != one.lines.end()) any |= simplify(one.origins[static_cast<size_t>(rule - one.lines.begin())], leave);
+          if (rule != one.lines.end())
+            any |= simplify(one.origins[static_cast<size_t>(rule - one.lines.begin())], leave);
         }
       }
       if (any) return true;
@@ -294,16 +298,26 @@ class Proposal {
   std::vector<std::string> notes(const std::vector<size_t>& left) const {
     std::vector<std::string> notes;
     for (uint32_t s = 0; s < problem_.sources.size(); ++s) {
-      const auto lies_outside = [&](const Ref ref) { return ref.source == s && !roots_[s].empty() && !problem_.info(ref).key.starts_with(roots_[s]); };
+      const auto lies_outside = [&](const Ref ref) {
+        return ref.source == s && !roots_[s].empty() && !problem_.info(ref).key.starts_with(roots_[s]);
+      };
       const auto count = std::count_if(findings_.open_sources.begin(), findings_.open_sources.end(), lies_outside);
-      if (count > 0) notes.push_back(fmt::format("# {} tensors outside '{}' are not read, such as '{}'", count, roots_[s], problem_.info(*std::find_if(findings_.open_sources.begin(), findings_.open_sources.end(), lies_outside)).key));
+      if (count > 0)
+        notes.push_back(fmt::format(
+            "# {} tensors outside '{}' are not read, such as '{}'", count, roots_[s],
+            problem_.info(*std::find_if(findings_.open_sources.begin(), findings_.open_sources.end(), lies_outside))
+                .key));
     }
     for (const uint32_t t : findings_.open_targets) notes.push_back(fmt::format("# open: nothing gives '{}' {}", problem_.info(t).key, describe(problem_.info(t))));
     for (const size_t r : left)
       for (const uint32_t t : findings_.relations[r].targets)
-        if (t != Relation::kNoPart) notes.push_back(fmt::format("# open: '{}' is made of '{}', in a way that one rule cannot say", problem_.info(t).key, problem_.info(findings_.relations[r].sources[0]).key));
+        if (t != Relation::kNoPart)
+          notes.push_back(fmt::format("# open: '{}' is made of '{}', in a way that one rule cannot say",
+                                      problem_.info(t).key, problem_.info(findings_.relations[r].sources[0]).key));
     // A key can hold line ends.
-    for (auto& note : notes) std::replace_if(note.begin(), note.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+    for (auto& note : notes)
+      std::replace_if(
+          note.begin(), note.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
     return notes;
   }
 
@@ -322,10 +336,12 @@ class Proposal {
     one.origins = std::move(written.origins);
     if (!prove) return one;
     std::set<Ref> dropped(findings_.open_sources.begin(), findings_.open_sources.end());
-    for (const size_t r : left) dropped.insert(findings_.relations[r].sources.begin(), findings_.relations[r].sources.end());
+    for (const size_t r : left)
+      dropped.insert(findings_.relations[r].sources.begin(), findings_.relations[r].sources.end());
     for (const Ref ref : dropped) {
       const std::string &key = problem_.info(ref).key, &root = roots_[ref.source];
-      if (root.empty() || key.starts_with(root + ".") || key.starts_with(root + "/")) result.open_sources.push_back(key);
+      if (root.empty() || key.starts_with(root + ".") || key.starts_with(root + "/"))
+        result.open_sources.push_back(key);
     }
     one.plan = plan_text(result.text, problem_, options_, one.lines, one.diagnostics);
     if (one.plan) {
@@ -376,7 +392,9 @@ InferredRules infer_rules(const std::vector<NamedSource>& sources, const Source&
     problem.by_values &= source.source->has_data();
     problem.files.push_back(infer::files_of(*source.source));
   }
-  auto found = infer::Proposal(problem, problem.by_values ? infer::find_by_values(problem) : infer::find_by_names(problem), options).run();
+  auto found = infer::Proposal(
+                   problem, problem.by_values ? infer::find_by_values(problem) : infer::find_by_names(problem), options)
+                   .run();
   for (const auto& d : found.diagnostics.items()) diagnostics.add(d);
   return std::move(found.result);
 }

@@ -160,15 +160,18 @@ std::set<std::string> counted_prefixes(const std::vector<std::string>& keys) {
 
 namespace {
 
-// The modules above a key, the nearest first. A number in the name of the nearest counts as one too: conv1 and bn1 belong together.
+// The modules above a key, the nearest first. A number in the name of the nearest counts as one too: conv1 and bn1
+// belong together.
 std::vector<std::string> modules_above(const std::string& key) {
   constexpr size_t kLevels = 3;
   std::vector<std::string> modules;
-  for (std::string path = parent_of(key); !path.empty() && modules.size() < kLevels; path = parent_of(path)) modules.push_back(path);
+  for (std::string path = parent_of(key); !path.empty() && modules.size() < kLevels; path = parent_of(path))
+    modules.push_back(path);
   if (modules.empty()) return modules;
   const std::string outer = parent_of(modules[0]), name = modules[0].substr(outer.empty() ? 0 : outer.size() + 1);
   const size_t digits = name.find_last_not_of("0123456789");
-  if (digits != std::string::npos && digits + 1 < name.size()) modules.insert(modules.begin() + 1, outer + ".#" + name.substr(digits + 1));
+  if (digits != std::string::npos && digits + 1 < name.size())
+    modules.insert(modules.begin() + 1, outer + ".#" + name.substr(digits + 1));
   return modules;
 }
 
@@ -179,12 +182,15 @@ NameGuide::NameGuide(const Problem& problem, const std::vector<Relation>& known,
     if (relation.kind == Relation::Kind::rename) suggested_.emplace(relation.sources[0], relation.targets[0]);
   for (const Relation& relation : known) {
     // A cut or joined tensor belongs to the module of its first part.
-    const auto target = std::find_if(relation.targets.begin(), relation.targets.end(), [](uint32_t t) { return t != Relation::kNoPart; });
+    const auto target = std::find_if(relation.targets.begin(), relation.targets.end(),
+                                     [](uint32_t t) { return t != Relation::kNoPart; });
     if (target == relation.targets.end() || !relation.checks.empty()) continue;
-    const auto sources = modules_above(problem.key(relation.sources[0])), targets = modules_above(problem.info(*target).key);
+    const auto sources = modules_above(problem.key(relation.sources[0])),
+               targets = modules_above(problem.info(*target).key);
     for (const auto& s : sources)
       for (const auto& t : targets) modules_[{s, t}] += 1;
-    if (relation.kind == Relation::Kind::rename && !sources.empty() && !targets.empty()) module_shapes_.emplace(numbered(sources[0]).shape(), numbered(targets[0]).shape());
+    if (relation.kind == Relation::Kind::rename && !sources.empty() && !targets.empty())
+      module_shapes_.emplace(numbered(sources[0]).shape(), numbered(targets[0]).shape());
   }
   for (const auto& [pair, votes] : modules_) {
     most_[pair.first] = std::max(most_[pair.first], votes);
@@ -209,7 +215,9 @@ double NameGuide::around(const std::string& source, const std::string& target) c
       const double share = std::min(both->second / most_.at(sources[i]), both->second / most_back_.at(targets[j]));
       best = std::max(best, share * (i + j == 0 ? 1.0 : 0.6 - 0.06 * static_cast<double>(i + j)));
     }
-  const bool elsewhere = !sources.empty() && !targets.empty() && (most_.contains(sources[0]) || most_back_.contains(targets[0])) && !modules_.contains({sources[0], targets[0]});
+  const bool elsewhere = !sources.empty() && !targets.empty() &&
+                         (most_.contains(sources[0]) || most_back_.contains(targets[0])) &&
+                         !modules_.contains({sources[0], targets[0]});
   return elsewhere ? best - 1 : best;
 }
 

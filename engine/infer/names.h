@@ -41,7 +41,7 @@ class NameGuide {
   const Problem& problem_;
   std::set<std::pair<Ref, uint32_t>> suggested_;
   Modules modules_;                                                 // (source, target): how often seen
-  std::map<std::string, double> most_, most_back_;                  // how often a module was seen with the one it fits best
+  std::map<std::string, double> most_, most_back_;  // how often a module was seen with the one it fits best
   std::set<std::pair<std::string, std::string>> module_shapes_;     // parents of renamed keys, with # for numbers
   mutable std::map<std::string, std::vector<std::string>> words_;   // of keys
 };

@@ -91,7 +91,8 @@ namespace {
 
 class Generaliser {
  public:
-  Generaliser(const Problem& problem, const Findings& findings, const std::vector<std::string>& roots, const Lessons& lessons, std::vector<size_t>& left)
+  Generaliser(const Problem& problem, const Findings& findings, const std::vector<std::string>& roots,
+              const Lessons& lessons, std::vector<size_t>& left)
       : problem_(problem), findings_(findings), roots_(roots), lessons_(lessons), left_(left) {}
 
   std::vector<PatternRule> run() {
@@ -118,7 +119,8 @@ class Generaliser {
       for (auto& rule : rules)
         for (auto& good : narrowed(std::move(rule))) all.push_back(std::move(good));
       for (auto& rule : apart)
-        for (auto& good : rule.kind == PatternRule::Kind::drop ? std::vector<PatternRule>{rule} : narrowed(rule)) all.push_back(std::move(good));
+        for (auto& good : rule.kind == PatternRule::Kind::drop ? std::vector<PatternRule>{rule} : narrowed(rule))
+          all.push_back(std::move(good));
     }
     for (auto& rule : all) note_checks(rule);
     return all;
@@ -156,7 +158,8 @@ class Generaliser {
     // Relations share a source tensor: where one of them has no rule, none has.
     while (true) {
       std::set<Ref> dropped;
-      for (const size_t r : left_) dropped.insert(findings_.relations[r].sources.begin(), findings_.relations[r].sources.end());
+      for (const size_t r : left_)
+        dropped.insert(findings_.relations[r].sources.begin(), findings_.relations[r].sources.end());
       const auto is_dropped = [&](const Pair& pair) {
         const auto& refs = findings_.relations[pair.relation].sources;
         return std::any_of(refs.begin(), refs.end(), [&](Ref ref) { return dropped.contains(ref); });
@@ -201,14 +204,19 @@ class Generaliser {
     operation.layout = relation.layout;
     operation.cast = relation.cast;
     operation.groups = relation.groups;
-    if (relation.layout.regroup_axis >= 0 || !relation.layout.reshape.empty() || relation.groups > 1) operation.shape = problem_.info(relation.sources.front()).shape;
-    if (std::adjacent_find(relation.sizes.begin(), relation.sizes.end(), std::not_equal_to<>()) != relation.sizes.end() && relation.cuts()) operation.sizes = relation.sizes;
+    if (relation.layout.regroup_axis >= 0 || !relation.layout.reshape.empty() || relation.groups > 1)
+      operation.shape = problem_.info(relation.sources.front()).shape;
+    if (std::adjacent_find(relation.sizes.begin(), relation.sizes.end(), std::not_equal_to<>()) !=
+            relation.sizes.end() &&
+        relation.cuts())
+      operation.sizes = relation.sizes;
     Pair pair;
     using Kind = Relation::Kind;
     // Numbered parts: from which number on. What is left of others has an end too.
     const auto number = [&](const Place& place) {
       operation.first = std::stoll(place.names[0]);
-      if (operation.first > 0 && operation.gathers()) operation.last = operation.first + static_cast<int64_t>(place.names.size()) - 1;
+      if (operation.first > 0 && operation.gathers())
+        operation.last = operation.first + static_cast<int64_t>(place.names.size()) - 1;
     };
     switch (relation.kind) {
       case Kind::rename:
@@ -263,7 +271,8 @@ class Generaliser {
         const size_t parts = relation.sizes.size();
         std::vector<std::string> each;
         for (size_t i = 0; i < targets.size(); i += parts) {
-          const auto place = differing_place({targets.begin() + static_cast<std::ptrdiff_t>(i), targets.begin() + static_cast<std::ptrdiff_t>(i + parts)});
+          const auto place = differing_place({targets.begin() + static_cast<std::ptrdiff_t>(i),
+                                              targets.begin() + static_cast<std::ptrdiff_t>(i + parts)});
           if (!place || (i > 0 && place->names != operation.names)) return std::nullopt;
           operation.names = place->names;
           each.push_back(place->before + kPart + place->after);
@@ -289,7 +298,8 @@ class Generaliser {
         pair.s = place->before + kEach + place->after;
         pair.t = targets[0];
         number(*place);
-        if (relation.groups > 1) operation.total = problem_.info(relation.targets[0]).shape[static_cast<size_t>(relation.inner_axis) + 1];
+        if (relation.groups > 1)
+          operation.total = problem_.info(relation.targets[0]).shape[static_cast<size_t>(relation.inner_axis) + 1];
         break;
       }
     }
@@ -851,7 +861,8 @@ class Generaliser {
       else {
         std::vector<std::string> texts;
         if (token.kind == Kind::each) {
-          for (int64_t n = rule.operation.first; rule.operation.gathers() && n <= rule.operation.last; ++n) texts.push_back(std::to_string(n));
+          for (int64_t n = rule.operation.first; rule.operation.gathers() && n <= rule.operation.last; ++n)
+            texts.push_back(std::to_string(n));
         } else if (token.kind == Kind::part) {
           for (const auto& name : rule.operation.names) texts.push_back(RE2::QuoteMeta(name));
         } else if (token.variable < rule.variables.size()) {
@@ -914,11 +925,14 @@ class Generaliser {
     return result;
   }
 
-  // Numbered parts that other numbers follow which are not the rule's: how many there are is said. False: the relations differ in it.
+  // Numbered parts that other numbers follow which are not the rule's: how many there are is said. False: the relations
+  // differ in it.
   bool give_end(PatternRule& rule) const {
     Operation& o = rule.operation;
-    if (!o.gathers() || o.last >= 0 || rule.relations.empty() || rule.from.find(kEach) == std::string::npos) return false;
-    const size_t parts = o.kind == Relation::Kind::stack_concat ? o.names.size() : 1, count = findings_.relations[rule.relations[0]].sources.size();
+    if (!o.gathers() || o.last >= 0 || rule.relations.empty() || rule.from.find(kEach) == std::string::npos)
+      return false;
+    const size_t parts = o.kind == Relation::Kind::stack_concat ? o.names.size() : 1,
+                 count = findings_.relations[rule.relations[0]].sources.size();
     for (const size_t r : rule.relations)
       if (findings_.relations[r].sources.size() != count) return false;
     o.last = o.first + static_cast<int64_t>(count / parts) - 1;
@@ -959,7 +973,8 @@ class Generaliser {
   void note_checks(PatternRule& rule) const {
     std::set<std::string> known;
     for (const size_t r : rule.relations)
-      if (const auto it = lessons_.open.find(r); it != lessons_.open.end() && known.insert(it->second).second) rule.open.push_back(it->second);
+      if (const auto it = lessons_.open.find(r); it != lessons_.open.end() && known.insert(it->second).second)
+        rule.open.push_back(it->second);
     for (const size_t r : rule.relations)
       for (const auto& check : findings_.relations[r].checks)
         if (known.insert(check).second) rule.checks.push_back(check);
@@ -983,7 +998,9 @@ class Generaliser {
 
 }  // namespace
 
-std::vector<PatternRule> generalise(const Problem& problem, const Findings& findings, const std::vector<std::string>& roots, const Lessons& lessons, std::vector<size_t>& left) {
+std::vector<PatternRule> generalise(const Problem& problem, const Findings& findings,
+                                    const std::vector<std::string>& roots, const Lessons& lessons,
+                                    std::vector<size_t>& left) {
   return Generaliser(problem, findings, roots, lessons, left).run();
 }
 

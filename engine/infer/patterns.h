@@ -34,7 +34,10 @@ struct Operation {
   Shape shape;                      // of the source tensors, if the layout depends on it
   std::optional<DType> cast;
   bool operator==(const Operation&) const = default;
-  bool gathers() const { return kind == Relation::Kind::stack || kind == Relation::Kind::concat || kind == Relation::Kind::stack_concat || kind == Relation::Kind::replicated; }
+  bool gathers() const {
+    return kind == Relation::Kind::stack || kind == Relation::Kind::concat || kind == Relation::Kind::stack_concat ||
+           kind == Relation::Kind::replicated;
+  }
   bool is_rename() const { return kind == Relation::Kind::rename && layout.empty() && !cast; }
 };
 inline const std::string kLeftOut = "_";
@@ -68,7 +71,9 @@ struct Lessons {
   std::set<size_t> out;                 // no rule
   std::map<size_t, std::string> open;   // what is wrong with a relation whose rule stays
 };
-std::vector<PatternRule> generalise(const Problem& problem, const Findings& findings, const std::vector<std::string>& roots, const Lessons& lessons, std::vector<size_t>& left);
+std::vector<PatternRule> generalise(const Problem& problem, const Findings& findings,
+                                    const std::vector<std::string>& roots, const Lessons& lessons,
+                                    std::vector<size_t>& left);
 
 // Whether a pattern can say this key as it is.
 bool can_be_written(const std::string& key);

@@ -47,13 +47,22 @@ struct Layout {
 };
 
 struct Relation {
-  enum class Kind { rename, split_each, split_into, split_each_into, stack, concat, stack_concat, replicated } kind = Kind::rename;
+  enum class Kind {
+    rename,
+    split_each,
+    split_into,
+    split_each_into,
+    stack,
+    concat,
+    stack_concat,
+    replicated
+  } kind = Kind::rename;
   int axis = 0;                     // that is cut, joined or stacked
-  int inner_axis = 0;               // stack_concat, split_each_into: the axis of the join or second cut, in one of those stacked
-  int64_t groups = 1;               // named parts take turns along the axis, so many times: a head of each, then the next …
+  int inner_axis = 0;  // stack_concat, split_each_into: the axis of the join or second cut, in one of those stacked
+  int64_t groups = 1;  // named parts take turns along the axis, so many times: a head of each, then the next …
   std::vector<int64_t> sizes;       // of named parts; in one group
   std::vector<Ref> sources;         // in order; stack_concat: all parts of the first stacked tensor, then of the second …
-  std::vector<uint32_t> targets;    // split: in order of the parts, as above; kNoPart: a part that another relation takes
+  std::vector<uint32_t> targets;  // split: in order of the parts, as above; kNoPart: a part that another relation takes
   Layout layout;                    // after split, before stack and concat
   bool cuts() const { return kind == Kind::split_each || kind == Kind::split_into || kind == Kind::split_each_into; }
   bool cuts_or_joins_twice() const { return kind == Kind::split_each_into || kind == Kind::stack_concat; }

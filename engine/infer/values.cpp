@@ -110,7 +110,8 @@ std::vector<std::vector<uint64_t>> inner_slices_of(const Source& source, size_t 
   return sums;
 }
 
-Elements::Elements(const Source& source, size_t index, Box box, DType as) : Elements(source, index, std::move(box), 0, 0, 1, as) {}
+Elements::Elements(const Source& source, size_t index, Box box, DType as)
+    : Elements(source, index, std::move(box), 0, 0, 1, as) {}
 
 Elements::Elements(const Source& source, size_t index, Box box, size_t axis, int64_t period, int64_t groups, DType as)
     : source_(source), index_(index), box_(std::move(box)), axis_(axis), period_(groups > 1 ? period : 0), as_(as) {
@@ -134,7 +135,8 @@ Elements::Elements(const Source& source, size_t index, Box box, size_t axis, int
     int64_t at = i;
     if (period_ > 0) {
       const int64_t along = i / own[axis_] % box_.extent[axis_];
-      at = i / own[axis_] / box_.extent[axis_] * strides[axis_] * read.extent[axis_] + (along / length_ * period_ + along % length_) * strides[axis_] + i % own[axis_];
+      at = i / own[axis_] / box_.extent[axis_] * strides[axis_] * read.extent[axis_] +
+           (along / length_ * period_ + along % length_) * strides[axis_] + i % own[axis_];
     }
     bits_[static_cast<size_t>(i)] = bits_at(data, size_bytes(as_), at);
   }
@@ -252,8 +254,11 @@ Shape shape_after(const Layout& layout, const Shape& shape) {
   return layout.reshape_first || layout.reshape.empty() ? result : layout.reshape;
 }
 
-bool gives(const Layout& layout, const Elements& from, const Shape& from_shape, const Elements& to, const Shape& to_shape) {
-  if (from.size() != to.size() || layout.order.size() > std::max(from_shape.size(), layout.reshape.size()) || shape_after(layout, from_shape) != to_shape) return false;
+bool gives(const Layout& layout, const Elements& from, const Shape& from_shape, const Elements& to,
+           const Shape& to_shape) {
+  if (from.size() != to.size() || layout.order.size() > std::max(from_shape.size(), layout.reshape.size()) ||
+      shape_after(layout, from_shape) != to_shape)
+    return false;
   return fits(layout, from, from_shape, to);
 }
 

@@ -32,7 +32,8 @@ std::vector<std::vector<uint64_t>> inner_slices_of(const Source& source, size_t 
 class Elements {
  public:
   Elements(const Source& source, size_t index, Box box, DType as);
-  // What takes turns with others along an axis: of each group of `period` entries those of the box, one group after another.
+  // What takes turns with others along an axis: of each group of `period` entries those of the box, one group after
+  // another.
   Elements(const Source& source, size_t index, Box box, size_t axis, int64_t period, int64_t groups, DType as);
   int64_t size() const { return count_; }
   bool in_memory() const { return !bits_.empty(); }
@@ -54,7 +55,8 @@ class Elements {
 std::optional<Layout> find_layout(const Elements& from, const Shape& from_shape, const Elements& to, const Shape& to_shape);
 
 // Whether this layout does that: every element, or a sample of those of large tensors.
-bool gives(const Layout& layout, const Elements& from, const Shape& from_shape, const Elements& to, const Shape& to_shape);
+bool gives(const Layout& layout, const Elements& from, const Shape& from_shape, const Elements& to,
+           const Shape& to_shape);
 
 // The shape after the layout.
 Shape shape_after(const Layout& layout, const Shape& shape);

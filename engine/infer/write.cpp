@@ -61,7 +61,17 @@ class Writer {
     std::vector<TextRule> texts;
     for (const auto& rule : rules) texts.push_back(text_rule(rule));
     for (const auto& fill : findings_.fills) texts.push_back(fill_rule(fill));
-    for (const auto& copy : findings_.copies) texts.push_back({"copy", 0, problem_.info(copy.of).key, problem_.info(copy.target).key, "", {}, {}, "\x7f", {}, {{}, copy.target}});
+    for (const auto& copy : findings_.copies)
+      texts.push_back({"copy",
+                       0,
+                       problem_.info(copy.of).key,
+                       problem_.info(copy.target).key,
+                       "",
+                       {},
+                       {},
+                       "\x7f",
+                       {},
+                       {{}, copy.target}});
     std::stable_sort(texts.begin(), texts.end(), [](const TextRule& a, const TextRule& b) {
       if ((a.kind == "drop") != (b.kind == "drop")) return b.kind == "drop";
       return std::tie(a.source, a.order) < std::tie(b.source, b.order);
@@ -212,18 +222,30 @@ class Writer {
     using Kind = Relation::Kind;
     const bool numbered = operation.kind == Kind::replicated || (operation.kind == Kind::concat && operation.names.empty());
     const bool named_stack = operation.kind == Kind::stack && !operation.names.empty();
-    const bool parts = operation.kind == Kind::split_into || operation.kind == Kind::split_each_into || (operation.kind == Kind::concat && !numbered) || operation.kind == Kind::stack_concat || named_stack;
-    const bool each = numbered || operation.kind == Kind::split_each || operation.kind == Kind::split_each_into || (operation.kind == Kind::stack && !named_stack) || operation.kind == Kind::stack_concat;
+    const bool parts = operation.kind == Kind::split_into || operation.kind == Kind::split_each_into ||
+                       (operation.kind == Kind::concat && !numbered) || operation.kind == Kind::stack_concat ||
+                       named_stack;
+    const bool each = numbered || operation.kind == Kind::split_each || operation.kind == Kind::split_each_into ||
+                      (operation.kind == Kind::stack && !named_stack) || operation.kind == Kind::stack_concat;
     const std::string range = operation.last < 0 ? "" : fmt::format(":{}..{}", operation.first, operation.last);
-    const std::string offset = (operation.kind == Kind::split_each || operation.kind == Kind::split_each_into) && operation.first > 0 ? fmt::format("+{}", operation.first) : "";
+    const std::string offset =
+        (operation.kind == Kind::split_each || operation.kind == Kind::split_each_into) && operation.first > 0
+            ? fmt::format("+{}", operation.first)
+            : "";
     text.open = rule.open;
     text.origin.relations = rule.relations;
     const auto all_tokens = tokens_of(rule.from);
     // A key that no pattern says: as an expression.
-    const bool as_regex = rule.kind == PatternRule::Kind::drop && std::any_of(all_tokens.begin(), all_tokens.end(), [](const PatternToken& t) { return t.kind == PatternToken::Kind::text && !can_be_written(t.text); });
+    const bool as_regex = rule.kind == PatternRule::Kind::drop &&
+                          std::any_of(all_tokens.begin(), all_tokens.end(), [](const PatternToken& t) {
+                            return t.kind == PatternToken::Kind::text && !can_be_written(t.text);
+                          });
     if (as_regex) {
       text.from = "re:";
-      for (const auto& token : all_tokens) text.from += token.kind == PatternToken::Kind::text ? RE2::QuoteMeta(token.text) : token.kind == PatternToken::Kind::rest ? ".+" : "[0-9]+";
+      for (const auto& token : all_tokens)
+        text.from += token.kind == PatternToken::Kind::text   ? RE2::QuoteMeta(token.text)
+                     : token.kind == PatternToken::Kind::rest ? ".+"
+                                                              : "[0-9]+";
       text.order = order_of(rule);
       text.rest = drop_reason(rule);
       return text;
@@ -248,8 +270,10 @@ class Writer {
         const Variable& variable = rule.variables[token.variable];
         const bool listed = !variable.index || variable.listed || (before.size() > 0 && !is_separator(before.back()) && before.back() != '_' && variable.values.size() <= 4 && !moved(rule.to, token.variable));
         const std::string& name = names[token.variable] = variable.index ? unique_name({"i", "j", "k"}, taken) : unique_name({"p", "n", "m", "t", "w"}, taken);
-        if (const std::string numbers = range_of(variable); !numbers.empty()) text.from += "{" + name + ":" + numbers + "}";
-        else if (variable.index && !variable.listed && moved(rule.to, token.variable)) text.from += "{" + name + ":int}";
+        if (const std::string numbers = range_of(variable); !numbers.empty())
+          text.from += "{" + name + ":" + numbers + "}";
+        else if (variable.index && !variable.listed && moved(rule.to, token.variable))
+          text.from += "{" + name + ":int}";
         else if (!listed) text.from += "{" + name + ":int}";
         else if (variable.translates()) text.from += "{" + name + ":" + table_name(variable, last_word(before)) + "}";
         else if (variable.values.size() == 1) text.from += variable.values[0].first, names.erase(token.variable), literals_[{&rule, token.variable}] = variable.values[0].first;
@@ -267,7 +291,8 @@ class Writer {
       else if (token.kind == PatternToken::Kind::each) text.to += "{" + each_name + offset + "}";
       else if (token.kind == PatternToken::Kind::part) text.to += "{" + part_name + "}";
       else if (stars.contains(token.variable)) text.to += "*";
-      else if (const auto it = literals_.find({&rule, token.variable}); it != literals_.end()) text.to += token.add == 0 ? it->second : std::to_string(std::stoll(it->second) + token.add);
+      else if (const auto it = literals_.find({&rule, token.variable}); it != literals_.end())
+        text.to += token.add == 0 ? it->second : std::to_string(std::stoll(it->second) + token.add);
       else text.to += "{" + names[token.variable] + (token.add == 0 ? "" : fmt::format("{:+}", token.add)) + "}";
     }
     for (const auto& pattern : rule.except) {
@@ -292,7 +317,9 @@ class Writer {
     std::set<int64_t> numbers;
     for (const auto& [value, ignored] : variable.values) numbers.insert(std::stoll(value));
     const auto count = static_cast<int64_t>(numbers.size());
-    return *numbers.rbegin() - *numbers.begin() + 1 == count ? fmt::format("{}..{}", *numbers.begin(), *numbers.rbegin()) : "";
+    return *numbers.rbegin() - *numbers.begin() + 1 == count
+               ? fmt::format("{}..{}", *numbers.begin(), *numbers.rbegin())
+               : "";
   }
   static bool moved(const std::string& to, size_t variable) {
     const auto tokens = tokens_of(to);
@@ -402,21 +429,31 @@ class Writer {
     return name;
   }
 
-  // Parts that take turns along an axis: cut or joined as an axis of their own. Or tensors that are cut twice, with turns or without.
+  // Parts that take turns along an axis: cut or joined as an axis of their own. Or tensors that are cut twice, with
+  // turns or without.
   std::string turns_text(const Operation& o, const std::string& part, const std::string& each) {
     using Kind = Relation::Kind;
-    const bool twice = o.kind == Kind::split_each_into, cutting = o.kind == Kind::split_into || twice, named = o.layout.reshape.empty();
+    const bool twice = o.kind == Kind::split_each_into, cutting = o.kind == Kind::split_into || twice,
+               named = o.layout.reshape.empty();
     const size_t axis = static_cast<size_t>(o.kind == Kind::stack_concat || twice ? o.inner_axis : o.axis);
-    const Shape shape(o.shape.begin() + (twice && !o.shape.empty() ? 1 : 0), o.shape.end());   // of one of those that are cut one by one
+    const Shape shape(o.shape.begin() + (twice && !o.shape.empty() ? 1 : 0),
+                      o.shape.end());         // of one of those that are cut one by one
     std::vector<std::string> source, steps;   // the axes of the source tensor; what becomes of them
     for (size_t d = 0; d < shape.size(); ++d) source.push_back("_");
     const Layout& layout = o.layout;
     std::vector<std::string> change;
     if (!layout.reshape.empty() && layout.reshape_first) change.push_back("{reshape: " + list_of(layout.reshape) + "}");
-    if (!layout.order.empty()) change.push_back(layout.order == std::vector<int>{1, 0} ? "{transpose: true}" : "{permute: " + list_of(std::vector<int64_t>(layout.order.begin(), layout.order.end())) + "}");
-    if (!layout.reshape.empty() && !layout.reshape_first) change.push_back("{reshape: " + list_of(layout.reshape) + "}");
+    if (!layout.order.empty())
+      change.push_back(layout.order == std::vector<int>{1, 0}
+                           ? "{transpose: true}"
+                           : "{permute: " + list_of(std::vector<int64_t>(layout.order.begin(), layout.order.end())) +
+                                 "}");
+    if (!layout.reshape.empty() && !layout.reshape_first)
+      change.push_back("{reshape: " + list_of(layout.reshape) + "}");
     // Where each axis stands once the layout has changed; a part's own size is not said.
-    const auto from_axis = [&](size_t d) { return layout.order.empty() || !named ? d : static_cast<size_t>(layout.order[d]); };
+    const auto from_axis = [&](size_t d) {
+      return layout.order.empty() || !named ? d : static_cast<size_t>(layout.order[d]);
+    };
     const Shape joined = cutting || named ? shape : shape_after(layout, shape);
     std::vector<std::string> axes(joined.size());
     for (size_t d = 0; d < joined.size(); ++d) {
@@ -440,18 +477,22 @@ class Writer {
       int64_t unit = 0, count = static_cast<int64_t>(o.names.size());
       for (const int64_t size : o.sizes) unit = std::gcd(unit, size);
       if (unit > 0) count = std::accumulate(o.sizes.begin(), o.sizes.end(), int64_t{0}) / unit;
-      for (size_t i = 0; i < o.names.size(); ++i) names.push_back(quoted(o.names[i]) + (unit > 0 ? fmt::format(": {}", o.sizes[i] / unit) : ""));
+      for (size_t i = 0; i < o.names.size(); ++i)
+        names.push_back(quoted(o.names[i]) + (unit > 0 ? fmt::format(": {}", o.sizes[i] / unit) : ""));
       if (twice) steps.push_back(fmt::format("{{split: {{axis: {}, each: {}}}}}", o.axis, each));
       if (o.groups > 1) steps.push_back(with({heads(o.groups), std::to_string(count), "_"}));
       else for (size_t i = 0; i < o.sizes.size(); ++i) names[i] = quoted(o.names[i]) + fmt::format(": {}", o.sizes[i]);
-      steps.push_back(fmt::format("{{split: {{axis: {}, into: {{{}: {}}}}}}}", axis + (o.groups > 1 ? 1 : 0), part, unit > 0 ? "{" + join(names, ", ") + "}" : list_of(names)));
+      steps.push_back(fmt::format("{{split: {{axis: {}, into: {{{}: {}}}}}}}", axis + (o.groups > 1 ? 1 : 0), part,
+                                  unit > 0 ? "{" + join(names, ", ") + "}" : list_of(names)));
       if (o.groups > 1) steps.push_back(with({"_"}));
       steps.insert(steps.end(), change.begin(), change.end());
     } else {
       for (const auto& name : o.names) names.push_back(quoted(name));
       steps = change;
       steps.push_back(with({heads(o.groups), "_"}));
-      steps.push_back(o.names.empty() ? fmt::format("{{concat: {{axis: {}, each: {}}}}}", axis + 1, each) : fmt::format("{{concat: {{axis: {}, of: {{{}: {}}}}}}}", axis + 1, part, list_of(names)));
+      steps.push_back(o.names.empty()
+                          ? fmt::format("{{concat: {{axis: {}, each: {}}}}}", axis + 1, each)
+                          : fmt::format("{{concat: {{axis: {}, of: {{{}: {}}}}}}}", axis + 1, part, list_of(names)));
       if (o.kind == Kind::stack_concat) {
         steps.push_back(fmt::format("{{stack: {{axis: 0, each: {}}}}}", each));
         axes.insert(axes.begin(), "_");
@@ -483,7 +524,8 @@ class Writer {
     for (size_t i = 0; i < o.names.size(); ++i) names.push_back(quoted(o.names[i]) + (o.sizes.empty() || o.kind != Kind::split_into ? "" : fmt::format(": {}", o.sizes[i])));
     const std::string named = o.sizes.empty() ? list_of(names) : "{" + join(names, ", ") + "}";
     std::string text;
-    if (o.groups > 1 || o.kind == Kind::split_each_into) return turns_text(o, part, each) + (o.cast ? fmt::format(", cast: {}", long_name(*o.cast)) : "");
+    if (o.groups > 1 || o.kind == Kind::split_each_into)
+      return turns_text(o, part, each) + (o.cast ? fmt::format(", cast: {}", long_name(*o.cast)) : "");
     if (o.kind == Kind::split_each) text += fmt::format(", split: {{axis: {}, each: {}}}", o.axis, each);
     if (o.kind == Kind::split_into) text += fmt::format(", split: {{axis: {}, into: {{{}: {}}}}}", o.axis, part, named);
     const std::string layout = layout_text(o);
@@ -492,8 +534,10 @@ class Writer {
     else if (o.kind == Kind::concat && o.names.empty()) text += fmt::format(", concat: {{axis: {}, each: {}}}", o.axis, each);
     else if (o.kind == Kind::concat) text += fmt::format(", concat: {{axis: {}, of: {{{}: {}}}}}", o.axis, part, named);
     if (o.kind == Kind::stack_concat) text += fmt::format(", concat: {{axis: {}, of: {{{}: {}}}}}", o.inner_axis, part, named);
-    if (o.kind == Kind::stack && !o.names.empty()) text += fmt::format(", stack: {{axis: {}, of: {{{}: {}}}}}", o.axis, part, named);
-    else if (o.kind == Kind::stack || o.kind == Kind::stack_concat) text += fmt::format(", stack: {{axis: {}, each: {}}}", o.axis, each);
+    if (o.kind == Kind::stack && !o.names.empty())
+      text += fmt::format(", stack: {{axis: {}, of: {{{}: {}}}}}", o.axis, part, named);
+    else if (o.kind == Kind::stack || o.kind == Kind::stack_concat)
+      text += fmt::format(", stack: {{axis: {}, each: {}}}", o.axis, each);
     if (o.cast) text += fmt::format(", cast: {}", long_name(*o.cast));
     return text;
   }

@@ -42,7 +42,8 @@ std::optional<IndexRange> read_range(std::string_view spec) {
     int64_t value = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
     const bool good = error == std::errc() && end == digits.data() + digits.size() && digits.size() <= kMaxDigits;
-    return good && digits.find_first_not_of("0123456789") == std::string_view::npos ? std::optional(value) : std::nullopt;
+    return good && digits.find_first_not_of("0123456789") == std::string_view::npos ? std::optional(value)
+                                                                                    : std::nullopt;
   };
   const std::string_view after = spec.substr(dots + 2);
   const auto first = number(spec.substr(0, dots)), last = number(after);
@@ -51,8 +52,11 @@ std::optional<IndexRange> read_range(std::string_view spec) {
 }
 
 // Numbers of as many digits as `first` and `last` have, from the one to the other.
-void add_ranges(const std::string& first, const std::string& last, const std::string& before, std::vector<std::string>& choices) {
-  const auto digit = [](char from, char to) { return from == to ? std::string(1, from) : fmt::format("[{}-{}]", from, to); };
+void add_ranges(const std::string& first, const std::string& last, const std::string& before,
+                std::vector<std::string>& choices) {
+  const auto digit = [](char from, char to) {
+    return from == to ? std::string(1, from) : fmt::format("[{}-{}]", from, to);
+  };
   if (first.empty()) return choices.push_back(before);
   const std::string a = first.substr(1), b = last.substr(1), zeros(a.size(), '0'), nines(a.size(), '9');
   if (first[0] == last[0]) return add_ranges(a, b, before + first[0], choices);
@@ -120,7 +124,8 @@ std::string read_hole(std::string_view body, const Tables& tables, PatternToken&
     token.range = read_range(spec);
     hint = "{e:4..7} takes the numbers from 4 to 7, {e:4..} all from 4 on";
     if (!token.range) return fmt::format("'{}' is not a range of numbers", spec);
-    if (token.range->last && *token.range->last < token.range->first) return fmt::format("the range '{}' ends before it begins", spec);
+    if (token.range->last && *token.range->last < token.range->first)
+      return fmt::format("the range '{}' ends before it begins", spec);
   } else if (spec.find('|') != std::string_view::npos) {
     token.alternatives = split(spec, '|');
     for (const auto& a : token.alternatives)
@@ -129,7 +134,8 @@ std::string read_hole(std::string_view body, const Tables& tables, PatternToken&
     const auto table = tables.find(std::string(spec));
     if (table == tables.end()) {
       const std::string near = nearest_name(spec, names_of(tables));
-      hint = near.empty() ? "write 'int', a range '4..7', alternatives 'a|b', or the name of a table under 'maps'" : fmt::format("did you mean '{}'?", near);
+      hint = near.empty() ? "write 'int', a range '4..7', alternatives 'a|b', or the name of a table under 'maps'"
+                          : fmt::format("did you mean '{}'?", near);
       return fmt::format("there is no table '{}' under 'maps'", spec);
     }
     token.table = table->first;
@@ -467,7 +473,10 @@ void check_expansion(const KeyPattern& to, const KeyPattern& from, const std::ve
     if (!added && origin == nullptr)
       diagnostics.error("pattern-missing-capture", to.place_of(token), fmt::format("'{{{}}}' is not a hole of '{}'", token.text, from.text), missing_hole_hint(token.text, from));
     const auto is_number = [](const std::string& a) { return a.find_first_not_of("0123456789") == std::string::npos; };
-    const bool numbers = origin != nullptr && (origin->digits || (!origin->alternatives.empty() && std::all_of(origin->alternatives.begin(), origin->alternatives.end(), is_number)));
+    const bool numbers =
+        origin != nullptr &&
+        (origin->digits || (!origin->alternatives.empty() &&
+                            std::all_of(origin->alternatives.begin(), origin->alternatives.end(), is_number)));
     if (token.add != 0 && origin != nullptr && !numbers)
       diagnostics.error("pattern-missing-capture", to.place_of(token), fmt::format("'{{{}}}' is moved by {} but takes any text", token.text, token.add), fmt::format("write {{{}:int}} in the source", token.text));
     if (!token.table.empty() && origin != nullptr)

@@ -13,7 +13,10 @@ const std::vector<FieldRow>& rule_field_table() {
   static const std::vector<FieldRow> rows = {
       {"because", "why a key is dropped; required with 'drop'", ""},
       {"cast", "the dtype of the target, whatever 'target.dtype' says", "cast back; only a widening one loses nothing"},
-      {"concat", "{axis, of: {hole: [names]}} or {axis, each: hole}: keys that differ in the hole become one tensor, joined along an axis in the order given, or of their numbers", "split"},
+      {"concat",
+       "{axis, of: {hole: [names]}} or {axis, each: hole}: keys that differ in the hole become one tensor, joined "
+       "along an axis in the order given, or of their numbers",
+       "split"},
       {"copy_of", "the target key that 'to' repeats", "the copy is left out"},
       {"drop", "a source key that is not carried over", "nothing can bring it back"},
       {"equal_to", "with 'drop': the source key whose values the dropped one must equal", "the twin is written again"},
@@ -25,13 +28,22 @@ const std::vector<FieldRow>& rule_field_table() {
       {"norm", "[n]: 'from' and 'to' name modules with a weight and a bias of this shape", "itself"},
       {"optional", "true: no complaint if no key matches", ""},
       {"permute", "[axes]: axis i of the target is axis permute[i] of the source", "the inverse permutation"},
-      {"replicated", "a hole: keys that differ only in it must hold the same bytes, and the first is taken", "the first is written for all"},
+      {"replicated", "a hole: keys that differ only in it must hold the same bytes, and the first is taken",
+       "the first is written for all"},
       {"reshape", "the shape after regrouping elements in row-major order", "reshape"},
       {"shape", "the source tensor's shape: names bind dims, expressions are checked, _ is any size", ""},
       {"source", "the name of the source the keys are in, if there are several", ""},
-      {"split", "{axis, each: hole} one key an index; {axis, into: {hole: [names]}} named parts; one whose name begins with _ is left to another rule", "stack or concat"},
-      {"stack", "{axis, each: hole} or {axis, of: {hole: [names]}}: keys that differ in the hole become one tensor with a new axis, in the order of their numbers or of the names; after 'concat', if both are given", "split"},
-      {"steps", "a list of transpose, permute, reshape, split (two of them cut twice), concat and stack, done in this order", "the inverse steps, in reverse order"},
+      {"split",
+       "{axis, each: hole} one key an index; {axis, into: {hole: [names]}} named parts; one whose name begins with _ "
+       "is left to another rule",
+       "stack or concat"},
+      {"stack",
+       "{axis, each: hole} or {axis, of: {hole: [names]}}: keys that differ in the hole become one tensor with a new "
+       "axis, in the order of their numbers or of the names; after 'concat', if both are given",
+       "split"},
+      {"steps",
+       "a list of transpose, permute, reshape, split (two of them cut twice), concat and stack, done in this order",
+       "the inverse steps, in reverse order"},
       {"to", "the target key", ""},
       {"transpose", "true: the two axes of a matrix are exchanged", "transpose"},
       {"when", "a condition; where it is false, the rule does not exist", ""},
@@ -574,7 +586,9 @@ class RuleParser {
     const auto taken = [](const AxisParts& split) { return std::count_if(split.parts.begin(), split.parts.end(), [](const AxisPart& p) { return !is_left_part(p.name); }); };
     for (const auto* split : {&rule.split, &rule.inner_split})
       if (*split && !has_hole(rule.to, (*split)->hole) && ((*split)->each || taken(**split) > 1))
-        error("pattern-missing-capture", to, fmt::format("'split' gives '{{{}}}', which the target key does not have: all parts would have one name", (*split)->hole));
+        error("pattern-missing-capture", to,
+              fmt::format("'split' gives '{{{}}}', which the target key does not have: all parts would have one name",
+                          (*split)->hole));
     std::set<std::string> gone;
     const auto check_gone = [&](const std::string& hole, const char* what) {
       if (!has_hole(rule.from, hole))
@@ -633,16 +647,20 @@ class RuleParser {
         check_fields(step, {"transpose", "permute", "reshape", "split", "concat", "stack"}, "a step");
         if (step.entries.size() != 1) error("rule-wrong-type", step, "a step is one operation");
         for (const auto& [name, body] : step.entries)
-          if (name.text == "split" || name.text == "concat" || name.text == "stack") parse_axis_step(name.text, body, rule);
+          if (name.text == "split" || name.text == "concat" || name.text == "stack")
+            parse_axis_step(name.text, body, rule);
           else parse_step(name.text, body, rule);
       }
     if (const YamlNode* cast = item.find("cast")) rule.cast = dtype_of(*cast);
   }
 
   void parse_axis_field(const std::string& name, const YamlNode& node, Rule& rule) {
-    auto& parts = name != "split" ? (name == "concat" ? rule.concat : rule.stack) : rule.split ? rule.inner_split : rule.split;
+    auto& parts = name != "split" ? (name == "concat" ? rule.concat : rule.stack)
+                  : rule.split    ? rule.inner_split
+                                  : rule.split;
     parts = parse_parts(node, name, name == "split" ? "into" : "of");
-    if (parts && name == "split" && !parts->each && std::all_of(parts->parts.begin(), parts->parts.end(), [](const AxisPart& p) { return is_left_part(p.name); }))
+    if (parts && name == "split" && !parts->each &&
+        std::all_of(parts->parts.begin(), parts->parts.end(), [](const AxisPart& p) { return is_left_part(p.name); }))
       error("rule-wrong-type", node, "all parts are left to other rules");
   }
 
@@ -650,16 +668,25 @@ class RuleParser {
   void parse_axis_step(const std::string& name, const YamlNode& body, Rule& rule) {
     const bool splits = name == "split";
     if ((splits ? rule.inner_split : name == "concat" ? rule.concat : rule.stack).has_value())
-      return error("rule-field-combination", body, fmt::format("there is a '{}' too many", name), "a rule can have two of 'split', and one each of 'concat' and 'stack'");
-    if (splits && rule.gathers()) return error("rule-field-combination", body, "'split' stands before 'concat' and 'stack'", "parts are cut first, and joined then");
-    if (name == "concat" && rule.stack) return error("rule-field-combination", body, "'concat' stands before 'stack'", "what is stacked has been joined before");
+      return error("rule-field-combination", body, fmt::format("there is a '{}' too many", name),
+                   "a rule can have two of 'split', and one each of 'concat' and 'stack'");
+    if (splits && rule.gathers())
+      return error("rule-field-combination", body, "'split' stands before 'concat' and 'stack'",
+                   "parts are cut first, and joined then");
+    if (name == "concat" && rule.stack)
+      return error("rule-field-combination", body, "'concat' stands before 'stack'",
+                   "what is stacked has been joined before");
     if (name == "stack" && rule.concat && rule.gather_at != rule.steps.size())
-      return error("rule-field-combination", body, "'stack' follows 'concat' at once", "steps stand before both, or behind both");
+      return error("rule-field-combination", body, "'stack' follows 'concat' at once",
+                   "steps stand before both, or behind both");
     const bool again = splits && rule.split;
     parse_axis_field(name, body, rule);
     if (again && (rule.split->leaves_parts() || (rule.inner_split && rule.inner_split->leaves_parts())))
-      error("rule-field-combination", body, "a tensor that is split twice leaves no parts to other rules", "name all parts");
-    if (again && rule.inner_split && rule.inner_split->hole == rule.split->hole) error("rule-field-combination", body, fmt::format("both of 'split' give '{{{}}}'", rule.split->hole), "each needs a hole of its own");
+      error("rule-field-combination", body, "a tensor that is split twice leaves no parts to other rules",
+            "name all parts");
+    if (again && rule.inner_split && rule.inner_split->hole == rule.split->hole)
+      error("rule-field-combination", body, fmt::format("both of 'split' give '{{{}}}'", rule.split->hole),
+            "each needs a hole of its own");
     (again ? rule.inner_split_at : splits ? rule.split_at : rule.gather_at) = rule.steps.size();
   }
 

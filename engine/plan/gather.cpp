@@ -16,7 +16,8 @@ using lang::AxisParts;
 
 constexpr size_t kMaxMissing = 8;  // that are named
 
-// The place that a hole's text stands for: its number, counted from the first that the hole takes, or where it is in the list of names.
+// The place that a hole's text stands for: its number, counted from the first that the hole takes, or where it is in
+// the list of names.
 std::optional<size_t> place_of(const AxisParts& parts, const lang::IndexRange& range, const std::string& text) {
   if (!parts.each) {
     const auto it = std::find_if(parts.parts.begin(), parts.parts.end(), [&](const lang::AxisPart& part) { return part.name == text; });
@@ -26,7 +27,8 @@ std::optional<size_t> place_of(const AxisParts& parts, const lang::IndexRange& r
   size_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + std::min(text.size(), kMaxDigits), number);
   const auto first = static_cast<size_t>(range.first);
-  return error == std::errc() && end == text.data() + text.size() && number >= first ? std::optional(number - first) : std::nullopt;
+  return error == std::errc() && end == text.data() + text.size() && number >= first ? std::optional(number - first)
+                                                                                     : std::nullopt;
 }
 
 std::string name_of(const AxisParts& parts, const lang::IndexRange& range, size_t place) {
@@ -43,8 +45,14 @@ lang::IndexRange range_of(const lang::Rule& rule, const std::optional<AxisParts>
 
 class Gathering {
  public:
-  Gathering(const lang::Rule& rule, const std::string& target, const std::vector<Part>& parts, const Regroup& regroup, Diagnostics& diagnostics)
-      : rule_(rule), target_(target), parts_(parts), regroup_(regroup), diagnostics_(diagnostics), stack_range_(range_of(rule, rule.stack)),
+  Gathering(const lang::Rule& rule, const std::string& target, const std::vector<Part>& parts, const Regroup& regroup,
+            Diagnostics& diagnostics)
+      : rule_(rule),
+        target_(target),
+        parts_(parts),
+        regroup_(regroup),
+        diagnostics_(diagnostics),
+        stack_range_(range_of(rule, rule.stack)),
         concat_range_(range_of(rule, rule.concat)) {}
 
   std::optional<Gathered> run() {
@@ -81,14 +89,16 @@ class Gathering {
 
   bool find_places() {
     bool good = true;
-    const auto place = [&](const std::optional<AxisParts>& parts, const lang::IndexRange& range, const std::string& text, const Part& part) -> size_t {
+    const auto place = [&](const std::optional<AxisParts>& parts, const lang::IndexRange& range,
+                           const std::string& text, const Part& part) -> size_t {
       if (!parts) return 0;
       if (const auto found = place_of(*parts, range, text)) return *found;
       good = layout_error(part, fmt::format("'{}' of '{{{}}}' is {}", text, parts->hole, parts->each ? "no number" : "none of the parts: " + names(*parts)));
       return 0;
     };
     for (const Part& part : parts_) {
-      const std::pair<size_t, size_t> at{place(rule_.stack, stack_range_, part.stack_name, part), place(rule_.concat, concat_range_, part.concat_name, part)};
+      const std::pair<size_t, size_t> at{place(rule_.stack, stack_range_, part.stack_name, part),
+                                         place(rule_.concat, concat_range_, part.concat_name, part)};
       if (!good) return false;
       const auto [it, fresh] = grid_.emplace(at, &part);
       if (!fresh) return layout_error(part, fmt::format("'{}' is the same part of '{}'", it->second->key->key, target_));
@@ -105,7 +115,8 @@ class Gathering {
     std::set<size_t> stacked, joined;
     for (const auto& [at, part] : grid_) stacked.insert(at.first), joined.insert(at.second);
     // A range that ends says how many there are.
-    const auto count = [](const std::optional<AxisParts>& parts, const lang::IndexRange& range, const std::set<size_t>& seen) -> size_t {
+    const auto count = [](const std::optional<AxisParts>& parts, const lang::IndexRange& range,
+                          const std::set<size_t>& seen) -> size_t {
       if (!parts) return 1;
       if (!parts->each) return parts->parts.size();
       return range.last ? static_cast<size_t>(*range.last - range.first) + 1 : *seen.rbegin() + 1;
@@ -126,7 +137,8 @@ class Gathering {
   std::string part_text(size_t s, size_t c) const {
     if (!rule_.stack) return name_of(*rule_.concat, concat_range_, c);
     if (!rule_.concat) return name_of(*rule_.stack, stack_range_, s);
-    return fmt::format("{}={} {}={}", rule_.stack->hole, name_of(*rule_.stack, stack_range_, s), rule_.concat->hole, name_of(*rule_.concat, concat_range_, c));
+    return fmt::format("{}={} {}={}", rule_.stack->hole, name_of(*rule_.stack, stack_range_, s), rule_.concat->hole,
+                       name_of(*rule_.concat, concat_range_, c));
   }
 
   // Of what is stacked, or of the whole if nothing is.
@@ -194,8 +206,8 @@ class Gathering {
 
 }  // namespace
 
-std::optional<Gathered> gather(const lang::Rule& rule, const std::string& target, const std::vector<Part>& parts, const Regroup& regroup,
-                               Diagnostics& diagnostics) {
+std::optional<Gathered> gather(const lang::Rule& rule, const std::string& target, const std::vector<Part>& parts,
+                               const Regroup& regroup, Diagnostics& diagnostics) {
   return Gathering(rule, target, parts, regroup, diagnostics).run();
 }
 

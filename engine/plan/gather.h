@@ -25,10 +25,11 @@ struct Gathered {
   const SourceKey* first = nullptr;     // of the part at the origin
 };
 
-// Joins the parts along the rule's concat axis, and the results along its stack axis. nullopt if a part is missing, too much, or does
-// not fit; that is reported. `regroup`: the rule's further steps, on a view of what was joined; false, and reported, if they do not fit.
+// Joins the parts along the rule's concat axis, and the results along its stack axis. nullopt if a part is missing, too
+// much, or does not fit; that is reported. `regroup`: the rule's further steps, on a view of what was joined; false,
+// and reported, if they do not fit.
 using Regroup = std::function<bool(const SourceKey& first, View& view)>;
-std::optional<Gathered> gather(const lang::Rule& rule, const std::string& target, const std::vector<Part>& parts, const Regroup& regroup,
-                               Diagnostics& diagnostics);
+std::optional<Gathered> gather(const lang::Rule& rule, const std::string& target, const std::vector<Part>& parts,
+                               const Regroup& regroup, Diagnostics& diagnostics);
 
 }  // namespace remap::plan

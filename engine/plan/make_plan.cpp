@@ -466,14 +466,17 @@ class Planner {
 
   // Regroups a view; '_' is the size that the others leave. Returns "" or what is wrong.
   std::string reshape(std::vector<lang::DimTerm> terms, View& view) {
-    const auto open = std::find_if(terms.begin(), terms.end(), [](const lang::DimTerm& term) { return !term.expression; });
+    const auto open =
+        std::find_if(terms.begin(), terms.end(), [](const lang::DimTerm& term) { return !term.expression; });
     const auto place = open - terms.begin();
     const bool any = open != terms.end();
     if (any) terms.erase(open);
     Shape shape = evaluate_shape(terms);
     if (any) {
       const int64_t others = element_count(shape), all = element_count(view.shape());
-      if (others == 0 || all % others != 0) return fmt::format("{} has {} elements, which {} does not divide: '_' has no size", to_string(view.shape()), all, others);
+      if (others == 0 || all % others != 0)
+        return fmt::format("{} has {} elements, which {} does not divide: '_' has no size", to_string(view.shape()),
+                           all, others);
       shape.insert(shape.begin() + place, all / others);
     }
     return view.reshape(shape);
@@ -625,13 +628,16 @@ class Planner {
     visit_cut(rule, r, match, *rule.split, whole, match.captures, [&](const lang::Captures& captures, View view) {
       if (!rule.inner_split) return finish(captures, std::move(view), rule.split_at);
       return apply_steps(rule, *match.key, view, rule.split_at, rule.inner_split_at) &&
-             visit_cut(rule, r, match, *rule.inner_split, view, captures, [&](const lang::Captures& both, View part) { return finish(both, std::move(part), rule.inner_split_at); });
+             visit_cut(rule, r, match, *rule.inner_split, view, captures, [&](const lang::Captures& both, View part) {
+               return finish(both, std::move(part), rule.inner_split_at);
+             });
     });
   }
 
   // Each part of a view, until one does not fit: false, and reported.
   template <typename Visit>
-  bool visit_cut(const Rule& rule, uint32_t r, const Match& match, const lang::AxisParts& parts, const View& whole, lang::Captures captures, Visit visit) {
+  bool visit_cut(const Rule& rule, uint32_t r, const Match& match, const lang::AxisParts& parts, const View& whole,
+                 lang::Captures captures, Visit visit) {
     const size_t axis = static_cast<size_t>(parts.axis);
     const Shape shape = whole.shape();
     const auto fail = [&](const std::string& wrong) {
@@ -658,7 +664,9 @@ class Planner {
     int64_t begin = 0;
     for (size_t i = 0; i < sizes.size(); begin += sizes[i++]) {
       const std::string& part = parts.parts[i].name;
-      if (leaves_parts(rule)) claims_[{match.key->source, match.key->tensor}].push_back({match.key, r, part, axis, begin, begin + sizes[i], whole});
+      if (leaves_parts(rule))
+        claims_[{match.key->source, match.key->tensor}].push_back(
+            {match.key, r, part, axis, begin, begin + sizes[i], whole});
       if (lang::is_left_part(part)) continue;
       View view = whole;
       const std::string wrong = view.slice(axis, begin, sizes[i]);
@@ -708,7 +716,8 @@ class Planner {
         }
         if (before == nullptr || claim.end > before->end) before = &claim;
       }
-      const int64_t extent = claims.front().whole.shape()[claims.front().axis], end = before == nullptr ? 0 : before->end;
+      const int64_t extent = claims.front().whole.shape()[claims.front().axis],
+                    end = before == nullptr ? 0 : before->end;
       if (end < extent && (before == nullptr || before->axis == claims.front().axis)) report_left(claims.front(), end, extent);
     }
   }
@@ -728,7 +737,8 @@ class Planner {
       sum += sizes.back();
     }
     if (sum == total) return sizes;
-    layout_error(rule, key, fmt::format("axis {} has {} entries; the {} parts have {}", split.axis, total, parts.size(), sum));
+    layout_error(rule, key,
+                 fmt::format("axis {} has {} entries; the {} parts have {}", split.axis, total, parts.size(), sum));
     return {};
   }
 
@@ -740,7 +750,9 @@ class Planner {
       visit_parts(rule, r, match, [&](const lang::Captures& captures, View view) {
         groups[lang::expand(rule.to, rule.from, captures, set_.tables, facts_.variants)].push_back({match.key, &info(*match.key), taken(rule.concat, captures), taken(rule.stack, captures), std::move(view)});
       });
-    const auto regroup = [&](const SourceKey& key, View& view) { return apply_steps(rule, key, view, rule.steps_of_parts(), rule.steps.size()); };
+    const auto regroup = [&](const SourceKey& key, View& view) {
+      return apply_steps(rule, key, view, rule.steps_of_parts(), rule.steps.size());
+    };
     for (const auto& [target, parts] : groups)
       if (auto gathered = gather(rule, target, parts, regroup, diagnostics_))
         if (PlannedTensor* tensor = add_target(rule, r, target, checked_dtype(rule, *gathered->first), gathered->shape)) {

@@ -68,7 +68,11 @@ std::string text_of(const KeyPattern& segment) {
       case PatternToken::Kind::rest: text += "**"; break;
       case PatternToken::Kind::variant: text += "${" + token.text + "}"; break;
       case PatternToken::Kind::hole:
-        text += "{" + token.text + (token.range ? ":" + token.range->text() : token.alternatives.empty() ? "" : ":" + remap::join(token.alternatives, "|")) + "}";
+        text += "{" + token.text +
+                (token.range                  ? ":" + token.range->text()
+                 : token.alternatives.empty() ? ""
+                                              : ":" + remap::join(token.alternatives, "|")) +
+                "}";
         break;
     }
   }

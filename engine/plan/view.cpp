@@ -130,7 +130,9 @@ Piece View::piece(uint32_t source, uint32_t tensor, const View& target, std::str
   Piece piece;
   piece.source = source;
   piece.tensor = tensor;
-  const auto all_zero = [](const std::vector<int64_t>& v) { return std::all_of(v.begin(), v.end(), [](int64_t x) { return x == 0; }); };
+  const auto all_zero = [](const std::vector<int64_t>& v) {
+    return std::all_of(v.begin(), v.end(), [](int64_t x) { return x == 0; });
+  };
   if (!all_zero(target.origin)) piece.target_origin = target.origin;
   if (!all_zero(origin)) piece.source_origin = origin;
   for (size_t d = 0; d < dims.size(); ++d) {
@@ -144,7 +146,8 @@ Piece View::piece(uint32_t source, uint32_t tensor, const View& target, std::str
       Factor &a = from.back(), &b = to.back();
       const int64_t extent = std::min(a.extent, b.extent);
       if (extent == 0 ? a.extent != b.extent : a.extent % extent != 0 || b.extent % extent != 0) {
-        wrong = fmt::format("axis {} of {} lies across what the target's regrouping makes of it", d, to_string(shape()));
+        wrong =
+            fmt::format("axis {} of {} lies across what the target's regrouping makes of it", d, to_string(shape()));
         return piece;
       }
       axes.push_back({extent, b.source_step, a.source_step, b.source_dim, a.source_dim});

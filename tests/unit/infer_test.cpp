@@ -83,7 +83,8 @@ std::unique_ptr<Source> listed(const test::TempFolder& folder, const std::string
   return open_source(folder.write(name + ".tsv", text));
 }
 
-std::optional<Plan> planned(const std::string& text, const std::vector<NamedSource>& sources, const PlanOptions& options = {}) {
+std::optional<Plan> planned(const std::string& text, const std::vector<NamedSource>& sources,
+                            const PlanOptions& options = {}) {
   Diagnostics diagnostics;
   auto impl = std::make_shared<Rules::Impl>();
   auto set = lang::parse_rules(std::make_shared<lang::SourceText>("rules.yaml", text), diagnostics);
@@ -474,7 +475,8 @@ struct Layer {
 };
 
 void experts_in_ranges(Layer& l) {
-  const int64_t experts = 2 + l.same.roll(11), ranges = 1 + l.same.roll(std::min<int64_t>(experts, 3)), axis = l.same.roll(3);
+  const int64_t experts = 2 + l.same.roll(11), ranges = 1 + l.same.roll(std::min<int64_t>(experts, 3)),
+                axis = l.same.roll(3);
   const bool turned = l.same.chance(30), other_size = l.same.chance(30);
   std::vector<int64_t> ends = {experts};
   for (int64_t i = 1; i < ranges; ++i) ends.push_back(1 + l.same.roll(experts - 1));
@@ -487,7 +489,8 @@ void experts_in_ranges(Layer& l) {
       l.from.add(fmt::format("{}experts.{}.down.weight", l.s, e), parts.back());
       if (turned) parts.back() = transposed(parts.back());
     }
-    if (!parts.empty()) l.to.add(fmt::format("{}kind_{}.down", l.t, "abc"[r]), stacked_at(parts, static_cast<size_t>(axis)));
+    if (!parts.empty())
+      l.to.add(fmt::format("{}kind_{}.down", l.t, "abc"[r]), stacked_at(parts, static_cast<size_t>(axis)));
     begin = ends[r];
   }
 }
@@ -497,7 +500,8 @@ void fused_experts(Layer& l) {
   std::vector<Matrix> all;
   for (int64_t e = 0; e < experts; ++e) {
     const Matrix gate = fresh({4, 6}), up = fresh({4, 6});
-    l.from.add(fmt::format("{}moe.{}.gate.weight", l.s, e), gate), l.from.add(fmt::format("{}moe.{}.up.weight", l.s, e), up);
+    l.from.add(fmt::format("{}moe.{}.gate.weight", l.s, e), gate),
+        l.from.add(fmt::format("{}moe.{}.up.weight", l.s, e), up);
     all.push_back(turns ? by_turns({gate, up}, 4) : joined({gate, up}));
   }
   l.to.add(l.t + "moe.first.gate_up", stacked({all.begin(), all.begin() + cut}));
@@ -509,7 +513,8 @@ void cut_experts(Layer& l) {
   const int64_t experts = 2 + l.same.roll(3);
   for (int64_t e = 0; e < experts; ++e) {
     const Matrix gate = fresh({4, 6}), up = fresh({turns ? 8 : 5, 6});
-    for (const auto& [name, part] : {std::pair{"gate", gate}, {"up", up}}) l.to.add(fmt::format("{}cut.{}.{}.weight", l.t, e, name), turned ? transposed(part) : part);
+    for (const auto& [name, part] : {std::pair{"gate", gate}, {"up", up}})
+      l.to.add(fmt::format("{}cut.{}.{}.weight", l.t, e, name), turned ? transposed(part) : part);
     all.push_back(turns ? by_turns({gate, up}, 4) : joined({gate, up}));
   }
   l.from.add(l.s + "cut.gate_up", stacked(all));
@@ -525,8 +530,11 @@ void heads_by_turns(Layer& l) {
     const auto matrix = [&](int64_t n) { return bias ? fresh({n}) : fresh({n, 7}); };
     const std::vector<Matrix> all = {matrix(groups * queries * size), matrix(groups * size), matrix(groups * size)};
     const std::string leaf = bias ? "bias" : "weight";
-    whole.add((joins ? l.t : l.s) + "attn.qkv." + leaf, by_turns({all[order[0]], all[order[1]], all[order[2]]}, groups));
-    for (size_t i = 0; i < 3; ++i) parts.add(fmt::format("{}attn.{}_proj.{}", joins ? l.s : l.t, "qkv"[i], leaf), turned && !bias ? transposed(all[i]) : all[i]);
+    whole.add((joins ? l.t : l.s) + "attn.qkv." + leaf,
+              by_turns({all[order[0]], all[order[1]], all[order[2]]}, groups));
+    for (size_t i = 0; i < 3; ++i)
+      parts.add(fmt::format("{}attn.{}_proj.{}", joins ? l.s : l.t, "qkv"[i], leaf),
+                turned && !bias ? transposed(all[i]) : all[i]);
   }
 }
 // Experts that hold the same, or zeros: copied from one, or not trained yet.
@@ -538,7 +546,8 @@ void equal_experts(Layer& l) {
   for (int64_t e = 0; e < experts; ++e) {
     const int64_t kind = all_equal ? 0 : l.number == 0 ? 2 : l.own.roll(4);
     all.push_back(kind == 0 ? one : kind == 1 && e > 0 ? constant({3, 5}, 0) : fresh({3, 5}));
-    (joins ? l.from : l.to).add(fmt::format("{}same.expert_{}.wo", joins ? l.s : l.t, e), joins ? all.back() : transposed(all.back()));
+    (joins ? l.from : l.to)
+        .add(fmt::format("{}same.expert_{}.wo", joins ? l.s : l.t, e), joins ? all.back() : transposed(all.back()));
   }
   (joins ? l.to : l.from).add((joins ? l.t : l.s) + "same.wo", stacked(all));
 }
@@ -561,15 +570,18 @@ void experts_out_of_order(Layer& l) {
 // Counters are equal scalars; norms that are not trained are ones and zeros.
 void batch_norms(Layer& l) {
   const auto norm = [&](const std::string& s, const std::string& t, bool trained) {
-    for (const auto& [leaf, value] : {std::pair{"weight", 1.f}, {"bias", 0.f}, {"running_mean", 0.f}, {"running_var", 1.f}}) {
+    for (const auto& [leaf, value] :
+         {std::pair{"weight", 1.f}, {"bias", 0.f}, {"running_mean", 0.f}, {"running_var", 1.f}}) {
       const Matrix m = trained ? fresh({6}) : constant({6}, value);
       l.from.add(l.s + s + leaf, m), l.to.add(l.t + t + leaf, m);
     }
-    l.from.add(l.s + s + "num_batches_tracked", constant({}, 7)), l.to.add(l.t + t + "num_batches_tracked", constant({}, 7));
+    l.from.add(l.s + s + "num_batches_tracked", constant({}, 7)),
+        l.to.add(l.t + t + "num_batches_tracked", constant({}, 7));
   };
   for (int i = 1; i <= 2; ++i) {
     const Matrix conv = fresh({6, 4, 3, 3});
-    l.from.add(fmt::format("{}conv{}.weight", l.s, i), conv), l.to.add(fmt::format("{}layer.{}.convolution.weight", l.t, i - 1), conv);
+    l.from.add(fmt::format("{}conv{}.weight", l.s, i), conv),
+        l.to.add(fmt::format("{}layer.{}.convolution.weight", l.t, i - 1), conv);
     norm(fmt::format("bn{}.", i), fmt::format("layer.{}.normalization.", i - 1), l.own.chance(60));
   }
   const Matrix shortcut = fresh({6, 4, 1, 1});
@@ -577,14 +589,20 @@ void batch_norms(Layer& l) {
   norm("downsample.1.", "shortcut.normalization.", true);
 }
 void biases_of_zeros(Layer& l) {
-  const std::vector<Matrix> weights = {fresh({4, 6}), fresh({4, 6}), fresh({4, 6})}, biases = {constant({4}, 0), fresh({4}), constant({4}, 0)};
+  const std::vector<Matrix> weights = {fresh({4, 6}), fresh({4, 6}), fresh({4, 6})},
+                            biases = {constant({4}, 0), fresh({4}), constant({4}, 0)};
   l.from.add(l.s + "att.in_proj_weight", joined(weights)), l.from.add(l.s + "att.in_proj_bias", joined(biases));
-  for (size_t i = 0; i < 3; ++i) l.to.add(fmt::format("{}att.{}_proj.weight", l.t, "qkv"[i]), weights[i]), l.to.add(fmt::format("{}att.{}_proj.bias", l.t, "qkv"[i]), biases[i]);
-  for (const auto& [s, t] : {std::pair{"ln_1.weight", "input_layernorm.weight"}, {"ln_2.weight", "post_attention_layernorm.weight"}}) l.from.add(l.s + s, constant({6}, 1)), l.to.add(l.t + t, constant({6}, 1));
+  for (size_t i = 0; i < 3; ++i)
+    l.to.add(fmt::format("{}att.{}_proj.weight", l.t, "qkv"[i]), weights[i]),
+        l.to.add(fmt::format("{}att.{}_proj.bias", l.t, "qkv"[i]), biases[i]);
+  for (const auto& [s, t] :
+       {std::pair{"ln_1.weight", "input_layernorm.weight"}, {"ln_2.weight", "post_attention_layernorm.weight"}})
+    l.from.add(l.s + s, constant({6}, 1)), l.to.add(l.t + t, constant({6}, 1));
 }
 
 // What the text's plan gives as the target has it, asked of no part of infer.
-std::set<std::string> reproduced(const std::string& text, const Source& source, const test::MemorySource& target, std::set<std::string>& unexpected) {
+std::set<std::string> reproduced(const std::string& text, const Source& source, const test::MemorySource& target,
+                                 std::set<std::string>& unexpected) {
   struct Memory : Sink {
     std::vector<std::vector<std::byte>> buffers;
     TensorSlot slot(size_t index) override { return {buffers[index].data(), -1, 0}; }
@@ -604,7 +622,8 @@ std::set<std::string> reproduced(const std::string& text, const Source& source, 
       continue;
     }
     const TensorInfo& info = target.manifest()[t];
-    if (info.dtype == tensor.dtype && info.shape == tensor.shape && sink.buffers[i] == target.tensor(t).bytes) keys.insert(tensor.key);
+    if (info.dtype == tensor.dtype && info.shape == tensor.shape && sink.buffers[i] == target.tensor(t).bytes)
+      keys.insert(tensor.key);
   }
   return keys;
 }
@@ -633,28 +652,46 @@ void check_proof(const test::MemorySource& source, const test::MemorySource& tar
 
 }  // namespace
 
-TEST_CASE("by values: generated layers of experts, heads by turns, equal bytes and counters are found whole, one rule for all layers") {
+TEST_CASE(
+    "by values: generated layers of experts, heads by turns, equal bytes and counters are found whole, one rule for "
+    "all layers") {
   struct Row {
     const char* name;
     void (*add)(Layer&);
     size_t rules;   // at most, for all layers
   };
-  const std::vector<Row> rows = {{"experts in ranges", experts_in_ranges, 3}, {"fused experts", fused_experts, 2}, {"cut experts", cut_experts, 1}, {"heads by turns", heads_by_turns, 2}, {"equal experts", equal_experts, 1},
-                                 {"to two places", experts_to_two_places, 1}, {"out of order", experts_out_of_order, 1}, {"batch norms", batch_norms, 6}, {"biases of zeros", biases_of_zeros, 3}};
-  const std::vector<std::string> sources = {"layers.{}.", "net.stages.0.layers.{}."}, targets = {"model.layers.{}.", "encoder.layer.{}.body."};
+  const std::vector<Row> rows = {{"experts in ranges", experts_in_ranges, 3},
+                                 {"fused experts", fused_experts, 2},
+                                 {"cut experts", cut_experts, 1},
+                                 {"heads by turns", heads_by_turns, 2},
+                                 {"equal experts", equal_experts, 1},
+                                 {"to two places", experts_to_two_places, 1},
+                                 {"out of order", experts_out_of_order, 1},
+                                 {"batch norms", batch_norms, 6},
+                                 {"biases of zeros", biases_of_zeros, 3}};
+  const std::vector<std::string> sources = {"layers.{}.", "net.stages.0.layers.{}."},
+                                 targets = {"model.layers.{}.", "encoder.layer.{}.body."};
   for (uint64_t seed = 0; seed < 120; ++seed) {
     Dice dice(seed);
     const auto layers = dice.one_of<int>({1, 2, 3, 11}), first = dice.one_of<int>({0, 0, 1});
     const std::string s = dice.one_of(sources), t = dice.one_of(targets);
     // One kind alone, or two beside each other.
     std::vector<Row> chosen = {rows[seed % rows.size()]};
-    if (seed >= 2 * rows.size()) chosen.push_back(rows[(seed + 1 + static_cast<uint64_t>(dice.roll(static_cast<int64_t>(rows.size()) - 1))) % rows.size()]);
+    if (seed >= 2 * rows.size())
+      chosen.push_back(
+          rows[(seed + 1 + static_cast<uint64_t>(dice.roll(static_cast<int64_t>(rows.size()) - 1))) % rows.size()]);
     Checkpoint from, to;
     size_t most = 0;
     std::string what;
     for (const Row& row : chosen) {
       for (int i = 0; i < layers; ++i) {
-        Layer layer{from, to, fmt::format(fmt::runtime(s), i + first), fmt::format(fmt::runtime(t), i), i, Dice(seed + 1000), Dice(seed + 1000 * static_cast<uint64_t>(i + 2))};
+        Layer layer{from,
+                    to,
+                    fmt::format(fmt::runtime(s), i + first),
+                    fmt::format(fmt::runtime(t), i),
+                    i,
+                    Dice(seed + 1000),
+                    Dice(seed + 1000 * static_cast<uint64_t>(i + 2))};
         row.add(layer);
       }
       most += row.rules;
@@ -672,7 +709,9 @@ TEST_CASE("by values: generated layers of experts, heads by turns, equal bytes a
 }
 
 TEST_CASE("by values: whatever the target is, what the proposal does not give is named") {
-  const std::vector<std::string> words = {"a", "b.0", "b.1", "b.2", "b.10", "layers.0.w", "layers.1.w", "layers.3.w", "layers.1.x", "x*y", "{e}", "q \"r\"", "re:z", "${v}", "d\ne", "true", "0", "7.7"};
+  const std::vector<std::string> words = {"a",          "b.0",        "b.1",        "b.2",  "b.10", "layers.0.w",
+                                          "layers.1.w", "layers.3.w", "layers.1.x", "x*y",  "{e}",  "q \"r\"",
+                                          "re:z",       "${v}",       "d\ne",       "true", "0",    "7.7"};
   for (uint64_t seed = 0; seed < 300; ++seed) {
     Dice dice(seed);
     std::vector<Matrix> known;
@@ -681,10 +720,13 @@ TEST_CASE("by values: whatever the target is, what the proposal does not give is
         Matrix old = dice.one_of(known);
         const int64_t what = dice.roll(6);
         if (what == 0 && old.shape.size() == 2) return transposed(old);
-        if (what == 1 && old.shape.size() == 2 && old.shape[0] > 1) return rows(old, dice.roll(old.shape[0] - 1), 1 + dice.roll(2) % old.shape[0]);
+        if (what == 1 && old.shape.size() == 2 && old.shape[0] > 1)
+          return rows(old, dice.roll(old.shape[0] - 1), 1 + dice.roll(2) % old.shape[0]);
         if (what == 2 && !old.shape.empty()) return joined({old, old});
         if (what == 3 && !old.shape.empty()) return stacked({old, old});
-        if (what == 4) std::rotate(old.values.begin(), old.values.begin() + static_cast<std::ptrdiff_t>(old.values.size() / 3), old.values.end());
+        if (what == 4)
+          std::rotate(old.values.begin(), old.values.begin() + static_cast<std::ptrdiff_t>(old.values.size() / 3),
+                      old.values.end());
         return old;
       }
       Shape shape = dice.one_of<Shape>({{4}, {2, 3}, {4, 3}, {3, 4}, {2, 2, 3}, {6}, {}, {1}});
@@ -693,7 +735,8 @@ TEST_CASE("by values: whatever the target is, what the proposal does not give is
     Checkpoint sides[2];
     for (Checkpoint& side : sides) {
       std::set<std::string> keys;
-      for (int64_t i = 0; i < 1 + dice.roll(10); ++i) keys.insert(dice.one_of(words) + (dice.chance(20) ? ".weight" : ""));
+      for (int64_t i = 0; i < 1 + dice.roll(10); ++i)
+        keys.insert(dice.one_of(words) + (dice.chance(20) ? ".weight" : ""));
       for (const auto& key : keys) {
         known.push_back(matrix());
         side.add(key, known.back());

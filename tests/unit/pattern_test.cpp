@@ -107,8 +107,19 @@ TEST_CASE("mistakes in patterns are named where they are") {
 }
 
 TEST_CASE("a range takes exactly its numbers") {
-  for (const auto& [first, last] : {std::pair{0, 0}, {0, 9}, {4, 7}, {7, 12}, {9, 10}, {0, 1200}, {38, 41}, {99, 101}, {128, 255}, {190, 1209}, {1000, 1000}}) {
-    const Matcher closed(pattern("e{i:" + std::to_string(first) + ".." + std::to_string(last) + "}"), {}), open(pattern("e{i:" + std::to_string(first) + "..}"), {});
+  for (const auto& [first, last] : {std::pair{0, 0},
+                                    {0, 9},
+                                    {4, 7},
+                                    {7, 12},
+                                    {9, 10},
+                                    {0, 1200},
+                                    {38, 41},
+                                    {99, 101},
+                                    {128, 255},
+                                    {190, 1209},
+                                    {1000, 1000}}) {
+    const Matcher closed(pattern("e{i:" + std::to_string(first) + ".." + std::to_string(last) + "}"), {}),
+        open(pattern("e{i:" + std::to_string(first) + "..}"), {});
     Captures captures;
     for (int n = 0; n < 1300; ++n) {
       INFO(first << " " << last << " " << n);

@@ -1,11 +1,12 @@
-// Proposes a rule file from two checkpoints of one model, or from their manifests: what would `remap` have to be told to make
-// the target out of the sources?
+// Proposes a rule file from two checkpoints of one model, or from their manifests: what would `remap` have to be told
+// to make the target out of the sources?
 //
-// Where both sides have values, what holds the same elements belongs together: renamed, cast, permuted, cut, joined. Where values
-// do not decide (constants, duplicates, manifests), names and shapes do. Then keys are generalised to patterns. The proposal is
-// planned, and what the plan would write is compared with the target: a rule that the planner refuses is made simpler, or left out.
-// The text always parses; what is not certain is marked in it: "# check: …" above a rule, "# open: …" for what has none or is wrong.
-// Memory is bounded by hashes and samples of the tensors, not by their bytes. The same inputs give the same text.
+// Where both sides have values, what holds the same elements belongs together: renamed, cast, permuted, cut, joined.
+// Where values do not decide (constants, duplicates, manifests), names and shapes do. Then keys are generalised to
+// patterns. The proposal is planned, and what the plan would write is compared with the target: a rule that the planner
+// refuses is made simpler, or left out. The text always parses; what is not certain is marked in it: "# check: …" above
+// a rule, "# open: …" for what has none or is wrong. Memory is bounded by hashes and samples of the tensors, not by
+// their bytes. The same inputs give the same text.
 #pragma once
 
 #include <string>
@@ -36,7 +37,8 @@ struct InferredRules {
   bool holds() const { return open_targets.empty() && open_sources.empty() && unexpected.empty(); }
 };
 
-// The first source has no name. Throws Error if reading fails. What the planner still has against the text is in `diagnostics`.
+// The first source has no name. Throws Error if reading fails. What the planner still has against the text is in
+// `diagnostics`.
 InferredRules infer_rules(const std::vector<NamedSource>& sources, const Source& target, const InferOptions& options, Diagnostics& diagnostics);
 
 }  // namespace remap
