@@ -348,14 +348,33 @@ class Planner {
     }
   }
 
+  // Of every rule that keys match, a few of the targets that it gives.
+  std::vector<std::string> some_targets() const {
+    std::vector<std::string> targets;
+    for (uint32_t r = 0; r < set_.rules.size(); ++r) {
+      const Rule& rule = set_.rules[r];
+      std::vector<std::string> parts = {""};
+      if (rule.split) parts.front() = "0";
+      if (rule.split && !rule.split->each) {
+        parts.clear();
+        for (const auto& part : rule.split->parts) parts.push_back(part.name);
+      }
+      try {
+        for (size_t m = 0; m < matches_[r].size(); m += matches_[r].size() / 4 + 1)
+          for (const auto& part : parts) {
+            lang::Captures captures = matches_[r][m].captures;
+            if (rule.split) captures.holes.emplace_back(rule.split->hole, part);
+            targets.push_back(lang::expand(rule.to, rule.from, captures, set_.tables, facts_.variants));
+          }
+      } catch (const Error&) {
+        continue;  // it is said where the targets are made
+      }
+    }
+    return targets;
+  }
+
   std::vector<NearRule> near_rules(size_t source) const {
-    std::vector<std::string> targets;  // some of those that are given
-    for (uint32_t r = 0; r < set_.rules.size(); ++r)
-      for (size_t m = 0; m < matches_[r].size(); m += matches_[r].size() / 4 + 1) try {
-          targets.push_back(lang::expand(set_.rules[r].to, set_.rules[r].from, matches_[r][m].captures, set_.tables, facts_.variants));
-        } catch (const Error&) {
-          break;  // said where the target is made
-        }
+    const std::vector<std::string> targets = some_targets();
     std::vector<NearRule> candidates;
     for (uint32_t r = 0; r < set_.rules.size(); ++r) {
       const Rule& rule = set_.rules[r];

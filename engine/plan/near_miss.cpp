@@ -1,7 +1,7 @@
 #include "plan/near_miss.h"
 
 #include <algorithm>
-#include <set>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -86,6 +86,7 @@ struct NearMisses::Pattern {
   std::vector<KeyPattern> parts;
   std::vector<lang::Matcher> matchers;  // of the parts
   bool rest = false;                    // one of the parts takes any number of segments
+  bool is_rest(size_t part) const { return parts[part].tokens.size() == 1 && parts[part].tokens[0].kind == PatternToken::Kind::rest; }
 };
 
 struct NearMisses::Miss {
@@ -93,6 +94,8 @@ struct NearMisses::Miss {
   std::string reason;
   TextPlace place;                      // of the part that fails first
   bool literal = false;                 // a part that fits says what the key is, and does not take just any text
+  bool typing = false;                  // the part that fails first is nearly right
+  bool in_good_block = false;           // it stands in a 'within' through which keys come to other rules
 };
 
 NearMisses::NearMisses(std::vector<NearRule> rules, const lang::VariantValues& variants) : rules_(std::move(rules)), variants_(variants) {
@@ -104,6 +107,8 @@ NearMisses::NearMisses(std::vector<NearRule> rules, const lang::VariantValues& v
       one.rest |= std::any_of(part.tokens.begin(), part.tokens.end(), [](const PatternToken& t) { return t.kind == PatternToken::Kind::rest; });
     }
     patterns_.push_back(std::move(one));
+    for (const PatternToken& token : rule.pattern->tokens)
+      if (!rule.unused && token.within) good_blocks_.emplace(token.within->line, token.within->column);
   }
 }
 
@@ -121,15 +126,24 @@ NearMisses::Miss NearMisses::compare(const std::vector<std::string>& key, const 
   size_t same = 0;
   while (same < parts.size() && same < key.size() && fits(same, key[same])) ++same;
   size_t tail = 0;
-  while (tail < parts.size() - same && tail < key.size() - same && fits(parts.size() - 1 - tail, key[key.size() - 1 - tail])) ++tail;
+  if (pattern.rest && parts.size() > same + 1 && pattern.is_rest(parts.size() - 1)) {
+    // '**' at the end takes all that is left; what is before it stands where it stands in the key.
+    for (size_t i = same + 1; i + 1 < parts.size() && i < key.size(); ++i) tail += fits(i, key[i]);
+    tail += key.size() >= parts.size();
+  } else {
+    while (tail < parts.size() - same && tail < key.size() - same && fits(parts.size() - 1 - tail, key[key.size() - 1 - tail])) ++tail;
+  }
   miss.score = 2 * same + tail;
   miss.open = (pattern.rest ? parts.size() : std::max(parts.size(), key.size())) - same - tail;
   miss.place = pattern.rule->pattern->written.place();
   if (same < parts.size() && same < key.size()) {
     const std::string text = text_of(parts[same]);
     miss.reason = fmt::format("'{}' is not '{}'", key[same], text);
-    if (!parts[same].tokens.empty()) miss.place = pattern.rule->pattern->origin_of(parts[same].tokens.front());
-    if (edit_distance(key[same], text) <= 2) ++miss.score, miss.literal = true;
+    if (edit_distance(key[same], text) <= 2) ++miss.score, miss.literal = miss.typing = true;
+    if (parts[same].tokens.empty()) return miss;
+    const PatternToken& token = parts[same].tokens.front();
+    miss.in_good_block = token.within && good_blocks_.contains({token.within->line, token.within->column});
+    if (!miss.in_good_block) miss.place = pattern.rule->pattern->origin_of(token);
   } else if (same == parts.size() && same == key.size()) {
     miss.reason = "each part fits alone, but not a separator between them ('.' or '/'), or a hole that stands in it twice";
   } else if (same == parts.size()) {
@@ -152,9 +166,9 @@ NearMisses::Near NearMisses::explain(const std::string& key) const {
   for (const Pattern& pattern : patterns_) {
     Miss miss = compare(segments, pattern);
     // Of rules that may have been meant, one whose targets nothing else gives is the likelier.
-    const bool typing_mistake = pattern.rule->unused && miss.open <= 1 && miss.literal;
-    const auto likely = [](const Pattern& p, const Miss& m) { return std::pair(p.rule->needed, m.score); };
-    if (typing_mistake && (unused == nullptr || likely(pattern, miss) > likely(*unused, unused_miss))) unused = &pattern, unused_miss = miss;
+    const bool meant = pattern.rule->unused && miss.open <= 1 && miss.literal && !miss.in_good_block;
+    const auto likely = [](const Pattern& p, const Miss& m) { return std::tuple(p.rule->needed, m.typing, m.score); };
+    if (meant && (unused == nullptr || likely(pattern, miss) > likely(*unused, unused_miss))) unused = &pattern, unused_miss = miss;
     if (miss.score > best_miss.score) best = &pattern, best_miss = std::move(miss);
   }
   if (unused == nullptr && near.notes.empty()) {  // a rule whose targets nothing else gives must be meant for some key

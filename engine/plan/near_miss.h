@@ -1,6 +1,7 @@
 // Why did no rule match this key? Compares the key with every rule's pattern segment by segment.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,7 @@ class NearMisses {
   std::vector<NearRule> rules_;
   const lang::VariantValues& variants_;
   std::vector<Pattern> patterns_;
+  std::set<std::pair<int, int>> good_blocks_;  // line and column of a 'within' whose rules match keys
 };
 
 }  // namespace remap::plan

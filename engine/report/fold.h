@@ -20,7 +20,7 @@ std::vector<Row> fold(std::vector<Line> lines);
 // The same order, a line each.
 std::vector<Row> in_order(std::vector<Line> lines);
 
-// Keys, repetitions left out, as few as say the same: "layers.{0..11}.{fc1,fc2}.weight". In natural order.
+// Keys, repetitions left out, as few as say the same: "layers.{0..11}.{attn,mlp}.weight". In natural order.
 std::vector<std::string> fold_keys(std::vector<std::string> keys);
 
 // Lines as a table: a column is as wide as its widest cell that is not wider than its limit, so that one long key does not push

@@ -16,7 +16,7 @@ TextPlace at(int line, int column = 5) { return {kRules, line, column, column + 
 Diagnostics lost_keys(size_t layers) {
   Diagnostics found;
   for (size_t i = 0; i < layers; ++i)
-    for (const char* part : {"fc1", "fc2"})
+    for (const char* part : {"attn", "mlp"})
       found.error("plan-unmatched-key", BytePlace{"m.json", {}, {}}, fmt::format("no rule matches the key 'layers.{}.{}.weight' (F32 [{}])", i, part, i + 4), "add a rule for it");
   return found;
 }
@@ -27,10 +27,10 @@ size_t lines_in(const std::string& text) { return static_cast<size_t>(std::count
 
 TEST_CASE("findings of one kind are one: the first in full, the count, the keys folded") {
   CHECK(render_text(lost_keys(12)) ==
-        "m.json: error[plan-unmatched-key]: no rule matches the key 'layers.0.fc1.weight' (F32 [4])\n"
+        "m.json: error[plan-unmatched-key]: no rule matches the key 'layers.0.attn.weight' (F32 [4])\n"
         "  hint: add a rule for it\n"
-        "  24 in all: layers.{0..11}.{fc1,fc2}.weight\n");
-  CHECK(render_text(lost_keys(12), {.full = true}).find("layers.11.fc2.weight") != std::string::npos);
+        "  24 in all: layers.{0..11}.{attn,mlp}.weight\n");
+  CHECK(render_text(lost_keys(12), {.full = true}).find("layers.11.mlp.weight") != std::string::npos);
   CHECK(lines_in(render_text(lost_keys(12), {.full = true})) == 48);
   const auto folded = fold_findings(lost_keys(12));
   REQUIRE(folded.size() == 1);

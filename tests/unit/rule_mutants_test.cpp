@@ -129,7 +129,9 @@ std::vector<std::pair<std::string, std::string>> mistakes_in(const std::string& 
   rest = rule;
   while (RE2::FindAndConsume(&rest, name, &field, &part)) {
     std::vector<re2::StringPiece> words;
+    // A name in braces is one of several that the rule is about: the others still match.
     re2::StringPiece in = part, one;
+    if (const size_t brace = part.rfind('}'); brace != re2::StringPiece::npos) in.remove_prefix(brace + 1);
     while (RE2::FindAndConsume(&in, word, &one)) {
       words.push_back(one);
       in = re2::StringPiece(one.end(), static_cast<size_t>(part.end() - one.end()));
@@ -177,7 +179,8 @@ struct Published {
       if (!stem.starts_with(name + "+")) continue;
       const std::string what = stem.substr(name.size() + 1);
       if (what == "set") {
-        for (const auto& [variant, value] : read_document(entry.path().string(), "json").items()) options.set[variant] = value.get<std::string>();
+        const Json choices = read_document(entry.path().string(), "json");
+        for (const auto& [variant, value] : choices.items()) options.set[variant] = value.get<std::string>();
       } else {
         add(what, entry.path(), rules);
       }

@@ -20,7 +20,7 @@ struct FindingsTextOptions {
   std::string way_on = "--full shows all, --format json has them";  // what the last line says if not all is shown
 };
 // Findings that differ in nothing but names and numbers are one: the first in full, their count, their keys folded
-// ("24 in all: layers.{0..11}.{fc1,fc2}.weight"). Errors come first, and causes before what follows from them.
+// ("24 in all: layers.{0..11}.{attn,mlp}.weight"). Errors come first, and causes before what follows from them.
 std::string render_text(const Diagnostics& diagnostics, const FindingsTextOptions& options = {});
 
 // The same folding for other forms.
