@@ -43,6 +43,11 @@ std::optional<remap::Rules> recognise(const std::string& path, const std::vector
     if (rules.recognise(*source, why)) found.push_back(rules);
     else notes.push_back(fmt::format("{}: {}", rules.family(), why));
   }
+  if (found.empty()) {  // perhaps only a prefix is in the way
+    auto& whole = opened[""];
+    if (!whole) whole = remap::open_source(path, {{}, "", companions});
+    std::copy_if(families.begin(), families.end(), std::back_inserter(found), [&](const remap::Rules& rules) { return rules.recognise_elsewhere(*whole); });
+  }
   if (diagnostics.has_errors()) return std::nullopt;
   if (found.size() == 1) return found.front();
   const remap::BytePlace place{path, {}, {}};
@@ -124,8 +129,12 @@ std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& di
       continue;
     }
     const std::string subtree = inputs.rules->subtree(index);
+    const auto used = index == 0 ? companions : std::map<std::string, std::string>{};
     auto source = input.name.empty() ? std::move(opened[subtree]) : nullptr;
-    if (!source) source = remap::open_source(input.path, {{}, subtree, index == 0 ? companions : std::map<std::string, std::string>{}});
+    if (!source) source = remap::open_source(input.path, {{}, subtree, used});
+    // The keys may lie below another root, or the user says so.
+    if (!subtree.empty() && (source->manifest().size() == 0 || std::any_of(options.set.begin(), options.set.end(), [](const auto& text) { return text.starts_with("root="); })))
+      source = remap::open_source(input.path, {{}, "", used});
     inputs.sources.push_back(std::move(source));
     inputs.named.push_back({input.name, inputs.sources.back().get()});
   }

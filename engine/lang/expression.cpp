@@ -314,10 +314,17 @@ class Evaluator {
     return json.get<bool>();
   }
 
+  // Of a further source that was not given, "the source 'params' (params=PATH: …)", how to give it.
+  static std::string hint_for_missing(const Value& v) {
+    const size_t begin = v.what.find('('), end = v.what.find_first_of(":)", begin);
+    if (v.what.starts_with("the source '") && end != std::string::npos) return fmt::format("give it as {}", v.what.substr(begin + 1, end - begin - 1));
+    return "give a default with '?" "?'";
+  }
+
   Json present(const ExpressionNode& node) {
     Value v = value(node);
     if (v.state == Value::State::missing)
-      fail(node, fmt::format("'{}' has no value: {} is not there", text(node), v.what.empty() ? text(node) : v.what), "give a default with '?" "?'", "expression-missing");
+      fail(node, fmt::format("'{}' has no value: {} is not there", text(node), v.what.empty() ? text(node) : v.what), hint_for_missing(v), "expression-missing");
     if (v.state == Value::State::omit) fail(node, "'omit' is no value; it can only be what a field is given");
     return std::move(v.json);
   }
