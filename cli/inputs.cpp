@@ -69,6 +69,17 @@ std::optional<remap::Rules> recognise(const std::string& path, const std::vector
     if (rules.recognise(*source, why)) found.push_back(rules);
     else notes.push_back(fmt::format("{}: {}", rules.family(), why));
   }
+  if (found.empty()) {  // perhaps only a prefix is in the way
+    auto& whole = opened[{"", ""}];
+    if (!whole && !refused) {
+      remap::OpenOptions all;
+      all.companions = companions;
+      whole = remap::open_source(path, all);
+    }
+    if (whole)
+      std::copy_if(families.begin(), families.end(), std::back_inserter(found),
+                   [&](const remap::Rules& rules) { return rules.recognise_elsewhere(*whole); });
+  }
   if (diagnostics.has_errors()) return std::nullopt;
   if (found.size() == 1) return found.front();
   if (found.empty() && refused) std::rethrow_exception(refused);
@@ -176,8 +187,18 @@ std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& di
       inputs.documents[input.name] = remap::read_document(input.path, needs[index].format);
       continue;
     }
+    const auto used = index == 0 ? companions : std::map<std::string, std::string>{};
     auto source = input.name.empty() ? std::move(opened[opened_for(*inputs.rules)]) : nullptr;
-    if (!source) source = open(input.path, *inputs.rules, index, index == 0 ? companions : std::map<std::string, std::string>{});
+    if (!source) source = open(input.path, *inputs.rules, index, used);
+    // The keys may lie below another root, or the user says so.
+    const auto sets_root = [](const std::string& text) { return text.starts_with("root="); };
+    if (!inputs.rules->subtree(index).empty() &&
+        (source->manifest().size() == 0 || std::any_of(options.set.begin(), options.set.end(), sets_root))) {
+      remap::OpenOptions whole = inputs.rules->open_options(index);
+      whole.subtree.clear();
+      whole.companions = used;
+      source = remap::open_source(input.path, whole);
+    }
     if (!options.quiet) say_what_was_noticed(*source, diagnostics);
     inputs.sources.push_back(std::move(source));
     inputs.named.push_back({input.name, inputs.sources.back().get()});

@@ -94,6 +94,8 @@ const std::vector<DiagnosticRow>& diagnostic_table() {
       {"plan-part-missing", error, "A tensor is joined from parts that the checkpoint does not all have."},
       {"plan-part-twice", error, "Two rules take the same part of a tensor."},
       {"plan-refused", error, "A checkpoint does not meet what its rule file requires.", true},
+      {"plan-root-open", error,
+       "The keys that the rules convert lie below another root, beside others, and the user has to choose."},
       {"plan-rule-unused", error, "No key matches a rule, and no other rule gives its targets.", true},
       {"plan-shape-mismatch", error, "A tensor's shape contradicts the rules, or two tensors contradict each other."},
       {"plan-source-missing", error, "A source that the rules need was not given."},

@@ -316,6 +316,7 @@ class Evaluator {
     return json.get<bool>();
   }
 
+  // Of a further source that was not given, "the source 'params' (params=PATH: …)", how to give it.
   Json present(const ExpressionNode& node) {
     Value v = value(node);
     if (v.state == Value::State::missing)
@@ -333,7 +334,11 @@ class Evaluator {
     };
     const std::string otherwise = "give a default with '?" "?'";
     if (names("config.") || names("config[")) return "give it in --config FILE; or, in the rules, " + otherwise;
-    return names("the source '") ? "give the file; or, in the rules, " + otherwise : otherwise;
+    if (!names("the source '")) return otherwise;
+    // "the source 'x' (x=FILE: what it is)"
+    const size_t begin = what.find('('), end = what.find_first_of(":)", begin);
+    const bool says_how = what.starts_with("the source '") && end != std::string::npos;
+    return (says_how ? "give it as " + what.substr(begin + 1, end - begin - 1) : "give the file") + "; or, in the rules, " + otherwise;
   }
   std::string text(const ExpressionNode& node) const { return expression_.text.substr(node.offset, node.length); }
   static std::string shown(const Json& json) {

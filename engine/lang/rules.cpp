@@ -19,7 +19,7 @@ const std::vector<FieldRow>& rule_field_table() {
        "split"},
       {"copy_of", "the target key that 'to' repeats", "the copy is left out"},
       {"drop", "a source key that is not carried over", "nothing can bring it back"},
-      {"equal_to", "with 'drop': the source key whose values the dropped one must equal", "the twin is written again"},
+      {"equal_to", "with 'drop': the source key whose values the dropped one must equal; --set twins=kept drops it even if they differ", "the twin is written again"},
       {"except", "patterns of keys that the rule does not take, although its own pattern matches them", ""},
       {"fill", "the constant that every element of the target is", "the tensor is left out"},
       {"from", "pattern of the source keys", ""},
@@ -28,7 +28,9 @@ const std::vector<FieldRow>& rule_field_table() {
       {"norm", "[n]: 'from' and 'to' name modules with a weight and a bias of this shape", "itself"},
       {"optional", "true: no complaint if no key matches", ""},
       {"permute", "[axes]: axis i of the target is axis permute[i] of the source", "the inverse permutation"},
-      {"replicated", "a hole: keys that differ only in it must hold the same bytes, and the first is taken",
+      {"replicated",
+       "a hole: keys that differ only in it must hold the same bytes, and the first is taken; --set replicas=first takes "
+       "it even if they differ",
        "the first is written for all"},
       {"reshape", "the shape after regrouping elements in row-major order", "reshape"},
       {"shape", "the source tensor's shape: names bind dims, expressions are checked, _ is any size", ""},
@@ -72,6 +74,22 @@ const std::vector<FieldRow>& file_field_table() {
       {"title", "one line about the conversion", ""},
       {"variants", "named choices, detected from the checkpoint or set by the user", ""},
       {"verify", "{source, target}: names of the forward passes of both layouts (NAME.model.yaml)", ""},
+  };
+  return rows;
+}
+
+const std::vector<ChoiceRow>& choice_table() {
+  static const auto has_rule = [](const RuleSet& set, bool (*is)(const Rule&)) { return std::any_of(set.rules.begin(), set.rules.end(), is); };
+  static const std::vector<ChoiceRow> rows = {
+      {"dtype", {}, "keep, float32, float16, bfloat16 or float64", [](const RuleSet&) { return true; }},
+      {"root", {}, "the prefix of the keys that are converted, in place of the rules' own", [](const RuleSet&) { return true; }},
+      {"config", {"checked", "given"}, "checked: --config may not contradict the checkpoint; given: what it says is taken", [](const RuleSet&) { return true; }},
+      {"replicas", {"equal", "first"}, "equal: copies that differ are refused; first: the first is taken, whatever the others hold",
+       [](const RuleSet& set) { return has_rule(set, [](const Rule& rule) { return !rule.replicated.empty(); }); }},
+      {"twins", {"equal", "kept"}, "equal: a tensor that is dropped as equal to another, and is not, is refused; kept: the other is taken",
+       [](const RuleSet& set) { return has_rule(set, [](const Rule& rule) { return rule.equal_to.has_value(); }); }},
+      {"waive", {}, "the checks to pass, by the names that their messages give, separated by commas",
+       [](const RuleSet& set) { return std::any_of(set.require.begin(), set.require.end(), [](const Requirement& r) { return !r.waive.empty(); }); }},
   };
   return rows;
 }
@@ -348,6 +366,8 @@ class RuleParser {
       Variant variant;
       variant.name = name.text;
       variant.place = place_of(*text_, name);
+      for (const auto& choice : choice_table())
+        if (choice.name == name.text) error("rule-wrong-type", name, fmt::format("'{}' is a choice that every rule file has", name.text), "give the variant another name");
       if (!expect_map(body, "a variant")) continue;
       check_fields(body, {"detect", "values", "doc"}, "a variant");
       variant.detect = expression_field(body, "detect");
@@ -385,11 +405,15 @@ class RuleParser {
     if (!expect_list(node, "'require'")) return;
     for (const auto& item : node.items) {
       if (!expect_map(item, "an entry of 'require'")) continue;
-      check_fields(item, {"that", "because"}, "'require'");
+      check_fields(item, {"that", "because", "hint", "waive"}, "'require'");
       const auto because = required_text(item, "because");
+      const std::string waive = text_field(item, "waive").value_or("");
+      std::optional<Template> hint;
+      if (const YamlNode* node_of_hint = item.find("hint")) hint = template_of(*node_of_hint);
+      if (waive.find_first_of(", =") != std::string::npos) error("rule-wrong-type", *item.find("waive"), fmt::format("'{}' is not a name", waive), "letters, digits, '-' and '_'");
       const YamlNode* that = item.find("that");
       if (that == nullptr) error("rule-missing-field", item, "'that' is missing: the condition");
-      else if (auto condition = expression(*that, "'that'")) set_.require.push_back({std::move(*condition), because});
+      else if (auto condition = expression(*that, "'that'")) set_.require.push_back({std::move(*condition), because, std::move(hint), waive});
     }
   }
 

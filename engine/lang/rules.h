@@ -96,6 +96,8 @@ struct Normalise {
 struct Requirement {
   Expression condition;
   std::string because;
+  std::optional<Template> hint = {};  // what the user can do, as text
+  std::string waive = {};             // the user may pass it with --set waive=NAME; "": it cannot be passed
 };
 
 // A file to write: a template as JSON.
@@ -149,6 +151,15 @@ struct RuleSet {
 
 // nullopt if `diagnostics` has errors. All mistakes of the file are reported.
 std::optional<RuleSet> parse_rules(std::shared_ptr<const SourceText> text, Diagnostics& diagnostics, bool leave_unknown_names = false);
+
+// What the user can choose with --set for any rule file to which it applies; the rules' own variants have other names.
+struct ChoiceRow {
+  std::string_view name;
+  std::vector<std::string_view> values;  // the first is what holds if nothing is said; empty: any text
+  std::string_view doc;
+  bool (*applies)(const RuleSet& rules);
+};
+const std::vector<ChoiceRow>& choice_table();
 
 // The fields of a rule, one row each: parser, documentation and the editors' schema are checked against it.
 struct FieldRow {

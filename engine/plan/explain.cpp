@@ -7,7 +7,7 @@
 #include <re2/re2.h>
 
 #include "base/text.h"
-#include "plan/facts.h"
+#include "plan/roots.h"
 #include "plan/near_miss.h"
 #include "plan/rules_file.h"
 
@@ -24,7 +24,7 @@ constexpr size_t kMaxRules = 3, kMaxNear = 5;
 class Explainer {
  public:
   Explainer(const lang::RuleSet& set, const std::vector<NamedSource>& sources, const PlanOptions& options, const Plan* plan)
-      : set_(set), sources_(sources), plan_(plan), keys_(set, sources, ignored_), facts_(set, keys_, sources, options) {
+      : set_(set), sources_(sources), plan_(plan), rooted_(keys_below_root(set, sources, options, ignored_)), keys_(rooted_.keys), facts_(set, keys_, sources, options) {
     for (const auto& variant : set.variants) {
       const auto chosen = options.set.find(variant.name);
       if (chosen != options.set.end()) facts_.variants[variant.name] = chosen->second;
@@ -185,7 +185,8 @@ class Explainer {
   const std::vector<NamedSource>& sources_;
   const Plan* plan_;
   Diagnostics ignored_;
-  KeyTable keys_;
+  RootedKeys rooted_;
+  const KeyTable& keys_;
   Facts facts_;
   Explanation result_;
 };

@@ -7,6 +7,8 @@
 namespace remap::plan {
 namespace {
 
+constexpr size_t kMostPrefixes = 64;  // that are tried where the keys are not below the rules' own root
+
 // The part of `key` below `root`; nullopt if it lies outside.
 std::optional<std::string_view> below(std::string_view key, std::string_view root, char separator) {
   if (root.empty()) return key;
@@ -78,7 +80,7 @@ std::string normalised(std::string key, const std::vector<Spelling>& spellings, 
 
 }  // namespace
 
-KeyTable::KeyTable(const lang::RuleSet& rules, const std::vector<NamedSource>& sources, Diagnostics& diagnostics)
+KeyTable::KeyTable(const lang::RuleSet& rules, const std::vector<NamedSource>& sources, Diagnostics& diagnostics, const std::optional<std::string>& root_of_first)
     : keys_(sources.size()) {
   std::vector<Spelling> spellings;
   for (const auto& rule : rules.normalise) spellings.push_back({&rule, lang::Matcher(rule.from, {})});
@@ -93,7 +95,7 @@ KeyTable::KeyTable(const lang::RuleSet& rules, const std::vector<NamedSource>& s
       prefixes.push_back(files.take(inside.back()));
     }
     if (std::all_of(prefixes.begin(), prefixes.end(), [](const std::string& p) { return p.empty(); })) std::fill(prefixes.begin(), prefixes.end(), FilePrefixes::of_single_file(spec));
-    const std::string root = pick_root(spec, inside);
+    const std::string root = s == 0 && root_of_first ? *root_of_first : pick_root(spec, inside);
     size_t outside = 0;
     for (size_t t = 0; t < manifest.size(); ++t) {
       const auto key = below(inside[t], root, spec.separator);
@@ -116,6 +118,70 @@ KeyTable::KeyTable(const lang::RuleSet& rules, const std::vector<NamedSource>& s
 
 std::vector<SourceKey>::const_iterator KeyTable::lower_bound(size_t source, std::string_view key) const {
   return std::lower_bound(keys_[source].begin(), keys_[source].end(), key, [](const SourceKey& a, std::string_view b) { return a.key < b; });
+}
+
+namespace {
+
+// Patterns of keys below the root: those that `recognise` asks for, and older spellings. Without what the names of files give.
+std::vector<std::string> known_keys(const lang::RuleSet& rules) {
+  std::vector<std::string> texts;
+  for (const auto& spelling : rules.normalise) texts.push_back(spelling.from.text);
+  if (rules.recognise)
+    lang::visit(rules.recognise->root, [&](const lang::ExpressionNode& node) {
+      if (node.kind == lang::NodeKind::call && node.text == "exists" && node.children[0].literal.is_string()) texts.push_back(node.children[0].literal.get<std::string>());
+    });
+  const std::string of_file = FilePrefixes::of_single_file(rules.sources.front());
+  for (std::string& text : texts)
+    for (auto n = std::count(of_file.begin(), of_file.end(), '/'); n > 0; --n) text.erase(0, text.find('/') + 1);
+  std::erase_if(texts, [](const std::string& text) { return text.empty() || text.starts_with("re:") || text.find("${") != std::string::npos; });
+  return texts;
+}
+
+// The key in its file.
+template <typename Visit>
+void each_key_in_file(const lang::RuleSet& rules, const Manifest& manifest, Visit visit) {
+  FilePrefixes files(rules.sources.front());
+  for (const auto& tensor : manifest.tensors()) {
+    std::string_view key = tensor.key;
+    files.take(key);
+    visit(key);
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> prefixes_of_known_keys(const lang::RuleSet& rules, const Manifest& manifest) {
+  const lang::SourceSpec& spec = rules.sources.front();
+  std::vector<lang::Matcher> below_prefix;
+  for (const auto& text : known_keys(rules)) {
+    Diagnostics ignored;
+    if (const auto pattern = lang::parse_pattern(std::string("**") + spec.separator + text, {rules.text, {}, 0}, rules.tables, ignored)) below_prefix.emplace_back(*pattern, lang::VariantValues{});
+  }
+  std::set<std::string> found = {""};
+  lang::Captures captures;
+  each_key_in_file(rules, manifest, [&](std::string_view key) {
+    for (const auto& matcher : below_prefix)
+      if (found.size() < kMostPrefixes && matcher.match(key, captures)) found.insert(captures.rests.front());
+  });
+  for (const auto& root : spec.roots) found.erase(root);
+  std::vector<std::string> prefixes(found.begin(), found.end());
+  std::stable_sort(prefixes.begin(), prefixes.end(), [](const std::string& a, const std::string& b) { return a.size() < b.size(); });
+  return prefixes;
+}
+
+bool holds_all_keys(const std::string& prefix, const lang::RuleSet& rules, const Manifest& manifest) {
+  const lang::SourceSpec& spec = rules.sources.front();
+  std::string common;  // the longest
+  for (const std::string& root : spec.roots)
+    for (size_t end = 0; end != std::string::npos && end < prefix.size();) {
+      end = std::min(prefix.find(spec.separator, end + 1), prefix.size());
+      const std::string part = prefix.substr(0, end);
+      if (part != root && !below(root, part, spec.separator)) break;
+      if (part.size() > common.size()) common = part;
+    }
+  bool all = true;
+  each_key_in_file(rules, manifest, [&](std::string_view key) { all = all && (!below(key, common, spec.separator) || below(key, prefix, spec.separator)); });
+  return all;
 }
 
 const SourceKey* KeyTable::find(size_t source, std::string_view key) const {

@@ -1,6 +1,7 @@
 // The source keys as the rules see them: below the root, older spellings normalised.
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -17,8 +18,8 @@ struct SourceKey {
 
 class KeyTable {
  public:
-  // Reports keys that two spellings collide on, and a root that holds nothing.
-  KeyTable(const lang::RuleSet& rules, const std::vector<NamedSource>& sources, Diagnostics& diagnostics);
+  // Reports keys that two spellings collide on, and a root that holds nothing. `root`: of the first source, in place of its own.
+  KeyTable(const lang::RuleSet& rules, const std::vector<NamedSource>& sources, Diagnostics& diagnostics, const std::optional<std::string>& root = {});
 
   const std::vector<SourceKey>& keys(size_t source) const { return keys_[source]; }  // sorted by key
   const SourceKey* find(size_t source, std::string_view key) const;
@@ -36,5 +37,10 @@ class KeyTable {
   std::vector<SourceKey>::const_iterator lower_bound(size_t source, std::string_view key) const;
   std::vector<std::vector<SourceKey>> keys_;
 };
+
+// Prefixes, shortest first, below which some key is as `recognise` or an older spelling says, and that are none of the rules' roots.
+std::vector<std::string> prefixes_of_known_keys(const lang::RuleSet& rules, const Manifest& manifest);
+// Whether all keys lie below `prefix`, of those below the part of it that it has in common with a root of the rules.
+bool holds_all_keys(const std::string& prefix, const lang::RuleSet& rules, const Manifest& manifest);
 
 }  // namespace remap::plan

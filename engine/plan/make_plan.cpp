@@ -14,6 +14,7 @@
 #include "plan/gather.h"
 #include "plan/lint_parts.h"
 #include "plan/near_miss.h"
+#include "plan/roots.h"
 #include "plan/rules_file.h"
 #include "plan/view.h"
 #include "tensor/sub_byte.h"
@@ -53,10 +54,11 @@ struct KeyForm {
 class Planner {
  public:
   // `wrong`: a rule whose shapes are not believed, to see whether all else fits then.
-  Planner(const Rules::Impl& rules, const std::vector<NamedSource>& sources, const PlanOptions& options, Diagnostics& diagnostics,
-          std::optional<Dims::RuleLine> wrong = std::nullopt)
-      : rules_(rules), wrong_(wrong), set_(rules.set), schema_(rules.schema), sources_(sources), options_(options), diagnostics_(diagnostics),
-        keys_(set_, sources, diagnostics), facts_(set_, keys_, sources, options), dims_(facts_) {}
+  Planner(const Rules::Impl& rules, const std::vector<NamedSource>& sources, const PlanOptions& options,
+          Diagnostics& diagnostics, std::optional<Dims::RuleLine> wrong = std::nullopt)
+      : rules_(rules), wrong_(wrong), set_(rules.set), schema_(rules.schema), sources_(sources), options_(options),
+        diagnostics_(diagnostics), rooted_(keys_below_root(set_, sources, options, diagnostics)), keys_(rooted_.keys),
+        facts_(set_, keys_, sources, options), dims_(facts_) {}
 
   std::optional<Plan> run() {
     if (stop()) return std::nullopt;
@@ -127,7 +129,9 @@ class Planner {
 
   void choose_variants() {
     choose_dtype();
-    std::vector<std::string> names = {"dtype"};
+    std::vector<std::string> names;
+    for (const auto& choice : lang::choice_table())
+      if (choice.applies(set_)) names.emplace_back(choice.name);
     for (const auto& variant : set_.variants) names.push_back(variant.name);
     for (const auto& [name, value] : options_.set)
       if (std::find(names.begin(), names.end(), name) == names.end()) {
@@ -135,6 +139,30 @@ class Planner {
         diagnostics_.error("plan-unknown-variant", {}, fmt::format("--set {}={}: the rules have no variant '{}'", name, value, name), near.empty() ? fmt::format("they have: {}", join(names, ", ")) : fmt::format("did you mean '{}'?", near));
       }
     for (const auto& variant : set_.variants) choose_variant(variant);
+    note_choices();
+  }
+
+  // What the user chose beside the variants, and a root that is not the rules' own, are part of what the plan says of itself.
+  void note_choices() {
+    for (const auto& choice : lang::choice_table()) {
+      const auto chosen = options_.set.find(std::string(choice.name));
+      if (choice.name == "root" && rooted_.root) plan_.variants.emplace_back("root", *rooted_.root);
+      if (choice.name == "dtype" || choice.name == "root" || chosen == options_.set.end() || !choice.applies(set_)) continue;
+      if (!choice.values.empty() && std::find(choice.values.begin(), choice.values.end(), chosen->second) == choice.values.end())
+        diagnostics_.error("plan-unknown-variant", {}, fmt::format("--set {}={}: it cannot be that", choice.name, chosen->second), fmt::format("it can be: {}", fmt::join(choice.values, ", ")));
+      plan_.variants.emplace_back(choice.name, chosen->second);
+    }
+    std::vector<std::string> known;
+    for (const auto& requirement : set_.require)
+      if (!requirement.waive.empty()) known.push_back(requirement.waive);
+    for (const auto& name : waived_)
+      if (std::find(known.begin(), known.end(), name) == known.end())
+        diagnostics_.error("plan-unknown-variant", {}, fmt::format("--set waive={}: no check has this name", name), fmt::format("there are: {}", join(known, ", ")));
+  }
+
+  bool chose(const char* name, const char* value) const {
+    const auto chosen = options_.set.find(name);
+    return chosen != options_.set.end() && chosen->second == value;
   }
 
   void choose_dtype() {
@@ -222,8 +250,8 @@ class Planner {
       const auto& requirement = set_.require[i];
       try {
         checked_[i] = true;
-        if (!lang::evaluate_condition(requirement.condition, facts_))
-          diagnostics_.error("plan-refused", requirement.condition.written.place(), fmt::format("{}: refused, since {}", sources_.front().source->path(), requirement.because), {}, found_values(requirement.condition));
+        if (!lang::evaluate_condition(requirement.condition, facts_) && !waived_.contains(requirement.waive))
+          diagnostics_.error("plan-refused", requirement.condition.written.place(), fmt::format("{}: refused, since {}", sources_.front().source->path(), requirement.because), way_on(requirement), found_values(requirement.condition));
       } catch (const Error& e) {
         checked_[i] = false;  // it may need a dim that the shapes will bind
         if (first_round) continue;
@@ -231,6 +259,14 @@ class Planner {
         else diagnostics_.add(e.diagnostic());
       }
     }
+  }
+
+  std::string way_on(const lang::Requirement& requirement) {
+    std::vector<std::string> ways;
+    const auto hint = requirement.hint ? lang::instantiate(*requirement.hint, facts_) : std::nullopt;
+    if (hint && hint->is_string()) ways.push_back(hint->get<std::string>());
+    if (!requirement.waive.empty()) ways.push_back(fmt::format("--set waive={} passes this check", requirement.waive));
+    return join(ways, "; ");
   }
 
   // Of a comparison that failed: what both sides are.
@@ -585,10 +621,15 @@ class Planner {
           continue;
         }
         if (first == &match) continue;
-        if (!facts_.same(*match.key, *first->key))
+        const bool same = facts_.same(*match.key, *first->key), first_counts = chose("replicas", "first");
+        const Shape &shape = info(*match.key).shape, &kept = info(*first->key).shape;
+        if (shape != kept)
+          diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' of shape {} and '{}' of shape {} cannot hold the same values ('replicated: {}')", first->key->key, to_string(kept), match.key->key, to_string(shape), rule.replicated),
+                             "copies have one shape; the checkpoint is not what the rule file takes it for");
+        else if (!same && !first_counts)
           diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' and '{}' should hold the same values ('replicated: {}'), but they differ", first->key->key, match.key->key, rule.replicated),
-                             "look at both with 'remap compare'; the checkpoint is not what the rule file takes it for");
-        plan_.dropped.push_back({match.key->source, match.key->tensor, r, fmt::format("the same as {}", info(*first->key).key)});
+                             "'remap compare' shows how much; --set replicas=first takes the first and drops the others");
+        plan_.dropped.push_back({match.key->source, match.key->tensor, r, (same ? "the same as " : "replicas=first: it differs from ") + info(*first->key).key});
       }
     std::set<const Match*> kept;
     for (const auto& [key, first] : firsts) kept.insert(first);
@@ -862,9 +903,20 @@ class Planner {
           const std::string whole = own ? lang::expand_source(*own, rule.from, match.captures, facts_.variants) : "";
           diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' is dropped as equal to '{}', which the checkpoint does not have", match.key->key, twin_name),
                              own && keys_.find(match.key->source, whole) != nullptr ? lang::prefix_hint("equal_to", *rule.equal_to, whole) : "");
-        } else if (!same_as_twin(*match.key, *twin)) diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' is dropped as equal to '{}', but they differ", match.key->key, twin_name), "look at both with 'remap compare'; the checkpoint is not what the rule file takes it for");
+        } else if (!same_as_twin(*match.key, *twin)) {
+          differing_twin(rule, *match.key, twin_name);
+        }
       }
     }
+  }
+
+  void differing_twin(const Rule& rule, const SourceKey& key, const std::string& twin) {
+    if (!chose("twins", "kept"))
+      return diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' is dropped as equal to '{}', but they differ", key.key, twin),
+                                "the checkpoint is not what the rule file takes it for; --set twins=kept drops it nevertheless");
+    const auto is_it = [&](const DroppedTensor& d) { return d.source == key.source && d.tensor == key.tensor; };
+    const auto dropped = std::find_if(plan_.dropped.begin(), plan_.dropped.end(), is_it);
+    if (dropped != plan_.dropped.end()) dropped->because += fmt::format("; differs from {}, which is taken (twins=kept)", twin);
   }
 
   // ------------------------------------------------------------ config and schema
@@ -888,8 +940,10 @@ class Planner {
     facts_.target_dtype = std::string(long_name(main_dtype()));
     Json config = schema_ ? fields(schema_->config) : Json::object();
     const Json defaults = fields(set_.defaults), given = given_config(), facts = fields(set_.config);
-    for (const Json* layer : {&defaults, &given, &facts}) merge(config, *layer);
-    report_contradictions(given, facts, "");
+    const bool given_counts = chose("config", "given");
+    for (const Json* layer : {&defaults, given_counts ? &facts : &given, given_counts ? &given : &facts})
+      merge(config, *layer);
+    if (!given_counts) report_contradictions(given, facts, "");
     if (schema_) {
       settle(config, "model_type", schema_->model_type);
       const size_t space = schema_->library.rfind(' ');
@@ -1054,7 +1108,7 @@ class Planner {
       if (it == given.end()) continue;
       if (is_config_of_part(name, fact) && it->is_object()) report_contradictions(*it, fact, path + name + ".");
       else if (*it != fact)
-        diagnostics_.error("config-contradiction", BytePlace{options_.config_file, {}, {}}, fmt::format("{}{} is {}; the checkpoint says {}", path, name, it->dump(), fact.dump()), "correct the file, or leave the field out of it");
+        diagnostics_.error("config-contradiction", BytePlace{options_.config_file, {}, {}}, fmt::format("{}{} is {}; the checkpoint says {}", path, name, it->dump(), fact.dump()), "correct the file, or leave the field out of it; --set config=given takes what the file says");
     }
   }
 
@@ -1208,7 +1262,7 @@ class Planner {
   void check_config(const Json& config) {
     for (const auto& requirement : schema_->require)
       if (!lang::holds(requirement, config))
-        diagnostics_.error("schema-config", requirement.condition.written.place(), fmt::format("config.json would not do: {}", requirement.because), "what the checkpoint does not record can be given with --config FILE",
+        diagnostics_.error("schema-config", requirement.condition.written.place(), fmt::format("config.json would not do: {}", requirement.because), "--config FILE gives what the checkpoint does not record; with --set config=given also what it records otherwise",
                            fields_in(requirement.condition, config));
   }
   // "num_attention_heads is 12", for the fields that a condition names.
@@ -1252,6 +1306,18 @@ class Planner {
     std::sort(plan_.dropped.begin(), plan_.dropped.end(), [](const auto& a, const auto& b) { return std::tie(a.source, a.tensor) < std::tie(b.source, b.tensor); });
   }
 
+  // The names in --set waive=A,B.
+  static std::set<std::string> waived_by(const PlanOptions& options) {
+    std::set<std::string> names;
+    const auto chosen = options.set.find("waive");
+    const std::string text = chosen == options.set.end() ? "" : chosen->second + ",";
+    for (size_t at = 0, end = 0; at < text.size(); at = end + 1) {
+      end = text.find(',', at);
+      if (end > at) names.insert(text.substr(at, end - at));
+    }
+    return names;
+  }
+
   const Rules::Impl& rules_;
   const std::optional<Dims::RuleLine> wrong_;
   const lang::RuleSet& set_;
@@ -1259,11 +1325,13 @@ class Planner {
   const std::vector<NamedSource>& sources_;
   const PlanOptions& options_;
   Diagnostics& diagnostics_;
-  KeyTable keys_;
+  RootedKeys rooted_;
+  const KeyTable& keys_;
   Facts facts_;
   Dims dims_;
   Plan plan_;
   std::optional<DType> dtype_;
+  const std::set<std::string> waived_ = waived_by(options_);
   std::vector<bool> checked_, active_;
   std::vector<std::vector<Match>> matches_;
   std::map<std::pair<uint32_t, std::string>, std::set<int>> indices_;

@@ -11,6 +11,7 @@
 #include "lang/built_in.h"
 #include "plan/config.h"
 #include "plan/facts.h"
+#include "plan/roots.h"
 
 namespace remap {
 namespace fs = std::filesystem;
@@ -179,6 +180,9 @@ std::vector<Rules::Need> Rules::sources() const {
 std::vector<Rules::Choice> Rules::variants() const {
   std::vector<Choice> choices;
   for (const auto& variant : impl_->set.variants) choices.push_back({variant.name, variant.doc});
+  for (const auto& choice : lang::choice_table())
+    if (choice.name == "replicas" || choice.name == "twins" || choice.name == "waive")
+      if (choice.applies(impl_->set)) choices.push_back({std::string(choice.name), std::string(choice.doc)});
   return choices;
 }
 
@@ -233,6 +237,13 @@ bool Rules::recognise(const Source& source, std::string& why) const {
     why = e.diagnostic().message;
   }
   return false;
+}
+
+bool Rules::recognise_elsewhere(const Source& source) const {
+  std::string ignored;
+  if (!reads(source, ignored)) return false;
+  const auto found = plan::other_roots(impl_->set, {"", &source});
+  return found.all || !found.parts.empty();
 }
 
 }  // namespace remap

@@ -37,7 +37,7 @@ std::string header(const Plan& plan) {
   std::string text = plan.title.empty() ? plan.family + "\n" : fmt::format("{}: {}\n", plan.family, plan.title);
   std::vector<std::string> facts;
   if (!plan.architecture.empty()) facts.push_back("gives " + plan.architecture);
-  for (const auto& [name, value] : plan.variants) facts.push_back(fmt::format("{} = {}", name, value));
+  for (const auto& [name, value] : plan.variants) facts.push_back(fmt::format("{} = {}", name, value.empty() ? "''" : value));
   if (!facts.empty()) text += join(facts, ", ") + "\n";
   std::vector<std::string> dims;
   for (const auto& dim : plan.dims) dims.push_back(fmt::format("{} {}", dim.name, dim.value));

@@ -31,6 +31,13 @@ ModelFile load_model(const std::shared_ptr<const lang::SourceText>& text) {
   return std::move(*model);
 }
 
+// The source without a name.
+std::vector<std::string>& root_of_first(ModelFile& model) {
+  for (auto& spec : model.rules.sources)
+    if (spec.name.empty()) return spec.roots;
+  return model.rules.sources.front().roots;
+}
+
 // The sources that a model file names, in its order.
 std::vector<NamedSource> named_in(const ModelFile& model, const std::vector<NamedSource>& given) {
   std::vector<NamedSource> ordered;
@@ -256,6 +263,8 @@ VerifyReport verify(const Rules& rules, const Plan& plan, const std::vector<Name
   const auto plan_sources = sources_of(plan, sources);
   Side from{load_model(impl.source_model), {}, options.config, {options.documents, rounding_of(plan, plan_sources), options.max_records}};
   Side to{load_model(impl.target_model), {}, config, {{}, {}, options.max_records}};
+  for (const auto& [name, value] : plan.variants)
+    if (name == "root") root_of_first(from.model) = {value};
   from.sources = named_in(from.model, sources);
   to.sources = {{"", &target}};
 

@@ -224,7 +224,7 @@ TEST_CASE("the target schemas know every field of the config.json files in tests
 }
 
 // The functions of the language are in its documentation.
-TEST_CASE("docs/rule-language.md names every function and every field") {
+TEST_CASE("docs/rule-language.md names every function, every field and every choice") {
   const std::string docs = read(kRoot / "docs/rule-language.md");
   std::vector<std::string> faults;
   for (const auto& row : remap::lang::function_table())
@@ -232,6 +232,8 @@ TEST_CASE("docs/rule-language.md names every function and every field") {
   for (const auto* table : {&remap::lang::rule_field_table(), &remap::lang::file_field_table()})
     for (const auto& row : *table)
       if (!RE2::PartialMatch(docs, "\\b" + RE2::QuoteMeta(row.name) + "\\b")) faults.push_back(std::string(row.name));
+  for (const auto& row : remap::lang::choice_table())
+    if (docs.find(fmt::format("\n| `{}` |", row.name)) == std::string::npos) faults.push_back(std::string(row.name));
   CHECK(faults == no_faults);
 }
 

@@ -154,6 +154,8 @@ class Rules {
   bool reads(const Source& source, std::string& why) const;
   // Whether the checkpoint is of this family; `why` says what spoke against it.
   bool recognise(const Source& source, std::string& why) const;
+  // Whether it is of this family but for a prefix: its keys lie below another root than the rules name.
+  bool recognise_elsewhere(const Source& source) const;
 
   struct Impl;  // plan/rules_file.h
   const Impl& impl() const { return *impl_; }
