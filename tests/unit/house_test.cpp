@@ -228,10 +228,11 @@ TEST_CASE("docs/rule-language.md names every function, every field and every cho
   const std::string docs = read(kRoot / "docs/rule-language.md");
   std::vector<std::string> faults;
   for (const auto& row : remap::lang::function_table())
-    if (!RE2::PartialMatch(docs, "`" + RE2::QuoteMeta(row.name) + "[`(]")) faults.push_back(std::string(row.name));
+    if (!RE2::PartialMatch(docs, "`" + RE2::QuoteMeta(std::string(row.name)) + "[`(]")) faults.push_back(std::string(row.name));
   for (const auto* table : {&remap::lang::rule_field_table(), &remap::lang::file_field_table()})
     for (const auto& row : *table)
-      if (!RE2::PartialMatch(docs, "\\b" + RE2::QuoteMeta(row.name) + "\\b")) faults.push_back(std::string(row.name));
+      if (!RE2::PartialMatch(docs, "\\b" + RE2::QuoteMeta(std::string(row.name)) + "\\b"))
+        faults.push_back(std::string(row.name));
   for (const auto& row : remap::lang::choice_table())
     if (docs.find(fmt::format("\n| `{}` |", row.name)) == std::string::npos) faults.push_back(std::string(row.name));
   CHECK(faults == no_faults);
