@@ -103,7 +103,7 @@ std::unique_ptr<remap::Source> open_whole(const std::string& path, const Options
   auto source = remap::open_source(path);
   remap::Diagnostics noticed;
   if (!options.quiet) say_what_was_noticed(*source, noticed);
-  print(noticed, options.output_format());
+  print(noticed, options);
   return source;
 }
 
