@@ -192,6 +192,12 @@ size_t open_bracket(std::string_view text) {
   return open.empty() ? std::string_view::npos : open.back();
 }
 
+std::string word_at(const TextPlace& place) {
+  const std::string_view line = place.source_line;
+  const size_t start = std::min(line.size(), static_cast<size_t>(std::max(place.column - 1, 0)));
+  return std::string(line.substr(start, std::min(line.find_first_of(" \t,]}", start), line.size()) - start));
+}
+
 // What yaml-cpp says is about where it stopped; the mistake is often elsewhere.
 void report_syntax(const SourceText& source, const YAML::Exception& e, Diagnostics& diagnostics) {
   const TextPlace stopped = source.place(e.mark.line + 1, e.mark.column + 1);
@@ -202,9 +208,12 @@ void report_syntax(const SourceText& source, const YAML::Exception& e, Diagnosti
   const bool unclosed = says("flow not found") || says("illegal block entry") || says("unknown token");
   const std::string_view before = std::string_view(source.text()).substr(0, static_cast<size_t>(std::max(e.mark.pos, 0)));
   const size_t at = unclosed ? open_bracket(before) : std::string_view::npos;
+  // In words of our own: versions of yaml-cpp differ in theirs.
+  const std::string alias = says("referenced anchor is not defined") ? word_at(stopped) : "";
+  const std::string message = alias.empty() ? e.msg : fmt::format("'{}' refers to an anchor that is not defined", alias);
   if (at == std::string_view::npos)
     return diagnostics.error(
-        "yaml-syntax", stopped, fmt::format("not YAML: {}", e.msg),
+        "yaml-syntax", stopped, fmt::format("not YAML: {}", message),
         "a string that begins with '*', '{' or '&', or that holds ', ' or '}' inside braces, has to be quoted");
   const auto line = static_cast<int>(std::count(before.begin(), before.begin() + static_cast<std::ptrdiff_t>(at), '\n')) + 1;
   const size_t line_start = at == 0 ? 0 : before.rfind('\n', at) + 1;
