@@ -117,14 +117,16 @@ bool Dims::report_cause(const Statement& s, Diagnostics& diagnostics) {
 }
 
 // One finding for every tensor that the statement is about.
-void Dims::check(const Statement& s, const TextPlace& place, bool certain, Diagnostics& diagnostics) {
+// `places`: of the first mismatch in each rule. Two axes that are exchanged are one mistake, and told at one place.
+void Dims::check(const Statement& s, bool certain, std::map<RuleLine, TextPlace>& places, Diagnostics& diagnostics) {
   const HolesInScope holes(facts_, s.holes);
-  const auto report = [&](const char* id, const std::string& hint, const std::vector<std::string>& notes, auto message) {
+  const TextPlace own = s.expression->written.place();
+  const auto report = [&](const char* id, const TextPlace& place, const std::string& hint, const std::vector<std::string>& notes, auto message) {
     for (const auto& [key, axis] : s.seen) diagnostics.error(id, place, message(*key, axis), hint, notes);
   };
   if (is_unknown(s, s.expression->root)) {
     if (report_cause(s, diagnostics)) return;
-    report("plan-dim-unbound", "bind the names with a shape of their own, or under 'let'", {}, [&](const std::string& key, size_t axis) {
+    report("plan-dim-unbound", own, "bind the names with a shape of their own, or under 'let'", {}, [&](const std::string& key, size_t axis) {
       return fmt::format("axis {} of '{}' is {}, which does not tell what '{}' is", axis, key, s.actual, s.expression->text);
     });
     return;
@@ -137,10 +139,11 @@ void Dims::check(const Statement& s, const TextPlace& place, bool certain, Diagn
     lang::visit(s.expression->root, [&](const ExpressionNode& n) {
       const auto it = bound_.find(dim_name(s, n));
       if (it == bound_.end()) return;
-      if (!certain && it->second.place.line != place.line) other = fmt::format(" by {}: one of the two rules is wrong", to_string(Place(it->second.place)));
+      if (!certain && it->second.place.line != own.line) other = fmt::format(", by {} (one of the two rules is wrong)", to_string(Place(it->second.place)));
       notes.push_back(fmt::format("{}: '{}' is {} by {}", to_string(Place(it->second.place)), it->first, it->second.value, it->second.origin));
     });
-    report("plan-shape-mismatch", "", notes, [&](const std::string& key, size_t axis) {
+    const TextPlace& place = places.emplace(s.rule, own).first->second;
+    report("plan-shape-mismatch", place, "", notes, [&](const std::string& key, size_t axis) {
       return fmt::format("axis {} of '{}' is {}; '{}' says {}{}", axis, key, s.actual, s.expression->text, value.dump(), other);
     });
   } catch (const Error& e) {
@@ -222,15 +225,9 @@ std::vector<Dims::RuleLine> Dims::suspects() {
 
 void Dims::resolve(const Blame& blame, Diagnostics& diagnostics) {
   bind_all(blame.wrong);
-  std::map<RuleLine, TextPlace> places;  // of the first thing that is wrong in a rule: two axes that are exchanged are one mistake
-  for (const Statement& s : statements_) {
-    if (blame.silent && blame.wrong.contains(s.rule)) continue;
-    const size_t before = diagnostics.size();
-    const TextPlace own = s.expression->written.place();
-    const auto first = places.find(s.rule);
-    check(s, first == places.end() ? own : first->second, blame.certain, diagnostics);
-    if (diagnostics.size() > before) places.emplace(s.rule, own);
-  }
+  std::map<RuleLine, TextPlace> places;
+  for (const Statement& s : statements_)
+    if (!blame.silent || !blame.wrong.contains(s.rule)) check(s, blame.certain, places, diagnostics);
 }
 
 bool Dims::alone(RuleLine rule) {

@@ -56,7 +56,7 @@ class Dims {
   bool is_unknown(const Statement& statement, const lang::ExpressionNode& node) const;
   void bind(const Statement& statement, const std::string& name, int64_t value);
   bool report_cause(const Statement& statement, Diagnostics& diagnostics);
-  void check(const Statement& statement, const TextPlace& place, bool certain, Diagnostics& diagnostics);
+  void check(const Statement& statement, bool certain, std::map<RuleLine, TextPlace>& places, Diagnostics& diagnostics);
 
   Facts& facts_;
   std::vector<Statement> statements_;

@@ -108,7 +108,7 @@ NearMisses::NearMisses(std::vector<NearRule> rules, const lang::VariantValues& v
     }
     patterns_.push_back(std::move(one));
     for (const PatternToken& token : rule.pattern->tokens)
-      if (!rule.unused && token.within) good_blocks_.emplace(token.within->line, token.within->column);
+      if (!rule.unused && token.within) good_blocks_.insert(token.within->line);
   }
 }
 
@@ -142,7 +142,7 @@ NearMisses::Miss NearMisses::compare(const std::vector<std::string>& key, const 
     if (edit_distance(key[same], text) <= 2) ++miss.score, miss.literal = miss.typing = true;
     if (parts[same].tokens.empty()) return miss;
     const PatternToken& token = parts[same].tokens.front();
-    miss.in_good_block = token.within && good_blocks_.contains({token.within->line, token.within->column});
+    miss.in_good_block = token.within && good_blocks_.contains(token.within->line);
     if (!miss.in_good_block) miss.place = pattern.rule->pattern->origin_of(token);
   } else if (same == parts.size() && same == key.size()) {
     miss.reason = "each part fits alone, but not a separator between them ('.' or '/'), or a hole that stands in it twice";

@@ -40,7 +40,7 @@ class NearMisses {
   std::vector<NearRule> rules_;
   const lang::VariantValues& variants_;
   std::vector<Pattern> patterns_;
-  std::set<std::pair<int, int>> good_blocks_;  // line and column of a 'within' whose rules match keys
+  std::set<int> good_blocks_;  // lines of a 'within' through which keys come to rules
 };
 
 }  // namespace remap::plan

@@ -131,7 +131,7 @@ std::vector<std::pair<std::string, std::string>> mistakes_in(const std::string& 
     std::vector<re2::StringPiece> words;
     // A name in braces is one of several that the rule is about: the others still match.
     re2::StringPiece in = part, one;
-    if (const size_t brace = part.rfind('}'); brace != re2::StringPiece::npos) in.remove_prefix(brace + 1);
+    if (const size_t brace = std::string_view(part.data(), part.size()).rfind('}'); brace != std::string_view::npos) in.remove_prefix(brace + 1);
     while (RE2::FindAndConsume(&in, word, &one)) {
       words.push_back(one);
       in = re2::StringPiece(one.end(), static_cast<size_t>(part.end() - one.end()));
@@ -238,6 +238,8 @@ class Family {
       const bool idle = found.items().front().id == "expression-unknown-name" && !matches_any(mutant.rule, published);
       if (shown.size() < 60 && (idle || names_rule(shown.front(), mutant, file))) continue;
       wrong += fmt::format("{} at line {}: {} lines, {}\n", mutant.kind, mutant.rule.begin + 1, shown.size(), shown.front());
+      const Lines lines = lines_of(mutant.text);
+      for (size_t i = mutant.rule.begin; i < mutant.rule.end; ++i) wrong += "  " + lines[i] + "\n";
     }
     return wrong;
   }
