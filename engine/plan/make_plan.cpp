@@ -251,7 +251,7 @@ class Planner {
       try {
         checked_[i] = true;
         if (!lang::evaluate_condition(requirement.condition, facts_) && !waived_.contains(requirement.waive))
-          diagnostics_.error("plan-refused", requirement.condition.written.place(), fmt::format("{}: refused, since {}", sources_.front().source->path(), requirement.because), way_on(requirement), found_values(requirement.condition));
+          diagnostics_.error("plan-refused", requirement.condition.written.place(), fmt::format("{}: refused, since {}", sources_.front().source->path(), requirement.because), refusal_hint(requirement), found_values(requirement.condition));
       } catch (const Error& e) {
         checked_[i] = false;  // it may need a dim that the shapes will bind
         if (first_round) continue;
@@ -261,7 +261,7 @@ class Planner {
     }
   }
 
-  std::string way_on(const lang::Requirement& requirement) {
+  std::string refusal_hint(const lang::Requirement& requirement) {
     std::vector<std::string> ways;
     const auto hint = requirement.hint ? lang::instantiate(*requirement.hint, facts_) : std::nullopt;
     if (hint && hint->is_string()) ways.push_back(hint->get<std::string>());
