@@ -109,7 +109,8 @@ class Comparison {
       if (t == Manifest::npos) continue;
       found[t] = true;
       const TensorInfo& info = problem_.target->manifest()[t];
-      if (info.unread != nullptr || info.dtype != planned.dtype || info.shape != planned.shape) differing_.push_back(info.key);
+      if (info.unread != nullptr || info.dtype != planned.dtype || info.shape != planned.shape)
+        differing_.push_back(info.key);
       else if (problem_.by_values && element_count(info.shape) > 0) add(planned, t);
     }
     flush();
@@ -172,7 +173,8 @@ InferredRules propose(const Problem& problem, Findings findings, Generality gene
     const auto count = std::count_if(findings.open_sources.begin(), findings.open_sources.end(), lies_outside);
     if (count > 0) notes.push_back(fmt::format("# {} tensors outside '{}' are not read, such as '{}'", count, roots[s], problem.info(*std::find_if(findings.open_sources.begin(), findings.open_sources.end(), lies_outside)).key));
   }
-  for (const uint32_t t : findings.open_targets) notes.push_back(fmt::format("# open: nothing gives '{}' {}", problem.info(t).key, describe(problem.info(t))));
+  for (const uint32_t t : findings.open_targets)
+    notes.push_back(fmt::format("# open: nothing gives '{}' {}", problem.info(t).key, describe(problem.info(t))));
   for (const size_t r : left)
     for (const uint32_t t : findings.relations[r].targets)
       if (t != Relation::kNoPart) notes.push_back(fmt::format("# open: '{}' is made of '{}', in a way that one rule cannot say", problem.info(t).key, problem.info(findings.relations[r].sources[0]).key));

@@ -270,7 +270,8 @@ class Planner {
       for (const Match& match : matches_[r]) {
         const TensorInfo& tensor = info(*match.key);
         if (set_.rules[r].kind != Rule::Kind::move || tensor.unread == nullptr) continue;
-        unread.add(set_.rules[r].place, fmt::format("'{}' cannot be converted: {}", match.key->key, describe(tensor)), way_on(*tensor.unread));
+        unread.add(set_.rules[r].place, fmt::format("'{}' cannot be converted: {}", match.key->key, describe(tensor)),
+                   way_on(*tensor.unread));
       }
   }
 
@@ -305,8 +306,12 @@ class Planner {
       if ((rule.kind == Rule::Kind::move || rule.kind == Rule::Kind::drop) && set_.sources[key.source].name == rule.source) candidates.push_back({&rule.from, &rule.place, active_[r] ? nullptr : &*rule.when});
     }
     const std::string& original = info(key).key;
-    unmatched.add(source_place(key.source), fmt::format("no rule matches the key '{}'{} ({})", key.key, original == key.key ? "" : fmt::format(" ('{}' in the file)", original), describe(info(key))),
-                  info(key).unread == nullptr ? "add a rule for it, or drop it with a reason" : way_on(*info(key).unread), explain_near_miss(key.key, candidates, facts_.variants));
+    unmatched.add(
+        source_place(key.source),
+        fmt::format("no rule matches the key '{}'{} ({})", key.key,
+                    original == key.key ? "" : fmt::format(" ('{}' in the file)", original), describe(info(key))),
+        info(key).unread == nullptr ? "add a rule for it, or drop it with a reason" : way_on(*info(key).unread),
+        explain_near_miss(key.key, candidates, facts_.variants));
   }
 
   // The indices seen under one prefix, over all rules, must be 0 … n-1.
@@ -459,7 +464,8 @@ class Planner {
     const std::string target = lang::expand(rule.to, rule.from, captures, set_.tables, facts_.variants);
     const Shape shape = view.shape();
     if (PlannedTensor* tensor = add_target(rule, r, target, dtype, shape)) {
-      tensor->pieces.push_back(view.piece(key.source, key.tensor, std::vector<int64_t>(shape.size(), 0), axes_in_order(shape.size())));
+      tensor->pieces.push_back(
+          view.piece(key.source, key.tensor, std::vector<int64_t>(shape.size(), 0), axes_in_order(shape.size())));
       check_whole_bytes(rule, *tensor);
     }
   }
@@ -470,8 +476,11 @@ class Planner {
     for (const Piece& piece : tensor.pieces) {
       const TensorInfo& from = sources_[piece.source].source->manifest()[piece.tensor];
       if (from.dtype != tensor.dtype || piece_in_bytes(piece, tensor.dtype, tensor.shape, from.shape)) continue;
-      diagnostics_.error("plan-layout", rule.place, fmt::format("'{}' of shape {} is {}, whose elements share bytes: '{}' {} would take bytes apart", from.key, to_string(from.shape), name(from.dtype), tensor.key, to_string(tensor.shape)),
-                         fmt::format("keep the last axis last, and cut it at multiples of {}", from.dtype == DType::f4 ? 2 : 4));
+      diagnostics_.error(
+          "plan-layout", rule.place,
+          fmt::format("'{}' of shape {} is {}, whose elements share bytes: '{}' {} would take bytes apart", from.key,
+                      to_string(from.shape), name(from.dtype), tensor.key, to_string(tensor.shape)),
+          fmt::format("keep the last axis last, and cut it at multiples of {}", from.dtype == DType::f4 ? 2 : 4));
       return;
     }
   }
@@ -479,7 +488,10 @@ class Planner {
   DType checked_dtype(const Rule& rule, const SourceKey& key) {
     const DType from = info(key).dtype, to = target_dtype(rule, from);
     if (from != to && !ops::cast_supported(to, from))
-      diagnostics_.error("plan-cast", rule.place, fmt::format("'{}' is {}; no cast to {} keeps its meaning", key.key, name(from), name(to)), fmt::format("leave it as it is: 'cast: {}' in its rule, or --set dtype=keep for all", long_name(from)));
+      diagnostics_.error(
+          "plan-cast", rule.place,
+          fmt::format("'{}' is {}; no cast to {} keeps its meaning", key.key, name(from), name(to)),
+          fmt::format("leave it as it is: 'cast: {}' in its rule, or --set dtype=keep for all", long_name(from)));
     return to;
   }
 
@@ -589,7 +601,8 @@ class Planner {
       });
     for (const auto& [target, parts] : groups)
       if (auto gathered = gather(rule, target, parts, diagnostics_))
-        if (PlannedTensor* tensor = add_target(rule, r, target, checked_dtype(rule, *gathered->first), gathered->shape)) {
+        if (PlannedTensor* tensor =
+                add_target(rule, r, target, checked_dtype(rule, *gathered->first), gathered->shape)) {
           tensor->pieces = std::move(gathered->pieces);
           check_whole_bytes(rule, *tensor);
         }
@@ -669,7 +682,11 @@ class Planner {
         const std::string twin_name = lang::expand_source(*rule.equal_to, rule.from, match.captures, facts_.variants);
         const SourceKey* twin = keys_.find(match.key->source, twin_name);
         if (twin == nullptr) diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' is dropped as equal to '{}', which the checkpoint does not have", match.key->key, twin_name));
-        else if (!same_as_twin(*match.key, *twin)) diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' is dropped as equal to '{}', but they differ", match.key->key, twin_name), "look at both with 'remap compare'; the checkpoint is not what the rule file takes it for");
+        else if (!same_as_twin(*match.key, *twin))
+          diagnostics_.error(
+              "plan-twin-differs", rule.place,
+              fmt::format("'{}' is dropped as equal to '{}', but they differ", match.key->key, twin_name),
+              "look at both with 'remap compare'; the checkpoint is not what the rule file takes it for");
       }
     }
   }
