@@ -16,11 +16,18 @@ struct Finding {
 };
 
 Finding not_compared(const remap::TensorInfo& a, const remap::TensorInfo& b) {
-  const auto side = [](const char* which, const remap::TensorInfo& t) { return fmt::format("the {} is not read: {}", which, t.unread->why); };
-  const std::string why = a.unread == nullptr || b.unread == nullptr ? a.unread != nullptr ? side("first", a) : side("second", b)
-                          : a.unread->why == b.unread->why           ? fmt::format("neither is read: {}", a.unread->why)
-                                                                     : side("first", a) + "; " + side("second", b);
-  return {a.key, fmt::format("not compared: {} ({} {} and {} {})", why, dtype_text(a), shape_text(a), dtype_text(b), shape_text(b)), {{"not_compared", why}}, false};
+  const auto side = [](const char* which, const remap::TensorInfo& t) {
+    return fmt::format("the {} is not read: {}", which, t.unread->why);
+  };
+  const std::string why = a.unread == nullptr || b.unread == nullptr
+                              ? a.unread != nullptr ? side("first", a) : side("second", b)
+                          : a.unread->why == b.unread->why ? fmt::format("neither is read: {}", a.unread->why)
+                                                           : side("first", a) + "; " + side("second", b);
+  return {a.key,
+          fmt::format("not compared: {} ({} {} and {} {})", why, dtype_text(a), shape_text(a), dtype_text(b),
+                      shape_text(b)),
+          {{"not_compared", why}},
+          false};
 }
 
 std::optional<Finding> compare_one(const remap::Source& a, size_t ia, const remap::Source& b, size_t ib, double atol) {
@@ -29,7 +36,10 @@ std::optional<Finding> compare_one(const remap::Source& a, size_t ia, const rema
   if (ta.shape != tb.shape) return Finding{ta.key, fmt::format("shape {} and {}", remap::to_string(ta.shape), remap::to_string(tb.shape)), {{"shape", {ta.shape, tb.shape}}}};
   const bool complex = ta.dtype == remap::DType::c64 || ta.dtype == remap::DType::c128, complex_b = tb.dtype == remap::DType::c64 || tb.dtype == remap::DType::c128;
   const bool sub_byte = is_sub_byte(ta.dtype) || is_sub_byte(tb.dtype);
-  if (ta.dtype != tb.dtype && (atol == 0 || complex != complex_b || sub_byte)) return Finding{ta.key, fmt::format("dtype {} and {}", name(ta.dtype), name(tb.dtype)), {{"dtype", {name(ta.dtype), name(tb.dtype)}}}};
+  if (ta.dtype != tb.dtype && (atol == 0 || complex != complex_b || sub_byte))
+    return Finding{ta.key,
+                   fmt::format("dtype {} and {}", name(ta.dtype), name(tb.dtype)),
+                   {{"dtype", {name(ta.dtype), name(tb.dtype)}}}};
   const auto d = remap::compare_tensors(a, ia, b, ib);
   if (d.bits_equal || (atol > 0 && d.count_nan_mismatch == 0 && d.max_absolute_diff <= atol)) return std::nullopt;
   return Finding{ta.key,
@@ -52,7 +62,8 @@ int compare(const Options& options) {
   }
   for (const auto& tensor : b->manifest().tensors())
     if (a->manifest().find(tensor.key) == remap::Manifest::npos) findings.push_back({tensor.key, "only in the second", {{"only_in", 2}}});
-  const auto n_not_compared = static_cast<size_t>(std::count_if(findings.begin(), findings.end(), [](const Finding& f) { return !f.compared; }));
+  const auto n_not_compared = static_cast<size_t>(
+      std::count_if(findings.begin(), findings.end(), [](const Finding& f) { return !f.compared; }));
   const std::string how = options.atol > 0 ? fmt::format("within {:g}", options.atol) : "bit for bit";
   if (options.output_format() == Format::json) {
     remap::Json json = {{"equal", equal}, {"atol", options.atol}, {"differences", remap::Json::array()}};
@@ -65,7 +76,8 @@ int compare(const Options& options) {
     fmt::print("{}", remap::json_file_text(json));
   } else {
     for (const auto& f : findings) fmt::print("{}: {}\n", f.key, f.text);
-    fmt::print("{} tensors equal {}, {} differ{}\n", equal, how, findings.size() - n_not_compared, n_not_compared == 0 ? "" : fmt::format(", {} not compared", n_not_compared));
+    fmt::print("{} tensors equal {}, {} differ{}\n", equal, how, findings.size() - n_not_compared,
+               n_not_compared == 0 ? "" : fmt::format(", {} not compared", n_not_compared));
   }
   return findings.empty() ? kDone : kFound;
 }

@@ -11,7 +11,8 @@ namespace remap {
 
 // Elements looked at together; bounds scratch memory to a few MiB.
 inline constexpr int64_t kBlockElements = int64_t{1} << 17;
-// Units of a stored form that are looked at together: elements, or bytes of a type of less than one. Three bytes are four F6.
+// Units of a stored form that are looked at together: elements, or bytes of a type of less than one. Three bytes are
+// four F6.
 inline int64_t block_units(DType dtype) { return is_sub_byte(dtype) ? int64_t{3} << 15 : kBlockElements; }
 // How many elements so many units are.
 inline int64_t elements_in(DType dtype, int64_t units) { return is_sub_byte(dtype) ? units * 8 / bits(dtype) : units; }
@@ -30,8 +31,8 @@ bool for_each_part(const Box& box, size_t dim, const std::function<bool(const Bo
 std::vector<std::byte> read_bytes(const Source& source, size_t index);
 std::vector<std::byte> read_bytes(const Source& source, size_t index, const Box& box);
 
-// Every element of a tensor once, in an order that depends on the source alone. `count`: elements, or bytes of a type of less than
-// one; then whole groups of bytes that hold whole elements.
+// Every element of a tensor once, in an order that depends on the source alone. `count`: elements, or bytes of a type
+// of less than one; then whole groups of bytes that hold whole elements.
 void for_each_block(const Source& source, size_t index, const std::function<void(const std::byte* data, int64_t count)>& body);
 
 }  // namespace remap

@@ -22,8 +22,8 @@ struct Side {
   const TensorInfo& info() const { return source.manifest()[index]; }
 };
 
-// A block of equally many elements of both sides (bytes, of a type of less than one), in the same order: dense copies, row-major
-// over the region they come from.
+// A block of equally many elements of both sides (bytes, of a type of less than one), in the same order: dense copies,
+// row-major over the region they come from.
 struct Block {
   const std::byte* a;
   const std::byte* b;
@@ -178,8 +178,8 @@ TensorDifference compare_tensors(const Source& a, size_t index_a, const Source& 
                             info_b.key, long_name(info_b.dtype)));
   if (info_a.dtype != info_b.dtype && (is_sub_byte(info_a.dtype) || is_sub_byte(info_b.dtype)))
     throw Error("compare-dtype", {},
-                fmt::format("'{}' is {} and '{}' is {}: elements of less than a byte are compared with their like only", info_a.key,
-                            name(info_a.dtype), info_b.key, name(info_b.dtype)));
+                fmt::format("'{}' is {} and '{}' is {}: elements of less than a byte are compared with their like only",
+                            info_a.key, name(info_a.dtype), info_b.key, name(info_b.dtype)));
   Comparison comparison(info_a.dtype, info_b.dtype);
   require_data(side_a);
   require_data(side_b);

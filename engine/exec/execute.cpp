@@ -182,7 +182,8 @@ std::vector<const Source*> sources_of(const Plan& plan, const std::vector<NamedS
 
 void execute(const std::vector<PlannedTensor>& tensors, const std::vector<const Source*>& sources, Sink& sink, const ExecOptions& options) {
   exec::check_plan(tensors, sources);
-  if (std::none_of(tensors.begin(), tensors.end(), [](const PlannedTensor& tensor) { return is_sub_byte(tensor.dtype); }))
+  if (std::none_of(tensors.begin(), tensors.end(),
+                   [](const PlannedTensor& tensor) { return is_sub_byte(tensor.dtype); }))
     return Run(tensors, sources, sink, options).execute();
   std::vector<PlannedTensor> in_bytes;
   in_bytes.reserve(tensors.size());

@@ -25,10 +25,12 @@ PlannedTensor stored(const PlannedTensor& tensor, const std::vector<const Source
   const auto [dtype, shape] = stored_form(tensor.dtype, tensor.shape);
   PlannedTensor out{tensor.key, dtype, shape, {}, tensor.fill, tensor.rule};
   for (const Piece& piece : tensor.pieces) {
-    auto moved = piece_in_bytes(piece, tensor.dtype, tensor.shape, sources[piece.source]->manifest()[piece.tensor].shape);
+    auto moved =
+        piece_in_bytes(piece, tensor.dtype, tensor.shape, sources[piece.source]->manifest()[piece.tensor].shape);
     if (!moved)
-      throw Error("plan-inconsistent", {}, fmt::format("the plan for '{}' {} cannot be run: a piece takes a byte apart", tensor.key,
-                                                       to_string(tensor.shape)),
+      throw Error("plan-inconsistent", {},
+                  fmt::format("the plan for '{}' {} cannot be run: a piece takes a byte apart", tensor.key,
+                              to_string(tensor.shape)),
                   "this is a mistake in the planner, not in your rules; please report it");
     out.pieces.push_back(std::move(*moved));
   }

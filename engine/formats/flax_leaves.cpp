@@ -93,7 +93,9 @@ class LeafReader {
   DType dtype_of(const MsgpackNode& node) const {
     if (!node.is(Kind::text) && !node.is(Kind::binary)) fail(node, fmt::format("a dtype is {}; a name was expected", kind_name(node.kind)));
     const auto dtype = parse_dtype(node.data);
-    if (!dtype || is_sub_byte(*dtype)) fail(node, fmt::format("the dtype '{}' is not known", is_utf8(node.data) ? node.data.substr(0, 64) : "(not UTF-8)"));
+    if (!dtype || is_sub_byte(*dtype))
+      fail(node,
+           fmt::format("the dtype '{}' is not known", is_utf8(node.data) ? node.data.substr(0, 64) : "(not UTF-8)"));
     return *dtype;
   }
 

@@ -56,7 +56,8 @@ bool is_one_word(const std::string& text) {
 }
 bool is_one_line(const std::string& text) {
   const bool blank_ends = !text.empty() && (text.front() == ' ' || text.back() == ' ');
-  return !text.empty() && !blank_ends && std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < ' '; });
+  return !text.empty() && !blank_ends &&
+         std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < ' '; });
 }
 
 void check_tensor(const TensorInfo& tensor, const Place& place, const Limits& limits) {
@@ -70,9 +71,11 @@ void check_tensor(const TensorInfo& tensor, const Place& place, const Limits& li
   }
   if (tensor.unread == nullptr && !is_whole_bytes(tensor.dtype, tensor.shape))
     throw Error("manifest-syntax", place,
-                fmt::format("'{}' is {} {}, which is not a whole number of bytes", tensor.key, name(tensor.dtype), to_string(tensor.shape)));
+                fmt::format("'{}' is {} {}, which is not a whole number of bytes", tensor.key, name(tensor.dtype),
+                            to_string(tensor.shape)));
   if (tensor.unread != nullptr && (!is_one_word(tensor.unread->dtype) || !is_one_line(tensor.unread->why)))
-    throw Error("manifest-syntax", place, fmt::format("'{}' is not read: its dtype is one word and the reason one line of text", tensor.key));
+    throw Error("manifest-syntax", place,
+                fmt::format("'{}' is not read: its dtype is one word and the reason one line of text", tensor.key));
 }
 
 bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
@@ -104,7 +107,8 @@ std::optional<Shape> parse_shape(std::string_view text) {
 
 constexpr std::string_view kNotRead = "not read: ";
 
-// Where the reason of a tensor that is not read begins, after a blank; npos if there is none. A quoted key is stepped over.
+// Where the reason of a tensor that is not read begins, after a blank; npos if there is none. A quoted key is stepped
+// over.
 size_t find_reason(std::string_view text) {
   size_t begin = 0;
   if (text.starts_with('"'))
@@ -125,7 +129,8 @@ std::variant<TensorInfo, Problem> parse_line(std::string_view line) {
   if (unread) text = trim(text.substr(0, reason_at));
   const size_t bracket = unread && text.ends_with('?') ? text.size() - 1 : text.rfind('[');
   if (bracket == std::string_view::npos || bracket == 0) return Problem{offset_of(text), "no shape such as [2,3] ends the line"};
-  const auto shape = unread && text.substr(bracket) == "?" ? std::optional<Shape>(Shape{}) : parse_shape(text.substr(bracket));
+  const auto shape =
+      unread && text.substr(bracket) == "?" ? std::optional<Shape>(Shape{}) : parse_shape(text.substr(bracket));
   if (!shape) return Problem{offset_of(text) + bracket, fmt::format("'{}' is not a shape such as [2,3]", text.substr(bracket))};
   const std::string_view front = trim(text.substr(0, bracket));
   const size_t gap = front.find_last_of(" \t");
@@ -191,7 +196,9 @@ class JsonManifest {
     const auto dtype = parse_dtype(dtype_text);
     if (!dtype && !unread) fail(fmt::format("{}: the dtype '{}' is not known", what, dtype_text));
     TensorInfo tensor{key, dtype.value_or(DType::f32), {}};
-    if (unread) tensor = unread_tensor(key, text(entry, "unread", what), dtype_text, is_null("shape") ? std::nullopt : std::optional(Shape{}));
+    if (unread)
+      tensor = unread_tensor(key, text(entry, "unread", what), dtype_text,
+                             is_null("shape") ? std::nullopt : std::optional(Shape{}));
     if (is_null("shape")) {
       check_tensor(tensor, BytePlace{path_, {}, {}}, limits_);
       return tensor;

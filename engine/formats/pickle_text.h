@@ -14,7 +14,7 @@ namespace remap::formats {
 bool is_pickle_text(std::string_view text);
 bool has_surrogates(std::string_view pickle_text);
 std::string replace_surrogates(std::string_view pickle_text);  // by U+FFFD: what JSON can hold
-std::string one_word(std::string_view name);                   // short, printable ASCII without blanks, '[' and '?': for messages and lists
+std::string one_word(std::string_view name);  // short, printable ASCII without blanks, '[' and '?': for messages
 
 std::optional<std::string> decode_string_escapes(std::string_view quoted);    // 'it\'s\x00' with its quotes -> bytes
 std::optional<std::string> decode_unicode_escapes(std::string_view line);     // raw-unicode-escape: latin-1, \uXXXX, \UXXXXXXXX -> UTF-8

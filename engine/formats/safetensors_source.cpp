@@ -73,7 +73,8 @@ class HeaderParser {
     const auto [begin, end] = offsets_of(key, value);
     const auto expected = static_cast<uint64_t>(data_bytes(entry.info));
     if (!is_whole_bytes(entry.info.dtype, entry.info.shape))
-      fail(fmt::format("tensor '{}': {} {} is not a whole number of bytes", key, name(entry.info.dtype), to_string(entry.info.shape)));
+      fail(fmt::format("tensor '{}': {} {} is not a whole number of bytes", key, name(entry.info.dtype),
+                       to_string(entry.info.shape)));
     if (end - begin != expected)
       fail(fmt::format("tensor '{}': {} {} needs {} bytes, its data_offsets [{},{}] span {}", key, name(entry.info.dtype),
                        to_string(entry.info.shape), expected, begin, end, end - begin));
@@ -197,7 +198,8 @@ class SafetensorsSource final : public Source {
   TileView load(size_t index, size_t, TileBuffer&) const override {
     const Home& home = homes_[index];
     const MappedFile& file = files_[home.file];
-    return {file.data() + home.entry.begin, row_major_strides(stored_form(home.entry.info).shape), file.fd(), home.entry.begin};
+    return {file.data() + home.entry.begin, row_major_strides(stored_form(home.entry.info).shape), file.fd(),
+            home.entry.begin};
   }
 
  private:

@@ -14,10 +14,11 @@ namespace remap::formats {
 namespace {
 
 // The library sorts tensors by its own list of types, backwards, then by name. This is that list (safetensors 0.8, enum Dtype).
-constexpr std::array kOrder = {DType::boolean, DType::f4,      DType::f6_e2m3, DType::f6_e3m2,    DType::u8,         DType::i8,
-                               DType::f8_e5m2, DType::f8_e4m3, DType::f8_e8m0, DType::f8_e4m3fnuz, DType::f8_e5m2fnuz, DType::i16,
-                               DType::u16,     DType::f16,     DType::bf16,    DType::i32,        DType::u32,        DType::f32,
-                               DType::c64,     DType::f64,     DType::i64,     DType::u64};
+constexpr std::array kOrder = {DType::boolean,     DType::f4,      DType::f6_e2m3, DType::f6_e3m2, DType::u8,
+                               DType::i8,          DType::f8_e5m2, DType::f8_e4m3, DType::f8_e8m0, DType::f8_e4m3fnuz,
+                               DType::f8_e5m2fnuz, DType::i16,     DType::u16,     DType::f16,     DType::bf16,
+                               DType::i32,         DType::u32,     DType::f32,     DType::c64,     DType::f64,
+                               DType::i64,         DType::u64};
 
 size_t order_of(DType dtype) { return static_cast<size_t>(std::find(kOrder.begin(), kOrder.end(), dtype) - kOrder.begin()); }
 

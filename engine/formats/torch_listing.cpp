@@ -148,14 +148,16 @@ class Lister {
     const bool inert = view.row != nullptr && view.row->role == Role::inert;
     if (inert) return out;
     if (view.meaning == Meaning::module) {
-      for (const auto* name : {"_parameters", "_buffers", "_modules"}) refs.push_back(meanings_.state_field(object, name));
+      for (const auto* name : {"_parameters", "_buffers", "_modules"})
+        refs.push_back(meanings_.state_field(object, name));
       return out;
     }
     if (view.meaning == Meaning::tensor) {
       add_states(view.ref, out);
       return out;
     }
-    const bool attributes = view.row != nullptr && view.row->role == Role::attributes, record = view.meaning == Meaning::record;
+    const bool attributes = view.row != nullptr && view.row->role == Role::attributes,
+               record = view.meaning == Meaning::record;
     if (record) {
       refs.push_back(object.arguments);
       if (object.keywords != kNoValue) refs.push_back(object.keywords);
@@ -173,7 +175,9 @@ class Lister {
 
   // What a function that is not known makes, as opposed to an instance of a class. Classes' names start with a capital.
   bool is_result(const PickleObject& object) const {
-    if (object.made_by_new || meanings_.class_of(object) != object.callable || !graph_.is(object.callable, PickleKind::global)) return false;
+    if (object.made_by_new || meanings_.class_of(object) != object.callable ||
+        !graph_.is(object.callable, PickleKind::global))
+      return false;
     const std::string_view name = graph_.global(object.callable).name;
     const char first = name.substr(name.rfind('.') + 1).empty() ? 'a' : name.substr(name.rfind('.') + 1).front();
     return first < 'A' || first > 'Z';
@@ -186,9 +190,12 @@ class Lister {
     const PickleObject& object = graph_.object(ref);
     states = object.states;
     const KnownRow* row = meanings_.row_of_callable(object.callable);
-    const bool in_arguments = row != nullptr && (row->role == Role::tensor_from_type || row->name.ends_with("_with_state"));
-    if (row != nullptr && (row->role == Role::array || row->role == Role::state_field)) states.clear();  // their content
-    if (const PickleRef state = in_arguments ? graph_.argument(object, 3) : kNoValue; state != kNoValue) states.push_back(state);
+    const bool in_arguments =
+        row != nullptr && (row->role == Role::tensor_from_type || row->name.ends_with("_with_state"));
+    if (row != nullptr && (row->role == Role::array || row->role == Role::state_field))
+      states.clear();  // their content
+    if (const PickleRef state = in_arguments ? graph_.argument(object, 3) : kNoValue; state != kNoValue)
+      states.push_back(state);
     return states;
   }
   void add_states(PickleRef ref, Children& children) const {
@@ -202,7 +209,8 @@ class Lister {
     PickleView view = meanings_.view(ref);
     if (!graph_.is(view.ref, PickleKind::persistent)) return view;
     const PickleRef id = graph_.persistent_id(view.ref);
-    if (graph_.is(id, PickleKind::tuple) && !graph_.items(id).empty() && meanings_.text(graph_.items(id)[0]) == "storage")
+    if (graph_.is(id, PickleKind::tuple) && !graph_.items(id).empty() &&
+        meanings_.text(graph_.items(id)[0]) == "storage")
       view.meaning = Meaning::tensor;
     return view;
   }
@@ -270,7 +278,8 @@ class Lister {
       add_items(object.items);
       const PickleView pairs{.meaning = Meaning::mapping, .ref = view.ref};
       if (!object.pairs.empty())
-        for (NamedEntry& entry : meanings_.named_entries(pairs)) cost += 1 + entry.key.size(), out.push_back(std::move(entry));
+        for (NamedEntry& entry : meanings_.named_entries(pairs))
+          cost += 1 + entry.key.size(), out.push_back(std::move(entry));
     }
     const bool attributes = view.row != nullptr && view.row->role == Role::attributes;
     if (view.meaning != Meaning::module && view.meaning != Meaning::record && !attributes)
@@ -292,7 +301,8 @@ class Lister {
       return;
     }
     if (view.meaning != Meaning::mapping) return out.push_back({"state", state});
-    for (NamedEntry& entry : meanings_.named_entries(view)) cost += 1 + entry.key.size(), out.push_back(std::move(entry));
+    for (NamedEntry& entry : meanings_.named_entries(view))
+      cost += 1 + entry.key.size(), out.push_back(std::move(entry));
   }
 
   void list_tensors() {
@@ -321,7 +331,8 @@ class Lister {
       else if (facts_[view.ref].own) list(view.ref, made_of_arguments(view));
       if (is_tensor && facts_[ref].tensors == 1) return;
       uint64_t cost = 1;
-      std::vector<NamedEntry> entries = is_tensor && !is_read(view) ? std::vector<NamedEntry>{} : tensor_entries(view, cost);
+      std::vector<NamedEntry> entries =
+          is_tensor && !is_read(view) ? std::vector<NamedEntry>{} : tensor_entries(view, cost);
       if (ref != view.ref && facts_[ref].tensors > facts_[view.ref].tensors)
         for (const PickleRef state : states_of(ref)) add_attributes(state, entries, cost);
       std::erase_if(entries, [&](const NamedEntry& entry) { return facts_[entry.value].tensors == 0; });
@@ -348,8 +359,9 @@ class Lister {
     if (!graph_.is(view.ref, PickleKind::object)) return UnreadableTensor{"an object of a kind that is not known"};
     const PickleObject& object = graph_.object(view.ref);
     const std::string name = one_word(meanings_.class_name(view.ref));
-    return UnreadableTensor{is_result(object) ? fmt::format("what the function {} makes of tensors, which is not known", name)
-                                              : fmt::format("an object of the class {}, which is not known, made of tensors", name)};
+    return UnreadableTensor{is_result(object)
+                                ? fmt::format("what the function {} makes of tensors, which is not known", name)
+                                : fmt::format("an object of the class {}, which is not known, made of tensors", name)};
   }
 
   // Sorts by key. One tensor that is found twice under one path is one; different ones get keys of their own.
@@ -370,7 +382,8 @@ class Lister {
         kept.push_back(i);
         if (seen.size() == 1) continue;
         const auto is_taken = [&](const std::string& name) {
-          return taken.contains(name) || std::binary_search(order.begin(), order.end(), name, KeyOrder{listing_.tensors});
+          return taken.contains(name) ||
+                 std::binary_search(order.begin(), order.end(), name, KeyOrder{listing_.tensors});
         };
         std::string name;
         do name = fmt::format("{}#{}", key(i), ++number);
@@ -381,14 +394,18 @@ class Lister {
     }
     for (auto& [i, name] : renamed) {
       if (equal_keys_.size() < kMaxEqualKeys)
-        equal_keys_.push_back(fmt::format("'{}' is the key of more than one tensor: the next one is listed as '{}'", key(i), name));
+        equal_keys_.push_back(
+            fmt::format("'{}' is the key of more than one tensor: the next one is listed as '{}'", key(i), name));
       listing_.tensors[i].key = std::move(name);
     }
-    if (renamed.size() > kMaxEqualKeys) equal_keys_.push_back(fmt::format("… and {} more such keys", renamed.size() - kMaxEqualKeys));
+    if (renamed.size() > kMaxEqualKeys)
+      equal_keys_.push_back(fmt::format("… and {} more such keys", renamed.size() - kMaxEqualKeys));
     std::vector<ListedTensor> sorted;
     sorted.reserve(kept.size());
     for (const size_t i : kept) sorted.push_back(std::move(listing_.tensors[i]));
-    if (!renamed.empty()) std::sort(sorted.begin(), sorted.end(), [](const ListedTensor& a, const ListedTensor& b) { return a.key < b.key; });
+    if (!renamed.empty())
+      std::sort(sorted.begin(), sorted.end(),
+                [](const ListedTensor& a, const ListedTensor& b) { return a.key < b.key; });
     listing_.tensors = std::move(sorted);
   }
 

@@ -1,9 +1,10 @@
 // Walks a pickle's root value and lists what a Source must show: tensors under dotted keys, metadata as a plain tree, remarks.
 //
-// Every tensor is listed, once a path that leads to it: entries of dicts by their keys, of lists by their numbers, attributes of
-// objects (also of classes that are not known, and of tensors) by their names. What an unknown function would make of tensors is
-// one entry that is not read. The parameters and buffers of a module are those of its state dict.
-// Paths that come out as the same key ("a.b" beside a: {b: …}; 1 beside "1") are listed as "a.b", "a.b#2" …, in the file's order.
+// Every tensor is listed, once a path that leads to it: entries of dicts by their keys, of lists by their numbers,
+// attributes of objects (also of classes that are not known, and of tensors) by their names. What an unknown function
+// would make of tensors is one entry that is not read. The parameters and buffers of a module are those of its state
+// dict. Paths that come out as the same key ("a.b" beside a: {b: …}; 1 beside "1") are "a.b", "a.b#2" …, in the
+// file's order.
 // Shared and cyclic values are walked once a path, within limits that the pickle's own size sets.
 #pragma once
 

@@ -76,7 +76,8 @@ class TorchSource final : public Source {
         specs_.push_back(std::move(*spec));
       } else {
         auto& unreadable = std::get<UnreadableTensor>(tensor.tensor);
-        infos.push_back(unread_tensor(std::move(tensor.key), std::move(unreadable.why), std::move(unreadable.dtype), std::move(unreadable.shape)));
+        infos.push_back(unread_tensor(std::move(tensor.key), std::move(unreadable.why), std::move(unreadable.dtype),
+                                      std::move(unreadable.shape)));
         specs_.emplace_back();
       }
     }
@@ -132,7 +133,8 @@ class TorchSource final : public Source {
     TileView view{.data = nullptr, .strides = row_major_strides(box.extent), .fd = -1, .offset_bytes = 0};
     buffer.resize(static_cast<size_t>(element_count(box.extent) * size_bytes(spec.dtype)));
     const int64_t first = offset_in_tile(box, {Shape(box.origin.size(), 0), spec.shape}, whole.strides);
-    copy_with_signs(buffer.data(), whole.data + first * size_bytes(spec.dtype), box.extent, whole.strides, spec.dtype, spec.negative, spec.conjugate);
+    copy_with_signs(buffer.data(), whole.data + first * size_bytes(spec.dtype), box.extent, whole.strides, spec.dtype,
+                    spec.negative, spec.conjugate);
     view.data = buffer.data();
     return view;
   }
@@ -151,13 +153,16 @@ class TorchSource final : public Source {
     }
   }
 
-  // Tensors that are the same view of the same bytes are named after the first of them. Also finds those whose signs are changed.
+  // Tensors that are the same view of the same bytes are named after the first of them. Also finds those whose signs
+  // are changed.
   void set_aliases(std::vector<TensorInfo>& infos) {
-    std::map<std::tuple<uint32_t, uint64_t, DType, Shape, std::vector<int64_t>, bool, bool>, std::vector<size_t>> groups;
+    std::map<std::tuple<uint32_t, uint64_t, DType, Shape, std::vector<int64_t>, bool, bool>, std::vector<size_t>>
+        groups;
     for (size_t i = 0; i < infos.size(); ++i) {
       const TensorSpec& spec = specs_[i];
       if (infos[i].unread != nullptr || element_count(infos[i].shape) == 0) continue;
-      groups[{spec.storage, spec.offset_bytes, spec.dtype, spec.shape, spec.strides, spec.conjugate, spec.negative}].push_back(i);
+      groups[{spec.storage, spec.offset_bytes, spec.dtype, spec.shape, spec.strides, spec.conjugate, spec.negative}]
+          .push_back(i);
       if (spec.conjugate || spec.negative) cut({Shape(spec.shape.size(), 0), spec.shape}, 0, signs_[i]);
     }
     for (const auto& [bytes, group] : groups)

@@ -65,8 +65,8 @@ uint64_t TensorDecoder::last_element(const Shape& shape, const std::vector<int64
     const auto reach = checked_mul<uint64_t>(static_cast<uint64_t>(shape[d]) - 1, static_cast<uint64_t>(strides[d]));
     const auto sum = reach ? checked_add(last, *reach) : std::nullopt;
     if (!sum)
-      fail("torch-bad-tensor", fmt::format("a tensor of shape {} and strides {} reaches further than can be counted", to_string(shape),
-                                           to_string(strides)));
+      fail("torch-bad-tensor", fmt::format("a tensor of shape {} and strides {} reaches further than can be counted",
+                                           to_string(shape), to_string(strides)));
     last = *sum;
   }
   return last;
@@ -126,17 +126,24 @@ std::string TensorDecoder::dtype_of_parts(const std::vector<PickleRef>& parts, s
   if (part.row->name.ends_with("_v3")) return arguments.size() > 6 ? known_dtype(arguments[6]) : "";
   if (arguments.empty() || !graph.is(arguments[0], PickleKind::persistent)) return {};
   const auto& id = graph.persistent_id(arguments[0]);
-  if (!graph.is(id, PickleKind::tuple) || graph.items(id).size() < 2 || !graph.is(graph.items(id)[1], PickleKind::global)) return {};
+  if (!graph.is(id, PickleKind::tuple) || graph.items(id).size() < 2 ||
+      !graph.is(graph.items(id)[1], PickleKind::global))
+    return {};
   const StorageType* type = find_storage_type(graph.global(graph.items(id)[1]));
   return type != nullptr && type->dtype ? std::string(long_name(*type->dtype)) : "";
 }
 
-UnreadableTensor TensorDecoder::unreadable(const KnownRow& row, const std::vector<PickleRef>& arguments, std::string why) const {
-  const auto argument = [&](int i) { return i >= 0 && static_cast<size_t>(i) < arguments.size() ? arguments[static_cast<size_t>(i)] : kNoValue; };
+UnreadableTensor TensorDecoder::unreadable(const KnownRow& row, const std::vector<PickleRef>& arguments,
+                                           std::string why) const {
+  const auto argument = [&](int i) {
+    return i >= 0 && static_cast<size_t>(i) < arguments.size() ? arguments[static_cast<size_t>(i)] : kNoValue;
+  };
   UnreadableTensor out{std::move(why), known_dtype(argument(row.dtype_at)), known_shape(argument(row.shape_at))};
   const PickleGraph& graph = meanings_.graph();
   if (row.name.ends_with("_rebuild_qtensor")) {
-    const auto id = graph.is(argument(0), PickleKind::persistent) ? read_storage_id(graph, argument(0), contents_.origin) : std::nullopt;
+    const auto id = graph.is(argument(0), PickleKind::persistent)
+                        ? read_storage_id(graph, argument(0), contents_.origin)
+                        : std::nullopt;
     if (id) out.dtype = id->type->quantized;
     const PickleRef parameters = argument(4);
     if (graph.is(parameters, PickleKind::tuple) && !graph.items(parameters).empty() &&
@@ -156,7 +163,8 @@ UnreadableTensor TensorDecoder::sparse(const std::vector<PickleRef>& arguments) 
   if (arguments.size() < 2) return out;
   const PickleGraph& graph = meanings_.graph();
   const PickleRef layout = meanings_.view(arguments[0]).ref;
-  const std::string_view name = graph.is(layout, PickleKind::global) ? graph.global(layout).name : meanings_.text(layout);
+  const std::string_view name =
+      graph.is(layout, PickleKind::global) ? graph.global(layout).name : meanings_.text(layout);
   const size_t at = name.rfind("sparse_");
   if (at == name.npos || !graph.is(arguments[1], PickleKind::tuple)) return out;
   const std::string_view kind = name.substr(at + 7);
@@ -205,11 +213,13 @@ DecodedTensor TensorDecoder::decode_from_type(const PickleObject& object) {
     if (row == nullptr) break;
     if (row->role == Role::tensor) return decode_torch(*row, *arguments);
     if (row->role == Role::first_argument && !arguments->empty())  // a parameter of a subclass
-      if (const PickleView inner = meanings_.view(arguments->front()); inner.meaning == Meaning::tensor && inner.row->role != Role::tensor_from_type)
+      if (const PickleView inner = meanings_.view(arguments->front());
+          inner.meaning == Meaning::tensor && inner.row->role != Role::tensor_from_type)
         return decode(inner);
     if (row->role == Role::unreadable_tensor) {
       const bool wrapper = row->name.ends_with("_rebuild_wrapper_subclass");
-      return unreadable(*row, *arguments, wrapper ? fmt::format("a {}, which wraps other tensors", type) : std::string(row->detail));
+      return unreadable(*row, *arguments,
+                        wrapper ? fmt::format("a {}, which wraps other tensors", type) : std::string(row->detail));
     }
     if (row->role != Role::tensor_from_type) break;
   }
@@ -232,7 +242,8 @@ DecodedTensor TensorDecoder::decode_torch(const KnownRow& row, const std::vector
     const auto dtype = parse_dtype(graph.global(arguments[6]).name);
     if (!dtype) {
       const std::string type = one_word(graph.global(arguments[6]).name);
-      return UnreadableTensor{fmt::format("of the type torch.{}, for which safetensors has no name", type), type, known_shape(arguments[2])};
+      return UnreadableTensor{fmt::format("of the type torch.{}, for which safetensors has no name", type), type,
+                              known_shape(arguments[2])};
     }
     spec.dtype = *dtype;
   } else if (id->type->dtype) {
@@ -247,7 +258,9 @@ DecodedTensor TensorDecoder::decode_torch(const KnownRow& row, const std::vector
     fail("torch-bad-tensor", fmt::format("a tensor has the shape {} and the strides {}", to_string(spec.shape), to_string(spec.strides)));
   // What torch counts in pairs is stored so; here each of the two is an element, along the last dimension.
   const bool pairs = spec.dtype == DType::f4;
-  if (pairs && spec.shape.empty()) return UnreadableTensor{"two numbers in one byte, without a dimension that could hold two", "float4_e2m1fn_x2", Shape{}};
+  if (pairs && spec.shape.empty())
+    return UnreadableTensor{"two numbers in one byte, without a dimension that could hold two", "float4_e2m1fn_x2",
+                            Shape{}};
   const int64_t elements = check_shape(spec);
   if (pairs) {
     const auto doubled = checked_mul<int64_t>(spec.shape.back(), 2);
@@ -260,7 +273,8 @@ DecodedTensor TensorDecoder::decode_torch(const KnownRow& row, const std::vector
     spec.conjugate = complex && is_set(arguments[metadata], "conj");
     spec.negative = is_set(arguments[metadata], "neg");
     if (spec.negative && !can_negate(spec.dtype))
-      return UnreadableTensor{"a negative view of a type that has no negative numbers", std::string(long_name(spec.dtype)), spec.shape};
+      return UnreadableTensor{"a negative view of a type that has no negative numbers",
+                              std::string(long_name(spec.dtype)), spec.shape};
   }
   const Part part = find_part(*id);
   spec.storage = part.storage;
@@ -296,7 +310,8 @@ std::string_view TensorDecoder::swapped(PickleRef ref, std::string_view bytes, i
   if (!fresh) return it->second;
   std::string turned(bytes);
   for (size_t at = 0; at + static_cast<size_t>(width) <= turned.size(); at += static_cast<size_t>(width))
-    std::reverse(turned.begin() + static_cast<std::ptrdiff_t>(at), turned.begin() + static_cast<std::ptrdiff_t>(at) + width);
+    std::reverse(turned.begin() + static_cast<std::ptrdiff_t>(at),
+                 turned.begin() + static_cast<std::ptrdiff_t>(at) + width);
   return it->second = contents_.decoded.emplace_back(std::move(turned));
 }
 
@@ -312,10 +327,13 @@ DecodedTensor TensorDecoder::decode_array(const PickleObject& object, const Know
     if (state.size() >= 4) parts.assign(state.end() - 4, state.end());
   }
   if (parts.size() != 4) return UnreadableTensor{"a numpy array without its state"};
-  const auto kind = [&](std::string why, const std::string& dtype) { return UnreadableTensor{std::move(why), one_word(dtype), known_shape(parts[0])}; };
+  const auto kind = [&](std::string why, const std::string& dtype) {
+    return UnreadableTensor{std::move(why), one_word(dtype), known_shape(parts[0])};
+  };
   const auto type = read_array_type(meanings_, parts[1]);
   if (!type || !type->dtype)
-    return kind(fmt::format("a numpy array of {}", type ? "'" + one_word(type->name) + "'" : "an unknown type"), type ? type->name : "");
+    return kind(fmt::format("a numpy array of {}", type ? "'" + one_word(type->name) + "'" : "an unknown type"),
+                type ? type->name : "");
   auto bytes = array_bytes(parts[3]);
   if (!bytes) return kind("a numpy array whose bytes are not in the pickle", std::string(long_name(*type->dtype)));
   TensorSpec spec;

@@ -20,7 +20,8 @@ struct TensorSpec {
   uint32_t storage = 0;          // index into TorchContents::storages
   uint64_t offset_bytes = 0;     // of the first element, in the storage
   bool array = false;            // numpy's: its numbers stand in the pickle
-  // torch's lazy views: the values are these of the bytes once the sign of the imaginary part, or of all parts, is changed.
+  // torch's lazy views: the values are these of the bytes once the sign of the imaginary part, or of all parts, is
+  // changed.
   bool conjugate = false, negative = false;
   bool operator==(const TensorSpec&) const = default;
 };
@@ -40,7 +41,8 @@ class TensorDecoder {
   TensorDecoder(TorchContents& contents, const PickleMeanings& meanings, const Limits& limits)
       : contents_(contents), meanings_(meanings), limits_(limits) {}
 
-  // `tensor` has the meaning `tensor`, or is a storage that stands alone. Throws "torch-bad-tensor", "torch-bad-storage", "torch-unknown-storage", "limit-exceeded".
+  // `tensor` has the meaning `tensor`, or is a storage that stands alone. Throws "torch-bad-tensor",
+  // "torch-bad-storage", "torch-unknown-storage", "limit-exceeded".
   DecodedTensor decode(const PickleView& tensor);
 
  private:
@@ -71,7 +73,7 @@ class TensorDecoder {
   const PickleMeanings& meanings_;
   const Limits& limits_;
   std::unordered_map<PickleRef, std::optional<std::string_view>> array_bytes_;  // decoded once, however many arrays use them
-  std::map<std::pair<PickleRef, int>, std::string_view> swapped_;               // with the bytes of each number turned round
+  std::map<std::pair<PickleRef, int>, std::string_view> swapped_;  // with the bytes of each number turned round
   uint64_t offset_ = 0;  // of the tensor in question, in the pickle
 };
 

@@ -122,7 +122,8 @@ class Matcher {
       const TensorInfo& first = problem_.info(refs.begin()->second);
       const bool alike = refs.size() == ranks.size() && std::all_of(refs.begin(), refs.end(), [&](const auto& one) {
         const TensorInfo& other = problem_.info(one.second);
-        return other.shape == first.shape && other.dtype == first.dtype && (other.unread == nullptr) == (first.unread == nullptr);
+        return other.shape == first.shape && other.dtype == first.dtype &&
+               (other.unread == nullptr) == (first.unread == nullptr);
       });
       std::vector<Ref> all;
       for (const auto& [rank, ref] : refs) all.push_back(ref);

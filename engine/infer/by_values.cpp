@@ -92,7 +92,8 @@ class Search {
       for (uint32_t t = 0; t < source.manifest().size(); ++t) {
         SourceTensor one{{s, t}, {}, false};
         for (const DType dtype : wanted)
-          if (source.manifest()[t].unread == nullptr && ops::cast_supported(dtype, source.manifest()[t].dtype)) one.prints.emplace(dtype, print_of(source, t, dtype));
+          if (source.manifest()[t].unread == nullptr && ops::cast_supported(dtype, source.manifest()[t].dtype))
+            one.prints.emplace(dtype, print_of(source, t, dtype));
         sources_.push_back(std::move(one));
       }
     }
@@ -1018,7 +1019,8 @@ class Search {
     for (uint32_t t = 0; t < targets_.size(); ++t)
       if (!targets_[t].done) open_targets[info(t).key] = t;
     for (size_t s = 0; s < sources_.size(); ++s)
-      if (!sources_[s].used && info(sources_[s]).unread == nullptr) open_sources[{sources_[s].ref.source, info(sources_[s]).key}] = s;
+      if (!sources_[s].used && info(sources_[s]).unread == nullptr)
+        open_sources[{sources_[s].ref.source, info(sources_[s]).key}] = s;
     if (open_targets.empty() || open_sources.empty()) return;
     const size_t count = findings_.relations.size();
     for (size_t r = 0; r < count; ++r) {
@@ -1076,7 +1078,10 @@ class Search {
   std::optional<uint32_t> copy_of(uint32_t t) {
     if (done_by_content_.empty())
       for (uint32_t other = 0; other < targets_.size(); ++other)
-        if (targets_[other].done && !targets_[other].left) done_by_content_.try_emplace({{targets_[other].print.ordered, element_count(info(other).shape), info(other).dtype}, info(other).shape}, other);
+        if (targets_[other].done && !targets_[other].left)
+          done_by_content_.try_emplace(
+              {{targets_[other].print.ordered, element_count(info(other).shape), info(other).dtype}, info(other).shape},
+              other);
     const auto it = done_by_content_.find({{targets_[t].print.ordered, element_count(info(t).shape), info(t).dtype}, info(t).shape});
     return it == done_by_content_.end() ? std::nullopt : std::optional(it->second);
   }

@@ -17,8 +17,8 @@ struct Print {
   uint64_t first = 0;       // the bits of the first element
 };
 
-// Calls `body` with the tensor's elements in row-major order, cast to `as`, in blocks of bounded size. Of a type of less than a byte,
-// with its bytes.
+// Calls `body` with the tensor's elements in row-major order, cast to `as`, in blocks of bounded size. Of a type of
+// less than a byte, with its bytes.
 void read_in_order(const Source& source, size_t index, DType as, const std::function<void(const std::byte* data, int64_t first, int64_t count)>& body);
 
 Print print_of(const Source& source, size_t index, DType as);

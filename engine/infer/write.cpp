@@ -343,7 +343,8 @@ class Writer {
     for (const auto& twin : findings_.twins)
       if (twin.ref == rule.refs[0]) return fmt::format(", equal_to: {}, because: it holds the same values again", quoted(key_of(twin.of)));
     for (const Ref ref : rule.refs)
-      if (const auto& unread = problem_.info(ref).unread) return fmt::format(", because: {}", quoted(fmt::format("open: it is not read: {}", unread->why)));
+      if (const auto& unread = problem_.info(ref).unread)
+        return fmt::format(", because: {}", quoted(fmt::format("open: it is not read: {}", unread->why)));
     return ", because: \"open: nothing in the target holds these values\"";
   }
 

@@ -241,10 +241,12 @@ bool encode_by_search(double value, std::byte* out) {
 
 // A sign, exponent and mantissa without infinity or NaN.
 double small_float(unsigned code, int exponent_bits, int mantissa_bits, int bias) {
-  const unsigned mantissa = code & ((1u << mantissa_bits) - 1), exponent = code >> mantissa_bits & ((1u << exponent_bits) - 1);
+  const unsigned mantissa = code & ((1u << mantissa_bits) - 1),
+                 exponent = code >> mantissa_bits & ((1u << exponent_bits) - 1);
   const bool negative = (code >> (exponent_bits + mantissa_bits) & 1u) != 0;
   const double fraction = std::ldexp(static_cast<double>(mantissa), -mantissa_bits);
-  const double magnitude = std::ldexp(exponent == 0 ? fraction : 1 + fraction, (exponent == 0 ? 1 : static_cast<int>(exponent)) - bias);
+  const double magnitude =
+      std::ldexp(exponent == 0 ? fraction : 1 + fraction, (exponent == 0 ? 1 : static_cast<int>(exponent)) - bias);
   return negative ? -magnitude : magnitude;
 }
 
@@ -254,7 +256,8 @@ double scaled_value(DType dtype, unsigned code) {
     case DType::f4: return small_float(code, 2, 1, 1);
     case DType::f6_e2m3: return small_float(code, 2, 3, 1);
     case DType::f6_e3m2: return small_float(code, 3, 2, 3);
-    default: return code == 0xff ? std::numeric_limits<double>::quiet_NaN() : std::ldexp(1.0, static_cast<int>(code) - 127);
+    default:
+      return code == 0xff ? std::numeric_limits<double>::quiet_NaN() : std::ldexp(1.0, static_cast<int>(code) - 127);
   }
 }
 

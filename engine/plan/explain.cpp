@@ -145,7 +145,13 @@ class Explainer {
       const bool matching = rule.kind == Rule::Kind::move || rule.kind == Rule::Kind::drop;
       if (!matching || set_.sources[key.source].name != rule.source || !is_active(rule) || !lang::Matcher(rule.from, facts_.variants).match(key.key, captures)) continue;
       any = true;
-      ExplainedRule one{rule.place, rule.summary, original(key), "", rule.kind == Rule::Kind::drop ? "dropped: " + rule.because : what_of_match(key), {}, {}};
+      ExplainedRule one{rule.place,
+                        rule.summary,
+                        original(key),
+                        "",
+                        rule.kind == Rule::Kind::drop ? "dropped: " + rule.because : what_of_match(key),
+                        {},
+                        {}};
       describe_match(rule, key, one);
       add(std::move(one));
     }

@@ -85,8 +85,8 @@ void Facts::require_values(const SourceKey& key) const {
   const TensorInfo& info = sources_[key.source].source->manifest()[key.tensor];
   if (info.unread != nullptr)
     throw Error("plan-unread-tensor", BytePlace{sources_[key.source].source->path(), {}, {}},
-                fmt::format("the values of '{}' ({} {}) are needed, and it is not read: it is {}", key.key, dtype_text(info),
-                            shape_text(info), info.unread->why),
+                fmt::format("the values of '{}' ({} {}) are needed, and it is not read: it is {}", key.key,
+                            dtype_text(info), shape_text(info), info.unread->why),
                 way_on(*info.unread, false));
 }
 

@@ -650,7 +650,8 @@ class Planner {
     const std::string target = lang::expand(rule.to, rule.from, captures, set_.tables, facts_.variants);
     const Shape shape = view.shape();
     if (PlannedTensor* tensor = add_target(rule, r, target, dtype, shape)) {
-      tensor->pieces.push_back(view.piece(key.source, key.tensor, std::vector<int64_t>(shape.size(), 0), axes_in_order(shape.size())));
+      tensor->pieces.push_back(
+          view.piece(key.source, key.tensor, std::vector<int64_t>(shape.size(), 0), axes_in_order(shape.size())));
       check_whole_bytes(rule, *tensor);
     }
   }
@@ -661,8 +662,11 @@ class Planner {
     for (const Piece& piece : tensor.pieces) {
       const TensorInfo& from = sources_[piece.source].source->manifest()[piece.tensor];
       if (from.dtype != tensor.dtype || piece_in_bytes(piece, tensor.dtype, tensor.shape, from.shape)) continue;
-      diagnostics_.error("plan-layout", rule.place, fmt::format("'{}' of shape {} is {}, whose elements share bytes: '{}' {} would take bytes apart", from.key, to_string(from.shape), name(from.dtype), tensor.key, to_string(tensor.shape)),
-                         fmt::format("keep the last axis last, and cut it at multiples of {}", from.dtype == DType::f4 ? 2 : 4));
+      diagnostics_.error(
+          "plan-layout", rule.place,
+          fmt::format("'{}' of shape {} is {}, whose elements share bytes: '{}' {} would take bytes apart", from.key,
+                      to_string(from.shape), name(from.dtype), tensor.key, to_string(tensor.shape)),
+          fmt::format("keep the last axis last, and cut it at multiples of {}", from.dtype == DType::f4 ? 2 : 4));
       return;
     }
   }
@@ -670,7 +674,10 @@ class Planner {
   DType checked_dtype(const Rule& rule, const SourceKey& key) {
     const DType from = info(key).dtype, to = target_dtype(rule, from);
     if (from != to && !ops::cast_supported(to, from))
-      diagnostics_.error("plan-cast", rule.place, fmt::format("'{}' is {}; no cast to {} keeps its meaning", key.key, name(from), name(to)), fmt::format("leave it as it is: 'cast: {}' in its rule, or --set dtype=keep for all", long_name(from)));
+      diagnostics_.error(
+          "plan-cast", rule.place,
+          fmt::format("'{}' is {}; no cast to {} keeps its meaning", key.key, name(from), name(to)),
+          fmt::format("leave it as it is: 'cast: {}' in its rule, or --set dtype=keep for all", long_name(from)));
     return to;
   }
 

@@ -45,7 +45,8 @@ std::string render_text(const Source& source, const InspectTextOptions& options)
     unread += tensor.unread != nullptr;
     if (tensor.alias.empty() || aliases.insert(tensor.alias).second) bytes += static_cast<uint64_t>(data_bytes(tensor));
   }
-  std::string text = fmt::format("{}: {}, {} tensors, {}{}\n", source.path(), source.format(), manifest.size(), human_bytes(bytes), unread == 0 ? "" : fmt::format("; {} not read", unread));
+  std::string text = fmt::format("{}: {}, {} tensors, {}{}\n", source.path(), source.format(), manifest.size(),
+                                 human_bytes(bytes), unread == 0 ? "" : fmt::format("; {} not read", unread));
   if (!source.metadata().empty()) {
     text += "\nmetadata:\n";
     print_tree(source.metadata(), 0, options.whole_metadata, text);
@@ -59,7 +60,8 @@ std::string render_text(const Source& source, const InspectTextOptions& options)
   for (const auto& remark : remarks) text += fmt::format("  {}\n", remark);
   std::vector<report::Line> lines;
   for (const auto& tensor : manifest.tensors()) {
-    const std::string dtype = dtype_text(tensor), shape = shape_text(tensor), why = tensor.unread == nullptr ? "" : "not read: " + tensor.unread->why;
+    const std::string dtype = dtype_text(tensor), shape = shape_text(tensor),
+                      why = tensor.unread == nullptr ? "" : "not read: " + tensor.unread->why;
     lines.push_back({{"  " + tensor.key, dtype, shape}, dtype + shape + why});
     if (unread > 0) lines.back().cells.push_back(why);
   }

@@ -14,9 +14,12 @@ std::string render_folded_manifest(const Source& source) {
   for (const TensorInfo& tensor : source.manifest().tensors()) {
     if (tensor.key.find_first_of("{}") != std::string::npos)
       throw Error("usage", BytePlace{source.path(), {}, {}}, fmt::format("the key '{}' holds a brace, which a folded manifest cannot say", tensor.key), "use --format json");
-    const std::string why = tensor.unread == nullptr ? "" : tensor.unread->why, dtype = tensor.unread == nullptr ? dtype_text(tensor) : tensor.unread->dtype;
+    const std::string why = tensor.unread == nullptr ? "" : tensor.unread->why,
+                      dtype = tensor.unread == nullptr ? dtype_text(tensor) : tensor.unread->dtype;
     // Tied tensors are named one by one.
-    lines.push_back({{tensor.key, dtype, shape_text(tensor), tensor.alias, why}, fmt::format("{} {} {} {}", dtype, shape_text(tensor), tensor.alias.empty() ? "" : tensor.key, why)});
+    lines.push_back(
+        {{tensor.key, dtype, shape_text(tensor), tensor.alias, why},
+         fmt::format("{} {} {} {}", dtype, shape_text(tensor), tensor.alias.empty() ? "" : tensor.key, why)});
   }
   for (const auto& row : report::fold(std::move(lines))) {
     std::optional<Shape> shape;

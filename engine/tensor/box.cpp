@@ -6,7 +6,8 @@ namespace remap {
 
 std::vector<int64_t> row_major_strides(const Shape& shape) {
   std::vector<int64_t> strides(shape.size(), 1);
-  if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return strides;  // the other dimensions may be too many to multiply
+  if (std::find(shape.begin(), shape.end(), 0) != shape.end())
+    return strides;  // the other dimensions may be too many to multiply
   for (size_t d = shape.size(); d-- > 1;) strides[d - 1] = strides[d] * shape[d];
   return strides;
 }

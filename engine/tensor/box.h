@@ -7,8 +7,8 @@
 
 namespace remap {
 
-// Strides, in elements, of a row-major tensor of this shape; of one without elements, any. The caller has checked that the elements
-// can be counted.
+// Strides, in elements, of a row-major tensor of this shape; of one without elements, any. The caller has checked that
+// the elements can be counted.
 std::vector<int64_t> row_major_strides(const Shape& shape);
 
 // The whole tensor as its only tile; none if it has no elements.

@@ -12,8 +12,10 @@
 namespace remap {
 
 bool TensorInfo::operator==(const TensorInfo& other) const {
-  const bool same_reason = unread == other.unread || (unread != nullptr && other.unread != nullptr && *unread == *other.unread);
-  return same_reason && key == other.key && shape == other.shape && alias == other.alias && (unread != nullptr || dtype == other.dtype);
+  const bool same_reason =
+      unread == other.unread || (unread != nullptr && other.unread != nullptr && *unread == *other.unread);
+  return same_reason && key == other.key && shape == other.shape && alias == other.alias &&
+         (unread != nullptr || dtype == other.dtype);
 }
 
 TensorInfo unread_tensor(std::string key, std::string why, std::string dtype, std::optional<Shape> shape) {
@@ -32,12 +34,15 @@ std::string way_on(const Unread& unread, bool drop) {
       {"quantized", "load the file with torch, replace it by x.dequantize() and save again"},
       {"sparse", "load the file with torch, replace it by x.to_dense() and save again"},
       {"nested", "load the file with torch, replace it by its parts (x.unbind()) and save again"},
-      {"DTensor", "load the file with torch in as many processes as wrote it, replace it by x.full_tensor() and save again"},
+      {"DTensor",
+       "load the file with torch in as many processes as wrote it, replace it by x.full_tensor() and save again"},
       {"ShardedTensor", "load the file with torch in as many processes as wrote it, gather it and save again"},
       {"no data", "save a checkpoint in which it has data: this file holds none"},
       {"not initialized", "save a checkpoint in which it has data: this file holds none"},
       {"numpy", "load the file with torch, replace it by an array of numbers and save again"},
-      {"wraps", "load the file with the library that defines the class, replace it by a plain tensor (often x.dequantize()) and save again"},
+      {"wraps",
+       "load the file with the library that defines the class, replace it by a plain tensor (often x.dequantize()) and "
+       "save again"},
   }};
   std::string_view hint = "load the file with the library that wrote it, replace it by a plain tensor and save again";
   for (const Row& row : kRows)
@@ -51,8 +56,8 @@ std::string way_on(const Unread& unread, bool drop) {
 void require_read(const TensorInfo& tensor, const std::string& file) {
   if (tensor.unread == nullptr) return;
   throw Error("tensor-unread", BytePlace{file, {}, {}},
-              fmt::format("the bytes of '{}' ({} {}) are not read: it is {}", tensor.key, dtype_text(tensor), shape_text(tensor),
-                          tensor.unread->why),
+              fmt::format("the bytes of '{}' ({} {}) are not read: it is {}", tensor.key, dtype_text(tensor),
+                          shape_text(tensor), tensor.unread->why),
               way_on(*tensor.unread));
 }
 
@@ -114,7 +119,9 @@ int64_t data_bytes(const TensorInfo& tensor) {
   return tensor.unread != nullptr ? 0 : data_bytes(tensor.dtype, tensor.shape, tensor.key);
 }
 
-bool is_whole_bytes(DType dtype, const Shape& shape) { return element_count(shape) * bits(dtype) % 8 == 0; }
+bool is_whole_bytes(DType dtype, const Shape& shape) {
+  return !is_sub_byte(dtype) || element_count(shape) * bits(dtype) % 8 == 0;
+}
 
 StoredForm stored_form(DType dtype, const Shape& shape) {
   if (!is_sub_byte(dtype)) return {dtype, shape};

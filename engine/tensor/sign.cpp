@@ -29,7 +29,9 @@ void change_signs(std::byte* data, DType dtype, int64_t count, bool negative, bo
   }
   const bool complex = is_complex(dtype);
   const int64_t part_bytes = size_bytes(dtype) / (complex ? 2 : 1);
-  const auto turn = [&](int64_t part) { data[(part + 1) * part_bytes - 1] ^= std::byte{0x80}; };  // little-endian: the last byte
+  const auto turn = [&](int64_t part) {
+    data[(part + 1) * part_bytes - 1] ^= std::byte{0x80};
+  };  // little-endian: the last byte
   for (int64_t i = 0; i < count; ++i) {
     if (!complex) {
       if (negative) turn(i);
@@ -55,8 +57,8 @@ bool can_negate(DType dtype) {
   }
 }
 
-void copy_with_signs(std::byte* out, const std::byte* data, const Shape& shape, const std::vector<int64_t>& strides, DType dtype,
-                     bool negative, bool conjugate) {
+void copy_with_signs(std::byte* out, const std::byte* data, const Shape& shape, const std::vector<int64_t>& strides,
+                     DType dtype, bool negative, bool conjugate) {
   const auto bytes = static_cast<size_t>(size_bytes(dtype));
   const int64_t count = element_count(shape);
   std::vector<int64_t> at(shape.size(), 0);

@@ -25,7 +25,8 @@ struct Group {
   int64_t in_bytes(int64_t n) const { return n / elements * bytes; }
 };
 
-std::optional<std::vector<int64_t>> origin_in_bytes(const std::vector<int64_t>& origin, const Side& side, const Group& group) {
+std::optional<std::vector<int64_t>> origin_in_bytes(const std::vector<int64_t>& origin, const Side& side,
+                                                    const Group& group) {
   if (origin.empty()) return origin;
   std::vector<int64_t> merged(side.row + 1);
   for (size_t d = 0; d < origin.size(); ++d) merged[side.dim(d)] += origin[d] * side.factors[d];
@@ -37,7 +38,8 @@ std::optional<std::vector<int64_t>> origin_in_bytes(const std::vector<int64_t>& 
 }  // namespace
 
 std::optional<Piece> piece_in_bytes(const Piece& piece, DType dtype, const Shape& target, const Shape& source) {
-  if (std::any_of(piece.axes.begin(), piece.axes.end(), [](const Axis& axis) { return axis.extent == 0; })) return piece;
+  if (std::any_of(piece.axes.begin(), piece.axes.end(), [](const Axis& axis) { return axis.extent == 0; }))
+    return piece;
   if (!is_whole_bytes(dtype, target) || !is_whole_bytes(dtype, source)) return std::nullopt;
   const Side to(dtype, target), from(dtype, source);
   const Group group(dtype);
@@ -51,8 +53,8 @@ std::optional<Piece> piece_in_bytes(const Piece& piece, DType dtype, const Shape
     // An axis that the next one continues on both sides is one with it.
     if (!out.axes.empty()) {
       Axis& last = out.axes.back();
-      if (last.target_dim == axis.target_dim && last.source_dim == axis.source_dim && last.target_step == axis.target_step * axis.extent &&
-          last.source_step == axis.source_step * axis.extent) {
+      if (last.target_dim == axis.target_dim && last.source_dim == axis.source_dim &&
+          last.target_step == axis.target_step * axis.extent && last.source_step == axis.source_step * axis.extent) {
         axis.extent *= last.extent;
         out.axes.pop_back();
       }
@@ -68,11 +70,13 @@ std::optional<Piece> piece_in_bytes(const Piece& piece, DType dtype, const Shape
       whole = true;
       continue;
     }
-    if ((in_target_row && !group.divides(axis.target_step)) || (in_source_row && !group.divides(axis.source_step))) return std::nullopt;
+    if ((in_target_row && !group.divides(axis.target_step)) || (in_source_row && !group.divides(axis.source_step)))
+      return std::nullopt;
     if (in_target_row) axis.target_step = group.in_bytes(axis.target_step);
     if (in_source_row) axis.source_step = group.in_bytes(axis.source_step);
   }
-  const auto target_origin = origin_in_bytes(piece.target_origin, to, group), source_origin = origin_in_bytes(piece.source_origin, from, group);
+  const auto target_origin = origin_in_bytes(piece.target_origin, to, group),
+             source_origin = origin_in_bytes(piece.source_origin, from, group);
   if (!whole || !target_origin || !source_origin) return std::nullopt;
   out.target_origin = *target_origin;
   out.source_origin = *source_origin;

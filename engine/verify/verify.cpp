@@ -199,7 +199,8 @@ class ByteCheck {
     const PlannedTensor stored = exec::stored(planned, sources_);
     const Shape& shape = stored.shape;
     Box box{Shape(shape.size(), 0), shape};
-    const int64_t n_rows = shape.empty() ? 1 : shape[0], step = shape.empty() || n_rows == 0 ? 1 : rows_at_once(stored, sources_);
+    const int64_t n_rows = shape.empty() ? 1 : shape[0],
+                  step = shape.empty() || n_rows == 0 ? 1 : rows_at_once(stored, sources_);
     for (int64_t begin = 0; begin < n_rows; begin += step) {
       if (!shape.empty()) box.origin[0] = begin, box.extent[0] = std::min(step, n_rows - begin);
       if (!same(stored, index, box)) return "its bytes are not those that the plan takes from the source";

@@ -257,12 +257,27 @@ TEST_CASE("the 'fnuz' kinds of float8 widen to their values, and block-scaled el
     double value;
   };
   const std::vector<Row> rows = {
-      {DType::f8_e4m3fnuz, 0x00, 0},     {DType::f8_e4m3fnuz, 0x01, 0x1p-10}, {DType::f8_e4m3fnuz, 0x08, 0x1p-7}, {DType::f8_e4m3fnuz, 0x40, 1},
-      {DType::f8_e4m3fnuz, 0x7f, 240},   {DType::f8_e4m3fnuz, 0xff, -240},    {DType::f8_e5m2fnuz, 0x01, 0x1p-17}, {DType::f8_e5m2fnuz, 0x04, 0x1p-15},
-      {DType::f8_e5m2fnuz, 0x40, 1},     {DType::f8_e5m2fnuz, 0x7f, 57344},   {DType::f8_e5m2fnuz, 0xc1, -1.25},
-      {DType::f8_e8m0, 0x00, 0x1p-127},  {DType::f8_e8m0, 0x7f, 1},           {DType::f8_e8m0, 0xfe, 0x1p127},    {DType::f4, 0x01, 0.5},
-      {DType::f4, 0x07, 6},              {DType::f4, 0x0a, -1},               {DType::f6_e2m3, 0x01, 0.125},      {DType::f6_e2m3, 0x1f, 7.5},
-      {DType::f6_e3m2, 0x01, 0.0625},    {DType::f6_e3m2, 0x3f, -28},
+      {DType::f8_e4m3fnuz, 0x00, 0},
+      {DType::f8_e4m3fnuz, 0x01, 0x1p-10},
+      {DType::f8_e4m3fnuz, 0x08, 0x1p-7},
+      {DType::f8_e4m3fnuz, 0x40, 1},
+      {DType::f8_e4m3fnuz, 0x7f, 240},
+      {DType::f8_e4m3fnuz, 0xff, -240},
+      {DType::f8_e5m2fnuz, 0x01, 0x1p-17},
+      {DType::f8_e5m2fnuz, 0x04, 0x1p-15},
+      {DType::f8_e5m2fnuz, 0x40, 1},
+      {DType::f8_e5m2fnuz, 0x7f, 57344},
+      {DType::f8_e5m2fnuz, 0xc1, -1.25},
+      {DType::f8_e8m0, 0x00, 0x1p-127},
+      {DType::f8_e8m0, 0x7f, 1},
+      {DType::f8_e8m0, 0xfe, 0x1p127},
+      {DType::f4, 0x01, 0.5},
+      {DType::f4, 0x07, 6},
+      {DType::f4, 0x0a, -1},
+      {DType::f6_e2m3, 0x01, 0.125},
+      {DType::f6_e2m3, 0x1f, 7.5},
+      {DType::f6_e3m2, 0x01, 0.0625},
+      {DType::f6_e3m2, 0x3f, -28},
   };
   for (const Row& row : rows) {
     INFO(name(row.dtype) << " " << int{row.bits});

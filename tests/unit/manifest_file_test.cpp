@@ -59,11 +59,16 @@ TEST_CASE("odd keys survive the text form") {
 
 TEST_CASE("tensors that are not read survive both forms") {
   const TempFolder folder;
-  const Manifest manifest({unread_tensor("a", "a quantized tensor", "qint8", Shape{4, 6}), unread_tensor("b", "a sparse tensor (COO)", "float32"),
-                           unread_tensor("c not read: d", "odd [2] not read: \"so\"", {}, Shape{}), unread_tensor("e", "a nested tensor"), {"f", DType::f4, {2, 4}}});
+  const Manifest manifest({unread_tensor("a", "a quantized tensor", "qint8", Shape{4, 6}),
+                           unread_tensor("b", "a sparse tensor (COO)", "float32"),
+                           unread_tensor("c not read: d", "odd [2] not read: \"so\"", {}, Shape{}),
+                           unread_tensor("e", "a nested tensor"),
+                           {"f", DType::f4, {2, 4}}});
   const std::string text = manifest_to_text(manifest);
-  CHECK(text == "a\tqint8\t[4,6]\tnot read: a quantized tensor\nb\tF32\t?\tnot read: a sparse tensor (COO)\n"
-                "\"c not read: d\"\t?\t[]\tnot read: odd [2] not read: \"so\"\ne\t?\t?\tnot read: a nested tensor\nf\tF4\t[2,4]\n");
+  CHECK(text ==
+        "a\tqint8\t[4,6]\tnot read: a quantized tensor\nb\tF32\t?\tnot read: a sparse tensor (COO)\n"
+        "\"c not read: d\"\t?\t[]\tnot read: odd [2] not read: \"so\"\ne\t?\t?\tnot read: a nested "
+        "tensor\nf\tF4\t[2,4]\n");
   const auto read = open_source(folder.write("m.txt", text));
   CHECK(read->manifest() == manifest);
   const std::string json = manifest_to_json(*read);
@@ -71,7 +76,8 @@ TEST_CASE("tensors that are not read survive both forms") {
   CHECK(open_source(folder.write("m.json", json))->manifest() == manifest);
   CHECK(open_source(folder.write("n.json", render_folded_manifest(*read)))->manifest() == manifest);
   TileBuffer buffer;
-  CHECK(contains(error_of([&] { read->tile_boxes(0); }), "tensor-unread: the bytes of 'a' (qint8 [4,6]) are not read: it is a quantized tensor"));
+  CHECK(contains(error_of([&] { read->tile_boxes(0); }),
+                 "tensor-unread: the bytes of 'a' (qint8 [4,6]) are not read: it is a quantized tensor"));
   CHECK(contains(error_of([&] { read->load(0, 0, buffer); }), "tensor-unread"));
   CHECK(read->tile_boxes(4) == std::vector<Box>{{{0, 0}, {2, 2}}});
 }
@@ -94,16 +100,19 @@ TEST_CASE("mistakes in a manifest are reported where they are") {
       {"a F32 [1]\nb F4 [3]", "2:1 manifest-syntax: 'b' is F4 [3], which is not a whole number of bytes"},
       {"a F32 [1]\nb F33 ?", "2:1 manifest-syntax: no shape such as [2,3] ends the line"},
       {"a F32 [1]\nb F33 ? not read:  ", "2:1 manifest-syntax"},
-      {R"({"remap_manifest":1,"tensors":[{"key":"a","dtype":"a b","shape":[],"unread":"odd"}]})", "'a' is not read: its dtype is one word"},
+      {R"({"remap_manifest":1,"tensors":[{"key":"a","dtype":"a b","shape":[],"unread":"odd"}]})",
+       "'a' is not read: its dtype is one word"},
       {R"({"remap_manifest":1,"tensors":[{"key":"a","dtype":null,"shape":[]}]})", "the tensor 'a' has no text 'dtype'"},
       {R"({"remap_manifest":2,"tensors":[]})", "manifest-syntax: 'remap_manifest' is not 1"},
       {R"({"remap_manifest":1})", "manifest-syntax: there is no 'tensors'"},
       {R"({"remap_manifest":1,"tensors":3})", "'tensors' is neither an array nor an object"},
       {R"({"remap_manifest":1,"tensors":[{"dtype":"F32","shape":[]}]})", "a tensor has no text 'key'"},
       {R"({"remap_manifest":1,"tensors":[{"key":"a","dtype":"F32"}]})", "the tensor 'a' has no array 'shape'"},
-      {R"({"remap_manifest":1,"tensors":[{"key":"a","dtype":"F32","shape":[-1]}]})", "its shape holds something other than sizes"},
+      {R"({"remap_manifest":1,"tensors":[{"key":"a","dtype":"F32","shape":[-1]}]})",
+       "its shape holds something other than sizes"},
       {R"({"remap_manifest":1,"tensors":{"a":{"dtype":"?","shape":[]}}})", "the dtype '?' is not known"},
-      {R"({"remap_manifest":1,"tensors":[{"key":"a","dtype":"F32","shape":[],"alias":"s"},{"key":"b","dtype":"F32","shape":[1],"alias":"s"}]})", "'a' and 'b' have the alias 's' and differ"},
+      {R"({"remap_manifest":1,"tensors":[{"key":"a","dtype":"F32","shape":[],"alias":"s"},{"key":"b","dtype":"F32","shape":[1],"alias":"s"}]})",
+       "'a' and 'b' have the alias 's' and differ"},
       {"{\"remap_manifest\":1,\n \"tensors\":[}", "2:13 json-syntax: not valid JSON"},
   };
   const TempFolder folder;

@@ -1,5 +1,6 @@
-// Each tensor of a file is in the output bit for bit, or dropped by a rule that says why, or named in an error: never none of these.
-// Checkpoints are generated: random nesting, every kind of tensor, keys that come out the same, storages and objects that are shared.
+// Each tensor of a file is in the output bit for bit, or dropped by a rule that says why, or named in an error: never
+// none of these. Checkpoints are generated: random nesting, every kind of tensor, keys that come out the same, storages
+// and objects that are shared.
 #include <cstring>
 #include <functional>
 #include <map>
@@ -41,14 +42,26 @@ struct Type {
   DType dtype;
   int size;             // bytes of what torch counts as one element
 };
-const std::vector<Type> kTypes = {
-    {"FloatStorage", "", DType::f32, 4},     {"HalfStorage", "", DType::f16, 2},      {"BFloat16Storage", "", DType::bf16, 2},
-    {"DoubleStorage", "", DType::f64, 8},    {"LongStorage", "", DType::i64, 8},      {"IntStorage", "", DType::i32, 4},
-    {"ShortStorage", "", DType::i16, 2},     {"CharStorage", "", DType::i8, 1},       {"ByteStorage", "", DType::u8, 1},
-    {"BoolStorage", "", DType::boolean, 1},  {"ComplexFloatStorage", "", DType::c64, 8}, {"", "uint16", DType::u16, 2},
-    {"", "uint32", DType::u32, 4},           {"", "uint64", DType::u64, 8},           {"", "float8_e4m3fn", DType::f8_e4m3, 1},
-    {"", "float8_e5m2", DType::f8_e5m2, 1},  {"", "float8_e4m3fnuz", DType::f8_e4m3fnuz, 1}, {"", "float8_e5m2fnuz", DType::f8_e5m2fnuz, 1},
-    {"", "float8_e8m0fnu", DType::f8_e8m0, 1}, {"", "float4_e2m1fn_x2", DType::f4, 1}};
+const std::vector<Type> kTypes = {{"FloatStorage", "", DType::f32, 4},
+                                  {"HalfStorage", "", DType::f16, 2},
+                                  {"BFloat16Storage", "", DType::bf16, 2},
+                                  {"DoubleStorage", "", DType::f64, 8},
+                                  {"LongStorage", "", DType::i64, 8},
+                                  {"IntStorage", "", DType::i32, 4},
+                                  {"ShortStorage", "", DType::i16, 2},
+                                  {"CharStorage", "", DType::i8, 1},
+                                  {"ByteStorage", "", DType::u8, 1},
+                                  {"BoolStorage", "", DType::boolean, 1},
+                                  {"ComplexFloatStorage", "", DType::c64, 8},
+                                  {"", "uint16", DType::u16, 2},
+                                  {"", "uint32", DType::u32, 4},
+                                  {"", "uint64", DType::u64, 8},
+                                  {"", "float8_e4m3fn", DType::f8_e4m3, 1},
+                                  {"", "float8_e5m2", DType::f8_e5m2, 1},
+                                  {"", "float8_e4m3fnuz", DType::f8_e4m3fnuz, 1},
+                                  {"", "float8_e5m2fnuz", DType::f8_e5m2fnuz, 1},
+                                  {"", "float8_e8m0fnu", DType::f8_e8m0, 1},
+                                  {"", "float4_e2m1fn_x2", DType::f4, 1}};
 
 class Generator {
  public:
@@ -58,8 +71,11 @@ class Generator {
   std::string run(size_t max_unread) {
     n_unread_left_ = max_unread;
     container("", 0);
-    std::vector<ZipEntry> entries = {{"archive/data.pkl", pickle_.stop(), below(2) == 0}, {"archive/byteorder", "little"}, {"archive/version", "3\n"}};
-    for (size_t i = 0; i < storages_.size(); ++i) entries.push_back({fmt::format("archive/data/{}", i), storages_[i].bytes, below(3) == 0});
+    std::vector<ZipEntry> entries = {{"archive/data.pkl", pickle_.stop(), below(2) == 0},
+                                     {"archive/byteorder", "little"},
+                                     {"archive/version", "3\n"}};
+    for (size_t i = 0; i < storages_.size(); ++i)
+      entries.push_back({fmt::format("archive/data/{}", i), storages_[i].bytes, below(3) == 0});
     return build_zip(entries);
   }
   std::vector<Made> made;
@@ -77,7 +93,9 @@ class Generator {
     for (char& c : bytes) c = static_cast<char>(random_());
     return bytes;
   }
-  static std::string joined(const std::string& path, const std::string& part) { return path.empty() ? part : path + "." + part; }
+  static std::string joined(const std::string& path, const std::string& part) {
+    return path.empty() ? part : path + "." + part;
+  }
 
   // --- containers ---
   void container(const std::string& path, int depth) {
@@ -188,7 +206,8 @@ class Generator {
         from += rest % view.shape[d] * view.strides[d];
         rest /= view.shape[d];
       }
-      out.bytes += storage.bytes.substr(static_cast<size_t>(from * storage.type->size), static_cast<size_t>(storage.type->size));
+      out.bytes +=
+          storage.bytes.substr(static_cast<size_t>(from * storage.type->size), static_cast<size_t>(storage.type->size));
     }
     if (out.dtype == DType::f4) out.shape.back() *= 2;
     return out;
@@ -208,7 +227,9 @@ class Generator {
     if (*type.name != 0) pickle_.global("torch", type.name);
     if (*mark != 0) pickle_ << "}", pickle_.text(mark) << "\x88s";
   }
-  const char* function(const View& view) const { return *storages_[view.storage].type->name != 0 ? "_rebuild_tensor_v3" : "_rebuild_tensor_v2"; }
+  const char* function(const View& view) const {
+    return *storages_[view.storage].type->name != 0 ? "_rebuild_tensor_v3" : "_rebuild_tensor_v2";
+  }
   Made plain() {
     View view = some_view();
     if (storages_[view.storage].type->dtype == DType::f4 && view.shape.empty()) view.shape = {1}, view.strides = {1};
@@ -224,7 +245,8 @@ class Generator {
     keep(std::move(one));
   }
   void keep(Made one) {
-    if (std::none_of(made.begin(), made.end(), [&](const Made& other) { return other.key == one.key && other.object == one.object; }))
+    if (std::none_of(made.begin(), made.end(),
+                     [&](const Made& other) { return other.key == one.key && other.object == one.object; }))
       made.push_back(std::move(one));
   }
 
@@ -273,7 +295,8 @@ class Generator {
     arguments(view, conjugate ? "conj" : "neg");
     pickle_ << "tR";
     Made out = read_of(view);
-    for (size_t i = conjugate ? 7 : 3; i < out.bytes.size(); i += conjugate ? 8 : 4) out.bytes[i] = static_cast<char>(out.bytes[i] ^ '\x80');
+    for (size_t i = conjugate ? 7 : 3; i < out.bytes.size(); i += conjugate ? 8 : 4)
+      out.bytes[i] = static_cast<char>(out.bytes[i] ^ '\x80');
     return out;
   }
 
@@ -283,7 +306,9 @@ class Generator {
     const std::string bytes = noise(static_cast<size_t>(4 * n));
     array_of("f4", big ? ">" : "<", n, [&] { pickle_ << "B" << little(static_cast<uint32_t>(bytes.size())) << bytes; });
     Made out{{}, true, DType::f32, {n}, bytes};
-    for (size_t i = 0; big && i < out.bytes.size(); i += 4) std::reverse(out.bytes.begin() + static_cast<std::ptrdiff_t>(i), out.bytes.begin() + static_cast<std::ptrdiff_t>(i) + 4);
+    for (size_t i = 0; big && i < out.bytes.size(); i += 4)
+      std::reverse(out.bytes.begin() + static_cast<std::ptrdiff_t>(i),
+                   out.bytes.begin() + static_cast<std::ptrdiff_t>(i) + 4);
     return out;
   }
   void array_of(const char* code, const char* order, int n, const std::function<void()>& content) {
@@ -310,7 +335,11 @@ class Generator {
     switch (below(9)) {
       case 0:
         return call("torch._utils", "_rebuild_qtensor", [&] {
-          pickle_.storage({.type = "QInt8Storage", .key = std::to_string(six.storage), .elements = 24}).integer(0).tuple({24}).tuple({1}) << "N";
+          pickle_.storage({.type = "QInt8Storage", .key = std::to_string(six.storage), .elements = 24})
+                  .integer(0)
+                  .tuple({24})
+                  .tuple({1})
+              << "N";
         });
       case 1:
         return call("torch._utils", "_rebuild_sparse_tensor", [&] {
@@ -319,18 +348,27 @@ class Generator {
           inner();
           pickle_.tuple({9, 9}) << "t";
         });
-      case 2: return call("torch._utils", "_rebuild_meta_tensor_no_storage", [&] { pickle_.global("torch", "float32").tuple({2}).tuple({1}) << "\x89"; });
+      case 2:
+        return call("torch._utils", "_rebuild_meta_tensor_no_storage",
+                    [&] { pickle_.global("torch", "float32").tuple({2}).tuple({1}) << "\x89"; });
       case 3:
         return call("torch._tensor", "_rebuild_from_type_v2", [&] {
-          pickle_.global("torch._utils", "_rebuild_wrapper_subclass").global("torch.distributed.tensor", "DTensor") << "(";
-          pickle_.global("torch.distributed.tensor", "DTensor").global("torch", "float32").tuple({12}).tuple({1}) << "t}";
+          pickle_.global("torch._utils", "_rebuild_wrapper_subclass").global("torch.distributed.tensor", "DTensor")
+              << "(";
+          pickle_.global("torch.distributed.tensor", "DTensor").global("torch", "float32").tuple({12}).tuple({1})
+              << "t}";
           pickle_.text("_local_tensor");
           inner();
           pickle_ << "s";
         });
       case 4: return call("torch.nn.parameter", "UninitializedParameter", [&] { pickle_ << "\x88"; });
-      case 5: return call("torch._utils", "_rebuild_tensor_v3", [&] {
-          pickle_.storage({.type = "UntypedStorage", .key = std::to_string(six.storage), .elements = 24}).integer(0).tuple({24}).tuple({1}) << "\x89)";
+      case 5:
+        return call("torch._utils", "_rebuild_tensor_v3", [&] {
+          pickle_.storage({.type = "UntypedStorage", .key = std::to_string(six.storage), .elements = 24})
+                  .integer(0)
+                  .tuple({24})
+                  .tuple({1})
+              << "\x89)";
           pickle_.global("torch", "bits8");
         });
       case 6: return array_of("O8", "|", 2, [&] { pickle_ << "]("; inner(); pickle_ << "Ne"; });
@@ -381,14 +419,16 @@ Content content_of(const Plan& plan, const Source& source) {
   for (size_t i = 0; i < plan.tensors.size(); ++i) {
     const PlannedTensor& tensor = plan.tensors[i];
     const auto* bytes = reinterpret_cast<const char*>(sink.bytes(i).data());
-    content[path_of(tensor.key)].emplace_back(tensor.dtype, tensor.shape, std::string(bytes, static_cast<size_t>(data_bytes(tensor))));
+    content[path_of(tensor.key)].emplace_back(tensor.dtype, tensor.shape,
+                                              std::string(bytes, static_cast<size_t>(data_bytes(tensor))));
   }
   for (auto& [key, list] : content) std::sort(list.begin(), list.end());
   return content;
 }
 
 // The plans of a checkpoint and of a list of it are the same, and so are the refusals.
-void check_list(const TempFolder& folder, const std::string& list, const std::string& rules_text, const Source& source, const Planned& planned) {
+void check_list(const TempFolder& folder, const std::string& list, const std::string& rules_text, const Source& source,
+                const Planned& planned) {
   const auto read = open_source(folder.write("list", list));
   CHECK(read->manifest().tensors().size() == source.manifest().tensors().size());
   const Planned again = plan_of(folder, rules_text, *read);
@@ -429,19 +469,23 @@ TEST_CASE("each tensor is in the output, or dropped with a reason, or named in a
       if (tensor.unread == nullptr) continue;
       ++n_unread;
       CHECK(std::any_of(kept.errors.begin(), kept.errors.end(), [&](const Diagnostic& d) {
-        return d.id == "plan-unread-tensor" && contains(d.message, "'" + tensor.key + "'") && contains(d.message, tensor.unread->why);
+        return d.id == "plan-unread-tensor" && contains(d.message, "'" + tensor.key + "'") &&
+               contains(d.message, tensor.unread->why);
       }));
     }
     check_list(folder, manifest_to_json(*source), keep_all, *source, kept);
     // A rule that drops what is not read is enough.
-    const std::string dropping = drops.empty() ? keep_all : fmt::format("{}  - {{keep: \"**\", except: [{}]}}\n", drops, excepted);
+    const std::string dropping =
+        drops.empty() ? keep_all : fmt::format("{}  - {{keep: \"**\", except: [{}]}}\n", drops, excepted);
     const Planned all = plan_of(folder, dropping, *source);
     for (const auto& d : all.errors) INFO(render_text(d));
-    const bool only_drops = std::none_of(tensors.begin(), tensors.end(), [](const TensorInfo& t) { return t.unread == nullptr; });
+    const bool only_drops =
+        std::none_of(tensors.begin(), tensors.end(), [](const TensorInfo& t) { return t.unread == nullptr; });
     if (only_drops) continue;  // 'keep' would match nothing, which is an error of its own
     REQUIRE(all.plan);
     CHECK(all.plan->dropped.size() + all.plan->tensors.size() == tensors.size());
-    for (const DroppedTensor& dropped : all.plan->dropped) CHECK((tensors[dropped.tensor].unread != nullptr && dropped.because == "nobody needs it"));
+    for (const DroppedTensor& dropped : all.plan->dropped)
+      CHECK((tensors[dropped.tensor].unread != nullptr && dropped.because == "nobody needs it"));
     const Content content = content_of(*all.plan, *source);
     CHECK(content == content_of(generator.made));
     n_read += all.plan->tensors.size();
@@ -480,9 +524,11 @@ TEST_CASE("one odd tensor each, as torch saves it, is converted as torch reads i
       const Planned same = plan_of(folder, "  - {keep: \"**\"}\n", *wanted);
       CHECK(content_of(*kept.plan, *source) == content_of(*same.plan, *wanted));
     } else if (!kept.plan) {
-      CHECK(std::any_of(kept.errors.begin(), kept.errors.end(), [](const Diagnostic& d) { return contains(d.message, "'odd.weight'"); }));
+      CHECK(std::any_of(kept.errors.begin(), kept.errors.end(),
+                        [](const Diagnostic& d) { return contains(d.message, "'odd.weight'"); }));
     } else {  // safetensors has no name for it
-      CHECK(contains(error_of([&] { OutputFolder(folder.path("out"), kept.plan->tensors); }), "output-dtype: 'odd.weight'"));
+      CHECK(contains(error_of([&] { OutputFolder(folder.path("out"), kept.plan->tensors); }),
+                     "output-dtype: 'odd.weight'"));
       CHECK(!std::filesystem::exists(folder.path("out")));
     }
   }

@@ -342,7 +342,8 @@ TEST_CASE("malformed tensors are refused by name") {
   CHECK_NOTHROW(open_bytes(folder, build_torch_zip(good)));
 }
 
-// Opcodes that leave one value on the stack, and what the manifest says of it: "F32 [2,3]", "F32 ?, not read: a sparse tensor (COO)".
+// Opcodes that leave one value on the stack, and what the manifest says of it: "F32 [2,3]", "F32 ?, not read: a sparse
+// tensor (COO)".
 struct UnreadRow {
   const char* what;
   std::function<void(Pickle&)> write;
@@ -357,8 +358,11 @@ TEST_CASE("tensors that are not read are listed with what is known of them") {
       p << "tR";
     };
   };
-  const auto torch = [&](const char* name, const std::function<void(Pickle&)>& arguments) { return call("torch._utils", name, arguments); };
-  const auto subclass = [&](const char* module, const char* name, const char* function, const std::function<void(Pickle&)>& arguments) {
+  const auto torch = [&](const char* name, const std::function<void(Pickle&)>& arguments) {
+    return call("torch._utils", name, arguments);
+  };
+  const auto subclass = [&](const char* module, const char* name, const char* function,
+                            const std::function<void(Pickle&)>& arguments) {
     return call("torch._tensor", "_rebuild_from_type_v2", [=](Pickle& p) {
       p.global("torch._utils", function).global(module, name) << "(";
       arguments(p);
@@ -376,49 +380,85 @@ TEST_CASE("tensors that are not read are listed with what is known of them") {
     };
   };
   const std::vector<UnreadRow> rows = {
-      {"a quantized storage", [](Pickle& p) { p.tensor({.type = "QInt8Storage"}); }, "qint8 [2,3], not read: a quantized tensor"},
-      {"per channel", torch("_rebuild_qtensor", [](Pickle& p) {
-         p.storage({.type = "QUInt8Storage"}).integer(0).tuple({2, 3}).tuple({3, 1}) << "(";
-         p.global("torch", "per_channel_affine") << "NNK\0t"s;
-       }), "quint8 [2,3], not read: a quantized tensor (per channel)"},
-      {"sparse, of nothing", torch("_rebuild_sparse_tensor", [](Pickle& p) { p << "NN"; }), "? ?, not read: a sparse tensor"},
-      {"COO", torch("_rebuild_sparse_tensor", [](Pickle& p) {
-         p.global("torch.serialization", "_get_layout").text("torch.sparse_coo") << "\x85R(N";
-         p.tensor({}).tuple({4, 6}) << "t";
-       }), "F32 [4,6], not read: a sparse tensor (COO)"},
-      {"BSR", torch("_rebuild_sparse_tensor", [](Pickle& p) {
-         p.global("torch", "sparse_bsr") << "(NN";
-         p.tensor({}).tuple({4, 6}) << "t";
-       }), "F32 [4,6], not read: a sparse tensor (BSR)"},
-      {"nested", torch("_rebuild_nested_tensor", [](Pickle& p) { p.tensor({}) << "NNN"; }), "F32 ?, not read: a nested tensor"},
-      {"meta", torch("_rebuild_meta_tensor_no_storage", [](Pickle& p) { p.global("torch", "bfloat16").tuple({7, 2}).tuple({2, 1}) << "\x89"; }),
+      {"a quantized storage", [](Pickle& p) { p.tensor({.type = "QInt8Storage"}); },
+       "qint8 [2,3], not read: a quantized tensor"},
+      {"per channel",
+       torch("_rebuild_qtensor",
+             [](Pickle& p) {
+               p.storage({.type = "QUInt8Storage"}).integer(0).tuple({2, 3}).tuple({3, 1}) << "(";
+               p.global("torch", "per_channel_affine") << "NNK\0t"s;
+             }),
+       "quint8 [2,3], not read: a quantized tensor (per channel)"},
+      {"sparse, of nothing", torch("_rebuild_sparse_tensor", [](Pickle& p) { p << "NN"; }),
+       "? ?, not read: a sparse tensor"},
+      {"COO",
+       torch("_rebuild_sparse_tensor",
+             [](Pickle& p) {
+               p.global("torch.serialization", "_get_layout").text("torch.sparse_coo") << "\x85R(N";
+               p.tensor({}).tuple({4, 6}) << "t";
+             }),
+       "F32 [4,6], not read: a sparse tensor (COO)"},
+      {"BSR",
+       torch("_rebuild_sparse_tensor",
+             [](Pickle& p) {
+               p.global("torch", "sparse_bsr") << "(NN";
+               p.tensor({}).tuple({4, 6}) << "t";
+             }),
+       "F32 [4,6], not read: a sparse tensor (BSR)"},
+      {"nested", torch("_rebuild_nested_tensor", [](Pickle& p) { p.tensor({}) << "NNN"; }),
+       "F32 ?, not read: a nested tensor"},
+      {"meta",
+       torch("_rebuild_meta_tensor_no_storage",
+             [](Pickle& p) {
+               p.global("torch", "bfloat16").tuple({7, 2}).tuple({2, 1}) << "\x89";
+             }),
        "BF16 [7,2], not read: a tensor with no data (on torch's meta device)"},
-      {"a wrapper", subclass("torch.distributed.tensor", "DTensor", "_rebuild_wrapper_subclass", [](Pickle& p) {
-         p.global("torch.distributed.tensor", "DTensor").global("torch", "float16").tuple({8}).tuple({1});
-       }), "F16 [8], not read: a torch.distributed.tensor.DTensor, which wraps other tensors"},
-      {"a quantized parameter", torch("_rebuild_parameter", [&](Pickle& p) {
-         torch("_rebuild_qtensor", [](Pickle& q) { q.storage({.type = "QInt8Storage"}).integer(0).tuple({6}).tuple({1}) << "N"; })(p);
-         p << "\x89)";
-       }), "qint8 [6], not read: a quantized tensor"},
+      {"a wrapper",
+       subclass("torch.distributed.tensor", "DTensor", "_rebuild_wrapper_subclass",
+                [](Pickle& p) {
+                  p.global("torch.distributed.tensor", "DTensor").global("torch", "float16").tuple({8}).tuple({1});
+                }),
+       "F16 [8], not read: a torch.distributed.tensor.DTensor, which wraps other tensors"},
+      {"a quantized parameter",
+       torch("_rebuild_parameter",
+             [&](Pickle& p) {
+               torch("_rebuild_qtensor",
+                     [](Pickle& q) { q.storage({.type = "QInt8Storage"}).integer(0).tuple({6}).tuple({1}) << "N"; })(p);
+               p << "\x89)";
+             }),
+       "qint8 [6], not read: a quantized tensor"},
       {"a subclass with a function of its own", subclass("my", "Odd", "_rebuild_odd", [](Pickle& p) { p.tensor({}); }),
        "? ?, not read: a my.Odd, a kind of tensor that is not known"},
       {"uninitialized", call("torch.nn.parameter", "UninitializedParameter", [](Pickle& p) { p << "\x88"; }),
        "? ?, not read: a parameter that is not initialized"},
-      {"a dtype without a name", torch("_rebuild_tensor_v3", [](Pickle& p) {
-         p.storage({.type = "UntypedStorage", .elements = 24}).integer(0).tuple({6}).tuple({1}) << "\x89)";
-         p.global("torch", "bits8");
-       }), "bits8 [6], not read: of the type torch.bits8, for which safetensors has no name"},
+      {"a dtype without a name",
+       torch("_rebuild_tensor_v3",
+             [](Pickle& p) {
+               p.storage({.type = "UntypedStorage", .elements = 24}).integer(0).tuple({6}).tuple({1}) << "\x89)";
+               p.global("torch", "bits8");
+             }),
+       "bits8 [6], not read: of the type torch.bits8, for which safetensors has no name"},
       {"objects", array("O8", "|", [](Pickle& p) { p << "](NNe"; }), "O8 [2], not read: a numpy array of 'O8'"},
-      {"a record", array("V8", "|", [](Pickle& p) { p << "C\x10" << "0123456789abcdef"; }), "V8 [2], not read: a numpy array of 'V8'"},
-      {"a storage", [](Pickle& p) { p.storage({}); }, "F32 [6], not read: a storage that stands alone, without a tensor"},
+      {"a record",
+       array("V8", "|",
+             [](Pickle& p) {
+               p << "C\x10"
+                 << "0123456789abcdef";
+             }),
+       "V8 [2], not read: a numpy array of 'V8'"},
+      {"a storage", [](Pickle& p) { p.storage({}); },
+       "F32 [6], not read: a storage that stands alone, without a tensor"},
       {"a function nobody knows", call("my", "rebuild", [](Pickle& p) { p.tensor({}); }),
        "? ?, not read: what the function my.rebuild makes of tensors, which is not known"},
       {"a class nobody knows", call("my", "Thing", [](Pickle& p) { p.tensor({}); }),
        "? ?, not read: an object of the class my.Thing, which is not known, made of tensors"},
-      {"a negative view of booleans", torch("_rebuild_tensor_v2", [](Pickle& p) {
-         p.storage({.type = "BoolStorage", .elements = 24}).integer(0).tuple({6}).tuple({1}) << "\x89)}";
-         p.text("neg") << "\x88s";
-       }), "BOOL [6], not read: a negative view of a type that has no negative numbers"},
+      {"a negative view of booleans",
+       torch("_rebuild_tensor_v2",
+             [](Pickle& p) {
+               p.storage({.type = "BoolStorage", .elements = 24}).integer(0).tuple({6}).tuple({1}) << "\x89)}";
+               p.text("neg") << "\x88s";
+             }),
+       "BOOL [6], not read: a negative view of a type that has no negative numbers"},
   };
   const TempFolder folder;
   for (const UnreadRow& row : rows) {
@@ -443,17 +483,26 @@ TEST_CASE("views whose sign torch changes when it reads them are read with that 
     Pickle pickle;
     pickle << "}";
     pickle.text("x").global("torch._utils", "_rebuild_tensor_v2") << "(";
-    pickle.storage({.type = type, .elements = type == std::string("ComplexFloatStorage") ? 3 : 6}).integer(0).tuple(shape).tuple(strides) << "\x89)}(";
+    pickle.storage({.type = type, .elements = type == std::string("ComplexFloatStorage") ? 3 : 6})
+            .integer(0)
+            .tuple(shape)
+            .tuple(strides)
+        << "\x89)}(";
     for (const char* name : {"conj", "neg"})
       if (std::string(mark).find(name) != std::string::npos) pickle.text(name) << "\x88";
     return open_bytes(folder, build_torch_zip(pickle.bytes() + "utRs."));
   };
-  CHECK(tensor_values<float>(*view("FloatStorage", {3, 2}, {1, 3}, "neg"), "x") == std::vector<float>{-0.0f, -3, -1, -4, -2, -5});
+  CHECK(tensor_values<float>(*view("FloatStorage", {3, 2}, {1, 3}, "neg"), "x") ==
+        std::vector<float>{-0.0f, -3, -1, -4, -2, -5});
   CHECK(std::signbit(tensor_values<float>(*view("FloatStorage", {1}, {1}, "neg"), "x")[0]));
-  CHECK(tensor_values<float>(*view("FloatStorage", {2}, {1}, "conj"), "x") == std::vector<float>{0, 1});  // of real numbers: nothing
-  CHECK(tensor_values<float>(*view("ComplexFloatStorage", {3}, {1}, "conj"), "x") == std::vector<float>{0, -1, 2, -3, 4, -5});
-  CHECK(tensor_values<float>(*view("ComplexFloatStorage", {3}, {1}, "neg"), "x") == std::vector<float>{-0.0f, -1, -2, -3, -4, -5});
-  CHECK(tensor_values<float>(*view("ComplexFloatStorage", {3}, {1}, "conj neg"), "x") == std::vector<float>{-0.0f, 1, -2, 3, -4, 5});
+  CHECK(tensor_values<float>(*view("FloatStorage", {2}, {1}, "conj"), "x") ==
+        std::vector<float>{0, 1});  // of real numbers: nothing
+  CHECK(tensor_values<float>(*view("ComplexFloatStorage", {3}, {1}, "conj"), "x") ==
+        std::vector<float>{0, -1, 2, -3, 4, -5});
+  CHECK(tensor_values<float>(*view("ComplexFloatStorage", {3}, {1}, "neg"), "x") ==
+        std::vector<float>{-0.0f, -1, -2, -3, -4, -5});
+  CHECK(tensor_values<float>(*view("ComplexFloatStorage", {3}, {1}, "conj neg"), "x") ==
+        std::vector<float>{-0.0f, 1, -2, 3, -4, 5});
   CHECK(tensor_values<int32_t>(*view("IntStorage", {2}, {1}, "neg"), "x") == std::vector<int32_t>{0, -0x3f800000});
 }
 
@@ -504,10 +553,13 @@ TEST_CASE("big-endian arrays are read") {
   Pickle pickle;
   pickle << "}(";
   for (const char* key : {"a", "b"}) {  // the same bytes twice
-    pickle.text(key).global("numpy.core.multiarray", "_reconstruct").global("numpy", "ndarray") << "K\0\x85" "C\1b\x87R(K\1"s;
+    pickle.text(key).global("numpy.core.multiarray", "_reconstruct").global("numpy", "ndarray") << "K\0\x85"
+                                                                                                   "C\1b\x87R(K\1"s;
     pickle.tuple({2}).global("numpy", "dtype").text("c8") << "\x89\x88\x87R(K\3";
     pickle.text(">") << "NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89"s;
-    pickle << (key == std::string("a") ? std::string("C\x10\x3f\x80\0\0\x40\0\0\0\x40\x40\0\0\x40\x80\0\0q\1", 20) : "h\1") << "tb";
+    pickle << (key == std::string("a") ? std::string("C\x10\x3f\x80\0\0\x40\0\0\0\x40\x40\0\0\x40\x80\0\0q\1", 20)
+                                       : "h\1")
+           << "tb";
   }
   const auto source = open_bytes(folder, build_torch_zip(pickle.bytes() + "u."));
   CHECK(tensor_values<float>(*source, "a") == std::vector<float>{1, 2, 3, 4});
@@ -631,8 +683,10 @@ TEST_CASE("paths that come out as one key are listed apart") {
   pickle.text("a.b#2").tensor(row(4));  // taken already
   const auto source = open_bytes(folder, build_torch_zip(pickle.bytes() + "u."));
   CHECK(keys(*source) == std::vector<std::string>{"1", "1#2", "a.b", "a.b#2", "a.b#3"});
-  for (const auto& [key, value] : std::map<std::string, float>{{"1", 0}, {"1#2", 1}, {"a.b", 2}, {"a.b#3", 3}, {"a.b#2", 4}})
+  for (const auto& [key, value] :
+       std::map<std::string, float>{{"1", 0}, {"1#2", 1}, {"a.b", 2}, {"a.b#3", 3}, {"a.b#2", 4}})
     CHECK(tensor_values<float>(*source, key) == std::vector<float>{value});
-  CHECK(source->remarks() == std::vector<std::string>{"'1' is the key of more than one tensor: the next one is listed as '1#2'",
-                                                      "'a.b' is the key of more than one tensor: the next one is listed as 'a.b#3'"});
+  CHECK(source->remarks() ==
+        std::vector<std::string>{"'1' is the key of more than one tensor: the next one is listed as '1#2'",
+                                 "'a.b' is the key of more than one tensor: the next one is listed as 'a.b#3'"});
 }

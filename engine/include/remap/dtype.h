@@ -15,7 +15,8 @@ enum class DType : uint8_t {
 };
 
 int bits(DType dtype);                        // of one element
-// Bytes of one element. Of a type of less than a byte it is 1: such tensors are read and written in bytes (stored_form()).
+// Bytes of one element. Of a type of less than a byte it is 1: such tensors are read and written in bytes
+// (stored_form()).
 int size_bytes(DType dtype);
 inline bool is_sub_byte(DType dtype) { return dtype >= DType::f4 && dtype <= DType::f6_e3m2; }
 std::string_view name(DType dtype);           // "F32", "BF16", "BOOL", "F8_E4M3", "C64" …: safetensors' name

@@ -1,5 +1,5 @@
-// A manifest lists every tensor of a checkpoint: key, dtype, shape; never its data. Also those whose bytes are not read: what a
-// reader does not understand is listed with the reason, so that a rule drops it or an error names it.
+// A manifest lists every tensor of a checkpoint: key, dtype, shape; never its data. Also those whose bytes are not
+// read: what a reader does not understand is listed with the reason, so that a rule drops it or an error names it.
 // Plain value: comparable, unchanged once made. Shapes are outermost dimension first.
 #pragma once
 
@@ -19,7 +19,7 @@ using Shape = std::vector<int64_t>;
 // Why a tensor's bytes are not read, and what is known of it all the same.
 struct Unread {
   std::string why;           // "a quantized tensor"
-  std::string dtype = {};    // long_name() if it is a DType's, else as the file names it ("qint8"); "" if that is not known
+  std::string dtype = {};    // long_name() of a DType, else as the file names it ("qint8"); "" if it is not known
   bool shape_known = false;
   bool operator==(const Unread&) const = default;
 };
@@ -35,7 +35,8 @@ struct TensorInfo {
   bool operator==(const TensorInfo& other) const;
 };
 
-// What a user can do about it, as a hint: "drop it with a reason, or load the file with torch …". `drop`: whether that would help.
+// What a user can do about it, as a hint: "drop it with a reason, or load the file with torch …". `drop`: whether
+// dropping it would help.
 std::string way_on(const Unread& unread, bool drop = true);
 
 TensorInfo unread_tensor(std::string key, std::string why, std::string dtype = {}, std::optional<Shape> shape = {});
@@ -70,9 +71,9 @@ int64_t data_bytes(DType dtype, const Shape& shape, const std::string& what = "t
 int64_t data_bytes(const TensorInfo& tensor);  // 0 for an unread tensor
 std::string to_string(const Shape& shape);  // "[30,24]", "[]"
 
-// What Sources serve and the executor copies: the tensor itself or, for a type of less than a byte, its bytes: U8, with the last
-// dimension counted in bytes (F4 [2,8] is U8 [2,4]). Where a row is not a whole number of bytes, the last dimensions are merged
-// until it is (F4 [3,2,1] is U8 [3,1]).
+// What Sources serve and the executor copies: the tensor itself or, for a type of less than a byte, its bytes: U8, with
+// the last dimension counted in bytes (F4 [2,8] is U8 [2,4]). Where a row is not a whole number of bytes, the last
+// dimensions are merged until it is (F4 [3,2,1] is U8 [3,1]).
 struct StoredForm {
   DType dtype;
   Shape shape;

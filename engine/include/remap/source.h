@@ -1,9 +1,9 @@
 // A Source lists the tensors of one checkpoint and serves their bytes. Opening reads headers only.
 //
 // Bytes are served by tile: every tensor is covered by disjoint boxes ("tiles"), each of which can be loaded alone. A mapped
-// file has one tile a tensor; a zarr array has one a chunk. Elements are little-endian, as stored. Tensors of a type of less than
-// a byte are served in bytes: boxes and strides are those of stored_form(). Tensors that the manifest lists as unread are not
-// served: tile_boxes() and load() throw "tensor-unread".
+// file has one tile a tensor; a zarr array has one a chunk. Elements are little-endian, as stored.
+// Tensors of a type of less than a byte are served in bytes: boxes and strides are those of stored_form(). Tensors that
+// the manifest lists as unread are not served: tile_boxes() and load() throw "tensor-unread".
 // tile_boxes() and load() may be called from several threads at once; everything a TileView points to lives as long as
 // the Source and the TileBuffer given to load(), whichever ends first.
 // Throws: Error for input that is damaged, truncated or changes size while open.
