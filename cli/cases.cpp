@@ -14,17 +14,23 @@ namespace {
 
 void add_choices(const std::string& path, Options& options) {
   const remap::Json choices = remap::read_document(path, "json");
-  if (!choices.is_object()) throw remap::Error("usage", remap::BytePlace{path, {}, {}}, "no object", R"({"NAME": "VALUE"} was expected)");
+  if (!choices.is_object())
+    throw remap::Error("usage", remap::BytePlace{path, {}, {}}, "no object", R"({"NAME": "VALUE"} was expected)");
   for (const auto& [name, value] : choices.items()) {
-    if (!value.is_string()) throw remap::Error("usage", remap::BytePlace{path, {}, {}}, fmt::format("the choice '{}' is no text", name), R"({"NAME": "VALUE"} was expected)");
+    if (!value.is_string())
+      throw remap::Error("usage", remap::BytePlace{path, {}, {}}, fmt::format("the choice '{}' is no text", name),
+                         R"({"NAME": "VALUE"} was expected)");
     options.set.push_back(name + "=" + value.get<std::string>());
   }
 }
 
 void add_sidecar(const std::string& what, const fs::path& path, PlanCase& to) {
-  if (what == "set") add_choices(path.string(), to.options);
-  else if (what == "config") to.options.config = path.string();
-  else to.options.inputs.push_back(what + "=" + path.string());
+  if (what == "set")
+    add_choices(path.string(), to.options);
+  else if (what == "config")
+    to.options.config = path.string();
+  else
+    to.options.inputs.push_back(what + "=" + path.string());
 }
 
 }  // namespace
@@ -44,12 +50,16 @@ std::vector<PlanCase> committed_cases(const std::string& rule_file) {
       PlanCase made{stem, {}, (folder / (stem + ".plan")).string()};
       made.options.rules = rule_file;
       made.options.inputs = {path.string()};
-      if (!cases.emplace(stem, std::move(made)).second) throw remap::Error("usage", remap::BytePlace{path.string(), {}, {}}, "two manifests have this name");
+      if (!cases.emplace(stem, std::move(made)).second)
+        throw remap::Error("usage", remap::BytePlace{path.string(), {}, {}}, "two manifests have this name");
     }
   }
   for (const auto& [path, name] : others) {
     const auto it = cases.find(name);
-    if (it == cases.end()) throw remap::Error("usage", remap::BytePlace{path.string(), {}, {}}, fmt::format("there is no manifest {}.json or {}.tsv beside it", name, name), "remove the file, or add the manifest");
+    if (it == cases.end())
+      throw remap::Error("usage", remap::BytePlace{path.string(), {}, {}},
+                         fmt::format("there is no manifest {}.json or {}.tsv beside it", name, name),
+                         "remove the file, or add the manifest");
     if (path.extension() != ".plan") add_sidecar(path.stem().string().substr(name.size() + 1), path, it->second);
   }
   std::vector<PlanCase> sorted;

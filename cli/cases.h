@@ -17,8 +17,8 @@ struct PlanCase {
   std::string expected;  // the .plan file, there or not
 };
 
-// Sorted by name; none if there is no such folder. Throws remap::Error for a choice file that is not right, a sidecar or a .plan
-// without a manifest.
+// Sorted by name; none if there is no such folder. Throws remap::Error for a choice file that is not right, a sidecar
+// or a .plan without a manifest.
 std::vector<PlanCase> committed_cases(const std::string& rule_file);
 
 // Whether the expected plan is that there is none: the checkpoint is one that the rules refuse on purpose.

@@ -103,8 +103,9 @@ int explain(const Options& options);
 // `remap --rules FILE` alone: is the file right, and what does it need?
 int describe_rules(const Options& options);
 
-// To standard error, in the chosen form: as JSON all of them, as text folded unless --full asks for all. A command prints less
-// than 60 lines of text there, whatever is found; `other_lines` of them are for what it prints beside the findings.
+// To standard error, in the chosen form: as JSON all of them, as text folded unless --full asks for all. A command
+// prints less than 60 lines of text there, whatever is found; `other_lines` of them are for what it prints beside the
+// findings.
 void print(const remap::Diagnostics& diagnostics, const Options& options, size_t other_lines = 10);
 void print(const remap::Diagnostic& diagnostic, const Options& options);
 

@@ -5,9 +5,9 @@
 #include <filesystem>
 #include <map>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <CLI/CLI.hpp>
 
 #include "cli/inputs.h"
 #include "remap/nearest.h"
@@ -236,7 +236,8 @@ void check_value(const std::string& what, const std::string& value, Kind kind, c
 
 // ------------------------------------------------------------ reading
 
-// CLI11 takes the words apart; what it finds is held against the rows, so that what is wrong is said in remap's own form.
+// CLI11 takes the words apart; what it finds is held against the rows, so that what is wrong is said in remap's own
+// form.
 class Reader {
  public:
   explicit Reader(const Words& words) : words_(words) {
@@ -276,9 +277,12 @@ class Reader {
     app.allow_extras();
     for (const Option& option : command.options) {
       CLI::Option* one = takes_value(option) ? app.add_option(option.names) : app.add_flag(option.names);
-      if (!takes_value(option)) one->disable_flag_override();
-      else if (option.many) one->expected(1, CLI::detail::expected_max_vector_size);
-      else one->expected(1);
+      if (!takes_value(option))
+        one->disable_flag_override();
+      else if (option.many)
+        one->expected(1, CLI::detail::expected_max_vector_size);
+      else
+        one->expected(1);
       parsed.options.push_back(one->take_all());
     }
     parsed.arguments = app.add_option("ARGUMENTS")->expected(0, CLI::detail::expected_max_vector_size)->take_all();
@@ -333,7 +337,8 @@ class Reader {
       refuse(fmt::format("'{}' stands behind '{}'; a command comes first", command.name, before.front()),
              fmt::format("remap {} {}", command.name, before.front()));
     for (size_t i = 0; i < first.options.size(); ++i)  // options before the command are meant for it
-      if (first.options[i]->count() > 0 && find_option(command, names_of(commands().front().options[i]).back()) == nullptr)
+      if (first.options[i]->count() > 0 &&
+          find_option(command, names_of(commands().front().options[i]).back()) == nullptr)
         refuse_option(command, names_of(commands().front().options[i]).back());
   }
 
@@ -358,7 +363,8 @@ class Reader {
     };
     if (takes_value(option))
       for (const auto& value : values)
-        if (value == "--" || (is_option(value) && find_option(*options_.command, value.substr(0, value.find('='))) != nullptr))
+        if (value == "--" ||
+            (is_option(value) && find_option(*options_.command, value.substr(0, value.find('='))) != nullptr))
           refuse(fmt::format("{}; the option '{}' follows", needs_value(option, name), value));
     std::visit(Overloaded{
                    [&](bool Options::*member) { options_.*member = true; },

@@ -33,8 +33,12 @@ Finding not_compared(const remap::TensorInfo& a, const remap::TensorInfo& b) {
 std::optional<Finding> compare_one(const remap::Source& a, size_t ia, const remap::Source& b, size_t ib, double atol) {
   const auto &ta = a.manifest()[ia], &tb = b.manifest()[ib];
   if (ta.unread != nullptr || tb.unread != nullptr) return not_compared(ta, tb);
-  if (ta.shape != tb.shape) return Finding{ta.key, fmt::format("shape {} and {}", remap::to_string(ta.shape), remap::to_string(tb.shape)), {{"shape", {ta.shape, tb.shape}}}};
-  const bool complex = ta.dtype == remap::DType::c64 || ta.dtype == remap::DType::c128, complex_b = tb.dtype == remap::DType::c64 || tb.dtype == remap::DType::c128;
+  if (ta.shape != tb.shape)
+    return Finding{ta.key,
+                   fmt::format("shape {} and {}", remap::to_string(ta.shape), remap::to_string(tb.shape)),
+                   {{"shape", {ta.shape, tb.shape}}}};
+  const bool complex = ta.dtype == remap::DType::c64 || ta.dtype == remap::DType::c128,
+             complex_b = tb.dtype == remap::DType::c64 || tb.dtype == remap::DType::c128;
   const bool sub_byte = is_sub_byte(ta.dtype) || is_sub_byte(tb.dtype);
   if (ta.dtype != tb.dtype && (atol == 0 || complex != complex_b || sub_byte))
     return Finding{ta.key,
@@ -42,26 +46,40 @@ std::optional<Finding> compare_one(const remap::Source& a, size_t ia, const rema
                    {{"dtype", {name(ta.dtype), name(tb.dtype)}}}};
   const auto d = remap::compare_tensors(a, ia, b, ib);
   if (d.bits_equal || (atol > 0 && d.count_nan_mismatch == 0 && d.max_absolute_diff <= atol)) return std::nullopt;
-  return Finding{ta.key,
-                 d.count_different == 0 ? "equal in value, not in bits" : fmt::format("{} of {} elements differ, max_absolute_diff = {:g}, mean {:g}{}", d.count_different, d.count, d.max_absolute_diff, d.mean_absolute_diff, d.count_nan_mismatch > 0 ? fmt::format(", {} NaN on one side only", d.count_nan_mismatch) : ""),
-                 {{"count_different", d.count_different}, {"count", d.count}, {"max_absolute_diff", d.max_absolute_diff}, {"mean_absolute_diff", d.mean_absolute_diff}}};
+  return Finding{
+      ta.key,
+      d.count_different == 0
+          ? "equal in value, not in bits"
+          : fmt::format("{} of {} elements differ, max_absolute_diff = {:g}, mean {:g}{}", d.count_different, d.count,
+                        d.max_absolute_diff, d.mean_absolute_diff,
+                        d.count_nan_mismatch > 0 ? fmt::format(", {} NaN on one side only", d.count_nan_mismatch) : ""),
+      {{"count_different", d.count_different},
+       {"count", d.count},
+       {"max_absolute_diff", d.max_absolute_diff},
+       {"mean_absolute_diff", d.mean_absolute_diff}}};
 }
 
 }  // namespace
 
 int compare(const Options& options) {
-  if (options.inputs.size() != 2) throw remap::Error("usage", {}, fmt::format("two checkpoints are compared; {} given", options.inputs.size()), "remap compare A B");
+  if (options.inputs.size() != 2)
+    throw remap::Error("usage", {}, fmt::format("two checkpoints are compared; {} given", options.inputs.size()),
+                       "remap compare A B");
   const auto a = open_whole(options.inputs[0], options), b = open_whole(options.inputs[1], options);
   std::vector<Finding> findings;
   size_t equal = 0;
   for (size_t i = 0; i < a->manifest().size(); ++i) {
     const size_t j = b->manifest().find(a->manifest()[i].key);
-    if (j == remap::Manifest::npos) findings.push_back({a->manifest()[i].key, "only in the first", {{"only_in", 1}}});
-    else if (auto finding = compare_one(*a, i, *b, j, options.atol)) findings.push_back(std::move(*finding));
-    else ++equal;
+    if (j == remap::Manifest::npos)
+      findings.push_back({a->manifest()[i].key, "only in the first", {{"only_in", 1}}});
+    else if (auto finding = compare_one(*a, i, *b, j, options.atol))
+      findings.push_back(std::move(*finding));
+    else
+      ++equal;
   }
   for (const auto& tensor : b->manifest().tensors())
-    if (a->manifest().find(tensor.key) == remap::Manifest::npos) findings.push_back({tensor.key, "only in the second", {{"only_in", 2}}});
+    if (a->manifest().find(tensor.key) == remap::Manifest::npos)
+      findings.push_back({tensor.key, "only in the second", {{"only_in", 2}}});
   const auto n_not_compared = static_cast<size_t>(
       std::count_if(findings.begin(), findings.end(), [](const Finding& f) { return !f.compared; }));
   const std::string how = options.atol > 0 ? fmt::format("within {:g}", options.atol) : "bit for bit";

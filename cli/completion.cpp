@@ -62,7 +62,8 @@ std::vector<Part> parts() {
 }
 
 std::string replaced(std::string text, const std::string& what, const std::string& by) {
-  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + by.size())) text.replace(at, what.size(), by);
+  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + by.size()))
+    text.replace(at, what.size(), by);
   return text;
 }
 
@@ -84,7 +85,8 @@ std::string bash_call(const Values& values) {
     case Values::Kind::words: return fmt::format("_remap_reply -W '{}'", words);
     case Values::Kind::files: return "_remap_reply -f";
     case Values::Kind::folders: return "_remap_reply -d";
-    case Values::Kind::rules: return fmt::format("_remap_reply -f -W \"{}$(_remap_rule_names)\"", words.empty() ? "" : words + " ");
+    case Values::Kind::rules:
+      return fmt::format("_remap_reply -f -W \"{}$(_remap_rule_names)\"", words.empty() ? "" : words + " ");
   }
   return ":";
 }
@@ -144,17 +146,22 @@ std::string zsh_specs(const Part& part) {
   std::string text;
   for (const Completed& option : part.options) {
     std::string description = option.description;
-    for (const char* special : {"\\", "[", "]", ":"}) description = replaced(description, special, std::string("\\") + special);
+    for (const char* special : {"\\", "[", "]", ":"})
+      description = replaced(description, special, std::string("\\") + special);
     for (const auto& name : option.names)
-      text += " \\\n        " + zsh_quoted("*" + name + "[" + description + "]" + (option.takes_value ? ":value:" + zsh_action(option.values) : ""));
+      text += " \\\n        " + zsh_quoted("*" + name + "[" + description + "]" +
+                                           (option.takes_value ? ":value:" + zsh_action(option.values) : ""));
   }
-  return text + " \\\n        " + zsh_quoted("*: :" + (part.name.empty() ? std::string("_remap_first") : zsh_action(part.arguments)));
+  return text + " \\\n        " +
+         zsh_quoted("*: :" + (part.name.empty() ? std::string("_remap_first") : zsh_action(part.arguments)));
 }
 
 std::string zsh(const std::vector<Part>& parts) {
   std::string commands, cases;
-  for (size_t i = 1; i < parts.size(); ++i) commands += " \\\n    " + zsh_quoted(parts[i].name + ":" + replaced(parts[i].description, ":", "\\:"));
-  for (const Part& part : parts) cases += fmt::format("    {})\n      _arguments -s{} ;;\n", part.name.empty() ? "''" : part.name, zsh_specs(part));
+  for (size_t i = 1; i < parts.size(); ++i)
+    commands += " \\\n    " + zsh_quoted(parts[i].name + ":" + replaced(parts[i].description, ":", "\\:"));
+  for (const Part& part : parts)
+    cases += fmt::format("    {})\n      _arguments -s{} ;;\n", part.name.empty() ? "''" : part.name, zsh_specs(part));
   return fmt::format(
       "#compdef remap\n"
       "# Completion of remap for zsh: put this into a folder of $fpath as _remap\n"
@@ -176,7 +183,9 @@ std::string zsh(const std::vector<Part>& parts) {
 
 // ------------------------------------------------------------ fish
 
-std::string fish_quoted(const std::string& text) { return "'" + replaced(replaced(text, "\\", "\\\\"), "'", "\\'") + "'"; }
+std::string fish_quoted(const std::string& text) {
+  return "'" + replaced(replaced(text, "\\", "\\\\"), "'", "\\'") + "'";
+}
 
 // -f: no files; -r: a value is needed; -a: what it can be.
 std::string fish_values(const Values& values) {
@@ -199,14 +208,21 @@ std::string fish(const std::vector<Part>& parts) {
   const std::string none = fmt::format("not __fish_seen_subcommand_from {}", fmt::join(names, " "));
   for (const Part& part : parts) {
     const std::string condition = fish_quoted(part.name.empty() ? none : "__fish_seen_subcommand_from " + part.name);
-    if (!part.name.empty()) text += fmt::format("complete -c remap -n {} -a {} -d {}\n", fish_quoted(none), part.name, fish_quoted(part.description));
+    if (!part.name.empty())
+      text += fmt::format("complete -c remap -n {} -a {} -d {}\n", fish_quoted(none), part.name,
+                          fish_quoted(part.description));
     for (const Completed& option : part.options) {
       text += fmt::format("complete -c remap -n {}", condition);
-      for (const auto& name : option.names) text += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
+      for (const auto& name : option.names)
+        text += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
       text += (option.takes_value ? fish_values(option.values) : "") + " -d " + fish_quoted(option.description) + "\n";
     }
-    if (part.arguments.kind == Values::Kind::words) text += fmt::format("complete -c remap -n {} -f -a {}\n", condition, fish_quoted(fmt::format("{}", fmt::join(part.arguments.words, " "))));
-    if (part.arguments.kind == Values::Kind::rules) text += fmt::format("complete -c remap -n {} -a {}\n", condition, fish_quoted(fmt::format("{} (__remap_rule_names)", fmt::join(part.arguments.words, " "))));
+    if (part.arguments.kind == Values::Kind::words)
+      text += fmt::format("complete -c remap -n {} -f -a {}\n", condition,
+                          fish_quoted(fmt::format("{}", fmt::join(part.arguments.words, " "))));
+    if (part.arguments.kind == Values::Kind::rules)
+      text += fmt::format("complete -c remap -n {} -a {}\n", condition,
+                          fish_quoted(fmt::format("{} (__remap_rule_names)", fmt::join(part.arguments.words, " "))));
   }
   return text;
 }

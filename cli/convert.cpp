@@ -30,12 +30,20 @@ void catch_signals() {
 
 // The original scripts' own check, where a rule file asks for it: loud if a value was lost or counted twice.
 std::string check_sums(const remap::Plan& plan, const std::vector<const remap::Source*>& sources, remap::Sink& output) {
-  const bool rounds = std::any_of(plan.tensors.begin(), plan.tensors.end(), [&](const auto& t) { return !t.fill && !remap::irreversible_because(plan, t).empty(); });
+  const bool rounds = std::any_of(plan.tensors.begin(), plan.tensors.end(), [&](const auto& t) {
+    return !t.fill && !remap::irreversible_because(plan, t).empty();
+  });
   if (rounds) return "sum of parameters: not compared, since the cast rounds";
   const auto sums = remap::parameter_sums(plan, sources, output);
   std::string parts;
-  for (size_t s = 0; s < sources.size(); ++s) parts += fmt::format("{}{:.6g}{}", s == 0 ? "" : " + ", sums.sources[s], plan.sources[s].name.empty() ? "" : " (" + plan.sources[s].name + ")");
-  if (!sums.agree) throw remap::Error("parameter-sum", {}, fmt::format("the values written add up to {:.9g}, those of the source to {:.9g} ({})", sums.target, sums.source, parts), "this should not happen: please report it, with the output of 'remap plan --full'");
+  for (size_t s = 0; s < sources.size(); ++s)
+    parts += fmt::format("{}{:.6g}{}", s == 0 ? "" : " + ", sums.sources[s],
+                         plan.sources[s].name.empty() ? "" : " (" + plan.sources[s].name + ")");
+  if (!sums.agree)
+    throw remap::Error("parameter-sum", {},
+                       fmt::format("the values written add up to {:.9g}, those of the source to {:.9g} ({})",
+                                   sums.target, sums.source, parts),
+                       "this should not happen: please report it, with the output of 'remap plan --full'");
   return fmt::format("sum of parameters: {:.6g} = {}", sums.target, parts);
 }
 
@@ -72,16 +80,22 @@ std::vector<std::string> files_read(const Options& options, const Inputs& inputs
 int convert(const Options& options) {
   if (options.inputs.empty()) {
     if (!options.rules.empty()) return describe_rules(options);
-    throw remap::Error("usage", {}, "no checkpoint was given", "remap [--rules RULES] CHECKPOINT -o OUT; 'remap --help' shows more");
+    throw remap::Error("usage", {}, "no checkpoint was given",
+                       "remap [--rules RULES] CHECKPOINT -o OUT; 'remap --help' shows more");
   }
-  if (options.output.empty()) throw remap::Error("usage", {}, "no output folder was given", "say where with -o OUT, or see what would happen with 'remap plan'");
+  if (options.output.empty())
+    throw remap::Error("usage", {}, "no output folder was given",
+                       "say where with -o OUT, or see what would happen with 'remap plan'");
   catch_signals();
   remap::Diagnostics diagnostics;
   const auto inputs = open_inputs(options, diagnostics);
   std::optional<remap::Plan> plan;
   if (inputs) {
     for (const auto& source : inputs->named)
-      if (!source.source->has_data()) throw remap::Error("source-without-data", remap::BytePlace{source.source->path(), {}, {}}, "this is a manifest: it lists tensors and holds none", "use 'remap plan' to see what would happen");
+      if (!source.source->has_data())
+        throw remap::Error("source-without-data", remap::BytePlace{source.source->path(), {}, {}},
+                           "this is a manifest: it lists tensors and holds none",
+                           "use 'remap plan' to see what would happen");
     plan = plan_inputs(*inputs, options, diagnostics);
   }
   print(diagnostics, options);
@@ -107,9 +121,17 @@ int convert(const Options& options) {
   output.commit();
   progress.clear();
   if (options.output_format() == Format::json)
-    fmt::print("{}", remap::json_file_text({{"output", options.output}, {"family", plan->family}, {"architecture", plan->architecture}, {"summary", remap::summary(*plan)}, {"checked", sums}, {"metadata", plan->metadata}, {"left_behind", plan->left_behind}}));
+    fmt::print("{}", remap::json_file_text({{"output", options.output},
+                                            {"family", plan->family},
+                                            {"architecture", plan->architecture},
+                                            {"summary", remap::summary(*plan)},
+                                            {"checked", sums},
+                                            {"metadata", plan->metadata},
+                                            {"left_behind", plan->left_behind}}));
   else if (!options.quiet)
-    fmt::print(stderr, "{}: {}{}\n  {}\n{}{}", options.output, plan->architecture, progress.visible() ? fmt::format(" in {:.1f} s", progress.seconds()) : "", remap::summary(*plan), sums.empty() ? "" : "  " + sums + "\n", indented(remap::beside_text(*plan)));
+    fmt::print(stderr, "{}: {}{}\n  {}\n{}{}", options.output, plan->architecture,
+               progress.visible() ? fmt::format(" in {:.1f} s", progress.seconds()) : "", remap::summary(*plan),
+               sums.empty() ? "" : "  " + sums + "\n", indented(remap::beside_text(*plan)));
   return options.verify ? verify_folder(*inputs, *plan, options.output, options) : kDone;
 }
 

@@ -53,18 +53,21 @@ void add(const remap::Diagnostics& found, const remap::Diagnostics& known, remap
     if (!before.contains({d.id, d.message, line(d)})) all.add(d);
 }
 
-// One case a manifest given; NAME=PATH belongs to the one before it. Without any: those committed beside the new rules, or the old.
+// One case a manifest given; NAME=PATH belongs to the one before it. Without any: those committed beside the new rules,
+// or the old.
 std::vector<PlanCase> cases_of(const Options& options, const Side& before, const Side& after) {
   std::vector<PlanCase> cases;
   for (const auto& source : options.sources) {
     const bool named = !parse_input(source).name.empty();
-    if (named && cases.empty()) throw remap::Error("usage", {}, fmt::format("--source {}: a manifest comes first", source));
+    if (named && cases.empty())
+      throw remap::Error("usage", {}, fmt::format("--source {}: a manifest comes first", source));
     if (!named) cases.push_back({source, options, {}});
     if (!named) cases.back().options.inputs.clear();
     cases.back().options.inputs.push_back(source);
   }
   if (options.sources.empty()) cases = committed_cases(after.revision ? before.file : after.file);
-  if (cases.empty()) throw remap::Error("usage", {}, "there is nothing to plan", "give a checkpoint or a manifest: --source MANIFEST");
+  if (cases.empty())
+    throw remap::Error("usage", {}, "there is nothing to plan", "give a checkpoint or a manifest: --source MANIFEST");
   return cases;
 }
 
@@ -83,7 +86,9 @@ int diff(const Options& options) {
     changed |= both ? !found.empty() : a || b || messages(why_before) != messages(why_after);
     if (!b) add(why_after, {}, why);
     if (!a) add(why_before, b ? remap::Diagnostics() : why_after, why);
-    const std::string refused = a ? "the new rules make no plan" : b ? "the old rules made no plan" : "neither the old nor the new rules make a plan";
+    const std::string refused = a   ? "the new rules make no plan"
+                                : b ? "the old rules made no plan"
+                                    : "neither the old nor the new rules make a plan";
     if (options.output_format() == Format::json) {
       remap::Json json = both ? remap::render_json(found) : remap::Json{{"remap_diff", 1}, {"no_plan", refused}};
       json["source"] = one.name;
@@ -91,7 +96,8 @@ int diff(const Options& options) {
     } else if (options.format == "markdown") {
       fmt::print("**{}**: {}\n", one.name, both ? remap::render_markdown(found) : refused + "\n");
     } else {
-      fmt::print("{}:{}{}", one.name, !both || found.empty() ? " " : "\n", both ? remap::render_text(found) : refused + "\n");
+      fmt::print("{}:{}{}", one.name, !both || found.empty() ? " " : "\n",
+                 both ? remap::render_text(found) : refused + "\n");
     }
   }
   print(why, options);

@@ -15,9 +15,12 @@ int explain(const Options& options) {
   if (inputs) plan = plan_inputs(*inputs, planning, diagnostics);
   print(diagnostics, options);
   if (!inputs) return kFailed;
-  const auto explanation = remap::explain(*inputs->rules, inputs->named, plan_options(*inputs, planning), plan ? &*plan : nullptr, key);
-  if (options.output_format() == Format::json) fmt::print("{}", remap::json_file_text(remap::render_json(explanation)));
-  else fmt::print("{}", remap::render_text(explanation));
+  const auto explanation =
+      remap::explain(*inputs->rules, inputs->named, plan_options(*inputs, planning), plan ? &*plan : nullptr, key);
+  if (options.output_format() == Format::json)
+    fmt::print("{}", remap::json_file_text(remap::render_json(explanation)));
+  else
+    fmt::print("{}", remap::render_text(explanation));
   return explanation.rules.empty() ? kFound : kDone;
 }
 

@@ -43,8 +43,10 @@ int format_input(const Options& options) {
   print(diagnostics, options);
   if (!result) return kFailed;
   size_t shown = 0;
-  if (!options.check) fmt::print("{}", *result);
-  else if (*result != text) print_changes(text, *result, shown);
+  if (!options.check)
+    fmt::print("{}", *result);
+  else if (*result != text)
+    print_changes(text, *result, shown);
   return options.check && *result != text ? kFound : kDone;
 }
 
@@ -61,13 +63,17 @@ int format(const Options& options) {
   std::vector<Change> changed;
   for (const auto& file : rule_files(options.inputs)) {
     std::error_code ignored;
-    if (!fs::is_regular_file(file, ignored)) throw Error("io-read", remap::BytePlace{file, {}, {}}, "there is no such file", "name rule files, or folders of them");
+    if (!fs::is_regular_file(file, ignored))
+      throw Error("io-read", remap::BytePlace{file, {}, {}}, "there is no such file",
+                  "name rule files, or folders of them");
     const std::string text = read(file);
     remap::Diagnostics own;  // format_rules() stops at errors that it is given
     const auto result = remap::format_rules(file, text, own);
     for (const auto& d : own.items()) diagnostics.add(d);
-    if (!result) exit = kFailed;
-    else if (*result != text) changed.push_back({file, text, *result});
+    if (!result)
+      exit = kFailed;
+    else if (*result != text)
+      changed.push_back({file, text, *result});
   }
   print(diagnostics, options);
   for (const auto& [file, before, after] : changed) {

@@ -27,7 +27,8 @@ int failed(std::string id, remap::Place place, std::string message, std::string 
 int unwritable_output(int error, const Options& options) {
   std::clearerr(stdout);
   return failed("io-write", {},
-                fmt::format("cannot write to standard output: {}", std::generic_category().message(error)), {}, options);
+                fmt::format("cannot write to standard output: {}", std::generic_category().message(error)), {},
+                options);
 }
 
 constexpr const char* kReport = "please report it, with the command";

@@ -20,7 +20,9 @@ using remap::Error;
 std::string family_of(const Options& options) {
   std::string name = options.family;
   if (name.empty()) name = options.output.empty() ? "mine" : fs::path(options.output).stem().string();
-  std::replace_if(name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)) && c != '_' && c != '-'; }, '_');
+  std::replace_if(
+      name.begin(), name.end(),
+      [](char c) { return !std::isalnum(static_cast<unsigned char>(c)) && c != '_' && c != '-'; }, '_');
   return name.empty() ? "mine" : name;
 }
 
@@ -49,7 +51,8 @@ int infer(const Options& options) {
     opened.push_back(open_whole(input.path, options));
     sources.push_back({input.name, opened.back().get()});
   }
-  if (std::none_of(sources.begin(), sources.end(), [](const auto& s) { return s.name.empty(); })) throw Error("usage", {}, "no checkpoint was given", "remap infer SOURCE --target OUT -o RULES.yaml");
+  if (std::none_of(sources.begin(), sources.end(), [](const auto& s) { return s.name.empty(); }))
+    throw Error("usage", {}, "no checkpoint was given", "remap infer SOURCE --target OUT -o RULES.yaml");
   std::stable_partition(sources.begin(), sources.end(), [](const auto& s) { return s.name.empty(); });
   const auto target = open_whole(options.target, options);
   remap::InferOptions infer_options;
@@ -57,8 +60,10 @@ int infer(const Options& options) {
   if (!options.output.empty()) infer_options.file = options.output;
   remap::Diagnostics diagnostics;
   const auto result = remap::infer_rules(sources, *target, infer_options, diagnostics);
-  if (options.output.empty()) fmt::print("{}", result.text);
-  else write_file(options.output, result.text, options.force ? Existing::replace : Existing::refuse);
+  if (options.output.empty())
+    fmt::print("{}", result.text);
+  else
+    write_file(options.output, result.text, options.force ? Existing::replace : Existing::refuse);
   print(diagnostics, options, 2 * (kShown + 1) + 1);
   list("open", result.open_targets);
   list("dropped", result.open_sources);

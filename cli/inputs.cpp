@@ -22,12 +22,13 @@ namespace {
 
 using remap::Error;
 
-// The checkpoint opened for each part of it that some rules convert: what lies outside that part is not even looked at. Rules
-// that name a checkpoint's files open a folder in a way of their own.
+// The checkpoint opened for each part of it that some rules convert: what lies outside that part is not even looked at.
+// Rules that name a checkpoint's files open a folder in a way of their own.
 using Opened = std::map<std::pair<std::string, std::string>, std::unique_ptr<remap::Source>>;
 Opened::key_type opened_for(const remap::Rules& rules) { return {rules.subtree(0), rules.sources().front().files}; }
 
-std::unique_ptr<remap::Source> open(const std::string& path, const remap::Rules& rules, size_t source, const std::map<std::string, std::string>& companions) {
+std::unique_ptr<remap::Source> open(const std::string& path, const remap::Rules& rules, size_t source,
+                                    const std::map<std::string, std::string>& companions) {
   remap::OpenOptions options = rules.open_options(source);
   options.companions = companions;
   return remap::open_source(path, options);
@@ -36,19 +37,24 @@ std::unique_ptr<remap::Source> open(const std::string& path, const remap::Rules&
 void say_what_was_noticed(const remap::Source& source, remap::Diagnostics& diagnostics) {
   for (const auto& notice : source.notices()) diagnostics.add(notice);
   for (const auto& text : source.warnings())
-    diagnostics.warning("source-incomplete", remap::BytePlace{source.path(), {}, {}}, text, "if the checkpoint was downloaded, check that all of its files arrived");
+    diagnostics.warning("source-incomplete", remap::BytePlace{source.path(), {}, {}}, text,
+                        "if the checkpoint was downloaded, check that all of its files arrived");
 }
 
-std::optional<remap::Rules> recognise(const std::string& path, const std::vector<std::string>& folders, const std::map<std::string, std::string>& companions, Opened& opened,
+std::optional<remap::Rules> recognise(const std::string& path, const std::vector<std::string>& folders,
+                                      const std::map<std::string, std::string>& companions, Opened& opened,
                                       remap::Diagnostics& diagnostics) {
   std::vector<remap::Rules> families, found;
   std::vector<std::string> notes;
   for (const auto& name : remap::Rules::known(folders))
     if (auto rules = remap::Rules::load(name, diagnostics, folders)) families.push_back(std::move(*rules));
-  // Those that read only a part of a checkpoint come first: they tell its format, and rules for another one open nothing.
-  std::stable_partition(families.begin(), families.end(), [](const remap::Rules& rules) { return !rules.subtree(0).empty(); });
+  // Those that read only a part of a checkpoint come first: they tell its format, and rules for another one open
+  // nothing.
+  std::stable_partition(families.begin(), families.end(),
+                        [](const remap::Rules& rules) { return !rules.subtree(0).empty(); });
   const remap::Source* first = nullptr;
-  std::exception_ptr refused;  // a folder may be ambiguous for rules that do not name its files, and plain for those that do
+  std::exception_ptr
+      refused;  // a folder may be ambiguous for rules that do not name its files, and plain for those that do
   for (const auto& rules : families) {
     std::string why;
     if (first != nullptr && !rules.reads(*first, why)) {
@@ -66,8 +72,10 @@ std::optional<remap::Rules> recognise(const std::string& path, const std::vector
     }
     if (!source) continue;
     if (first == nullptr) first = source.get();
-    if (rules.recognise(*source, why)) found.push_back(rules);
-    else notes.push_back(fmt::format("{}: {}", rules.family(), why));
+    if (rules.recognise(*source, why))
+      found.push_back(rules);
+    else
+      notes.push_back(fmt::format("{}: {}", rules.family(), why));
   }
   if (found.empty()) {  // perhaps only a prefix is in the way
     auto& whole = opened[{"", ""}];
@@ -85,11 +93,13 @@ std::optional<remap::Rules> recognise(const std::string& path, const std::vector
   if (found.empty() && refused) std::rethrow_exception(refused);
   const remap::BytePlace place{path, {}, {}};
   if (found.empty()) {
-    diagnostics.error("family-unknown", place, "no known family looks like this checkpoint", "name the rules with --rules, and look at the keys with 'remap inspect'", notes);
+    diagnostics.error("family-unknown", place, "no known family looks like this checkpoint",
+                      "name the rules with --rules, and look at the keys with 'remap inspect'", notes);
   } else {
     notes.clear();
     for (const auto& rules : found) notes.push_back(fmt::format("{}: {}", rules.family(), rules.title()));
-    diagnostics.error("family-ambiguous", place, "more than one family looks like this checkpoint", "choose one with --rules", notes);
+    diagnostics.error("family-ambiguous", place, "more than one family looks like this checkpoint",
+                      "choose one with --rules", notes);
   }
   return std::nullopt;
 }
@@ -110,7 +120,8 @@ std::unique_ptr<remap::Source> open_whole(const std::string& path, const Options
 NamedPath parse_input(const std::string& text) {
   const size_t equals = text.find('=');
   std::error_code ignored;
-  if (equals == std::string::npos || equals == 0 || fs::exists(text, ignored) || text.find('/') < equals) return {"", text};
+  if (equals == std::string::npos || equals == 0 || fs::exists(text, ignored) || text.find('/') < equals)
+    return {"", text};
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
@@ -136,7 +147,9 @@ std::vector<NamedPath> parse_inputs(const Options& options) {
     size_t same = 0;
     for (const auto& other : inputs) same += other.name == inputs.back().name;
     if (same > 1)
-      throw Error("usage", {}, inputs.back().name.empty() ? fmt::format("'{}': a second checkpoint without a name", text) : fmt::format("'{}' is given twice", inputs.back().name),
+      throw Error("usage", {},
+                  inputs.back().name.empty() ? fmt::format("'{}': a second checkpoint without a name", text)
+                                             : fmt::format("'{}' is given twice", inputs.back().name),
                   "name further sources: NAME=PATH");
   }
   return inputs;
@@ -168,8 +181,10 @@ std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& di
   std::map<std::string, std::string> companions;
   std::string first;
   for (const auto& input : given) {
-    if (input.name.empty()) first = input.path;
-    else if (!known.contains(input.name) && is_companion(input.name)) companions[input.name] = input.path;
+    if (input.name.empty())
+      first = input.path;
+    else if (!known.contains(input.name) && is_companion(input.name))
+      companions[input.name] = input.path;
     else if (inputs.rules && !known.contains(input.name))
       refuse_source(input, *inputs.rules);
   }
@@ -206,8 +221,10 @@ std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& di
   if (!options.config.empty()) inputs.config = remap::read_document(options.config, "json");
   for (const auto& need : needs) {
     std::error_code ignored;
-    const fs::path beside = (fs::is_directory(first, ignored) ? fs::path(first) : fs::path(first).parent_path()) / need.beside;
-    if (need.document && !need.beside.empty() && !inputs.documents.contains(need.name) && fs::is_regular_file(beside, ignored))
+    const fs::path beside =
+        (fs::is_directory(first, ignored) ? fs::path(first) : fs::path(first).parent_path()) / need.beside;
+    if (need.document && !need.beside.empty() && !inputs.documents.contains(need.name) &&
+        fs::is_regular_file(beside, ignored))
       inputs.documents[need.name] = remap::read_document(beside.string(), need.format);
   }
   return inputs;
@@ -217,7 +234,8 @@ remap::PlanOptions plan_options(const Inputs& inputs, const Options& options) {
   remap::PlanOptions made;
   for (const auto& text : options.set) {
     const size_t equals = text.find('=');
-    if (equals == std::string::npos || equals == 0) throw Error("usage", {}, fmt::format("--set {}: NAME=VALUE was expected", text));
+    if (equals == std::string::npos || equals == 0)
+      throw Error("usage", {}, fmt::format("--set {}: NAME=VALUE was expected", text));
     made.set[text.substr(0, equals)] = text.substr(equals + 1);
   }
   made.same = remap::tensors_equal;
@@ -247,12 +265,22 @@ std::optional<Planned> open_and_plan(const Options& options) {
 }
 
 uint64_t parse_bytes(const std::string& text) {
-  static const std::map<std::string, uint64_t> kUnits = {{"", 1}, {"B", 1}, {"KB", 1000}, {"MB", 1000'000}, {"GB", 1000'000'000}, {"TB", 1000'000'000'000}, {"KiB", 1024}, {"MiB", uint64_t{1} << 20}, {"GiB", uint64_t{1} << 30}, {"TiB", uint64_t{1} << 40}};
+  static const std::map<std::string, uint64_t> kUnits = {{"", 1},
+                                                         {"B", 1},
+                                                         {"KB", 1000},
+                                                         {"MB", 1000'000},
+                                                         {"GB", 1000'000'000},
+                                                         {"TB", 1000'000'000'000},
+                                                         {"KiB", 1024},
+                                                         {"MiB", uint64_t{1} << 20},
+                                                         {"GiB", uint64_t{1} << 30},
+                                                         {"TiB", uint64_t{1} << 40}};
   uint64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   const auto unit = kUnits.find(std::string(end, text.data() + text.size()));
   uint64_t bytes = 0;
-  if (error != std::errc() || unit == kUnits.end() || number == 0 || __builtin_mul_overflow(number, unit->second, &bytes))
+  if (error != std::errc() || unit == kUnits.end() || number == 0 ||
+      __builtin_mul_overflow(number, unit->second, &bytes))
     throw Error("usage", {}, fmt::format("'{}' is not a size", text), "for example 5GB, 500MB or 2GiB");
   return bytes;
 }

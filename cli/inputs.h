@@ -16,7 +16,8 @@ struct Inputs {
   remap::Json config = remap::Json::object();  // --config
 };
 
-// Opens a checkpoint as a whole and prints what was noticed: which of several in a folder was taken, data that is missing.
+// Opens a checkpoint as a whole and prints what was noticed: which of several in a folder was taken, data that is
+// missing.
 std::unique_ptr<remap::Source> open_whole(const std::string& path, const Options& options);
 
 // Where the user keeps rule files: --rules-dir, then REMAP_RULES_DIR.
@@ -35,7 +36,8 @@ bool is_companion(const std::string& name);
 // PATH or NAME=PATH each. Throws remap::Error "usage" if two have one name.
 std::vector<NamedPath> parse_inputs(const Options& options);
 
-// Opens the sources; without --rules, recognises the family. nullopt after reporting into `diagnostics`. Throws remap::Error.
+// Opens the sources; without --rules, recognises the family. nullopt after reporting into `diagnostics`. Throws
+// remap::Error.
 std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& diagnostics);
 
 // Opens the inputs, makes the plan and prints what there is to say; nullopt if that were errors.

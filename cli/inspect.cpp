@@ -10,10 +10,14 @@ int inspect(const Options& options) {
   // As text they are among the remarks.
   const bool listed = options.format == "json" || options.format == "folded" || options.format == "manifest";
   const auto source = listed ? open_whole(options.inputs.at(0), options) : remap::open_source(options.inputs.at(0));
-  if (options.format == "json") fmt::print("{}", remap::manifest_to_json(*source));
-  else if (options.format == "folded") fmt::print("{}", remap::render_folded_manifest(*source));
-  else if (options.format == "manifest") fmt::print("{}", remap::manifest_to_text(source->manifest()));
-  else fmt::print("{}", remap::render_text(*source, {!options.full, options.metadata}));
+  if (options.format == "json")
+    fmt::print("{}", remap::manifest_to_json(*source));
+  else if (options.format == "folded")
+    fmt::print("{}", remap::render_folded_manifest(*source));
+  else if (options.format == "manifest")
+    fmt::print("{}", remap::manifest_to_text(source->manifest()));
+  else
+    fmt::print("{}", remap::render_text(*source, {!options.full, options.metadata}));
   return kDone;
 }
 

@@ -34,9 +34,12 @@ std::optional<std::vector<Edit>> edits(const Lines& before, const Lines& after) 
   std::vector<Edit> all;
   for (size_t i = 0; i < front; ++i) all.push_back({' ', &before[i]});
   for (size_t i = 0, j = 0; i < n || j < m;) {
-    if (i < n && j < m && before[front + i] == after[front + j]) all.push_back({' ', &before[front + i++]}), ++j;
-    else if (i < n && (j == m || common[i + 1][j] >= common[i][j + 1])) all.push_back({'-', &before[front + i++]});
-    else all.push_back({'+', &after[front + j++]});
+    if (i < n && j < m && before[front + i] == after[front + j])
+      all.push_back({' ', &before[front + i++]}), ++j;
+    else if (i < n && (j == m || common[i + 1][j] >= common[i][j + 1]))
+      all.push_back({'-', &before[front + i++]});
+    else
+      all.push_back({'+', &after[front + j++]});
   }
   for (size_t i = before.size() - back; i < before.size(); ++i) all.push_back({' ', &before[i]});
   return all;

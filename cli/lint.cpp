@@ -66,8 +66,10 @@ struct Given {
   explicit Given(const std::vector<std::string>& manifests) {
     for (const auto& text : manifests) {
       const NamedPath one = parse_input(text);
-      if (one.name.empty()) checkpoints.push_back(one.path);
-      else others[one.name].push_back(one.path);
+      if (one.name.empty())
+        checkpoints.push_back(one.path);
+      else
+        others[one.name].push_back(one.path);
     }
   }
   std::vector<std::string> inputs(size_t k, const std::function<bool(const std::string&)>& takes) const {
@@ -99,12 +101,16 @@ void add_given(const RuleFile& file, const Given& given, const Options& options,
   }
 }
 
-std::string counted(size_t count, const char* what) { return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s"); }
+std::string counted(size_t count, const char* what) {
+  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
 
 void print_findings(const remap::Diagnostics& diagnostics, size_t files, const Options& options) {
   const std::string& format = options.format;
   if (format == "github") return fmt::print("{}", remap::render_github(diagnostics));
-  const auto dump = [](const remap::Json& json) { return json.dump(2, ' ', false, remap::Json::error_handler_t::replace); };
+  const auto dump = [](const remap::Json& json) {
+    return json.dump(2, ' ', false, remap::Json::error_handler_t::replace);
+  };
   if (format == "sarif") return fmt::print("{}\n", dump(remap::render_sarif(diagnostics, REMAP_VERSION)));
   if (format == "json") return fmt::print("{}\n", dump(remap::render_findings(diagnostics)));
   size_t counts[3] = {};
@@ -129,8 +135,12 @@ std::vector<std::string> rule_files(const std::vector<std::string>& inputs) {
     }
     std::vector<std::string> found;
     for (const auto& entry : fs::directory_iterator(input, error))
-      if (entry.is_regular_file() && entry.path().extension() == ".yaml" && remap::rule_file_kind(entry.path().string()) != remap::RuleFileKind::other) found.push_back(entry.path().string());
-    if (error) throw Error("io-read", remap::BytePlace{input, {}, {}}, fmt::format("the folder cannot be listed: {}", error.message()));
+      if (entry.is_regular_file() && entry.path().extension() == ".yaml" &&
+          remap::rule_file_kind(entry.path().string()) != remap::RuleFileKind::other)
+        found.push_back(entry.path().string());
+    if (error)
+      throw Error("io-read", remap::BytePlace{input, {}, {}},
+                  fmt::format("the folder cannot be listed: {}", error.message()));
     std::sort(found.begin(), found.end());
     files.insert(files.end(), found.begin(), found.end());
   }
@@ -175,7 +185,8 @@ int lint(const Options& options) {
                           "name only the rule file that it is for, or correct its 'recognise'");
   diagnostics.sort();
   print_findings(diagnostics, files.size(), options);
-  const bool found = std::any_of(diagnostics.items().begin(), diagnostics.items().end(), [](const auto& d) { return d.severity != remap::Severity::note; });
+  const bool found = std::any_of(diagnostics.items().begin(), diagnostics.items().end(),
+                                 [](const auto& d) { return d.severity != remap::Severity::note; });
   return found ? kFound : kDone;
 }
 

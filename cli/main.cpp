@@ -22,7 +22,9 @@ Option format_option(std::vector<std::string> words) {
 
 Option atol(double Options::*member, const char* help) { return {"--atol", "X", help, member}; }
 
-Option full(const char* help = "Show every finding; else those of one kind are folded") { return {"--full", "", help, &Options::full}; }
+Option full(const char* help = "Show every finding; else those of one kind are folded") {
+  return {"--full", "", help, &Options::full};
+}
 Option quiet(const char* help) { return {"-q,--quiet", "", help, &Options::quiet}; }
 
 const Option kRulesDir = {"--rules-dir", "DIR",
@@ -105,20 +107,20 @@ Rows verify_options() {
 }
 
 Rows diff_options() {
-  return joined(
-      {{kHelp,
-        {"--source", "PATH",
-         "A checkpoint or manifest to plan; may be repeated, and followed by --source NAME=PATH "
-         "(default: those in tests/ beside the rules)",
-         &Options::sources, Kind::source}},
-       plan_choices(),
-       {full(), format_option({"text", "json", "markdown"})}});
+  return joined({{kHelp,
+                  {"--source", "PATH",
+                   "A checkpoint or manifest to plan; may be repeated, and followed by --source NAME=PATH "
+                   "(default: those in tests/ beside the rules)",
+                   &Options::sources, Kind::source}},
+                 plan_choices(),
+                 {full(), format_option({"text", "json", "markdown"})}});
 }
 
 Rows test_options() {
-  return {
-      kHelp, {"--update", "", "Write the plans as they are now", &Options::update}, full(),
-      format_option({"text", "json"})};
+  return {kHelp,
+          {"--update", "", "Write the plans as they are now", &Options::update},
+          full(),
+          format_option({"text", "json"})};
 }
 
 Rows explain_options() { return joined({{kHelp}, rule_options(), {full(), format_option({"text", "json"})}}); }
@@ -134,20 +136,23 @@ Rows infer_options() {
 }
 
 Rows lint_options() {
-  Option manifest = {"--manifest", "PATH...", "Manifests or checkpoints to try the rules on (NAME=PATH for a further source), "
-                     "beside those committed in tests/", &Options::manifests, Kind::source};
+  Option manifest = {"--manifest", "PATH...",
+                     "Manifests or checkpoints to try the rules on (NAME=PATH for a further source), "
+                     "beside those committed in tests/",
+                     &Options::manifests, Kind::source};
   manifest.many = true;
-  return joined({{kHelp, manifest,
+  return joined({{kHelp,
+                  manifest,
                   {"--reverse", "", "Note what running a conversion backwards would not restore", &Options::reverse}},
                  plan_choices(),
                  {full(), format_option({"text", "json", "github", "sarif"})}});
 }
 
 Rows fmt_options() {
-  return {kHelp,
-          {"--check", "", "Write nothing; name the files whose layout is another, and show what differs",
-           &Options::check},
-          full()};
+  return {
+      kHelp,
+      {"--check", "", "Write nothing; name the files whose layout is another, and show what differs", &Options::check},
+      full()};
 }
 
 Rows rules_options() { return {kHelp, kRulesDir, format_option({"text", "json"})}; }
@@ -156,7 +161,9 @@ Rows rules_options() { return {kHelp, kRulesDir, format_option({"text", "json"})
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> rows = {
-      {"", "Converts model checkpoints from the layout they were saved in to the layout people load, by rules that are data.",
+      {"",
+       "Converts model checkpoints from the layout they were saved in to the layout people load, by rules that are "
+       "data.",
        "Examples:\n"
        "  remap model.pt -o OUT                                     recognise the family and convert\n"
        "  remap --rules rules/FAMILY.yaml model.pt -o OUT --set head=mnli\n"
@@ -164,77 +171,105 @@ const std::vector<Command>& commands() {
        "  remap --rules rules/switch.yaml                           check a rule file and say what it needs\n"
        "\n"
        "Exit codes: 0 done; 1 ran, and the answer is no; 2 could not; 130 interrupted.",
-       {{{"CHECKPOINT", Kind::source}}, Arguments::any,
+       {{{"CHECKPOINT", Kind::source}},
+        Arguments::any,
         "The checkpoint, and further sources as NAME=PATH (codebook=encoder.pkl, gin=config.gin)"},
-       convert_options(), convert},
-      {"plan", "Show what a conversion would do to every tensor, without reading tensor data",
+       convert_options(),
+       convert},
+      {"plan",
+       "Show what a conversion would do to every tensor, without reading tensor data",
        "Examples:\n"
        "  remap plan model.pt                      folded: layer.{0..11}\n"
        "  remap plan --rules switch manifest.json  from a manifest; no weights needed\n"
        "  remap plan model.pt --full --format json",
-       {{{"CHECKPOINT", Kind::source}}, Arguments::all_and_more,
+       {{{"CHECKPOINT", Kind::source}},
+        Arguments::all_and_more,
         "A checkpoint or a manifest of one, and further sources as NAME=PATH"},
-       planning_options(), plan},
-      {"inspect", "Show a checkpoint's tensors and metadata; nothing in it is executed",
+       planning_options(),
+       plan},
+      {"inspect",
+       "Show a checkpoint's tensors and metadata; nothing in it is executed",
        "Examples:\n"
        "  remap inspect model.pt\n"
        "  remap inspect checkpoint_1200 --format json > manifest.json    a manifest, for 'remap plan'\n"
        "  remap inspect model.pt --format folded > rules/tests/mine/base.json   a short one, to commit",
        {{{"FILE", Kind::path}}, Arguments::all, "A checkpoint: a file, or a folder of one"},
-       inspect_options(), inspect},
-      {"compare", "Compare two checkpoints tensor by tensor, bit for bit or within a tolerance",
+       inspect_options(),
+       inspect},
+      {"compare",
+       "Compare two checkpoints tensor by tensor, bit for bit or within a tolerance",
        "Examples:\n"
        "  remap compare OUT expected/model.safetensors\n"
        "  remap compare a.pt b.safetensors --atol 1e-6",
        {{{"A", Kind::path}, {"B", Kind::path}}, Arguments::all, "Two checkpoints of any format"},
-       compare_options(), compare},
-      {"verify", "Compute the forward pass in both layouts and compare, layer by layer; no Python needed",
+       compare_options(),
+       compare},
+      {"verify",
+       "Compute the forward pass in both layouts and compare, layer by layer; no Python needed",
        "Examples:\n"
        "  remap verify model.pt --target OUT\n"
        "  remap verify model.pt --target OUT --input probe.safetensors --format json\n"
        "\n"
        "Exit codes: 0 they agree; 1 they do not; 2 could not.",
-       {{{"CHECKPOINT", Kind::source}}, Arguments::all_and_more,
+       {{{"CHECKPOINT", Kind::source}},
+        Arguments::all_and_more,
         "The checkpoint that was converted, and further sources as NAME=PATH"},
-       verify_options(), verify},
-      {"diff", "Show what a change of rules does to the tensors and to config.json",
+       verify_options(),
+       verify},
+      {"diff",
+       "Show what a change of rules does to the tensors and to config.json",
        "Examples:\n"
-       "  remap diff HEAD:rules/mine.yaml rules/mine.yaml                        with the manifests in rules/tests/mine/\n"
+       "  remap diff HEAD:rules/mine.yaml rules/mine.yaml                        with the manifests in "
+       "rules/tests/mine/\n"
        "  remap diff old.yaml new.yaml --source manifest.json --format markdown   for a pull request\n"
        "\n"
        "Exit codes: 0 no change; 1 there are changes; 2 could not.",
-       {{{"OLD", Kind::rules}, {"NEW", Kind::rules}}, Arguments::all,
+       {{{"OLD", Kind::rules}, {"NEW", Kind::rules}},
+        Arguments::all,
         "Two rule files; either may be of a git revision: HEAD~1:rules/mine.yaml"},
-       diff_options(), diff},
-      {"test", "Plan the manifests that are committed beside rule files, and compare with the plans expected",
+       diff_options(),
+       diff},
+      {"test",
+       "Plan the manifests that are committed beside rule files, and compare with the plans expected",
        "Examples:\n"
        "  remap test                       every rule file in rules/\n"
        "  remap test rules/mine.yaml --update\n"
        "\n"
-       "rules/tests/mine/base.json is a manifest (remap inspect --format folded), base.plan what it gives; base+set.json holds\n"
+       "rules/tests/mine/base.json is a manifest (remap inspect --format folded), base.plan what it gives; "
+       "base+set.json holds\n"
        "choices {\"head\": \"mnli\"}, base+config.json what --config says, base+NAME.json a further source.\n"
        "Exit codes: 0 as expected; 1 not; 2 could not.",
        {{{"PATH", Kind::path}}, Arguments::any, "Rule files, or folders of them (default: rules)"},
-       test_options(), test},
-      {"explain", "Say through which rule a key goes and why it has its size; or which rules came near, and where they failed",
+       test_options(),
+       test},
+      {"explain",
+       "Say through which rule a key goes and why it has its size; or which rules came near, and where they failed",
        "Examples:\n"
        "  remap explain encoder.layer.0.output.dense.weight model.pt\n"
        "  remap explain model.encoder.layers.0.fc2.weight manifest.json --rules rules/mine.yaml",
-       {{{"KEY", Kind::text}, {"CHECKPOINT", Kind::source}}, Arguments::all_and_more,
+       {{{"KEY", Kind::text}, {"CHECKPOINT", Kind::source}},
+        Arguments::all_and_more,
         "A key of the source or of the target; a checkpoint or manifest, and further sources as NAME=PATH"},
-       explain_options(), explain},
-      {"infer", "Propose a rule file from a checkpoint and its converted form, or from their manifests",
+       explain_options(),
+       explain},
+      {"infer",
+       "Propose a rule file from a checkpoint and its converted form, or from their manifests",
        "Examples:\n"
-       "  remap infer model.pt --target OUT -o rules/mine.yaml        by the values: renamed, cast, permuted, cut, joined\n"
-       "  remap infer a.tsv --target b.tsv                            by names and shapes; what is not certain is marked\n"
+       "  remap infer model.pt --target OUT -o rules/mine.yaml        by the values: renamed, cast, permuted, cut, "
+       "joined\n"
+       "  remap infer a.tsv --target b.tsv                            by names and shapes; what is not certain is "
+       "marked\n"
        "\n"
        "In the file, '# check: …' stands above a rule that is not certain, '# open: …' for a tensor that has none.\n"
        "\n"
        "Exit codes: 0 the plan of the proposal is the target; 1 some tensors are open; 2 could not.",
-       {{{"SOURCE", Kind::source}}, Arguments::all_and_more,
+       {{{"SOURCE", Kind::source}},
+        Arguments::all_and_more,
         "The checkpoint, or a manifest of it, and further sources as NAME=PATH"},
-       infer_options(), infer},
-      {"lint", "Find mistakes in rule files, and what their author probably did not mean",
+       infer_options(),
+       infer},
+      {"lint",
+       "Find mistakes in rule files, and what their author probably did not mean",
        "Examples:\n"
        "  remap lint rules/switch.yaml\n"
        "  remap lint rules schemas --format github              annotations on a pull request\n"
@@ -243,33 +278,44 @@ const std::vector<Command>& commands() {
        "Manifests in tests/RULES/ beside a rule file are tried too (see remap test).\n"
        "What 'remap plan' refuses is an error here, too.\n"
        "Exit codes: 0 nothing found (notes do not count); 1 there are findings; 2 could not.",
-       {{{"RULES", Kind::rules}}, Arguments::all_and_more,
+       {{{"RULES", Kind::rules}},
+        Arguments::all_and_more,
         "Rule files, names of built-in ones, or folders of rule files and schemas"},
-       lint_options(), lint},
-      {"fmt", "Lay out rule files and schemas in the one canonical way, comments kept",
+       lint_options(),
+       lint},
+      {"fmt",
+       "Lay out rule files and schemas in the one canonical way, comments kept",
        "Examples:\n"
        "  remap fmt rules/switch.yaml       in place\n"
        "  remap fmt rules schemas --check   shows what is not laid out so\n"
        "  remap fmt - < a.yaml > b.yaml\n"
        "\n"
        "Exit codes: 0 done; 1 with --check: some are laid out in another way; 2 could not.",
-       {{{"FILE", Kind::path}}, Arguments::all_and_more,
+       {{{"FILE", Kind::path}},
+        Arguments::all_and_more,
         "Rule files and schemas, or folders of them; '-' reads standard input and writes standard output"},
-       fmt_options(), format},
-      {"rules", "List the rule files that are known, or show one",
+       fmt_options(),
+       format},
+      {"rules",
+       "List the rule files that are known, or show one",
        "Examples:\n"
        "  remap rules                 families, versions, variants\n"
        "  remap rules show switch     the file itself, to copy and change",
        {{{"show", Kind::text}, {"NAME", Kind::rules}}, Arguments::all_or_none, "Print the rule file NAME"},
-       rules_options(), rules},
-      {"completion", "Print a script that completes remap's command line in a shell",
+       rules_options(),
+       rules},
+      {"completion",
+       "Print a script that completes remap's command line in a shell",
        "Examples:\n"
        "  remap completion bash > ~/.local/share/bash-completion/completions/remap\n"
        "  remap completion zsh > ~/.zfunc/_remap                  with ~/.zfunc in $fpath\n"
        "  remap completion fish > ~/.config/fish/completions/remap.fish",
-       {{{"SHELL", Kind::word}}, Arguments::all,
-        "The shell the script is for: bash, zsh or fish", {"bash", "zsh", "fish"}},
-       {kHelp}, completion},
+       {{{"SHELL", Kind::word}},
+        Arguments::all,
+        "The shell the script is for: bash, zsh or fish",
+        {"bash", "zsh", "fish"}},
+       {kHelp},
+       completion},
   };
   return rows;
 }
@@ -301,8 +347,7 @@ void print(const remap::Diagnostics& all, const Options& options, size_t other_l
   constexpr size_t kMaxLines = 59, kLeast = 4;
   static size_t printed = 0;
   const size_t left = kMaxLines - std::min(kMaxLines, printed + other_lines);
-  const std::string text =
-      remap::render_text(diagnostics, {options.full, std::max(kLeast, left), way_to_all(options)});
+  const std::string text = remap::render_text(diagnostics, {options.full, std::max(kLeast, left), way_to_all(options)});
   printed += static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
   fmt::print(stderr, "{}", text);
 }

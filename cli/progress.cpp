@@ -32,13 +32,16 @@ Progress::Progress(bool quiet) {
   visible_ = !quiet && ::isatty(STDERR_FILENO) == 1 && (term == nullptr || std::string(term) != "dumb");
 }
 
-double Progress::seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+double Progress::seconds() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+}
 
 void Progress::update(uint64_t done, uint64_t total) {
   if (!visible_ || total == 0) return;
   const double share = static_cast<double>(done) / static_cast<double>(total), elapsed = seconds();
   const double rate = elapsed > 0 ? static_cast<double>(done) / elapsed : 0;
-  std::string right = fmt::format(" {:3.0f} %  {} of {}  {}/s", share * 100, remap::human_bytes(done), remap::human_bytes(total), remap::human_bytes(static_cast<uint64_t>(rate)));
+  std::string right = fmt::format(" {:3.0f} %  {} of {}  {}/s", share * 100, remap::human_bytes(done),
+                                  remap::human_bytes(total), remap::human_bytes(static_cast<uint64_t>(rate)));
   if (rate > 0 && elapsed > 1) right += fmt::format("  {} left", duration(static_cast<double>(total - done) / rate));
   const int room = terminal_width() - static_cast<int>(right.size()) - 3;
   std::string bar;

@@ -39,22 +39,27 @@ std::optional<Revision> Revision::find(const std::string& text) {
   std::error_code ignored;
   const size_t colon = text.find(':');
   if (colon == std::string::npos || colon == 0 || text.front() == '-' || fs::exists(text, ignored)) return std::nullopt;
-  const std::string revision = text.substr(0, colon), path = fs::path(text.substr(colon + 1)).lexically_normal().string();
+  const std::string revision = text.substr(0, colon),
+                    path = fs::path(text.substr(colon + 1)).lexically_normal().string();
   // "./rules/x.yaml" is relative to this folder, as git has it; anything else to the top of the work tree.
   if (run({"git", "cat-file", "-e", text}, true).exit_code != 0)
-    throw Error("revision", {}, fmt::format("git has no '{}' here", text), "REVISION:PATH, with PATH from the top of the repository: HEAD~1:rules/mine.yaml");
+    throw Error("revision", {}, fmt::format("git has no '{}' here", text),
+                "REVISION:PATH, with PATH from the top of the repository: HEAD~1:rules/mine.yaml");
   Revision found;
   found.folder_ = make_folder();
   found.file_ = (found.folder_ / path).string();
   found.shown_ = revision + ":";
   const fs::path folder = fs::path(path).parent_path(), schemas = folder.parent_path() / "schemas";
   const std::string top = lines_of(run({"git", "rev-parse", "--show-toplevel"}).output).at(0);
-  const Ran listed = run({"git", "-C", top, "ls-tree", "-r", "--name-only", "--full-tree", revision, "--", folder.empty() ? "." : folder.string() + "/", schemas.string() + "/"}, true);
+  const Ran listed = run({"git", "-C", top, "ls-tree", "-r", "--name-only", "--full-tree", revision, "--",
+                          folder.empty() ? "." : folder.string() + "/", schemas.string() + "/"},
+                         true);
   for (const auto& name : lines_of(listed.output)) {
     const fs::path parent = fs::path(name).parent_path();
     if (fs::path(name).extension() != ".yaml" || (parent != folder && parent != schemas)) continue;
     fs::create_directories((found.folder_ / name).parent_path());
-    std::ofstream(found.folder_ / name, std::ios::binary) << run({"git", "-C", top, "show", revision + ":" + name}).output;
+    std::ofstream(found.folder_ / name, std::ios::binary)
+        << run({"git", "-C", top, "show", revision + ":" + name}).output;
   }
   return found;
 }

@@ -12,9 +12,13 @@ namespace cli {
 // The rule file with what it may need beside it (other rule files, schemas), in a folder that goes with this object.
 class Revision {
  public:
-  // nullopt if `text` is no REVISION:PATH: there is no colon, or a file of that whole name. Throws remap::Error "revision" if git has no such file.
+  // nullopt if `text` is no REVISION:PATH: there is no colon, or a file of that whole name. Throws remap::Error
+  // "revision" if git has no such file.
   static std::optional<Revision> find(const std::string& text);
-  Revision(Revision&& other) noexcept : folder_(std::move(other.folder_)), file_(std::move(other.file_)), shown_(std::move(other.shown_)) { other.folder_.clear(); }
+  Revision(Revision&& other) noexcept
+      : folder_(std::move(other.folder_)), file_(std::move(other.file_)), shown_(std::move(other.shown_)) {
+    other.folder_.clear();
+  }
   Revision& operator=(Revision&&) = delete;
   ~Revision();
 

@@ -9,7 +9,12 @@ namespace cli {
 namespace {
 
 remap::Json as_json(const remap::Rules& rules) {
-  remap::Json json = {{"file", rules.file()}, {"family", rules.family()}, {"title", rules.title()}, {"rules", rules.rule_count()}, {"architectures", rules.architectures()}, {"library", rules.library()}};
+  remap::Json json = {{"file", rules.file()},
+                      {"family", rules.family()},
+                      {"title", rules.title()},
+                      {"rules", rules.rule_count()},
+                      {"architectures", rules.architectures()},
+                      {"library", rules.library()}};
   json["sources"] = remap::Json::array();
   for (const auto& need : rules.sources()) {
     remap::Json source = {{"name", need.name}, {"format", need.format}, {"root", need.root}, {"doc", need.doc}};
@@ -26,10 +31,15 @@ remap::Json as_json(const remap::Rules& rules) {
 std::string needs_text(const remap::Rules& rules) {
   std::string text;
   for (const auto& need : rules.sources()) {
-    const std::string what = need.document ? need.format + " file, if there is one" : (need.format.empty() ? "a" : "a " + need.format) + " checkpoint" + (need.files.empty() ? "" : " of files " + need.files) + (need.root.empty() ? "" : ", the tensors below " + need.root);
-    text += fmt::format("reads   {}{}{}\n", need.name.empty() ? "" : need.name + "=", what, need.doc.empty() ? "" : " (" + need.doc + ")");
+    const std::string what = need.document ? need.format + " file, if there is one"
+                                           : (need.format.empty() ? "a" : "a " + need.format) + " checkpoint" +
+                                                 (need.files.empty() ? "" : " of files " + need.files) +
+                                                 (need.root.empty() ? "" : ", the tensors below " + need.root);
+    text += fmt::format("reads   {}{}{}\n", need.name.empty() ? "" : need.name + "=", what,
+                        need.doc.empty() ? "" : " (" + need.doc + ")");
   }
-  for (const auto& name : rules.architectures()) text += fmt::format("writes  {}{}\n", name, rules.library().empty() ? "" : " as in " + rules.library());
+  for (const auto& name : rules.architectures())
+    text += fmt::format("writes  {}{}\n", name, rules.library().empty() ? "" : " as in " + rules.library());
   for (const auto& choice : rules.variants()) text += fmt::format("--set   {}=…  {}\n", choice.name, choice.doc);
   return text;
 }
@@ -48,7 +58,8 @@ int list(const Options& options) {
   remap::Json json = remap::Json::array();
   for (size_t i = 0; i < known.size(); ++i) {
     json.push_back(as_json(known[i]));
-    if (options.output_format() == Format::text) fmt::print("{}{}: {}\n{}", i == 0 ? "" : "\n", names[i], known[i].title(), needs_text(known[i]));
+    if (options.output_format() == Format::text)
+      fmt::print("{}{}: {}\n{}", i == 0 ? "" : "\n", names[i], known[i].title(), needs_text(known[i]));
   }
   if (options.output_format() == Format::json) fmt::print("{}", remap::json_file_text(json));
   return diagnostics.has_errors() ? kFailed : kDone;
@@ -98,7 +109,10 @@ int describe_rules(const Options& options) {
     fmt::print("{}", remap::json_file_text(as_json(*found)));
     return kDone;
   }
-  fmt::print("{}: good, {} rules\n{}: {}\n{}--set   dtype=…  keep, float32, float16, bfloat16 or float64\n\nconvert: remap --rules {} CHECKPOINT", found->file(), found->rule_count(), found->family(), found->title(), needs_text(*found), options.rules);
+  fmt::print(
+      "{}: good, {} rules\n{}: {}\n{}--set   dtype=…  keep, float32, float16, bfloat16 or float64\n\nconvert: remap "
+      "--rules {} CHECKPOINT",
+      found->file(), found->rule_count(), found->family(), found->title(), needs_text(*found), options.rules);
   for (const auto& need : found->sources())
     if (!need.name.empty()) fmt::print(" {}{}=PATH{}", need.document ? "[" : "", need.name, need.document ? "]" : "");
   fmt::print(" -o OUT\n");

@@ -32,7 +32,8 @@ std::string snapshot(const PlanCase& one) {
   std::string text = kNoPlan;
   const std::string path = one.options.inputs.front(), name = fs::path(path).filename().string();
   for (const auto& finding : remap::fold_findings(diagnostics)) {
-    std::string message = finding.first.message;  // without the folder, which is another one wherever the test is run from
+    std::string message =
+        finding.first.message;  // without the folder, which is another one wherever the test is run from
     if (const size_t at = message.find(path); at != std::string::npos) message.replace(at, path.size(), name);
     text += fmt::format("{}[{}]: {}\n", remap::to_string(finding.first.severity), finding.first.id, message);
     if (!finding.others.empty()) text += fmt::format("  {}\n", finding.others);
@@ -78,11 +79,16 @@ int test(const Options& options) {
     if (cases.empty()) without.push_back(file);
     for (const auto& one : cases) outcomes.push_back(check(one, options.update));
   }
-  if (outcomes.empty()) throw remap::Error("usage", {}, "there are no manifests to plan", "remap inspect CHECKPOINT --format folded > rules/tests/RULES/NAME.json");
-  const auto failed = static_cast<size_t>(std::count_if(outcomes.begin(), outcomes.end(), [](const Outcome& o) { return !o.passed; }));
+  if (outcomes.empty())
+    throw remap::Error("usage", {}, "there are no manifests to plan",
+                       "remap inspect CHECKPOINT --format folded > rules/tests/RULES/NAME.json");
+  const auto failed =
+      static_cast<size_t>(std::count_if(outcomes.begin(), outcomes.end(), [](const Outcome& o) { return !o.passed; }));
   if (options.output_format() == Format::json) {
-    remap::Json json = {{"remap_test", 1}, {"passed", outcomes.size() - failed}, {"failed", failed}, {"cases", remap::Json::array()}};
-    for (const auto& o : outcomes) json["cases"].push_back({{"case", o.name}, {"passed", o.passed}, {"result", o.result}, {"changed", o.changed}});
+    remap::Json json = {
+        {"remap_test", 1}, {"passed", outcomes.size() - failed}, {"failed", failed}, {"cases", remap::Json::array()}};
+    for (const auto& o : outcomes)
+      json["cases"].push_back({{"case", o.name}, {"passed", o.passed}, {"result", o.result}, {"changed", o.changed}});
     fmt::print("{}", remap::json_file_text(json));
     return failed == 0 ? kDone : kFound;
   }

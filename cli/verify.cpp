@@ -11,16 +11,20 @@ namespace fs = std::filesystem;
 
 int verify_folder(const Inputs& inputs, const remap::Plan& plan, const std::string& folder, const Options& options) {
   const auto target = remap::open_source(folder);
-  const std::string config = (fs::is_directory(folder) ? fs::path(folder) : fs::path(folder).parent_path()) / "config.json";
+  const std::string config =
+      (fs::is_directory(folder) ? fs::path(folder) : fs::path(folder).parent_path()) / "config.json";
   remap::VerifyOptions verify_options;
   verify_options.atol = options.verify_atol;
   verify_options.max_records = static_cast<size_t>(options.layers);
   verify_options.input = options.probe;
   verify_options.config = inputs.config;
   verify_options.documents = inputs.documents;
-  const auto report = remap::verify(*inputs.rules, plan, inputs.named, *target, remap::read_document(config, "json"), verify_options);
-  if (options.output_format() == Format::json) fmt::print("{}", remap::json_file_text(remap::render_json(report)));
-  else if (!options.quiet || !report.passed) fmt::print("{}", remap::render_text(report));
+  const auto report =
+      remap::verify(*inputs.rules, plan, inputs.named, *target, remap::read_document(config, "json"), verify_options);
+  if (options.output_format() == Format::json)
+    fmt::print("{}", remap::json_file_text(remap::render_json(report)));
+  else if (!options.quiet || !report.passed)
+    fmt::print("{}", remap::render_text(report));
   return report.passed ? kDone : kFound;
 }
 

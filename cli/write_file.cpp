@@ -25,7 +25,8 @@ std::string why(int error) { return std::generic_category().message(error); }
 
 // The mode of the file that is replaced; nullopt if there is none.
 std::optional<mode_t> check_old(const std::string& path, Existing existing) {
-  if (fs::path(path).filename().empty()) throw Error("output-not-replaceable", at(path), "is the name of a folder; a file is written", "name a file in it");
+  if (fs::path(path).filename().empty())
+    throw Error("output-not-replaceable", at(path), "is the name of a folder; a file is written", "name a file in it");
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) {
     if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
@@ -33,14 +34,18 @@ std::optional<mode_t> check_old(const std::string& path, Existing existing) {
   }
   std::error_code ignored;
   if (S_ISLNK(info.st_mode))
-    throw Error("output-not-replaceable", at(path), fmt::format("is a symbolic link to '{}'", fs::read_symlink(path, ignored).string()),
+    throw Error("output-not-replaceable", at(path),
+                fmt::format("is a symbolic link to '{}'", fs::read_symlink(path, ignored).string()),
                 "name the file itself");
-  if (S_ISDIR(info.st_mode)) throw Error("output-not-replaceable", at(path), "is a folder; a file is written", "name a file in it");
-  if (!S_ISREG(info.st_mode)) throw Error("output-not-replaceable", at(path), "exists and is not a plain file", "choose another place");
+  if (S_ISDIR(info.st_mode))
+    throw Error("output-not-replaceable", at(path), "is a folder; a file is written", "name a file in it");
+  if (!S_ISREG(info.st_mode))
+    throw Error("output-not-replaceable", at(path), "exists and is not a plain file", "choose another place");
   if (existing == Existing::refuse)
     throw Error("output-exists", at(path), "the file exists already", "name another one, or replace it with --force");
   if (::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) != 0)
-    throw Error("output-not-replaceable", at(path), fmt::format("is not writable: {}", why(errno)), "change its mode if it may be written");
+    throw Error("output-not-replaceable", at(path), fmt::format("is not writable: {}", why(errno)),
+                "change its mode if it may be written");
   return info.st_mode & 07777;
 }
 
@@ -51,7 +56,8 @@ int open_new(const fs::path& file, std::string& name) {
   for (int attempt = 0; attempt < 100; ++attempt) {
     std::string suffix;
     for (int i = 0; i < 8; ++i) suffix += kLetters[device() % 36];
-    name = (file.parent_path() / fmt::format(".{}.partial-{}", file.filename().string().substr(0, 200), suffix)).string();
+    name =
+        (file.parent_path() / fmt::format(".{}.partial-{}", file.filename().string().substr(0, 200), suffix)).string();
     const int fd = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd >= 0 || errno != EEXIST) return fd;
   }
@@ -86,14 +92,18 @@ void write_file(const std::string& path, const std::string& text, Existing exist
   const auto mode = check_old(path, existing);
   std::string partial;
   const int fd = open_new(path, partial);
-  if (fd < 0) throw Error("io-write", at(path), fmt::format("cannot be written: {}", why(errno)), errno == ENOENT ? "create its folder first" : "");
+  if (fd < 0)
+    throw Error("io-write", at(path), fmt::format("cannot be written: {}", why(errno)),
+                errno == ENOENT ? "create its folder first" : "");
   int error = write_all(fd, text);
   if (error == 0 && mode && ::fchmod(fd, *mode) != 0) error = errno;
   if (::close(fd) != 0 && error == 0) error = errno;
   if (error == 0) error = give_name(partial, path, !mode);
   if (error == 0) return;
   ::unlink(partial.c_str());
-  if (error == EEXIST) throw Error("output-exists", at(path), "was created by someone else meanwhile", "name another one, or replace it with --force");
+  if (error == EEXIST)
+    throw Error("output-exists", at(path), "was created by someone else meanwhile",
+                "name another one, or replace it with --force");
   throw Error("io-write", at(path), fmt::format("cannot be written: {}", why(error)));
 }
 

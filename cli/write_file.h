@@ -11,9 +11,9 @@ enum class Existing { replace, refuse };
 // Whether write_file() would refuse, before there is anything to write: throws what it would.
 void check_file(const std::string& path, Existing existing);
 
-// Through a new file beside it, which takes its name when it is whole; a file that is replaced keeps its mode. Throws remap::Error
-// "output-exists", "output-not-replaceable" (a link, a folder, a pipe, a file that is not writable) or "io-write"; then nothing has
-// changed.
+// Through a new file beside it, which takes its name when it is whole; a file that is replaced keeps its mode. Throws
+// remap::Error "output-exists", "output-not-replaceable" (a link, a folder, a pipe, a file that is not writable) or
+// "io-write"; then nothing has changed.
 void write_file(const std::string& path, const std::string& text, Existing existing);
 
 }  // namespace cli

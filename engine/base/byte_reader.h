@@ -19,8 +19,8 @@ static_assert(std::endian::native == std::endian::little, "remap maps little-end
 
 class ByteReader {
  public:
-  // `base` is the offset of the first byte in the file (or member), so that messages give places in it. `id` is the class of
-  // the error thrown when bytes are missing.
+  // `base` is the offset of the first byte in the file (or member), so that messages give places in it. `id` is the
+  // class of the error thrown when bytes are missing.
   ByteReader(std::span<const std::byte> bytes, std::string file, std::string member, std::string id, uint64_t base = 0)
       : bytes_(bytes), file_(std::move(file)), member_(std::move(member)), id_(std::move(id)), base_(base) {}
 
@@ -43,7 +43,8 @@ class ByteReader {
   uint32_t u32(std::string_view what) { return integer<uint32_t>(what); }
   uint64_t u64(std::string_view what) { return integer<uint64_t>(what); }
   std::span<const std::byte> take(uint64_t length, std::string_view what) {
-    if (length > remaining()) fail(fmt::format("unable to read {}: {} bytes needed, {} left", what, length, remaining()));
+    if (length > remaining())
+      fail(fmt::format("unable to read {}: {} bytes needed, {} left", what, length, remaining()));
     const auto range = bytes_.subspan(position_, length);
     position_ += length;
     return range;
@@ -53,7 +54,9 @@ class ByteReader {
     return {reinterpret_cast<const char*>(raw.data()), raw.size()};
   }
   BytePlace place() const { return {file_, member_, base_ + position_}; }
-  [[noreturn]] void fail(const std::string& message, const std::string& hint = {}) const { throw Error(id_, place(), message, hint); }
+  [[noreturn]] void fail(const std::string& message, const std::string& hint = {}) const {
+    throw Error(id_, place(), message, hint);
+  }
 
  private:
   std::span<const std::byte> bytes_;

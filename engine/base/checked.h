@@ -21,6 +21,8 @@ std::optional<T> checked_add(T a, T b) {
 }
 
 // True if [offset, offset + length) lies inside [0, size). Does not wrap.
-inline bool range_inside(uint64_t offset, uint64_t length, uint64_t size) { return offset <= size && length <= size - offset; }
+inline bool range_inside(uint64_t offset, uint64_t length, uint64_t size) {
+  return offset <= size && length <= size - offset;
+}
 
 }  // namespace remap

@@ -24,11 +24,13 @@ Error::Error(Diagnostic diagnostic) : diagnostic_(std::move(diagnostic)) {
 Error::Error(std::string id, Place place, std::string message, std::string hint)
     : Error(Diagnostic{Severity::error, std::move(id), std::move(place), std::move(message), {}, std::move(hint)}) {}
 
-void Diagnostics::error(std::string id, Place place, std::string message, std::string hint, std::vector<std::string> notes) {
+void Diagnostics::error(std::string id, Place place, std::string message, std::string hint,
+                        std::vector<std::string> notes) {
   add({Severity::error, std::move(id), std::move(place), std::move(message), std::move(notes), std::move(hint)});
 }
 
-void Diagnostics::warning(std::string id, Place place, std::string message, std::string hint, std::vector<std::string> notes) {
+void Diagnostics::warning(std::string id, Place place, std::string message, std::string hint,
+                          std::vector<std::string> notes) {
   add({Severity::warning, std::move(id), std::move(place), std::move(message), std::move(notes), std::move(hint)});
 }
 

@@ -42,7 +42,8 @@ const std::vector<DiagnosticRow>& diagnostic_table() {
       {"lint-dim-unchecked", warning, "A dim is stated once, of a single tensor, and nothing else uses it."},
       {"lint-family-ambiguous", warning, "Two rule files recognise one manifest."},
       {"lint-irreversible", note, "Running the plan backwards would not restore something."},
-      {"lint-looks-like-expression", warning, "A pattern without 're:' holds characters that only mean something in an expression."},
+      {"lint-looks-like-expression", warning,
+       "A pattern without 're:' holds characters that only mean something in an expression."},
       {"lint-manifest-unused", warning, "None of several rule files recognises a manifest."},
       {"lint-model-type", warning, "The config.json of rules without a target schema has no model_type."},
       {"lint-needless-anchor", warning, "An expression is anchored, which it always is."},
@@ -132,9 +133,11 @@ const std::vector<DiagnosticRow>& diagnostic_table() {
       {"schema-wrong-shape", error, "A tensor would have another shape than the target architecture needs."},
       {"shard-index", error, "An index of shards names files that are not there, or the shards contradict it."},
       {"shard-total-size", note, "An index of shards gives another size than its tensors have."},
-      {"source-incomplete", warning, "A checkpoint lacks data that its format allows to be left out; it reads as a fill value."},
+      {"source-incomplete", warning,
+       "A checkpoint lacks data that its format allows to be left out; it reads as a fill value."},
       {"source-left-aside", note, "There are more files of tensors than were taken, or shards without their index."},
-      {"source-parts", error, "Files of one checkpoint are missing, by the names of the others or by a download that was not finished."},
+      {"source-parts", error,
+       "Files of one checkpoint are missing, by the names of the others or by a download that was not finished."},
       {"source-unknown-format", error, "A file or folder is no checkpoint that can be recognised."},
       {"source-without-data", error, "A manifest stands in for a checkpoint whose data is needed."},
       {"system", error, "The operating system refused something that the program needs, such as a thread."},
@@ -188,7 +191,8 @@ const std::vector<DiagnosticRow>& diagnostic_table() {
 
 bool follows_from_others(std::string_view id) {
   const auto& rows = diagnostic_table();
-  const auto row = std::lower_bound(rows.begin(), rows.end(), id, [](const DiagnosticRow& a, std::string_view b) { return a.id < b; });
+  const auto row = std::lower_bound(rows.begin(), rows.end(), id,
+                                    [](const DiagnosticRow& a, std::string_view b) { return a.id < b; });
   return row != rows.end() && row->id == id && row->follows;
 }
 

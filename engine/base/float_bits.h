@@ -1,5 +1,5 @@
-// Bit-exact conversions between floating-point formats, on their bit patterns. Header-only so that loops over them vectorise.
-// Private to the engine; the contract is in ops/cast.h.
+// Bit-exact conversions between floating-point formats, on their bit patterns. Header-only so that loops over them
+// vectorise. Private to the engine; the contract is in ops/cast.h.
 #pragma once
 
 #include <bit>
@@ -69,7 +69,8 @@ constexpr uint32_t f32_of_f64(uint64_t bits) {
   return is_f64_nan(bits) ? f32_nan_of_f64(bits) : value;
 }
 
-// Rounds to odd: the last bit says that something was lost, so that a second rounding, to f16 or bf16, comes out as one would.
+// Rounds to odd: the last bit says that something was lost, so that a second rounding, to f16 or bf16, comes out as one
+// would.
 constexpr uint32_t f32_of_f64_to_odd(uint64_t bits) {
   if (is_f64_nan(bits)) {
     // Bits that f32 drops would be dropped by the narrower type too.
@@ -80,7 +81,7 @@ constexpr uint32_t f32_of_f64_to_odd(uint64_t bits) {
   uint32_t result = std::bit_cast<uint32_t>(static_cast<float>(value));
   const auto back = static_cast<double>(std::bit_cast<float>(result));
   const double back_magnitude = back < 0 ? -back : back;
-  if (back_magnitude > magnitude) --result;        // toward zero; from infinity to the largest number
+  if (back_magnitude > magnitude) --result;  // toward zero; from infinity to the largest number
   if (back_magnitude != magnitude) result |= 1u;
   return result;
 }

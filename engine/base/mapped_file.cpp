@@ -27,7 +27,8 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
   };
   struct stat info {};
   if (::fstat(fd_, &info) != 0) fail(fmt::format("cannot read its size: {}", errno_text(errno)));
-  if (!S_ISREG(info.st_mode)) fail(S_ISDIR(info.st_mode) ? "is a folder; a file was expected" : "is not a regular file");
+  if (!S_ISREG(info.st_mode))
+    fail(S_ISDIR(info.st_mode) ? "is a folder; a file was expected" : "is not a regular file");
   size_ = static_cast<uint64_t>(info.st_size);
   if (size_ == 0) return;
   void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd_, 0);
@@ -69,8 +70,9 @@ int write_all(int fd, std::span<const std::byte> bytes) {
 std::string read_text_file(const std::string& path, uint64_t max_bytes) {
   MappedFile file(path);
   if (file.size() > max_bytes)
-    throw Error("limit-exceeded", BytePlace{path, {}, {}},
-                fmt::format("the file has {} bytes; at most {} are read of a file of this kind", file.size(), max_bytes));
+    throw Error(
+        "limit-exceeded", BytePlace{path, {}, {}},
+        fmt::format("the file has {} bytes; at most {} are read of a file of this kind", file.size(), max_bytes));
   return {reinterpret_cast<const char*>(file.data()), static_cast<size_t>(file.size())};
 }
 

@@ -1,6 +1,6 @@
 // A whole file mapped read-only, with its descriptor. Movable, not copyable; unmapped and closed when destroyed.
-// Reading a mapping of a file that someone else truncates raises SIGBUS: check_unchanged() before long work makes that unlikely,
-// and reports it as an Error where it can.
+// Reading a mapping of a file that someone else truncates raises SIGBUS: check_unchanged() before long work makes that
+// unlikely, and reports it as an Error where it can.
 #pragma once
 
 #include <cstddef>

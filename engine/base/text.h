@@ -10,7 +10,8 @@
 
 namespace remap {
 
-// "layer.2" before "layer.10": runs of digits compare by value, everything else by byte. A strict weak order; equal only if identical.
+// "layer.2" before "layer.10": runs of digits compare by value, everything else by byte. A strict weak order; equal
+// only if identical.
 bool natural_less(std::string_view a, std::string_view b);
 
 // Edits between two texts in bytes; exchanging two neighbours counts as one (optimal string alignment).

@@ -6,7 +6,8 @@
 
 namespace remap {
 
-const std::byte* dense(const std::byte* data, ops::CopyRegion part, int element_bytes, std::vector<std::byte>& scratch) {
+const std::byte* dense(const std::byte* data, ops::CopyRegion part, int element_bytes,
+                       std::vector<std::byte>& scratch) {
   part.target_offset = 0;
   part = ops::normalised(std::move(part));
   if (ops::is_contiguous(part)) return data + part.source_offset * element_bytes;
@@ -49,7 +50,8 @@ std::vector<std::byte> read_bytes(const Source& source, size_t index) {
   return read_bytes(source, index, {Shape(shape.size(), 0), shape});
 }
 
-void for_each_block(const Source& source, size_t index, const std::function<void(const std::byte* data, int64_t count)>& body) {
+void for_each_block(const Source& source, size_t index,
+                    const std::function<void(const std::byte* data, int64_t count)>& body) {
   const DType dtype = source.manifest()[index].dtype;
   const int element_bytes = size_bytes(dtype);
   const auto tiles = source.tile_boxes(index);
@@ -57,11 +59,14 @@ void for_each_block(const Source& source, size_t index, const std::function<void
   std::vector<std::byte> scratch;
   for (size_t t = 0; t < tiles.size(); ++t) {
     const TileView view = source.load(index, t, buffer);
-    for_each_part(tiles[t], 0, [&](const Box& part) {
-      const auto region = reading_region(part, tiles[t], view, 0);
-      body(dense(view.data, region, element_bytes, scratch), ops::element_count(region));
-      return true;
-    }, block_units(dtype));
+    for_each_part(
+        tiles[t], 0,
+        [&](const Box& part) {
+          const auto region = reading_region(part, tiles[t], view, 0);
+          body(dense(view.data, region, element_bytes, scratch), ops::element_count(region));
+          return true;
+        },
+        block_units(dtype));
   }
 }
 

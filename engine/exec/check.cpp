@@ -12,13 +12,16 @@ namespace remap::exec {
 namespace {
 
 [[noreturn]] void fail(const PlannedTensor& target, const std::string& why) {
-  throw Error("plan-inconsistent", {}, fmt::format("the plan for '{}' {} cannot be run: {}", target.key, to_string(target.shape), why),
+  throw Error("plan-inconsistent", {},
+              fmt::format("the plan for '{}' {} cannot be run: {}", target.key, to_string(target.shape), why),
               "this is a mistake in the planner, not in your rules; please report it");
 }
 
-// The lowest and the highest coordinate a piece reaches in each dimension lie inside the shape. `step` and `dim` choose the side.
+// The lowest and the highest coordinate a piece reaches in each dimension lie inside the shape. `step` and `dim` choose
+// the side.
 template <typename Step, typename Dim>
-bool stays_inside(const std::vector<Axis>& axes, const std::vector<int64_t>& origin, const Shape& shape, Step step, Dim dim) {
+bool stays_inside(const std::vector<Axis>& axes, const std::vector<int64_t>& origin, const Shape& shape, Step step,
+                  Dim dim) {
   if (!origin.empty() && origin.size() != shape.size()) return false;
   std::vector<int64_t> low = origin, high = origin;
   low.resize(shape.size(), 0), high.resize(shape.size(), 0);
@@ -39,7 +42,8 @@ bool stays_inside(const std::vector<Axis>& axes, const std::vector<int64_t>& ori
 }
 
 void check_piece(const PlannedTensor& target, const Piece& piece, const std::vector<const Source*>& sources) {
-  if (piece.source >= sources.size()) fail(target, fmt::format("a piece names source {} of {}", piece.source, sources.size()));
+  if (piece.source >= sources.size())
+    fail(target, fmt::format("a piece names source {} of {}", piece.source, sources.size()));
   const Source& source = *sources[piece.source];
   if (piece.tensor >= source.manifest().size())
     fail(target, fmt::format("a piece names tensor {} of {}", piece.tensor, source.manifest().size()));
@@ -62,8 +66,8 @@ void check_piece(const PlannedTensor& target, const Piece& piece, const std::vec
     fail(target, fmt::format("a piece reaches outside of its source '{}' {}", from.key, to_string(shape)));
   if (!bytes && !ops::cast_supported(target.dtype, from.dtype))
     throw Error("cast-unsupported", {},
-                fmt::format("'{}' is {} and is made of '{}', which is {}: there is no such cast", target.key, long_name(target.dtype),
-                            from.key, long_name(from.dtype)),
+                fmt::format("'{}' is {} and is made of '{}', which is {}: there is no such cast", target.key,
+                            long_name(target.dtype), from.key, long_name(from.dtype)),
                 std::string(ops::kCastHint));
 }
 
@@ -74,7 +78,8 @@ void check_tensor(const PlannedTensor& target, const std::vector<const Source*>&
     if (!target.pieces.empty()) fail(target, "it has both a fill value and pieces");
     if (!ops::encode_value(*target.fill, target.dtype, value))
       throw Error("fill-unrepresentable", {},
-                  fmt::format("'{}' is filled with {}, which {} cannot hold", target.key, *target.fill, long_name(target.dtype)));
+                  fmt::format("'{}' is filled with {}, which {} cannot hold", target.key, *target.fill,
+                              long_name(target.dtype)));
     return;
   }
   int64_t covered = 0;

@@ -31,7 +31,8 @@ Span reach(const Axis& axis, const IndexRange& range) {
 
 class Clipper {
  public:
-  Clipper(const Piece& piece, const Box& tile, std::vector<IndexBox>& found) : piece_(piece), tile_(tile), found_(found) {
+  Clipper(const Piece& piece, const Box& tile, std::vector<IndexBox>& found)
+      : piece_(piece), tile_(tile), found_(found) {
     for (const Axis& axis : piece.axes) box_.push_back({0, axis.extent});
   }
 
@@ -60,7 +61,8 @@ class Clipper {
     return sum;
   }
 
-  // Cuts the axis with the longest steps: its indices that fit whatever the other axes do stay together, the others are tried alone.
+  // Cuts the axis with the longest steps: its indices that fit whatever the other axes do stay together, the others are
+  // tried alone.
   void cut(size_t dim, const Span& inside, const Span& all) {
     const size_t a = longest_axis(dim);
     const IndexRange range = box_[a];
@@ -102,15 +104,17 @@ class Clipper {
 
 std::vector<IndexBox> clip(const Piece& piece, const Box& tile) {
   std::vector<IndexBox> found;
-  if (std::any_of(piece.axes.begin(), piece.axes.end(), [](const Axis& axis) { return axis.extent == 0; })) return found;
+  if (std::any_of(piece.axes.begin(), piece.axes.end(), [](const Axis& axis) { return axis.extent == 0; }))
+    return found;
   Clipper(piece, tile, found).run(0);
   return found;
 }
 
-ops::CopyRegion lower(const Piece& piece, const IndexBox& box, const std::vector<int64_t>& target_strides, const Box& tile,
-                      const std::vector<int64_t>& source_strides) {
+ops::CopyRegion lower(const Piece& piece, const IndexBox& box, const std::vector<int64_t>& target_strides,
+                      const Box& tile, const std::vector<int64_t>& source_strides) {
   ops::CopyRegion region;
-  for (size_t d = 0; d < piece.target_origin.size(); ++d) region.target_offset += piece.target_origin[d] * target_strides[d];
+  for (size_t d = 0; d < piece.target_origin.size(); ++d)
+    region.target_offset += piece.target_origin[d] * target_strides[d];
   for (size_t d = 0; d < source_strides.size(); ++d) {
     const int64_t origin = piece.source_origin.empty() ? 0 : piece.source_origin[d];
     region.source_offset += (origin - tile.origin[d]) * source_strides[d];

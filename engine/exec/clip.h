@@ -20,12 +20,14 @@ struct IndexRange {
 // One range an axis of the piece: a box of its iteration space.
 using IndexBox = std::vector<IndexRange>;
 
-// The elements of `piece` whose source lies inside `tile`, as disjoint boxes. Where several axes share a source dimension (a
-// reshape, a stride that does not divide a tile) the boundary indices of the outer ones are taken one by one.
+// The elements of `piece` whose source lies inside `tile`, as disjoint boxes. Where several axes share a source
+// dimension (a reshape, a stride that does not divide a tile) the boundary indices of the outer ones are taken one by
+// one.
 std::vector<IndexBox> clip(const Piece& piece, const Box& tile);
 
-// The copy that such a box stands for: offsets in elements from the target tensor's first and from the loaded tile's `data`.
-ops::CopyRegion lower(const Piece& piece, const IndexBox& box, const std::vector<int64_t>& target_strides, const Box& tile,
-                      const std::vector<int64_t>& source_strides);
+// The copy that such a box stands for: offsets in elements from the target tensor's first and from the loaded tile's
+// `data`.
+ops::CopyRegion lower(const Piece& piece, const IndexBox& box, const std::vector<int64_t>& target_strides,
+                      const Box& tile, const std::vector<int64_t>& source_strides);
 
 }  // namespace remap::exec

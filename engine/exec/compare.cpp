@@ -38,7 +38,8 @@ void require_data(const Side& side) {
 }
 
 bool same_by_alias(const Side& a, const Side& b) {
-  return &a.source == &b.source && (a.index == b.index || (!a.info().alias.empty() && a.info().alias == b.info().alias));
+  return &a.source == &b.source &&
+         (a.index == b.index || (!a.info().alias.empty() && a.info().alias == b.info().alias));
 }
 
 // The tile loaded last, kept: a side with one tile is loaded once however the other side is cut.
@@ -59,8 +60,8 @@ class TileReader {
   size_t loaded_ = static_cast<size_t>(-1);
 };
 
-// Calls `body` with every block of both tensors until it returns false. Shapes are equal. The side with more tiles leads, so that
-// each of its tiles is loaded once.
+// Calls `body` with every block of both tensors until it returns false. Shapes are equal. The side with more tiles
+// leads, so that each of its tiles is loaded once.
 void for_each_block(const Side& a, const Side& b, const std::function<bool(const Block&)>& body) {
   TileReader read_a(a), read_b(b);
   std::vector<std::byte> scratch_a, scratch_b;
@@ -69,15 +70,22 @@ void for_each_block(const Side& a, const Side& b, const std::function<bool(const
     const Box common = common_part(box_a, box_b);
     if (is_empty(common)) return true;
     const TileView &view_a = read_a.load(tile_a), &view_b = read_b.load(tile_b);
-    const int64_t base_a = offset_in_tile(common, box_a, view_a.strides), base_b = offset_in_tile(common, box_b, view_b.strides);
-    return for_each_part(common, 0, [&](const Box& part) {
-      const auto region_a = reading_region(part, common, view_a, base_a), region_b = reading_region(part, common, view_b, base_b);
-      return body({dense(view_a.data, region_a, size_bytes(a.info().dtype), scratch_a),
-                   dense(view_b.data, region_b, size_bytes(b.info().dtype), scratch_b), ops::element_count(region_a)});
-    }, block_units(a.info().dtype));
+    const int64_t base_a = offset_in_tile(common, box_a, view_a.strides),
+                  base_b = offset_in_tile(common, box_b, view_b.strides);
+    return for_each_part(
+        common, 0,
+        [&](const Box& part) {
+          const auto region_a = reading_region(part, common, view_a, base_a),
+                     region_b = reading_region(part, common, view_b, base_b);
+          return body({dense(view_a.data, region_a, size_bytes(a.info().dtype), scratch_a),
+                       dense(view_b.data, region_b, size_bytes(b.info().dtype), scratch_b),
+                       ops::element_count(region_a)});
+        },
+        block_units(a.info().dtype));
   };
   const bool a_leads = read_a.tiles().size() >= read_b.tiles().size();
-  const size_t n_outer = (a_leads ? read_a : read_b).tiles().size(), n_inner = (a_leads ? read_b : read_a).tiles().size();
+  const size_t n_outer = (a_leads ? read_a : read_b).tiles().size(),
+               n_inner = (a_leads ? read_b : read_a).tiles().size();
   for (size_t outer = 0; outer < n_outer; ++outer)
     for (size_t inner = 0; inner < n_inner; ++inner)
       if (!(a_leads ? visit(outer, inner) : visit(inner, outer))) return;
@@ -109,7 +117,9 @@ class Comparison {
   }
 
  private:
-  static DType part(DType dtype) { return dtype == DType::c64 ? DType::f32 : dtype == DType::c128 ? DType::f64 : dtype; }
+  static DType part(DType dtype) {
+    return dtype == DType::c64 ? DType::f32 : dtype == DType::c128 ? DType::f64 : dtype;
+  }
 
   static const double* to_double(const std::byte* data, DType dtype, int64_t count, std::vector<double>& out) {
     out.resize(static_cast<size_t>(count));
@@ -171,11 +181,12 @@ TensorDifference compare_tensors(const Source& a, size_t index_a, const Source& 
   require_read(info_b, b.path());
   if (info_a.shape != info_b.shape)
     throw Error("compare-shape", {},
-                fmt::format("'{}' has the shape {} and '{}' {}", info_a.key, to_string(info_a.shape), info_b.key, to_string(info_b.shape)));
+                fmt::format("'{}' has the shape {} and '{}' {}", info_a.key, to_string(info_a.shape), info_b.key,
+                            to_string(info_b.shape)));
   if (is_complex(info_a.dtype) != is_complex(info_b.dtype))
     throw Error("compare-dtype", {},
-                fmt::format("'{}' is {} and '{}' is {}: complex and real numbers are not compared", info_a.key, long_name(info_a.dtype),
-                            info_b.key, long_name(info_b.dtype)));
+                fmt::format("'{}' is {} and '{}' is {}: complex and real numbers are not compared", info_a.key,
+                            long_name(info_a.dtype), info_b.key, long_name(info_b.dtype)));
   if (info_a.dtype != info_b.dtype && (is_sub_byte(info_a.dtype) || is_sub_byte(info_b.dtype)))
     throw Error("compare-dtype", {},
                 fmt::format("'{}' is {} and '{}' is {}: elements of less than a byte are compared with their like only",

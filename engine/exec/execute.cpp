@@ -57,11 +57,13 @@ uint64_t total_bytes(const std::vector<PlannedTensor>& tensors) {
 
 class Run {
  public:
-  Run(const std::vector<PlannedTensor>& tensors, const std::vector<const Source*>& sources, Sink& sink, const ExecOptions& options)
+  Run(const std::vector<PlannedTensor>& tensors, const std::vector<const Source*>& sources, Sink& sink,
+      const ExecOptions& options)
       : tensors_(tensors),
         sink_(sink),
         options_(options),
-        n_threads_(options.threads > 0 ? static_cast<size_t>(options.threads) : std::max(1u, std::thread::hardware_concurrency())),
+        n_threads_(options.threads > 0 ? static_cast<size_t>(options.threads)
+                                       : std::max(1u, std::thread::hardware_concurrency())),
         work_(tensors, sources, sink.zeroed()),
         schedule_(work_.items().size()),
         progress_(options, total_bytes(tensors)),
@@ -130,9 +132,10 @@ class Run {
         copy_region(*job.loaded, copy);
       } catch (const Error& error) {
         Diagnostic diagnostic = error.diagnostic();
-        diagnostic.notes.push_back(job.loaded->source == nullptr
-                                       ? fmt::format("while filling '{}'", tensors_[copy.target].key)
-                                       : fmt::format("while copying '{}' to '{}'", job.loaded->source->key, tensors_[copy.target].key));
+        diagnostic.notes.push_back(
+            job.loaded->source == nullptr
+                ? fmt::format("while filling '{}'", tensors_[copy.target].key)
+                : fmt::format("while copying '{}' to '{}'", job.loaded->source->key, tensors_[copy.target].key));
         throw Error(std::move(diagnostic));
       }
       const int64_t elements = ops::element_count(copy.region);
@@ -150,10 +153,12 @@ class Run {
     const auto target_begin = static_cast<uint64_t>(copy.region.target_offset * element_bytes);
     const auto source_begin = static_cast<uint64_t>(copy.region.source_offset * element_bytes);
     const auto length = static_cast<uint64_t>(ops::element_count(copy.region) * element_bytes);
-    // One thread copies fastest by system calls (1.2 times cp's time; 1.3 between the mappings). But they lock the file written, and
-    // several threads only wait for each other: 1.2, against 0.7 to 0.9 between the mappings. Measured on two cores, ext4.
+    // One thread copies fastest by system calls (1.2 times cp's time; 1.3 between the mappings). But they lock the file
+    // written, and several threads only wait for each other: 1.2, against 0.7 to 0.9 between the mappings. Measured on
+    // two cores, ext4.
     if (n_threads_ == 1 && slot.fd >= 0 && loaded.view.fd >= 0)
-      exec::copy_file_bytes(loaded.view.fd, loaded.view.offset_bytes + source_begin, slot.fd, slot.offset_bytes + target_begin, length);
+      exec::copy_file_bytes(loaded.view.fd, loaded.view.offset_bytes + source_begin, slot.fd,
+                            slot.offset_bytes + target_begin, length);
     else if (n_threads_ == 1 && slot.fd >= 0 && loaded.in_buffer)
       exec::write_file_bytes(slot.fd, slot.offset_bytes + target_begin, loaded.view.data + source_begin, length);
     else
@@ -180,7 +185,8 @@ std::vector<const Source*> sources_of(const Plan& plan, const std::vector<NamedS
   return sources;
 }
 
-void execute(const std::vector<PlannedTensor>& tensors, const std::vector<const Source*>& sources, Sink& sink, const ExecOptions& options) {
+void execute(const std::vector<PlannedTensor>& tensors, const std::vector<const Source*>& sources, Sink& sink,
+             const ExecOptions& options) {
   exec::check_plan(tensors, sources);
   if (std::none_of(tensors.begin(), tensors.end(),
                    [](const PlannedTensor& tensor) { return is_sub_byte(tensor.dtype); }))

@@ -12,8 +12,10 @@ void read_box(const Source& source, size_t index, const Box& box, std::byte* out
     const Box common = common_part(box, tiles[t]);
     if (is_empty(common)) continue;
     const TileView view = source.load(index, t, scratch);
-    ops::CopyRegion region{offset_in_tile(common, box, out_strides), offset_in_tile(common, tiles[t], view.strides), {}};
-    for (size_t d = 0; d < common.extent.size(); ++d) region.axes.push_back({common.extent[d], out_strides[d], view.strides[d]});
+    ops::CopyRegion region{
+        offset_in_tile(common, box, out_strides), offset_in_tile(common, tiles[t], view.strides), {}};
+    for (size_t d = 0; d < common.extent.size(); ++d)
+      region.axes.push_back({common.extent[d], out_strides[d], view.strides[d]});
     ops::strided_copy(out, view.data, ops::normalised(std::move(region)), element_bytes);
   }
 }

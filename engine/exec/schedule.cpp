@@ -5,7 +5,8 @@ namespace remap::exec {
 std::optional<Job> Schedule::next() {
   std::unique_lock lock(mutex_);
   while (true) {
-    if (!parts_.empty() && is_wanted(parts_.begin()->item, parts_.begin()->begin)) return std::move(parts_.extract(parts_.begin()).value());
+    if (!parts_.empty() && is_wanted(parts_.begin()->item, parts_.begin()->begin))
+      return std::move(parts_.extract(parts_.begin()).value());
     if (next_item_ < n_items_ && is_wanted(next_item_, 0)) {
       ++n_loading_;
       return Job{next_item_++, 0, 0, nullptr};
@@ -36,7 +37,8 @@ void Schedule::loaded(size_t item, std::shared_ptr<const Loaded> loaded, const s
 void Schedule::failed(const Job& job, std::exception_ptr error) {
   {
     const std::lock_guard lock(mutex_);
-    if (std::pair(job.item, job.begin) < first_failure_) first_failure_ = {job.item, job.begin}, error_ = std::move(error);
+    if (std::pair(job.item, job.begin) < first_failure_)
+      first_failure_ = {job.item, job.begin}, error_ = std::move(error);
   }
   changed_.notify_all();
 }

@@ -14,7 +14,8 @@ namespace {
 constexpr int64_t kMaxValues = 65536;
 
 void require_real(const TensorInfo& info) {
-  if (info.dtype == DType::c64 || info.dtype == DType::c128) throw Error("expression-value", {}, fmt::format("'{}' holds complex numbers", info.key));
+  if (info.dtype == DType::c64 || info.dtype == DType::c128)
+    throw Error("expression-value", {}, fmt::format("'{}' holds complex numbers", info.key));
 }
 
 double sum(const std::byte* data, DType dtype, int64_t count, std::vector<double>& scratch) {
@@ -49,14 +50,18 @@ Json tensor_values(const Source& source, size_t index) {
   require_read(info, source.path());
   require_real(info);
   const int64_t count = element_count(info.shape, info.key);
-  if (count > kMaxValues) throw Error("limit-exceeded", BytePlace{source.path(), {}, {}}, fmt::format("'{}' has {} elements; expressions see at most {}", info.key, count, kMaxValues));
+  if (count > kMaxValues)
+    throw Error("limit-exceeded", BytePlace{source.path(), {}, {}},
+                fmt::format("'{}' has {} elements; expressions see at most {}", info.key, count, kMaxValues));
   const auto bytes = read_bytes(source, index);
   std::vector<double> values(static_cast<size_t>(count));
   ops::to_doubles(bytes.data(), info.dtype, count, values.data());
   Json list = Json::array();
   for (const double value : values) {
-    if (is_floating(info.dtype)) list.push_back(value);
-    else list.push_back(static_cast<int64_t>(value));
+    if (is_floating(info.dtype))
+      list.push_back(value);
+    else
+      list.push_back(static_cast<int64_t>(value));
   }
   return list;
 }
@@ -86,7 +91,8 @@ ParameterSums parameter_sums_with(const Plan& plan, const std::vector<const Sour
     if (!plan.tensors[i].fill && element_count(plan.tensors[i].shape) > 0) sums.target += sum_of(i);
   for (const double s : sums.sources) sums.source += s;
   const bool both_nan = std::isnan(sums.source) && std::isnan(sums.target);
-  sums.agree = whole && (both_nan || sums.source == sums.target || std::abs(sums.source - sums.target) <= 1e-3 + 1e-5 * std::abs(sums.source));
+  sums.agree = whole && (both_nan || sums.source == sums.target ||
+                         std::abs(sums.source - sums.target) <= 1e-3 + 1e-5 * std::abs(sums.source));
   return sums;
 }
 

@@ -27,10 +27,11 @@ void append_blocks(size_t target, const ops::CopyRegion& region, int64_t element
   for (auto& part : parts) copies.push_back({target, std::move(part)});
 }
 
-// A strided copy faults pages of a mapped file in an order that the kernel does not foresee; tell it what will be read. A hint:
-// changes nothing in memory, and may fail.
+// A strided copy faults pages of a mapped file in an order that the kernel does not foresee; tell it what will be read.
+// A hint: changes nothing in memory, and may fail.
 void read_ahead(const Loaded& loaded, const Box& tile) {
-  if (loaded.view.fd < 0 || std::all_of(loaded.copies.begin(), loaded.copies.end(), [](const Copy& c) { return ops::is_contiguous(c.region); }))
+  if (loaded.view.fd < 0 || std::all_of(loaded.copies.begin(), loaded.copies.end(),
+                                        [](const Copy& c) { return ops::is_contiguous(c.region); }))
     return;
   int64_t last = 0;
   for (size_t d = 0; d < tile.extent.size(); ++d) last += (tile.extent[d] - 1) * loaded.view.strides[d];
@@ -44,7 +45,8 @@ void read_ahead(const Loaded& loaded, const Box& tile) {
 
 }  // namespace
 
-Work::Work(const std::vector<PlannedTensor>& tensors, const std::vector<const Source*>& sources, bool skip_zero_fill) : tensors_(tensors) {
+Work::Work(const std::vector<PlannedTensor>& tensors, const std::vector<const Source*>& sources, bool skip_zero_fill)
+    : tensors_(tensors) {
   std::map<std::pair<uint32_t, uint32_t>, size_t> reading_of;
   for (size_t t = 0; t < tensors.size(); ++t) {
     strides_.push_back(row_major_strides(tensors[t].shape));
@@ -100,7 +102,8 @@ std::shared_ptr<const Loaded> Work::load_tile(const Reading& reading, size_t til
   for (const auto& [use, boxes] : wanted) {
     const PlannedTensor& target = tensors_[use.target];
     for (const IndexBox& index_box : boxes)
-      append_blocks(use.target, lower(target.pieces[use.piece], index_box, strides_[use.target], box, loaded->view.strides),
+      append_blocks(use.target,
+                    lower(target.pieces[use.piece], index_box, strides_[use.target], box, loaded->view.strides),
                     size_bytes(target.dtype), loaded->copies);
   }
   read_ahead(*loaded, box);

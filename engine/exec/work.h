@@ -41,10 +41,10 @@ struct Copy {
 struct Loaded {
   TileView view;
   DType dtype = DType::f32;
-  bool in_buffer = false;                  // the bytes are in the loading thread's buffer: only that thread may copy them, at once
-  const TensorInfo* source = nullptr;      // for messages; null for a fill
+  bool in_buffer = false;  // the bytes are in the loading thread's buffer: only that thread may copy them, at once
+  const TensorInfo* source = nullptr;  // for messages; null for a fill
   std::vector<Copy> copies;
-  std::array<std::byte, 16> constant = {}; // what `view` points to, for a fill
+  std::array<std::byte, 16> constant = {};  // what `view` points to, for a fill
 };
 
 // Bytes that one thread copies between two looks at cancellation and progress, and by which threads share a tensor.
@@ -52,11 +52,13 @@ inline constexpr int64_t kBlockBytes = int64_t{8} << 20;
 
 class Work {
  public:
-  // `skip_zero_fill`: the sink is full of zeros already. The plan must be consistent; it and the sources must outlive this.
+  // `skip_zero_fill`: the sink is full of zeros already. The plan must be consistent; it and the sources must outlive
+  // this.
   Work(const std::vector<PlannedTensor>& tensors, const std::vector<const Source*>& sources, bool skip_zero_fill);
 
   const std::vector<Item>& items() const { return items_; }
-  // Loads an item. Null if nothing is to be copied from it; then nothing was read. May be called from several threads at once.
+  // Loads an item. Null if nothing is to be copied from it; then nothing was read. May be called from several threads
+  // at once.
   std::shared_ptr<const Loaded> load(const Item& item, TileBuffer& buffer) const;
 
  private:

@@ -16,11 +16,12 @@ namespace {
 constexpr size_t kFirstBytes = 64 * 1024;
 constexpr size_t kMaxSlice = size_t{1} << 30;  // zlib counts in 32 bits
 
-// What the decoders share: room to write that grows up to the expected size, one byte of room behind it that must stay unused,
-// and the messages.
+// What the decoders share: room to write that grows up to the expected size, one byte of room behind it that must stay
+// unused, and the messages.
 class ChunkOutput {
  public:
-  ChunkOutput(const MappedFile& file, size_t expected, std::vector<std::byte>& out) : file_(file), expected_(expected), out_(out) {
+  ChunkOutput(const MappedFile& file, size_t expected, std::vector<std::byte>& out)
+      : file_(file), expected_(expected), out_(out) {
     if (out_.size() > expected_) out_.resize(expected_);
     if (out_.capacity() >= expected_) out_.resize(expected_);  // the buffer served a chunk of this size before
   }
@@ -41,7 +42,8 @@ class ChunkOutput {
     used_ += length;
   }
   void finish() {
-    if (used_ != expected_) fail(fmt::format("the chunk decodes to {} bytes; {} expected", used_, expected_), file_.size());
+    if (used_ != expected_)
+      fail(fmt::format("the chunk decodes to {} bytes; {} expected", used_, expected_), file_.size());
     out_.resize(expected_);
   }
   [[noreturn]] void fail(const std::string& message, uint64_t offset) const {
@@ -65,7 +67,8 @@ struct InflateEnd {
 
 void copy_raw(const MappedFile& file, size_t size_bytes, std::vector<std::byte>& out) {
   if (file.size() != size_bytes)
-    throw Error("zarr-chunk", BytePlace{file.path(), {}, {}}, fmt::format("the chunk has {} bytes; {} expected", file.size(), size_bytes),
+    throw Error("zarr-chunk", BytePlace{file.path(), {}, {}},
+                fmt::format("the chunk has {} bytes; {} expected", file.size(), size_bytes),
                 "the chunk is damaged or was not copied completely; fetch it again");
   out.assign(file.data(), file.data() + size_bytes);
 }
@@ -88,7 +91,8 @@ void inflate_chunk(const MappedFile& file, size_t size_bytes, bool gzip, std::ve
     const size_t consumed = available - stream.avail_in, produced = room - stream.avail_out;
     offset += consumed;
     if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR)
-      output.fail(fmt::format("{} data is damaged: {}", what, stream.msg != nullptr ? stream.msg : zError(status)), offset);
+      output.fail(fmt::format("{} data is damaged: {}", what, stream.msg != nullptr ? stream.msg : zError(status)),
+                  offset);
     output.wrote(produced, offset);
     if (status == Z_STREAM_END) {
       if (offset == file.size()) break;
@@ -115,7 +119,8 @@ void unpack_zstd_chunk(const MappedFile& file, size_t size_bytes, std::vector<st
     std::byte* const place = output.room(room);
     ZSTD_outBuffer target{place, room, 0};
     status = ZSTD_decompressStream(stream.get(), &target, &input);
-    if (ZSTD_isError(status)) output.fail(fmt::format("zstd data is damaged: {}", ZSTD_getErrorName(status)), input.pos);
+    if (ZSTD_isError(status))
+      output.fail(fmt::format("zstd data is damaged: {}", ZSTD_getErrorName(status)), input.pos);
     output.wrote(target.pos, input.pos);
     if (status != 0 && input.pos == before && target.pos == 0) output.fail("zstd data ends early", input.pos);
   }

@@ -26,8 +26,7 @@ class LeafReader {
   // A leaf's value; nullopt if `node` is a subtree, nil or an empty map.
   std::optional<decltype(FlaxLeaf::value)> read(const MsgpackNode& node) const {
     switch (node.kind) {
-      case Kind::nil:
-        return std::nullopt;
+      case Kind::nil: return std::nullopt;
       case Kind::extension:
         if (node.extension_type == kComplexExtension) return complex_value(node);
         return inline_array(node);
@@ -36,18 +35,20 @@ class LeafReader {
         if (node.find("driver") && node.find("kvstore") && node.find("metadata")) return zarr_spec(node);
         return std::nullopt;
       case Kind::text:
-        if (node.data.starts_with(kPlaceholder)) return ArrayFolder{folder_name(node, node.data.substr(kPlaceholder.size())), {}, {}};
+        if (node.data.starts_with(kPlaceholder))
+          return ArrayFolder{folder_name(node, node.data.substr(kPlaceholder.size())), {}, {}};
         return plain_value(node);
-      default:
-        return plain_value(node);
+      default: return plain_value(node);
     }
   }
 
   InlineArray inline_array(const MsgpackNode& node) const {
     if (node.extension_type != kArrayExtension && node.extension_type != kScalarExtension)
-      fail(node, fmt::format("extension type {}; 1 (array), 2 (complex) and 3 (scalar) are known", node.extension_type));
+      fail(node,
+           fmt::format("extension type {}; 1 (array), 2 (complex) and 3 (scalar) are known", node.extension_type));
     const MsgpackNode parts = parse_msgpack(node.data, file_, node.data_offset, limits_);
-    if (!parts.is(Kind::array) || parts.items.size() != 3) fail(node, "an array's payload is not [shape, dtype, bytes]");
+    if (!parts.is(Kind::array) || parts.items.size() != 3)
+      fail(node, "an array's payload is not [shape, dtype, bytes]");
     InlineArray array;
     array.shape = shape_of(parts.items[0]);
     array.dtype = dtype_of(parts.items[1]);
@@ -56,8 +57,8 @@ class LeafReader {
     const std::string_view bytes = parts.items[2].data;
     const auto expected = bytes_needed(node, array);
     if (bytes.size() != expected)
-      fail(node, fmt::format("an array of {} {} needs {} bytes and has {}", long_name(array.dtype), to_string(array.shape), expected,
-                             bytes.size()));
+      fail(node, fmt::format("an array of {} {} needs {} bytes and has {}", long_name(array.dtype),
+                             to_string(array.shape), expected, bytes.size()));
     array.runs = {bytes};
     return array;
   }
@@ -76,7 +77,8 @@ class LeafReader {
   }
 
   void check_rank(const MsgpackNode& node, size_t rank) const {
-    check_limit(rank, static_cast<uint64_t>(limits_.max_rank), "max_rank", BytePlace{file_, {}, node.offset}, "dimensions of an array");
+    check_limit(rank, static_cast<uint64_t>(limits_.max_rank), "max_rank", BytePlace{file_, {}, node.offset},
+                "dimensions of an array");
   }
 
   Shape shape_of(const MsgpackNode& node) const {
@@ -91,7 +93,8 @@ class LeafReader {
   }
 
   DType dtype_of(const MsgpackNode& node) const {
-    if (!node.is(Kind::text) && !node.is(Kind::binary)) fail(node, fmt::format("a dtype is {}; a name was expected", kind_name(node.kind)));
+    if (!node.is(Kind::text) && !node.is(Kind::binary))
+      fail(node, fmt::format("a dtype is {}; a name was expected", kind_name(node.kind)));
     const auto dtype = parse_dtype(node.data);
     if (!dtype || is_sub_byte(*dtype))
       fail(node,
@@ -102,7 +105,8 @@ class LeafReader {
   // {"0": a, "1": b …} in numeric order; the file has "10" before "2".
   std::vector<const MsgpackNode*> numbered(const MsgpackNode& map, std::string_view what) const {
     std::vector<const MsgpackNode*> items(map.items.size(), nullptr);
-    if (!map.is(Kind::map)) fail(map, fmt::format("a chunked array's {} are {}; a map was expected", what, kind_name(map.kind)));
+    if (!map.is(Kind::map))
+      fail(map, fmt::format("a chunked array's {} are {}; a map was expected", what, kind_name(map.kind)));
     for (size_t i = 0; i < map.keys.size(); ++i) {
       const std::string_view key = map.keys[i];
       size_t number = 0;
@@ -121,7 +125,8 @@ class LeafReader {
     InlineArray array;
     check_rank(node, shape->items.size());
     for (const MsgpackNode* dim : numbered(*shape, "dimensions")) {
-      if (!dim->is(Kind::integer) || dim->integer < 0) fail(*shape, "a chunked array's shape holds something other than sizes");
+      if (!dim->is(Kind::integer) || dim->integer < 0)
+        fail(*shape, "a chunked array's shape holds something other than sizes");
       array.shape.push_back(dim->integer);
     }
     const auto parts = numbered(*chunks, "chunks");
@@ -133,7 +138,8 @@ class LeafReader {
       const InlineArray chunk = inline_array(*parts[i]);
       if (i == 0) array.dtype = chunk.dtype;
       if (chunk.dtype != array.dtype)
-        fail(*parts[i], fmt::format("chunk {} is {}, chunk 0 is {}", i, long_name(chunk.dtype), long_name(array.dtype)));
+        fail(*parts[i],
+             fmt::format("chunk {} is {}, chunk 0 is {}", i, long_name(chunk.dtype), long_name(array.dtype)));
       array.runs.push_back(chunk.runs.front());
       found += chunk.runs.front().size();  // bytes of this file, so the sum cannot wrap
     }
@@ -150,7 +156,8 @@ class LeafReader {
       throw Error("t5x-unsupported", BytePlace{file_, {}, node.offset},
                   fmt::format("an array is stored with the tensorstore driver '{}'; 'zarr' is read", driver));
     const MsgpackNode& kvstore = *node.find("kvstore");
-    if (!kvstore.is(Kind::map)) fail(kvstore, fmt::format("'kvstore' is {}; a map was expected", kind_name(kvstore.kind)));
+    if (!kvstore.is(Kind::map))
+      fail(kvstore, fmt::format("'kvstore' is {}; a map was expected", kind_name(kvstore.kind)));
     const std::string_view store = text_of(kvstore, "driver");
     // The bucket of a gcs store is a dummy that T5X writes; the path is relative to the checkpoint in all three.
     if (store != "file" && store != "gfile" && store != "gcs")
@@ -183,30 +190,27 @@ class LeafReader {
       begin = end + 1;
     }
     if (!inside)
-      throw Error(
-          "t5x-path", BytePlace{file_, {}, node.offset},
-          fmt::format("an array is said to be at '{}'; only folders inside the checkpoint are read", is_utf8(path) ? path : "(not UTF-8)"));
+      throw Error("t5x-path", BytePlace{file_, {}, node.offset},
+                  fmt::format("an array is said to be at '{}'; only folders inside the checkpoint are read",
+                              is_utf8(path) ? path : "(not UTF-8)"));
     return std::string(path);
   }
 
   Json complex_value(const MsgpackNode& node) const {
     const MsgpackNode parts = parse_msgpack(node.data, file_, node.data_offset, limits_);
     const auto is_number = [](const MsgpackNode& part) { return part.is(Kind::real) || part.is(Kind::integer); };
-    if (!parts.is(Kind::array) || parts.items.size() != 2 || !std::all_of(parts.items.begin(), parts.items.end(), is_number))
+    if (!parts.is(Kind::array) || parts.items.size() != 2 ||
+        !std::all_of(parts.items.begin(), parts.items.end(), is_number))
       fail(node, "a complex number is not [real, imaginary]");
     return plain_value(parts);
   }
 
   Json plain_value(const MsgpackNode& node) const {
     switch (node.kind) {
-      case Kind::nil:
-        return nullptr;
-      case Kind::boolean:
-        return node.integer != 0;
-      case Kind::integer:
-        return node.integer;
-      case Kind::real:
-        return node.real;
+      case Kind::nil: return nullptr;
+      case Kind::boolean: return node.integer != 0;
+      case Kind::integer: return node.integer;
+      case Kind::real: return node.real;
       case Kind::text:
         if (!is_utf8(node.data)) fail(node, "a text is not UTF-8");
         return std::string(node.data);
@@ -215,8 +219,7 @@ class LeafReader {
         for (const auto& item : node.items) list.push_back(plain_value(item));
         return list;
       }
-      default:
-        fail(node, fmt::format("{} where an array or a plain value was expected", kind_name(node.kind)));
+      default: fail(node, fmt::format("{} where an array or a plain value was expected", kind_name(node.kind)));
     }
   }
 
@@ -226,19 +229,23 @@ class LeafReader {
 
 }  // namespace
 
-void collect_flax_leaves(const MsgpackNode& node, const std::string& prefix, const std::string& file, const Limits& limits,
-                         const std::function<bool(const std::string& key)>& wanted, std::vector<FlaxLeaf>& leaves) {
+void collect_flax_leaves(const MsgpackNode& node, const std::string& prefix, const std::string& file,
+                         const Limits& limits, const std::function<bool(const std::string& key)>& wanted,
+                         std::vector<FlaxLeaf>& leaves) {
   const LeafReader reader(file, limits);
   // Depth is bounded by the msgpack parser.
-  const std::function<void(const MsgpackNode&, const std::string&)> walk = [&](const MsgpackNode& at, const std::string& key) {
-    const bool subtree = at.is(Kind::map) && !at.find(kChunkedMark) && !(at.find("driver") && at.find("kvstore") && at.find("metadata"));
+  const std::function<void(const MsgpackNode&, const std::string&)> walk = [&](const MsgpackNode& at,
+                                                                               const std::string& key) {
+    const bool subtree =
+        at.is(Kind::map) && !at.find(kChunkedMark) && !(at.find("driver") && at.find("kvstore") && at.find("metadata"));
     if (subtree) {
       for (size_t i = 0; i < at.keys.size(); ++i)
         walk(at.items[i], key.empty() ? std::string(at.keys[i]) : fmt::format("{}/{}", key, at.keys[i]));
       return;
     }
     if (!wanted(key)) return;
-    check_limit(key.size(), limits.max_key_bytes, "max_key_bytes", BytePlace{file, {}, at.offset}, "bytes of a leaf's path");
+    check_limit(key.size(), limits.max_key_bytes, "max_key_bytes", BytePlace{file, {}, at.offset},
+                "bytes of a leaf's path");
     if (auto value = reader.read(at)) leaves.push_back({key, at.offset, std::move(*value)});
   };
   walk(node, prefix);

@@ -41,9 +41,11 @@ struct FlaxLeaf {
   std::variant<InlineArray, ArrayFolder, Json> value;
 };
 
-// Appends the leaves below `node`, whose own path is `prefix`. Where `wanted` is false of a leaf's key, the leaf is left out unread.
-void collect_flax_leaves(const MsgpackNode& node, const std::string& prefix, const std::string& file, const Limits& limits,
-                         const std::function<bool(const std::string& key)>& wanted, std::vector<FlaxLeaf>& leaves);
+// Appends the leaves below `node`, whose own path is `prefix`. Where `wanted` is false of a leaf's key, the leaf is
+// left out unread.
+void collect_flax_leaves(const MsgpackNode& node, const std::string& prefix, const std::string& file,
+                         const Limits& limits, const std::function<bool(const std::string& key)>& wanted,
+                         std::vector<FlaxLeaf>& leaves);
 
 // The value of an integer stored plainly or as a 0-d array; nullopt if `node` is neither.
 std::optional<int64_t> flax_integer(const MsgpackNode& node, const std::string& file, const Limits& limits);

@@ -101,7 +101,9 @@ class Cursor {
   TextPlace place(size_t at, size_t length = 1) const { return text_place(file_, text_, at, length); }
   [[noreturn]] void fail(const std::string& message) const { fail_at(at_, message); }
   [[noreturn]] void fail_limit(const std::string& message) const { throw Error("limit-exceeded", place(at_), message); }
-  [[noreturn]] void fail_at(size_t at, const std::string& message) const { throw Error("gin-syntax", place(at), message); }
+  [[noreturn]] void fail_at(size_t at, const std::string& message) const {
+    throw Error("gin-syntax", place(at), message);
+  }
 
  private:
   std::string_view text_;
@@ -141,18 +143,12 @@ class ValueParser {
     in_.skip_blanks(depth > 0);
     const char c = in_.peek();
     switch (c) {
-      case '[':
-        return sequence(']', depth);
-      case '(':
-        return sequence(')', depth);
-      case '{':
-        return dictionary(depth);
-      case '%':
-        return macro();
-      case '@':
-        return reference(depth);
-      default:
-        break;
+      case '[': return sequence(']', depth);
+      case '(': return sequence(')', depth);
+      case '{': return dictionary(depth);
+      case '%': return macro();
+      case '@': return reference(depth);
+      default: break;
     }
     if (string_prefix() >= 0) return strings(depth);
     if (is_digit(c) || c == '.' || c == '-' || c == '+') return number();
@@ -231,7 +227,8 @@ class ValueParser {
     if (in_.peek() == '(') {
       in_.skip(1);
       in_.skip_blanks(true);
-      if (in_.peek() != ')') in_.fail(fmt::format("{} where ')' was expected: a reference takes no arguments", in_.describe()));
+      if (in_.peek() != ')')
+        in_.fail(fmt::format("{} where ')' was expected: a reference takes no arguments", in_.describe()));
       in_.skip(1);
       name += "()";
     }
@@ -264,7 +261,8 @@ class ValueParser {
     for (size_t i = 0; i < written.size(); ++i) {
       if (written[i] != '_') {
         digits += written[i];
-      } else if (i == 0 || i + 1 == written.size() || !is_word(written[i - 1]) || !is_word(written[i + 1]) || written[i + 1] == '_') {
+      } else if (i == 0 || i + 1 == written.size() || !is_word(written[i - 1]) || !is_word(written[i + 1]) ||
+                 written[i + 1] == '_') {
         in_.fail_at(begin, fmt::format("'{}' is not a number", in_.since(begin)));
       }
     }
@@ -274,7 +272,8 @@ class ValueParser {
   }
 
   static bool exponent_before(std::string_view text) {
-    return !text.empty() && (text.back() == 'e' || text.back() == 'E') && !text.starts_with("0x") && !text.starts_with("0X");
+    return !text.empty() && (text.back() == 'e' || text.back() == 'E') && !text.starts_with("0x") &&
+           !text.starts_with("0X");
   }
 
   // Decimal, 0x, 0o, 0b; nullopt if it is none or does not fit 64 bits.
@@ -285,7 +284,8 @@ class ValueParser {
       base = letter == 'x' ? 16 : letter == 'o' ? 8 : letter == 'b' ? 2 : 10;
     }
     if (base != 10) digits.remove_prefix(2);
-    if (base == 10 && digits.size() > 1 && digits[0] == '0' && digits.find_first_not_of('0') != std::string_view::npos) return std::nullopt;
+    if (base == 10 && digits.size() > 1 && digits[0] == '0' && digits.find_first_not_of('0') != std::string_view::npos)
+      return std::nullopt;
     uint64_t value = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, base);
     if (digits.empty() || error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
@@ -338,7 +338,8 @@ class ValueParser {
     const std::string closing(triple ? 3 : 1, quote);
     in_.skip(closing.size());
     while (!in_.starts_with(closing)) {
-      if (in_.at_end() || (in_.peek() == '\n' && !triple)) in_.fail_at(begin, fmt::format("the string is not closed by {}", closing));
+      if (in_.at_end() || (in_.peek() == '\n' && !triple))
+        in_.fail_at(begin, fmt::format("the string is not closed by {}", closing));
       const char c = in_.next();
       if (c != '\\') {
         text += c;
@@ -364,7 +365,8 @@ class ValueParser {
       if (c == '\r') in_.skip(1);  // the line goes on
     } else if (c >= '0' && c <= '7') {
       uint32_t code = static_cast<uint32_t>(c - '0');
-      for (int i = 0; i < 2 && in_.peek() >= '0' && in_.peek() <= '7'; ++i) code = code * 8 + static_cast<uint32_t>(in_.next() - '0');
+      for (int i = 0; i < 2 && in_.peek() >= '0' && in_.peek() <= '7'; ++i)
+        code = code * 8 + static_cast<uint32_t>(in_.next() - '0');
       append_utf8(code, text);
     } else if (c == 'x' || (!bytes && (c == 'u' || c == 'U'))) {
       append_utf8(hexadecimal(begin, c == 'x' ? 2 : c == 'u' ? 4 : 8), text);
@@ -380,7 +382,10 @@ class ValueParser {
     uint32_t code = 0;
     for (int i = 0; i < n_digits; ++i) {
       const char c = in_.peek();
-      const int digit = is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+      const int digit = is_digit(c)            ? c - '0'
+                        : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                        : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                               : -1;
       if (digit < 0) in_.fail_at(begin, fmt::format("an escape of {} hexadecimal digits was expected", n_digits));
       code = code << 4 | static_cast<uint32_t>(digit);
       in_.skip(1);
@@ -402,7 +407,8 @@ struct Binding {
 
 class FileParser {
  public:
-  FileParser(std::string_view text, const std::string& file, const Limits& limits) : in_(text, file), values_(in_, limits), file_(file) {}
+  FileParser(std::string_view text, const std::string& file, const Limits& limits)
+      : in_(text, file), values_(in_, limits), file_(file) {}
 
   void parse() {
     for (in_.skip_empty_lines(); !in_.at_end(); in_.skip_empty_lines()) {
@@ -478,8 +484,8 @@ class FileParser {
     const Json name = values_.parse();
     if (!name.is_string()) in_.fail_at(begin, "include is followed by something other than a file's name");
     in_.expect_line_end();
-    remarks_.push_back(
-        fmt::format("{}:{}: include '{}' is not followed", file_, in_.place(begin).line, name.get_ref<const std::string&>()));
+    remarks_.push_back(fmt::format("{}:{}: include '{}' is not followed", file_, in_.place(begin).line,
+                                   name.get_ref<const std::string&>()));
   }
 
   Cursor in_;
@@ -491,11 +497,12 @@ class FileParser {
   std::vector<std::string> remarks_;
 };
 
-// Replaces macros by their values. A macro that names another is resolved once; the total size is bounded, because a few lines
-// can describe a value of any size.
+// Replaces macros by their values. A macro that names another is resolved once; the total size is bounded, because a
+// few lines can describe a value of any size.
 class MacroResolver {
  public:
-  MacroResolver(FileParser& file, const Limits& limits) : file_(file), limits_(limits), states_(file.bindings().size(), State::open) {}
+  MacroResolver(FileParser& file, const Limits& limits)
+      : file_(file), limits_(limits), states_(file.bindings().size(), State::open) {}
 
   void run() {
     for (size_t i = 0; i < states_.size(); ++i) resolve(i, 0);
@@ -539,7 +546,8 @@ class MacroResolver {
   void check_limits(size_t owner, int depth) {
     const auto refuse = [&](std::string_view name) {
       throw Error("limit-exceeded", file_.cursor().place(file_.bindings()[owner].position),
-                  fmt::format("the value of '{}', with its macros resolved, is too large ({})", file_.bindings()[owner].key, name));
+                  fmt::format("the value of '{}', with its macros resolved, is too large ({})",
+                              file_.bindings()[owner].key, name));
     };
     if (++n_nodes_ > limits_.max_metadata_nodes) refuse("max_metadata_nodes");
     if (depth > limits_.max_metadata_depth) refuse("max_metadata_depth");
@@ -561,7 +569,8 @@ GinConfig parse_gin(std::string_view text, const std::string& file, const Limits
   GinConfig config;
   auto& values = config.values.get_ref<Json::object_t&>();
   if (!parser.imports().empty()) values.Json::object_t::Container::emplace_back("$imports", parser.imports());
-  for (Binding& binding : parser.bindings()) values.Json::object_t::Container::emplace_back(binding.key, std::move(binding.value));
+  for (Binding& binding : parser.bindings())
+    values.Json::object_t::Container::emplace_back(binding.key, std::move(binding.value));
   config.remarks = std::move(parser.remarks());
   return config;
 }

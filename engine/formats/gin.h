@@ -1,4 +1,5 @@
-// The gin file that T5X writes beside its checkpoints (gin.config_str()), as plain values. Nothing is imported, looked up or called.
+// The gin file that T5X writes beside its checkpoints (gin.config_str()), as plain values. Nothing is imported, looked
+// up or called.
 //
 //   file      = { import | include | binding | block }
 //   binding   = key "=" value            key: [scope/]… module.Class.param, or a macro's NAME
@@ -18,8 +19,8 @@
 namespace remap::formats {
 
 struct GinConfig {
-  // Key, as written left of '=' -> value; the last of several bindings of one key counts, as in gin. Tuples are arrays, None is
-  // null, integers and floats stay apart. Macros that the file defines are replaced by their values, others are
+  // Key, as written left of '=' -> value; the last of several bindings of one key counts, as in gin. Tuples are arrays,
+  // None is null, integers and floats stay apart. Macros that the file defines are replaced by their values, others are
   // {"$macro": name}; references are {"$ref": "scope/name()"}. "$imports", if any, lists the import statements.
   Json values = Json::object();
   std::vector<std::string> remarks;  // includes that were not followed

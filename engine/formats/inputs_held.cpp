@@ -109,8 +109,8 @@ std::vector<std::string> names_in(const std::string& folder) {
   return names;
 }
 
-// Where everything in a folder is: files, folders below, and what links in it lead to (but for links to a folder above).
-// `places` has where the folder itself is.
+// Where everything in a folder is: files, folders below, and what links in it lead to (but for links to a folder
+// above). `places` has where the folder itself is.
 void add_contents(const std::string& top, std::set<FileId>& places) {
   const std::set<FileId> above = places;
   std::set<FileId> listed;
@@ -176,7 +176,7 @@ void refuse_lost_input(const std::string& path, const std::vector<std::string>& 
   const bool whole = itself && formats::places_of(input).contains(*itself);
   const std::string what = input == path ? "is one of the inputs: replacing it would destroy it"
                            : whole       ? "holds the input '" + input + "': replacing it would destroy that"
-                                         : "is or holds a part of the input '" + input + "': replacing it would destroy that";
+                                   : "is or holds a part of the input '" + input + "': replacing it would destroy that";
   throw Error("output-holds-input", BytePlace{path, {}, {}}, what, "choose another place for the output");
 }
 

@@ -1,5 +1,5 @@
-// Which inputs would be lost if a file or folder were replaced. By device and inode, so that no way of writing a path hides it.
-// Private to formats.
+// Which inputs would be lost if a file or folder were replaced. By device and inode, so that no way of writing a path
+// hides it. Private to formats.
 #pragma once
 
 #include <optional>
@@ -24,8 +24,8 @@ std::set<FileId> places_of(const std::string& path);
 // Whether `folder` is the one at `path` or below it.
 bool holds_folder(const std::string& path, const std::string& folder);
 
-// The first of `inputs` that is `path` or is in it: by its name, through links, as a second name of a file in it, or, if the
-// input is a folder, with something that it holds. "" if there is none, or nothing at `path`.
+// The first of `inputs` that is `path` or is in it: by its name, through links, as a second name of a file in it, or,
+// if the input is a folder, with something that it holds. "" if there is none, or nothing at `path`.
 std::string input_held_by(const std::string& path, const std::vector<std::string>& inputs);
 
 }  // namespace remap::formats

@@ -80,8 +80,10 @@ class JoinedFiles final : public Source {
       Json& pairs = metadata_["__metadata__"];
       if (pairs.is_null()) pairs = Json::object();
       for (const auto& [name, value] : said["__metadata__"].items())
-        if (!pairs.contains(name)) pairs[name] = value;
-        else if (pairs[name] != value) differing_.insert(name);
+        if (!pairs.contains(name))
+          pairs[name] = value;
+        else if (pairs[name] != value)
+          differing_.insert(name);
       said.erase("__metadata__");
     }
     if (says_more_than_tensors(said)) metadata_["files"][file.name] = std::move(said);

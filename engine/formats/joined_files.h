@@ -1,5 +1,6 @@
-// Several files as one source. Model-parallel ranks have the same keys, each with its cut of every tensor: there a key is that of
-// its file, after the file's name and a slash ("consolidated.01.pth/norm.weight"). Shards have keys of their own, as they are.
+// Several files as one source. Model-parallel ranks have the same keys, each with its cut of every tensor: there a key
+// is that of its file, after the file's name and a slash ("consolidated.01.pth/norm.weight"). Shards have keys of their
+// own, as they are.
 #pragma once
 
 #include <memory>
@@ -22,6 +23,7 @@ std::unique_ptr<Source> join_files(const std::string& folder, std::vector<NamedF
 // Shards, which may be of different formats: then the source is called torch. `path` is what the user named.
 // metadata(): `metadata`, "__metadata__" of the first file that has one, and what else the files say, as "files".
 // Throws: Error "manifest-duplicate-key" if two files have one key, "limit-exceeded".
-std::unique_ptr<Source> join_shards(const std::string& path, std::vector<NamedFile> files, Json metadata, const Limits& limits);
+std::unique_ptr<Source> join_shards(const std::string& path, std::vector<NamedFile> files, Json metadata,
+                                    const Limits& limits);
 
 }  // namespace remap::formats

@@ -10,8 +10,8 @@ namespace {
 
 constexpr size_t kMaxDepth = 128;
 
-// Receives nlohmann's SAX events. The library's own builder looks every key up in a list (quadratic) and lets the last of
-// two equal keys win, which is why there is this one.
+// Receives nlohmann's SAX events. The library's own builder looks every key up in a list (quadratic) and lets the last
+// of two equal keys win, which is why there is this one.
 class Builder {
  public:
   Builder(std::string_view text, const JsonOrigin& origin) : text_(text), origin_(origin) {}
@@ -36,7 +36,8 @@ class Builder {
     return true;
   }
   bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception& error) {
-    // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error while …": keep what follows the place.
+    // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error while …": keep what follows the
+    // place.
     std::string_view message = error.what();
     if (const size_t colon = message.find(": "); colon != std::string_view::npos) message.remove_prefix(colon + 2);
     throw Error(origin_.id, place(position == 0 ? 0 : position - 1), fmt::format("not valid JSON: {}", message));
@@ -67,7 +68,8 @@ class Builder {
     return true;
   }
   bool open(Json container) {
-    if (open_.size() >= kMaxDepth) throw Error(origin_.id, whole(), fmt::format("JSON nested deeper than {} levels", kMaxDepth));
+    if (open_.size() >= kMaxDepth)
+      throw Error(origin_.id, whole(), fmt::format("JSON nested deeper than {} levels", kMaxDepth));
     // A container does not move while it is open: its parent grows only after it is closed.
     open_.push_back(put(std::move(container)));
     keys_.emplace_back();
@@ -84,7 +86,8 @@ class Builder {
     for (const auto& [key, value] : object.get_ref<const Json::object_t&>()) keys.push_back(key);
     std::sort(keys.begin(), keys.end());
     const auto twice = std::adjacent_find(keys.begin(), keys.end());
-    if (twice != keys.end()) throw Error(origin_.id, whole(), fmt::format("the key '{}' occurs twice in one JSON object", *twice));
+    if (twice != keys.end())
+      throw Error(origin_.id, whole(), fmt::format("the key '{}' occurs twice in one JSON object", *twice));
   }
 
   std::string_view text_;
@@ -124,7 +127,12 @@ bool is_utf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
     const auto byte = [&](size_t at) { return static_cast<unsigned char>(text[at]); };
     const unsigned char first = byte(i);
-    const size_t length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    const size_t length = first < 0x80   ? 1
+                          : first < 0xc2 ? 0
+                          : first < 0xe0 ? 2
+                          : first < 0xf0 ? 3
+                          : first < 0xf5 ? 4
+                                         : 0;
     if (length == 0 || length > text.size() - i) return false;
     uint32_t code = length == 1 ? first : first & (0x7fu >> length);
     for (size_t k = 1; k < length; ++k) {

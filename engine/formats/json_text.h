@@ -1,5 +1,5 @@
-// JSON as checkpoints carry it: strict, a key twice in one object refused, nesting bounded. The order of keys is kept, and
-// building is linear in the text (a weight_map may have 100,000 keys).
+// JSON as checkpoints carry it: strict, a key twice in one object refused, nesting bounded. The order of keys is kept,
+// and building is linear in the text (a weight_map may have 100,000 keys).
 #pragma once
 
 #include <cstdint>

@@ -48,9 +48,12 @@ std::optional<std::vector<std::string>> expand_ranges(const std::string& key, ui
     for (auto& made : keys) made.append(key, at, open == std::string::npos ? open : open - at);
     if (open == std::string::npos) break;
     const size_t close = key.find('}', open);
-    const auto values = close == std::string::npos ? std::vector<int64_t>{} : parse_set(std::string_view(key).substr(open + 1, close - open - 1), max_keys);
+    const auto values = close == std::string::npos
+                            ? std::vector<int64_t>{}
+                            : parse_set(std::string_view(key).substr(open + 1, close - open - 1), max_keys);
     if (values.empty()) {
-      problem = fmt::format("'{}' is no set of numbers such as {{0..11}} or {{1,3}}", key.substr(open, close == std::string::npos ? close : close + 1 - open));
+      problem = fmt::format("'{}' is no set of numbers such as {{0..11}} or {{1,3}}",
+                            key.substr(open, close == std::string::npos ? close : close + 1 - open));
       return std::nullopt;
     }
     if (values.size() > max_keys / keys.size()) {
@@ -58,7 +61,8 @@ std::optional<std::vector<std::string>> expand_ranges(const std::string& key, ui
       return std::nullopt;
     }
     // "00" says that all have two digits.
-    const size_t digits = key.find_first_not_of("0123456789", open + 1) - open - 1, width = digits > 1 && key[open + 1] == '0' ? digits : 0;
+    const size_t digits = key.find_first_not_of("0123456789", open + 1) - open - 1,
+                 width = digits > 1 && key[open + 1] == '0' ? digits : 0;
     std::vector<std::string> longer;
     longer.reserve(keys.size() * values.size());
     for (const auto& made : keys)

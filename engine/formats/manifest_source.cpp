@@ -35,7 +35,8 @@ class ManifestSource final : public Source {
   TileView load(size_t index, size_t, TileBuffer&) const override {
     require_read(manifest_[index], path_);
     throw Error("manifest-no-data", BytePlace{path_, {}, {}},
-                fmt::format("this is a manifest, which has no data for '{}'", manifest_[index].key), "give the checkpoint itself");
+                fmt::format("this is a manifest, which has no data for '{}'", manifest_[index].key),
+                "give the checkpoint itself");
   }
 
  private:
@@ -128,10 +129,12 @@ std::variant<TensorInfo, Problem> parse_line(std::string_view line) {
   const std::string_view reason = unread ? text.substr(reason_at + kNotRead.size()) : std::string_view{};
   if (unread) text = trim(text.substr(0, reason_at));
   const size_t bracket = unread && text.ends_with('?') ? text.size() - 1 : text.rfind('[');
-  if (bracket == std::string_view::npos || bracket == 0) return Problem{offset_of(text), "no shape such as [2,3] ends the line"};
+  if (bracket == std::string_view::npos || bracket == 0)
+    return Problem{offset_of(text), "no shape such as [2,3] ends the line"};
   const auto shape =
       unread && text.substr(bracket) == "?" ? std::optional<Shape>(Shape{}) : parse_shape(text.substr(bracket));
-  if (!shape) return Problem{offset_of(text) + bracket, fmt::format("'{}' is not a shape such as [2,3]", text.substr(bracket))};
+  if (!shape)
+    return Problem{offset_of(text) + bracket, fmt::format("'{}' is not a shape such as [2,3]", text.substr(bracket))};
   const std::string_view front = trim(text.substr(0, bracket));
   const size_t gap = front.find_last_of(" \t");
   if (gap == std::string_view::npos) return Problem{offset_of(front), "a key, a dtype and a shape were expected"};
@@ -175,7 +178,9 @@ class JsonManifest {
     check_aliases(result);
     return result;
   }
-  [[noreturn]] void fail(const std::string& message) const { throw Error("manifest-syntax", BytePlace{path_, {}, {}}, message); }
+  [[noreturn]] void fail(const std::string& message) const {
+    throw Error("manifest-syntax", BytePlace{path_, {}, {}}, message);
+  }
 
  private:
   void add(TensorInfo tensor, std::vector<TensorInfo>& result) const {
@@ -214,7 +219,8 @@ class JsonManifest {
     return tensor;
   }
   std::string text(const Json& entry, const char* field, const std::string& what) const {
-    if (!entry.is_object() || !entry.contains(field) || !entry[field].is_string()) fail(fmt::format("{} has no text '{}'", what, field));
+    if (!entry.is_object() || !entry.contains(field) || !entry[field].is_string())
+      fail(fmt::format("{} has no text '{}'", what, field));
     return entry[field].get<std::string>();
   }
   // Tied tensors are the same bytes, so they look the same.
@@ -225,7 +231,8 @@ class JsonManifest {
       const auto [it, fresh] = first.emplace(tensor.alias, &tensor);
       if (tensor.unread != nullptr || it->second->unread != nullptr) continue;
       if (!fresh && (it->second->dtype != tensor.dtype || it->second->shape != tensor.shape))
-        fail(fmt::format("'{}' and '{}' have the alias '{}' and differ in dtype or shape", it->second->key, tensor.key, tensor.alias));
+        fail(fmt::format("'{}' and '{}' have the alias '{}' and differ in dtype or shape", it->second->key, tensor.key,
+                         tensor.alias));
     }
   }
 
@@ -246,7 +253,8 @@ bool looks_like_manifest_text(std::string_view text) {
 }
 
 std::unique_ptr<Source> open_manifest_text(const std::string& path, std::string_view text, const OpenOptions& options) {
-  check_limit(text.size(), options.limits.max_index_bytes, "max_index_bytes", BytePlace{path, {}, {}}, "bytes of a manifest");
+  check_limit(text.size(), options.limits.max_index_bytes, "max_index_bytes", BytePlace{path, {}, {}},
+              "bytes of a manifest");
   if (!is_utf8(text)) throw Error("manifest-syntax", BytePlace{path, {}, {}}, "not a text: the file is not UTF-8");
   std::vector<TensorInfo> tensors;
   for (size_t begin = 0; begin < text.size();) {
@@ -299,7 +307,9 @@ std::string dump(const Json& value) { return value.dump(-1, ' ', false, Json::er
 
 }  // namespace
 
-std::string manifest_to_json(const Source& source) { return manifest_to_json(source.manifest().tensors(), source, false); }
+std::string manifest_to_json(const Source& source) {
+  return manifest_to_json(source.manifest().tensors(), source, false);
+}
 
 std::string manifest_to_json(const std::vector<TensorInfo>& tensors, const Source& source, bool folded) {
   // A manifest read from a file stands for a checkpoint of another format, and is written as that again.
@@ -309,7 +319,8 @@ std::string manifest_to_json(const std::vector<TensorInfo>& tensors, const Sourc
     format = *it;
     metadata.erase("$format");
   }
-  std::string out = fmt::format("{{\n\"remap_manifest\": 1,\n\"format\": {},\n{}\"metadata\": {},\n\"tensors\": [", dump(format), folded ? "\"folded\": true,\n" : "", dump(metadata));
+  std::string out = fmt::format("{{\n\"remap_manifest\": 1,\n\"format\": {},\n{}\"metadata\": {},\n\"tensors\": [",
+                                dump(format), folded ? "\"folded\": true,\n" : "", dump(metadata));
   const char* separator = "\n";
   for (const TensorInfo& tensor : tensors) {
     Json entry{{"key", tensor.key}, {"dtype", dtype_text(tensor)}, {"shape", tensor.shape}};
@@ -330,7 +341,8 @@ std::string manifest_to_text(const Manifest& manifest) {
   for (const TensorInfo& tensor : manifest.tensors()) {
     const auto is_special = [](char c) { return static_cast<unsigned char>(c) <= ' '; };
     const std::string& key = tensor.key;
-    const bool quoted = key.empty() || key.front() == '#' || key.front() == '"' || std::any_of(key.begin(), key.end(), is_special);
+    const bool quoted =
+        key.empty() || key.front() == '#' || key.front() == '"' || std::any_of(key.begin(), key.end(), is_special);
     out += fmt::format("{}\t{}\t{}{}\n", quoted ? dump(Json(key)) : key, dtype_text(tensor), shape_text(tensor),
                        tensor.unread == nullptr ? "" : "\tnot read: " + tensor.unread->why);
   }

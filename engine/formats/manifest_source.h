@@ -12,8 +12,8 @@ namespace remap::formats {
 // True if the first line that is neither empty nor a comment is a tensor's.
 bool looks_like_manifest_text(std::string_view text);
 
-// format() is "manifest", has_data() false; metadata() of a JSON manifest is the one listed, with its "format" as "$format".
-// Throws Error "manifest-syntax", "manifest-duplicate-key", "limit-exceeded".
+// format() is "manifest", has_data() false; metadata() of a JSON manifest is the one listed, with its "format" as
+// "$format". Throws Error "manifest-syntax", "manifest-duplicate-key", "limit-exceeded".
 std::unique_ptr<Source> open_manifest_text(const std::string& path, std::string_view text, const OpenOptions& options);
 std::unique_ptr<Source> open_manifest_json(const std::string& path, const Json& root, const OpenOptions& options);
 

@@ -16,10 +16,12 @@ using Kind = MsgpackNode::Kind;
 
 constexpr size_t kMaxDepth = 64;
 
-// Receives msgpack-cxx's events and builds the tree. A callback that returns false ends the parse; `problem()` then says why.
+// Receives msgpack-cxx's events and builds the tree. A callback that returns false ends the parse; `problem()` then
+// says why.
 class TreeBuilder : public msgpack::null_visitor {
  public:
-  TreeBuilder(std::string_view bytes, uint64_t base, const Limits& limits) : bytes_(bytes), base_(base), limits_(limits), after_(base) {}
+  TreeBuilder(std::string_view bytes, uint64_t base, const Limits& limits)
+      : bytes_(bytes), base_(base), limits_(limits), after_(base) {}
 
   const std::string& problem() const { return problem_; }
   uint64_t problem_offset() const { return problem_offset_; }
@@ -105,7 +107,8 @@ class TreeBuilder : public msgpack::null_visitor {
   bool add_key(std::string_view key) {
     if (key.empty()) return refuse("a map's key is empty");
     if (key.size() > limits_.max_key_bytes)
-      return refuse(fmt::format("a map's key has {} bytes; at most {} are read (max_key_bytes)", key.size(), limits_.max_key_bytes));
+      return refuse(fmt::format("a map's key has {} bytes; at most {} are read (max_key_bytes)", key.size(),
+                                limits_.max_key_bytes));
     if (!is_utf8(key)) return refuse("a map's key is not UTF-8");
     open_.back()->keys.push_back(key);
     advance(key);
@@ -154,8 +157,8 @@ const MsgpackNode* MsgpackNode::find(std::string_view key) const {
 }
 
 std::string_view kind_name(Kind kind) {
-  static constexpr std::array<std::string_view, 9> kNames = {"nil",    "a boolean",          "an integer", "a number", "a text",
-                                                             "binary", "an extension value", "an array",   "a map"};
+  static constexpr std::array<std::string_view, 9> kNames = {
+      "nil", "a boolean", "an integer", "a number", "a text", "binary", "an extension value", "an array", "a map"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -171,7 +174,8 @@ MsgpackNode parse_msgpack(std::string_view bytes, const std::string& file, uint6
   } catch (const msgpack::unpack_error& error) {
     fail(fmt::format("unable to read msgpack: {}", error.what()), builder.problem_offset());
   }
-  if (!builder.problem().empty()) fail(fmt::format("unable to read msgpack: {}", builder.problem()), builder.problem_offset());
+  if (!builder.problem().empty())
+    fail(fmt::format("unable to read msgpack: {}", builder.problem()), builder.problem_offset());
   if (!complete) fail("unable to read msgpack", base);
   if (end != bytes.size()) fail(fmt::format("{} bytes follow the msgpack value", bytes.size() - end), base + end);
   return builder.take();

@@ -39,7 +39,8 @@ Destination parse_destination(const std::string& given) {
   const size_t slash = path.rfind('/');
   const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
   if (name.empty() || name == "." || name == "..")
-    throw Error("output-name", at(given), "does not name a folder that can be made", "give the output folder a name of its own, such as out/model");
+    throw Error("output-name", at(given), "does not name a folder that can be made",
+                "give the output folder a name of its own, such as out/model");
   return {path, slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash), name};
 }
 
@@ -53,7 +54,8 @@ std::optional<mode_t> mode_of(const std::string& path) {
 // The names in a folder, and of which kind they are. Throws Error "io-write".
 std::vector<std::pair<std::string, mode_t>> entries_of(const std::string& folder) {
   DIR* handle = ::opendir(folder.c_str());
-  if (handle == nullptr) throw Error("io-write", at(folder), fmt::format("the folder cannot be listed: {}", errno_text(errno)));
+  if (handle == nullptr)
+    throw Error("io-write", at(folder), fmt::format("the folder cannot be listed: {}", errno_text(errno)));
   const std::unique_ptr<DIR, int (*)(DIR*)> closer(handle, &::closedir);
   std::vector<std::pair<std::string, mode_t>> entries;
   while (const dirent* entry = ::readdir(handle)) {
@@ -71,27 +73,33 @@ std::vector<std::pair<std::string, mode_t>> entries_of(const std::string& folder
 bool is_mount_point(const std::string& path) {
 #ifdef STATX_ATTR_MOUNT_ROOT
   struct statx info {};
-  if (::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, STATX_TYPE, &info) == 0 && (info.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0)
+  if (::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, STATX_TYPE, &info) == 0 &&
+      (info.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0)
     return (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 #endif
-  struct stat itself {}, above {};
-  return ::lstat(path.c_str(), &itself) == 0 && ::lstat((path + "/..").c_str(), &above) == 0 && itself.st_dev != above.st_dev;
+  struct stat itself {
+  }, above{};
+  return ::lstat(path.c_str(), &itself) == 0 && ::lstat((path + "/..").c_str(), &above) == 0 &&
+         itself.st_dev != above.st_dev;
 }
 
-// A slip of the hand (`-o ~ --force`) must not cost more than a folder like the ones we write: files, no folders within. What a
-// program, or this one, stands in or reads is not replaced whatever is in it.
+// A slip of the hand (`-o ~ --force`) must not cost more than a folder like the ones we write: files, no folders
+// within. What a program, or this one, stands in or reads is not replaced whatever is in it.
 void check_replaceable(const std::string& path, mode_t mode, const std::vector<std::string>& inputs) {
   refuse_lost_input(path, inputs);
   if (!S_ISDIR(mode))
-    throw Error("output-not-replaceable", at(path), S_ISLNK(mode) ? "is a symbolic link, not a folder" : "exists and is not a folder",
+    throw Error("output-not-replaceable", at(path),
+                S_ISLNK(mode) ? "is a symbolic link, not a folder" : "exists and is not a folder",
                 "only a folder is replaced; choose another place or remove it yourself");
-  if (formats::holds_folder(path, ".")) fail_not_replaceable(path, "is the folder that the program runs in, or holds it");
+  if (formats::holds_folder(path, "."))
+    fail_not_replaceable(path, "is the folder that the program runs in, or holds it");
   if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0' && formats::holds_folder(path, home))
     fail_not_replaceable(path, "is the home folder, or holds it");
   if (is_mount_point(path)) fail_not_replaceable(path, "is a mount point, which cannot be replaced");
   const auto entries = entries_of(path);
   for (const auto& [name, entry_mode] : entries)
-    if (S_ISDIR(entry_mode)) fail_not_replaceable(path, fmt::format("holds the folder '{}'; only a folder of plain files is replaced", name));
+    if (S_ISDIR(entry_mode))
+      fail_not_replaceable(path, fmt::format("holds the folder '{}'; only a folder of plain files is replaced", name));
   if (!entries.empty() && ::faccessat(AT_FDCWD, path.c_str(), W_OK | X_OK, AT_EACCESS) != 0)
     fail_not_replaceable(path, fmt::format("its files cannot be deleted: {}", errno_text(errno)));
 }
@@ -99,9 +107,11 @@ void check_replaceable(const std::string& path, mode_t mode, const std::vector<s
 void check_destination(const Destination& destination, const OutputOptions& options) {
   const auto mode = mode_of(destination.path);
   if (!mode) return;
-  check_replaceable(destination.path, *mode, options.inputs);  // first, so that --force is not proposed where it would not help
+  check_replaceable(destination.path, *mode,
+                    options.inputs);  // first, so that --force is not proposed where it would not help
   if (!options.force)
-    throw Error("output-exists", at(destination.path), "exists already", "choose another place, or give --force to replace it");
+    throw Error("output-exists", at(destination.path), "exists already",
+                "choose another place, or give --force to replace it");
 }
 
 // Removes a folder without folders in it; what cannot be removed stays.
@@ -118,7 +128,8 @@ std::string random_suffix() {
   return suffix;
 }
 
-// A hidden name beside the final one that nothing has; shortened where the name would become too long for the file system.
+// A hidden name beside the final one that nothing has; shortened where the name would become too long for the file
+// system.
 std::string sibling_name(const Destination& destination, const char* kind) {
   return fmt::format("{}/.{}.{}-{}", destination.parent, destination.name.substr(0, 200), kind, random_suffix());
 }
@@ -128,9 +139,11 @@ std::string make_partial_folder(const Destination& destination) {
     const std::string folder = sibling_name(destination, "partial");
     if (::mkdir(folder.c_str(), 0777) == 0) return folder;
     if (errno == ENOENT)
-      throw Error("io-write", at(destination.path), fmt::format("the folder '{}' does not exist", destination.parent), "create it first");
+      throw Error("io-write", at(destination.path), fmt::format("the folder '{}' does not exist", destination.parent),
+                  "create it first");
     if (errno != EEXIST)
-      throw Error("io-write", at(destination.path), fmt::format("cannot create a folder in '{}': {}", destination.parent, errno_text(errno)));
+      throw Error("io-write", at(destination.path),
+                  fmt::format("cannot create a folder in '{}': {}", destination.parent, errno_text(errno)));
   }
   throw Error("io-write", at(destination.path), fmt::format("cannot find a free name in '{}'", destination.parent));
 }
@@ -141,14 +154,16 @@ std::string make_partial_folder(const Destination& destination) {
   if (::statvfs(destination.parent.c_str(), &info) == 0)
     free = fmt::format("{} are", human_bytes(uint64_t{info.f_bavail} * info.f_frsize));
   throw Error("output-disk-full", at(destination.path),
-              fmt::format("the output needs {}, and {} free on the file system of '{}'", human_bytes(needed_bytes), free, destination.parent),
+              fmt::format("the output needs {}, and {} free on the file system of '{}'", human_bytes(needed_bytes),
+                          free, destination.parent),
               "free some space or choose another place");
 }
 
 // A file being written: its descriptor and a writable mapping of all of it.
 class MappedOutput {
  public:
-  MappedOutput(const Destination& destination, const std::string& path, uint64_t size_bytes, uint64_t needed_bytes) : size_bytes_(size_bytes) {
+  MappedOutput(const Destination& destination, const std::string& path, uint64_t size_bytes, uint64_t needed_bytes)
+      : size_bytes_(size_bytes) {
     fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd_ < 0)
       throw Error("io-write", at(destination.path), fmt::format("cannot create a file in it: {}", errno_text(errno)),
@@ -157,7 +172,8 @@ class MappedOutput {
       reserve(destination, needed_bytes);
       void* address = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
       if (address == MAP_FAILED)
-        throw Error("io-write", at(destination.path), fmt::format("cannot map {} of output: {}", human_bytes(size_bytes), errno_text(errno)));
+        throw Error("io-write", at(destination.path),
+                    fmt::format("cannot map {} of output: {}", human_bytes(size_bytes), errno_text(errno)));
       data_ = static_cast<std::byte*>(address);
     } catch (...) {
       ::close(fd_);
@@ -189,10 +205,12 @@ class MappedOutput {
     if (error == ENOSPC || error == EDQUOT) fail_disk_full(destination, needed_bytes);
     if (error == EFBIG)
       throw Error("output-disk-full", at(destination.path),
-                  fmt::format("a file of {} is larger than the file system or a limit of this process allows", human_bytes(size_bytes_)),
+                  fmt::format("a file of {} is larger than the file system or a limit of this process allows",
+                              human_bytes(size_bytes_)),
                   "choose smaller shards, or raise the limit (ulimit -f)");
     if (error != 0)
-      throw Error("io-write", at(destination.path), fmt::format("cannot reserve {}: {}", human_bytes(size_bytes_), errno_text(error)));
+      throw Error("io-write", at(destination.path),
+                  fmt::format("cannot reserve {}: {}", human_bytes(size_bytes_), errno_text(error)));
   }
 
   int fd_ = -1;
@@ -210,8 +228,8 @@ void check_space(const Destination& destination, const formats::SafetensorsLayou
   for (const auto& file : layout.files)
     if (file.size_bytes > limit.rlim_cur)
       throw Error("output-disk-full", at(destination.path),
-                  fmt::format("a file of {} is larger than the {} that this process may write", human_bytes(file.size_bytes),
-                              human_bytes(limit.rlim_cur)),
+                  fmt::format("a file of {} is larger than the {} that this process may write",
+                              human_bytes(file.size_bytes), human_bytes(limit.rlim_cur)),
                   "choose smaller shards, or raise the limit (ulimit -f)");
 }
 
@@ -229,11 +247,16 @@ bool is_unsupported(int error) { return error == EINVAL || error == ENOSYS || er
 
 void throw_if(int error, const Destination& destination) {
   if (error == EEXIST || error == ENOTEMPTY)
-    throw Error("output-exists", at(destination.path), "was created by someone else meanwhile", "choose another place, or give --force to replace it");
-  if (error != 0) throw Error("io-write", at(destination.path), fmt::format("cannot give the output its name: {}", errno_text(error)));
+    throw Error("output-exists", at(destination.path), "was created by someone else meanwhile",
+                "choose another place, or give --force to replace it");
+  if (error != 0)
+    throw Error("io-write", at(destination.path),
+                fmt::format("cannot give the output its name: {}", errno_text(error)));
 }
 
-int plain_rename(const std::string& from, const std::string& to) { return std::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno; }
+int plain_rename(const std::string& from, const std::string& to) {
+  return std::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
+}
 
 void rename_to_new(const std::string& folder, const Destination& destination) {
   int error = rename_with(folder, destination.path, RENAME_NOREPLACE);
@@ -241,7 +264,8 @@ void rename_to_new(const std::string& folder, const Destination& destination) {
   throw_if(error, destination);
 }
 
-// Puts `folder` in the place of the existing one, which is deleted afterwards, unless someone has put another there meanwhile.
+// Puts `folder` in the place of the existing one, which is deleted afterwards, unless someone has put another there
+// meanwhile.
 void rename_over_old(const std::string& folder, const Destination& destination) {
   const auto checked = formats::file_id(destination.path);
   std::string old = folder;
@@ -257,8 +281,10 @@ void rename_over_old(const std::string& folder, const Destination& destination) 
   }
   throw_if(error, destination);
   if (formats::file_id(old) != checked) {
-    if (exchanged) rename_with(old, destination.path, RENAME_EXCHANGE);
-    else if (plain_rename(destination.path, folder) == 0) plain_rename(old, destination.path);
+    if (exchanged)
+      rename_with(old, destination.path, RENAME_EXCHANGE);
+    else if (plain_rename(destination.path, folder) == 0)
+      plain_rename(old, destination.path);
     throw_if(EEXIST, destination);
   }
   try {
@@ -295,7 +321,8 @@ class OutputFolder::Impl {
     return {file.data() + home.offset_bytes, file.fd(), home.offset_bytes};
   }
 
-  // The pages stay in the page cache; only the mapping lets them go, so that resident memory does not grow with the output.
+  // The pages stay in the page cache; only the mapping lets them go, so that resident memory does not grow with the
+  // output.
   void finished(size_t index) const {
     constexpr uint64_t kWorthwhileBytes = uint64_t{1} << 20;
     const Home& home = homes_[index];
@@ -306,14 +333,18 @@ class OutputFolder::Impl {
   }
 
   void add_file(const std::string& name, const std::string& contents) {
-    if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos || name.find('\0') != std::string::npos)
-      throw Error("output-name", at(destination_.path), fmt::format("'{}' is not the name of a file in a folder", name));
+    if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos ||
+        name.find('\0') != std::string::npos)
+      throw Error("output-name", at(destination_.path),
+                  fmt::format("'{}' is not the name of a file in a folder", name));
     const std::string path = folder_ + "/" + name;
     const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0 && errno == EEXIST) throw Error("output-name", at(destination_.path), fmt::format("the file '{}' would be written twice", name));
+    if (fd < 0 && errno == EEXIST)
+      throw Error("output-name", at(destination_.path), fmt::format("the file '{}' would be written twice", name));
     int error = fd < 0 ? errno : write_all(fd, std::as_bytes(std::span(contents)));
     if (fd >= 0 && ::close(fd) != 0 && error == 0) error = errno;
-    if (error != 0) throw Error("io-write", at(destination_.path), fmt::format("cannot write '{}': {}", name, errno_text(error)));
+    if (error != 0)
+      throw Error("io-write", at(destination_.path), fmt::format("cannot write '{}': {}", name, errno_text(error)));
   }
 
   void commit() {
@@ -337,7 +368,8 @@ class OutputFolder::Impl {
     uint64_t offset_bytes = 0, size_bytes = 0;
   };
 
-  void create_files(const std::vector<PlannedTensor>& tensors, const formats::SafetensorsLayout& layout, uint64_t needed_bytes) {
+  void create_files(const std::vector<PlannedTensor>& tensors, const formats::SafetensorsLayout& layout,
+                    uint64_t needed_bytes) {
     homes_.resize(tensors.size());
     for (const auto& file : layout.files) {
       for (size_t i = 0; i < file.tensors.size(); ++i) {
@@ -367,7 +399,8 @@ class OutputFolder::Impl {
   std::vector<Home> homes_;  // a tensor of the plan
 };
 
-OutputFolder::OutputFolder(const std::string& path, const std::vector<PlannedTensor>& tensors, const OutputOptions& options)
+OutputFolder::OutputFolder(const std::string& path, const std::vector<PlannedTensor>& tensors,
+                           const OutputOptions& options)
     : impl_(std::make_unique<Impl>(path, tensors, options)) {}
 OutputFolder::~OutputFolder() = default;
 TensorSlot OutputFolder::slot(size_t index) { return impl_->slot(index); }

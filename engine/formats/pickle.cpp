@@ -1,5 +1,5 @@
-// A real pickle (torch 2.13, protocol 2: torch.save({"w": torch.zeros(2, 3)}); BINPUTs, which give each value a memo slot, are
-// left out after the first), and what becomes of each line here:
+// A real pickle (torch 2.13, protocol 2: torch.save({"w": torch.zeros(2, 3)}); BINPUTs, which give each value a memo
+// slot, are left out after the first), and what becomes of each line here:
 //
 //     0: 80 PROTO      2
 //     2: 7d EMPTY_DICT                                a dict value, pushed
@@ -14,22 +14,17 @@
 //    94: 58         BINUNICODE 'cpu'
 //   104: 4b         BININT1    6
 //   106: 74         TUPLE      (MARK at 49)           ('storage', FloatStorage, '0', 'cpu', 6)
-//   109: 51     BINPERSID                             a persistent value with that id: the elements are in archive/data/0
-//   110: 4b     BININT1    0                          storage offset
-//   112: 4b     BININT1    2
-//   114: 4b     BININT1    3
-//   116: 86     TUPLE2                                shape
-//   119: 4b     BININT1    3
-//   121: 4b     BININT1    1
+//   109: 51     BINPERSID                             a persistent value with that id: the elements are in
+//   archive/data/0 110: 4b     BININT1    0                          storage offset 112: 4b     BININT1    2 114: 4b
+//   BININT1    3 116: 86     TUPLE2                                shape 119: 4b     BININT1    3 121: 4b     BININT1 1
 //   123: 86     TUPLE2                                strides
 //   126: 89     NEWFALSE                              requires_grad
 //   127: 63     GLOBAL     'collections OrderedDict'
 //   154: 29     EMPTY_TUPLE
 //   155: 52     REDUCE                                backward hooks: an object {callable OrderedDict, arguments ()}
 //   158: 74     TUPLE      (MARK at 48)
-//   161: 52 REDUCE                                    an object {callable _rebuild_tensor_v2, arguments (...)}; nothing is called
-//   164: 73 SETITEM                                   dict['w'] = object
-//   165: 2e STOP
+//   161: 52 REDUCE                                    an object {callable _rebuild_tensor_v2, arguments (...)}; nothing
+//   is called 164: 73 SETITEM                                   dict['w'] = object 165: 2e STOP
 #include "formats/pickle.h"
 
 #include <array>
@@ -83,8 +78,8 @@ void PickleGraph::drop_values() {
   root_ = kNoValue;
 }
 
-// Slots are vectors indexed by the number the pickle chose. Picklers count from 0, so numbers far above the count of slots in
-// use are kept in a map: a claimed index of four thousand million must not cost that many slots.
+// Slots are vectors indexed by the number the pickle chose. Picklers count from 0, so numbers far above the count of
+// slots in use are kept in a map: a claimed index of four thousand million must not cost that many slots.
 class PickleMemo {
  public:
   PickleRef get(uint64_t index) const {
@@ -120,7 +115,10 @@ class PickleMachine {
   static const std::array<Opcode, 68> kOpcodes;
 
   PickleMachine(std::span<const std::byte> bytes, const PickleOrigin& origin, const Limits& limits)
-      : bytes_(bytes), origin_(origin), limits_(limits), in_(bytes, origin.file, origin.member, "pickle-truncated", origin.base) {
+      : bytes_(bytes),
+        origin_(origin),
+        limits_(limits),
+        in_(bytes, origin.file, origin.member, "pickle-truncated", origin.base) {
     none_ = add({});
     false_ = add_integer(PickleKind::boolean, 0);
     true_ = add_integer(PickleKind::boolean, 1);
@@ -136,7 +134,8 @@ class PickleMachine {
     while (!stopped_) {
       opcode_at_ = in_.position();
       if (opcode_at_ >= limits_.max_pickle_bytes)
-        fail("limit-exceeded", fmt::format("the pickle is longer than max_pickle_bytes ({})", limits_.max_pickle_bytes));
+        fail("limit-exceeded",
+             fmt::format("the pickle is longer than max_pickle_bytes ({})", limits_.max_pickle_bytes));
       if (in_.remaining() == 0) fail("pickle-no-stop", "the pickle ends without a STOP opcode");
       const uint8_t code = in_.u8("opcode");
       opcode_ = kByCode[code];
@@ -153,7 +152,8 @@ class PickleMachine {
     throw Error(id, BytePlace{origin_.file, origin_.member, origin_.base + opcode_at_}, message, hint);
   }
   [[noreturn]] void fail_type(std::string_view expected, PickleRef found) const {
-    fail("pickle-wrong-type", fmt::format("{} needs {}, found {}", opcode_->name, expected, describe(graph_.kind(found))));
+    fail("pickle-wrong-type",
+         fmt::format("{} needs {}, found {}", opcode_->name, expected, describe(graph_.kind(found))));
   }
 
   // --- making values ---
@@ -165,7 +165,8 @@ class PickleMachine {
   }
   PickleRef add(const PickleValue& value) {
     if (graph_.values_.size() >= std::min<uint64_t>(limits_.max_pickle_objects, kNoValue - 1))
-      fail("limit-exceeded", fmt::format("the pickle makes more than max_pickle_objects ({}) values", limits_.max_pickle_objects));
+      fail("limit-exceeded",
+           fmt::format("the pickle makes more than max_pickle_objects ({}) values", limits_.max_pickle_objects));
     graph_.values_.push_back(value);
     return static_cast<PickleRef>(graph_.values_.size() - 1);
   }
@@ -216,8 +217,8 @@ class PickleMachine {
   void push(PickleRef ref) { stack_.push_back(ref); }
   PickleRef top() const {
     if (stack_.size() <= floor())
-      fail("pickle-stack-underflow",
-           fmt::format("{} needs a value, the stack is empty{}", opcode_->name, marks_.empty() ? "" : " above the mark"));
+      fail("pickle-stack-underflow", fmt::format("{} needs a value, the stack is empty{}", opcode_->name,
+                                                 marks_.empty() ? "" : " above the mark"));
     return stack_.back();
   }
   PickleRef pop() {
@@ -238,7 +239,8 @@ class PickleMachine {
   std::string_view line(std::string_view what) {
     const char* begin = reinterpret_cast<const char*>(bytes_.data()) + in_.position();
     const void* end = in_.remaining() == 0 ? nullptr : std::memchr(begin, '\n', in_.remaining());
-    if (end == nullptr) fail("pickle-truncated", fmt::format("unable to read {} of {}: its line has no end", what, opcode_->name));
+    if (end == nullptr)
+      fail("pickle-truncated", fmt::format("unable to read {} of {}: its line has no end", what, opcode_->name));
     const auto text = in_.text(static_cast<uint64_t>(static_cast<const char*>(end) - begin) + 1, what);
     return text.substr(0, text.size() - 1);
   }
@@ -258,7 +260,9 @@ class PickleMachine {
     push(add_view(PickleKind::text, text));
   }
   // Python 2's str is text or bytes; UTF-8 decides.
-  void push_old_string(std::string_view text) { push(add_view(is_pickle_text(text) ? PickleKind::text : PickleKind::bytes, text)); }
+  void push_old_string(std::string_view text) {
+    push(add_view(is_pickle_text(text) ? PickleKind::text : PickleKind::bytes, text));
+  }
   void push_decimal(std::string_view digits) {
     std::string_view number = digits.ends_with('L') ? digits.substr(0, digits.size() - 1) : digits;
     if (number.starts_with('+')) number.remove_prefix(1);
@@ -266,12 +270,15 @@ class PickleMachine {
     const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
     const std::string_view magnitude = number.starts_with('-') ? number.substr(1) : number;
     if (magnitude.empty() || magnitude.find_first_not_of("0123456789") != std::string_view::npos)
-      fail("pickle-bad-number", fmt::format("{} has '{}' where decimal digits were expected", opcode_->name, printable(digits)));
-    push(error == std::errc::result_out_of_range ? add_view(PickleKind::big_integer, number) : add_integer(PickleKind::integer, value));
+      fail("pickle-bad-number",
+           fmt::format("{} has '{}' where decimal digits were expected", opcode_->name, printable(digits)));
+    push(error == std::errc::result_out_of_range ? add_view(PickleKind::big_integer, number)
+                                                 : add_integer(PickleKind::integer, value));
   }
   void push_long(std::string_view raw) {
     if (raw.size() > 8) {
-      push(add_owned(PickleKind::big_integer, long_to_text({reinterpret_cast<const std::byte*>(raw.data()), raw.size()})));
+      push(add_owned(PickleKind::big_integer,
+                     long_to_text({reinterpret_cast<const std::byte*>(raw.data()), raw.size()})));
       return;
     }
     uint64_t value = 0;
@@ -294,12 +301,14 @@ class PickleMachine {
   }
   void memo_get(uint64_t index) {
     const PickleRef ref = memo_.get(index);
-    if (ref == kNoValue) fail("pickle-bad-memo", fmt::format("{} names memo slot {}, which is not set", opcode_->name, index));
+    if (ref == kNoValue)
+      fail("pickle-bad-memo", fmt::format("{} names memo slot {}, which is not set", opcode_->name, index));
     push(ref);
   }
   void memo_put(uint64_t index) {
     if (memo_.count() >= limits_.max_pickle_memo)
-      fail("limit-exceeded", fmt::format("the pickle uses more than max_pickle_memo ({}) memo slots", limits_.max_pickle_memo));
+      fail("limit-exceeded",
+           fmt::format("the pickle uses more than max_pickle_memo ({}) memo slots", limits_.max_pickle_memo));
     memo_.put(index, top());
   }
 
@@ -315,7 +324,9 @@ class PickleMachine {
     if (graph_.is(target, PickleKind::object)) return graph_.objects_[graph_.values_[target].slot].pairs;
     fail_type("a dict to set items of", target);
   }
-  static void append(std::vector<PickleRef>& to, const std::vector<PickleRef>& more) { to.insert(to.end(), more.begin(), more.end()); }
+  static void append(std::vector<PickleRef>& to, const std::vector<PickleRef>& more) {
+    to.insert(to.end(), more.begin(), more.end());
+  }
   void check_pairs(const std::vector<PickleRef>& items) const {
     if (items.size() % 2 != 0)
       fail("pickle-odd-items", fmt::format("{} has {} values: the last key has none", opcode_->name, items.size()));
@@ -328,8 +339,10 @@ class PickleMachine {
     stopped_ = true;
   }
   void op_pop() {  // on an empty stack it drops the mark, as Python does
-    if (stack_.size() > floor()) stack_.pop_back();
-    else pop_to_mark();
+    if (stack_.size() > floor())
+      stack_.pop_back();
+    else
+      pop_to_mark();
   }
   void op_pop_mark() { pop_to_mark(); }
   void op_dup() { push(top()); }
@@ -344,8 +357,10 @@ class PickleMachine {
   }
   void op_int() {
     const auto text = line("a number");
-    if (text == "00" || text == "01") push(text == "01" ? true_ : false_);  // how protocol 0 spells bools
-    else push_decimal(text);
+    if (text == "00" || text == "01")
+      push(text == "01" ? true_ : false_);  // how protocol 0 spells bools
+    else
+      push_decimal(text);
   }
   void op_binint() { push(add_integer(PickleKind::integer, in_.integer<int32_t>("BININT's value"))); }
   void op_binint1() { push(add_integer(PickleKind::integer, in_.u8("BININT1's value"))); }
@@ -451,9 +466,12 @@ class PickleMachine {
   void op_ext4() { refuse_extension(in_.integer<int32_t>("an extension code")); }
   [[noreturn]] void refuse_extension(int64_t code) {
     fail("pickle-extension",
-         fmt::format("{} names extension {}: what it stands for is known only to the program that wrote the file", opcode_->name, code));
+         fmt::format("{} names extension {}: what it stands for is known only to the program that wrote the file",
+                     opcode_->name, code));
   }
-  void push_tuple(std::vector<PickleRef> items) { push(items.empty() ? empty_tuple_ : add_list(PickleKind::tuple, std::move(items))); }
+  void push_tuple(std::vector<PickleRef> items) {
+    push(items.empty() ? empty_tuple_ : add_list(PickleKind::tuple, std::move(items)));
+  }
   void op_tuple1() {
     const PickleRef a = pop();
     push_tuple({a});
@@ -495,10 +513,13 @@ class PickleMachine {
   void op_memoize() { memo_put(memo_.count()); }
   void op_frame() {  // frames only help a reader that reads ahead
     const uint64_t length = in_.u64("a frame length");
-    if (length > in_.remaining()) fail("pickle-truncated", fmt::format("FRAME announces {} bytes, {} are left", length, in_.remaining()));
+    if (length > in_.remaining())
+      fail("pickle-truncated", fmt::format("FRAME announces {} bytes, {} are left", length, in_.remaining()));
   }
   void op_bytearray8() { op_binbytes8(); }
-  void op_next_buffer() { fail("pickle-out-of-band", "NEXT_BUFFER takes bytes from outside the pickle, which no checkpoint has"); }
+  void op_next_buffer() {
+    fail("pickle-out-of-band", "NEXT_BUFFER takes bytes from outside the pickle, which no checkpoint has");
+  }
   void op_readonly_buffer() {
     if (!graph_.is(top(), PickleKind::bytes)) fail_type("bytes", top());
   }
@@ -517,7 +538,8 @@ class PickleMachine {
   bool stopped_ = false;
 };
 
-#define ROW(code, name, protocol, run) PickleMachine::Opcode{code, name, protocol, &PickleMachine::run}
+#define ROW(code, name, protocol, run) \
+  PickleMachine::Opcode { code, name, protocol, &PickleMachine::run }
 constexpr std::array<PickleMachine::Opcode, 68> PickleMachine::kOpcodes = {{
     ROW('(', "MARK", 0, op_mark),
     ROW('.', "STOP", 0, op_stop),

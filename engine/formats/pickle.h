@@ -1,10 +1,10 @@
 // Reads one pickle (protocols 0 to 5) into a graph of inert values.
 //
-// Nothing is imported, called or looked up: a class or function that the pickle names is a `global` value, and what Python
-// would do with it (call it, set its state, append to it) is recorded in an `object` value. So `os.system` is a word here.
-// Values live in one arena and name each other by index: shared and cyclic values cost nothing, and destruction is flat.
-// The graph views the bytes it was read from; they must outlive it.
-// Throws: Error, ids "pickle-*" and "limit-exceeded", with the offset of the opcode that could not be obeyed.
+// Nothing is imported, called or looked up: a class or function that the pickle names is a `global` value, and what
+// Python would do with it (call it, set its state, append to it) is recorded in an `object` value. So `os.system` is a
+// word here. Values live in one arena and name each other by index: shared and cyclic values cost nothing, and
+// destruction is flat. The graph views the bytes it was read from; they must outlive it. Throws: Error, ids "pickle-*"
+// and "limit-exceeded", with the offset of the opcode that could not be obeyed.
 #pragma once
 
 #include <cstddef>
@@ -21,11 +21,21 @@
 namespace remap::formats {
 
 enum class PickleKind : uint8_t {
-  none, boolean, integer, big_integer, real, bytes, text,  // plain
-  tuple, list, dict, set, frozenset,                       // `items()`; a dict's are key, value, key, value …
-  global,                                                  // a class or function, by module and name
-  persistent,                                              // something outside the pickle (a storage), by its id
-  object                                                   // what a class or function was asked to make
+  none,
+  boolean,
+  integer,
+  big_integer,
+  real,
+  bytes,
+  text,  // plain
+  tuple,
+  list,
+  dict,
+  set,
+  frozenset,   // `items()`; a dict's are key, value, key, value …
+  global,      // a class or function, by module and name
+  persistent,  // something outside the pickle (a storage), by its id
+  object       // what a class or function was asked to make
 };
 std::string_view describe(PickleKind kind);  // "an integer": for messages
 
@@ -42,7 +52,7 @@ struct PickleValue {
   union {
     int64_t integer = 0;  // integer, boolean
     double real;
-    Text text;            // text (UTF-8; may hold encoded surrogates), bytes, big_integer (decimal; 0x… when over 64 bytes)
+    Text text;  // text (UTF-8; may hold encoded surrogates), bytes, big_integer (decimal; 0x… when over 64 bytes)
   };
 };
 
@@ -53,14 +63,14 @@ struct PickleGlobal {
 };
 
 struct PickleObject {
-  PickleRef callable = kNoValue;     // a global, a persistent value, or an object
-  PickleRef arguments = kNoValue;    // a tuple
-  PickleRef keywords = kNoValue;     // NEWOBJ_EX only: a dict
-  bool made_by_new = false;          // NEWOBJ, NEWOBJ_EX, INST, OBJ: `callable` is a class; else it was called (REDUCE)
-  uint64_t offset = 0;               // of the opcode that made it, in the file or member
-  std::vector<PickleRef> states;     // BUILD, in order; mostly none or one
-  std::vector<PickleRef> items;      // APPEND(S), ADDITEMS
-  std::vector<PickleRef> pairs;      // SETITEM(S): key, value, key, value …
+  PickleRef callable = kNoValue;   // a global, a persistent value, or an object
+  PickleRef arguments = kNoValue;  // a tuple
+  PickleRef keywords = kNoValue;   // NEWOBJ_EX only: a dict
+  bool made_by_new = false;        // NEWOBJ, NEWOBJ_EX, INST, OBJ: `callable` is a class; else it was called (REDUCE)
+  uint64_t offset = 0;             // of the opcode that made it, in the file or member
+  std::vector<PickleRef> states;   // BUILD, in order; mostly none or one
+  std::vector<PickleRef> items;    // APPEND(S), ADDITEMS
+  std::vector<PickleRef> pairs;    // SETITEM(S): key, value, key, value …
 };
 
 class PickleGraph {

@@ -101,11 +101,12 @@ namespace {
 
 // Modules that were renamed: the old name, the one the table has.
 std::string canonical_name(const PickleGlobal& global) {
-  static const std::vector<std::pair<std::string_view, std::string_view>> kRenamed = {{"__builtin__", "builtins"},
-                                                                                      {"copy_reg", "copyreg"},
-                                                                                      {"pathlib._local", "pathlib"},
-                                                                                      {"numpy._core.multiarray", "numpy.core.multiarray"},
-                                                                                      {"numpy._core.numeric", "numpy.core.numeric"}};
+  static const std::vector<std::pair<std::string_view, std::string_view>> kRenamed = {
+      {"__builtin__", "builtins"},
+      {"copy_reg", "copyreg"},
+      {"pathlib._local", "pathlib"},
+      {"numpy._core.multiarray", "numpy.core.multiarray"},
+      {"numpy._core.numeric", "numpy.core.numeric"}};
   for (const auto& [old_name, new_name] : kRenamed)
     if (global.module == old_name) return fmt::format("{}.{}", new_name, global.name);
   return global.full_name();
@@ -143,7 +144,8 @@ std::string PickleMeanings::global_name(PickleRef callable) const {
   const auto name = [](const PickleGlobal& global) {
     static constexpr size_t kMax = 200;
     const bool fits = global.module.size() <= kMax && global.name.size() <= kMax;
-    return fits ? global.full_name() : fmt::format("{}...{}", global.module.substr(0, kMax), global.name.substr(0, kMax));
+    return fits ? global.full_name()
+                : fmt::format("{}...{}", global.module.substr(0, kMax), global.name.substr(0, kMax));
   };
   if (graph_.is(callable, PickleKind::global)) return name(graph_.global(callable));
   if (graph_.is(callable, PickleKind::persistent)) {  // ("module", class, source file, source text): legacy streams
@@ -156,7 +158,8 @@ std::string PickleMeanings::global_name(PickleRef callable) const {
 }
 
 std::string PickleMeanings::class_name(PickleRef object) const {
-  return graph_.is(object, PickleKind::object) ? global_name(class_of(graph_.object(object))) : std::string(describe(graph_.kind(object)));
+  return graph_.is(object, PickleKind::object) ? global_name(class_of(graph_.object(object)))
+                                               : std::string(describe(graph_.kind(object)));
 }
 
 const KnownRow* PickleMeanings::row_of_callable(PickleRef callable) const {
@@ -258,7 +261,8 @@ bool PickleMeanings::is_module(const PickleObject& object) const {
          state_field(object, "_modules") != kNoValue;
 }
 
-// A member of an enumeration is pickled as its class called with its value; class names start with a capital, functions do not.
+// A member of an enumeration is pickled as its class called with its value; class names start with a capital, functions
+// do not.
 bool PickleMeanings::is_enumeration(const PickleObject& object) const {
   if (object.made_by_new || !object.states.empty() || !object.items.empty() || !object.pairs.empty()) return false;
   if (!graph_.is(object.callable, PickleKind::global) || graph_.items(object.arguments).size() != 1) return false;
@@ -282,10 +286,14 @@ PickleView PickleMeanings::view(PickleRef ref) const {
     view.ref = ref;
     view.row = nullptr;
     const PickleKind kind = graph_.kind(ref);
-    if (is_plain(kind) || kind == PickleKind::global) view.meaning = Meaning::scalar;
-    else if (kind == PickleKind::dict) view.meaning = Meaning::mapping;
-    else if (kind == PickleKind::persistent) view.meaning = Meaning::record;
-    else if (kind != PickleKind::object) view.meaning = Meaning::sequence;
+    if (is_plain(kind) || kind == PickleKind::global)
+      view.meaning = Meaning::scalar;
+    else if (kind == PickleKind::dict)
+      view.meaning = Meaning::mapping;
+    else if (kind == PickleKind::persistent)
+      view.meaning = Meaning::record;
+    else if (kind != PickleKind::object)
+      view.meaning = Meaning::sequence;
     else if (const PickleView next = view_object(ref, view); next.ref != ref) {
       ref = next.ref;
       continue;
@@ -297,14 +305,17 @@ PickleView PickleMeanings::view(PickleRef ref) const {
   return view;
 }
 
-// Sets `view` for the object `ref`. Returns a view whose `ref` is another value if that value is what the object stands for.
+// Sets `view` for the object `ref`. Returns a view whose `ref` is another value if that value is what the object stands
+// for.
 PickleView PickleMeanings::view_object(PickleRef ref, PickleView& view) const {
   const PickleObject& object = graph_.object(ref);
   const KnownRow* row = view.row = row_of(object);
   const auto stands_for = [&](PickleRef other) {
     PickleView next = view;
-    if (other == kNoValue) view.meaning = Meaning::record;
-    else next.ref = other;
+    if (other == kNoValue)
+      view.meaning = Meaning::record;
+    else
+      next.ref = other;
     return next;
   };
   const auto guess = [&](Meaning meaning, std::string_view text) {
@@ -314,13 +325,15 @@ PickleView PickleMeanings::view_object(PickleRef ref, PickleView& view) const {
     return view;
   };
   if (row == nullptr) {
-    if (is_module(object)) view.meaning = Meaning::module;
+    if (is_module(object))
+      view.meaning = Meaning::module;
     else if (is_enumeration(object))
       return guess(Meaning::scalar, "taken for a member of an enumeration"), stands_for(graph_.argument(object, 0));
     else if (extends_container(object))
       return object.items.empty() ? guess(Meaning::mapping, "taken for the dict it extends")
                                   : guess(Meaning::sequence, "taken for the list it extends");
-    else view.meaning = Meaning::record;
+    else
+      view.meaning = Meaning::record;
     return view;
   }
   switch (row->role) {
@@ -356,7 +369,8 @@ void PickleMeanings::append_entries(PickleRef ref, std::vector<PickleEntry>& out
     for (size_t i = 0; i + 1 < pairs.size(); i += 2) out.push_back({pairs[i], pairs[i + 1]});
   } else if (graph_.is(ref, PickleKind::list) || graph_.is(ref, PickleKind::tuple)) {
     for (const PickleRef item : graph_.items(ref)) {
-      const bool pair = (graph_.is(item, PickleKind::list) || graph_.is(item, PickleKind::tuple)) && graph_.items(item).size() == 2;
+      const bool pair =
+          (graph_.is(item, PickleKind::list) || graph_.is(item, PickleKind::tuple)) && graph_.items(item).size() == 2;
       if (pair) out.push_back({graph_.items(item)[0], graph_.items(item)[1]});
     }
   }
@@ -371,7 +385,8 @@ std::vector<PickleEntry> PickleMeanings::entries(const PickleView& mapping) cons
   const PickleObject& object = graph_.object(mapping.ref);
   if (mapping.row != nullptr && mapping.row->role == Role::attributes) {
     for (const PickleRef state : object.states) {
-      if (graph_.is(state, PickleKind::dict)) append_entries(state, out);
+      if (graph_.is(state, PickleKind::dict))
+        append_entries(state, out);
       else if (graph_.is(state, PickleKind::tuple) && graph_.items(state).size() == 2)  // (attributes, slots)
         for (const PickleRef part : graph_.items(state))
           if (graph_.is(part, PickleKind::dict)) append_entries(part, out);
@@ -396,8 +411,10 @@ std::vector<NamedEntry> PickleMeanings::named_entries(const PickleView& mapping)
     std::string text = key_text(key);
     const auto [it, fresh] = seen.emplace((graph_.is(key, PickleKind::text) ? "t" : "o") + text, out.size());
     same->second = it->second;
-    if (fresh) out.push_back({std::move(text), value});
-    else out[it->second].value = value;
+    if (fresh)
+      out.push_back({std::move(text), value});
+    else
+      out[it->second].value = value;
   }
   return out;
 }
@@ -408,8 +425,8 @@ std::vector<PickleRef> PickleMeanings::items(const PickleView& sequence) const {
   if (sequence.row != nullptr && sequence.row->role == Role::arguments) return graph_.items(object.arguments);
   std::vector<PickleRef> out;
   const PickleRef first = initial(object, sequence.row);
-  const bool container = first != kNoValue && graph_.kind(first) >= PickleKind::tuple && graph_.kind(first) <= PickleKind::frozenset &&
-                         !graph_.is(first, PickleKind::dict);
+  const bool container = first != kNoValue && graph_.kind(first) >= PickleKind::tuple &&
+                         graph_.kind(first) <= PickleKind::frozenset && !graph_.is(first, PickleKind::dict);
   if (container) out = graph_.items(first);
   out.insert(out.end(), object.items.begin(), object.items.end());
   return out;

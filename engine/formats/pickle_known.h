@@ -1,5 +1,5 @@
-// What the values of a pickle stand for: a table of the classes and functions whose meaning is known (one row each), and the few
-// shapes that are recognised by their parts (a module, an enumeration member, a subclass of dict or list).
+// What the values of a pickle stand for: a table of the classes and functions whose meaning is known (one row each),
+// and the few shapes that are recognised by their parts (a module, an enumeration member, a subclass of dict or list).
 // Everything else is a record: kept, never interpreted.
 #pragma once
 
@@ -15,24 +15,24 @@ namespace remap::formats {
 
 // What an object of a known class means.
 enum class Role : uint8_t {
-  mapping,            // a dict: what its first argument holds, then what was set
-  mapping_from_second,// the same, from its second argument
-  sequence,           // a list: what its first argument holds, then what was appended
-  arguments,          // a list of its arguments
-  attributes,         // a mapping of its state
-  first_argument,     // the same as its first argument
-  state_field,        // the same as the value of its state under `detail`
-  encoded,            // bytes from text and an encoding
-  path,               // text: arguments joined with '/'
-  device,             // text: arguments joined with ':'
-  class_first,        // what its first argument would be, had it been made directly (copyreg's helpers)
-  tensor,             // _rebuild_tensor and its later versions
-  tensor_from_type,   // a tensor subclass: function, type, arguments
-  unreadable_tensor,  // `detail` says why
-  array,              // numpy array
+  mapping,              // a dict: what its first argument holds, then what was set
+  mapping_from_second,  // the same, from its second argument
+  sequence,             // a list: what its first argument holds, then what was appended
+  arguments,            // a list of its arguments
+  attributes,           // a mapping of its state
+  first_argument,       // the same as its first argument
+  state_field,          // the same as the value of its state under `detail`
+  encoded,              // bytes from text and an encoding
+  path,                 // text: arguments joined with '/'
+  device,               // text: arguments joined with ':'
+  class_first,          // what its first argument would be, had it been made directly (copyreg's helpers)
+  tensor,               // _rebuild_tensor and its later versions
+  tensor_from_type,     // a tensor subclass: function, type, arguments
+  unreadable_tensor,    // `detail` says why
+  array,                // numpy array
   array_scalar,
-  array_type,         // numpy dtype
-  inert               // known to matter to nobody: a record without a remark
+  array_type,  // numpy dtype
+  inert        // known to matter to nobody: a record without a remark
 };
 
 struct KnownRow {
@@ -68,8 +68,8 @@ class PickleMeanings {
   explicit PickleMeanings(const PickleGraph& graph);
 
   PickleView view(PickleRef ref) const;
-  std::vector<PickleEntry> entries(const PickleView& mapping) const;     // as written: a key may occur twice
-  std::vector<NamedEntry> named_entries(const PickleView& mapping) const; // keys as text; the last of equal keys wins
+  std::vector<PickleEntry> entries(const PickleView& mapping) const;       // as written: a key may occur twice
+  std::vector<NamedEntry> named_entries(const PickleView& mapping) const;  // keys as text; the last of equal keys wins
   std::vector<PickleRef> items(const PickleView& sequence) const;
   PickleRef initial(const PickleObject& object, const KnownRow* row) const;  // what a mapping or sequence starts from
 
@@ -80,16 +80,17 @@ class PickleMeanings {
   };
   Module module(PickleRef object) const;
 
-  PickleRef class_of(const PickleObject& object) const;       // its class or function, copyreg's helpers seen through
-  std::string class_name(PickleRef object) const;             // of an object: "argparse.Namespace"
-  std::string global_name(PickleRef callable) const;          // of a global, or of a persistent value that stands for a class
-  // What a dict key is called in a path. Names and keys are cut at kMaxName: a pickle can use one long text a million times.
+  PickleRef class_of(const PickleObject& object) const;  // its class or function, copyreg's helpers seen through
+  std::string class_name(PickleRef object) const;        // of an object: "argparse.Namespace"
+  std::string global_name(PickleRef callable) const;  // of a global, or of a persistent value that stands for a class
+  // What a dict key is called in a path. Names and keys are cut at kMaxName: a pickle can use one long text a million
+  // times.
   std::string key_text(PickleRef key) const;
   static constexpr size_t kMaxName = 4200;
-  std::optional<int64_t> integer(PickleRef ref) const;        // of an integer, however it is wrapped
-  std::string_view text(PickleRef ref) const;                 // of a text or bytes value, "" for others
+  std::optional<int64_t> integer(PickleRef ref) const;  // of an integer, however it is wrapped
+  std::string_view text(PickleRef ref) const;           // of a text or bytes value, "" for others
   PickleRef state_field(const PickleObject& object, std::string_view name) const;  // kNoValue if absent
-  PickleRef field(PickleRef dict, std::string_view name) const;                    // of a dict with text keys; kNoValue if absent
+  PickleRef field(PickleRef dict, std::string_view name) const;  // of a dict with text keys; kNoValue if absent
 
   const KnownRow* row_of_callable(PickleRef callable) const;  // nullptr: not known
 

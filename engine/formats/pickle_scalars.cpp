@@ -85,10 +85,13 @@ Json big_integer_json(std::string_view digits) {
 
 Json array_scalar_json(const PickleMeanings& meanings, const PickleObject& object) {
   const PickleGraph& graph = meanings.graph();
-  const auto type = graph.argument(object, 0) == kNoValue ? std::nullopt : read_array_type(meanings, graph.argument(object, 0));
+  const auto type =
+      graph.argument(object, 0) == kNoValue ? std::nullopt : read_array_type(meanings, graph.argument(object, 0));
   std::string owned;
-  const auto bytes = graph.argument(object, 1) == kNoValue ? std::nullopt : read_bytes(meanings, graph.argument(object, 1), owned);
-  if (!type || !type->dtype || type->big_endian || !bytes || bytes->size() != static_cast<size_t>(size_bytes(*type->dtype)))
+  const auto bytes =
+      graph.argument(object, 1) == kNoValue ? std::nullopt : read_bytes(meanings, graph.argument(object, 1), owned);
+  if (!type || !type->dtype || type->big_endian || !bytes ||
+      bytes->size() != static_cast<size_t>(size_bytes(*type->dtype)))
     return Json::object({{"$object", "numpy.scalar"}});
   return element_json(*type->dtype, reinterpret_cast<const std::byte*>(bytes->data()));
 }
@@ -101,7 +104,8 @@ Json object_json(const PickleMeanings& meanings, const PickleView& view) {
     case Role::array_scalar: return array_scalar_json(meanings, object);
     case Role::array_type: {
       const auto type = read_array_type(meanings, view.ref);
-      return type && type->dtype ? Json(std::string(long_name(*type->dtype))) : Json::object({{"$object", "numpy.dtype"}});
+      return type && type->dtype ? Json(std::string(long_name(*type->dtype)))
+                                 : Json::object({{"$object", "numpy.dtype"}});
     }
     default: break;
   }
@@ -112,7 +116,9 @@ Json object_json(const PickleMeanings& meanings, const PickleView& view) {
 
 }  // namespace
 
-std::string json_text(std::string_view text) { return has_surrogates(text) ? replace_surrogates(text) : std::string(text); }
+std::string json_text(std::string_view text) {
+  return has_surrogates(text) ? replace_surrogates(text) : std::string(text);
+}
 
 std::optional<ArrayType> read_array_type(const PickleMeanings& meanings, PickleRef ref) {
   const PickleView view = meanings.view(ref);
@@ -127,7 +133,8 @@ std::optional<ArrayType> read_array_type(const PickleMeanings& meanings, PickleR
     code.remove_prefix(1);
   }
   // dtype's state: (version, byte order, …)
-  if (!object.states.empty() && graph.is(object.states.back(), PickleKind::tuple) && graph.items(object.states.back()).size() >= 2)
+  if (!object.states.empty() && graph.is(object.states.back(), PickleKind::tuple) &&
+      graph.items(object.states.back()).size() >= 2)
     if (const auto text = meanings.text(graph.items(object.states.back())[1]); text.size() == 1) order = text.front();
   return ArrayType{std::string(code), dtype_of_code(code), order == '>'};
 }
@@ -145,7 +152,8 @@ std::optional<std::string_view> read_bytes(const PickleMeanings& meanings, Pickl
       ref = content;
       continue;
     }
-    const std::string_view encoding = graph.argument(object, 1) == kNoValue ? "" : meanings.text(graph.argument(object, 1));
+    const std::string_view encoding =
+        graph.argument(object, 1) == kNoValue ? "" : meanings.text(graph.argument(object, 1));
     if (encoding == "utf-8" || encoding == "utf8" || encoding == "ascii") return graph.text(content);
     if (encoding != "latin1" && encoding != "latin-1" && encoding != "iso-8859-1") return std::nullopt;
     auto bytes = encode_latin1(graph.text(content));
@@ -168,7 +176,8 @@ Json element_json(DType dtype, const std::byte* data) {
     case DType::u64: return element<uint64_t>(data);
     case DType::i64: return element<int64_t>(data);
     case DType::f16: return half_to_double(element<uint16_t>(data));
-    case DType::bf16: return static_cast<double>(std::bit_cast<float>(static_cast<uint32_t>(element<uint16_t>(data)) << 16));
+    case DType::bf16:
+      return static_cast<double>(std::bit_cast<float>(static_cast<uint32_t>(element<uint16_t>(data)) << 16));
     case DType::f32: return static_cast<double>(element<float>(data));
     case DType::f64: return element<double>(data);
     case DType::c64: return Json::array({element_json(DType::f32, data), element_json(DType::f32, data + 4)});

@@ -1,4 +1,5 @@
-// Single values of a pickle as plain data: numbers and texts, and what known classes make of them (paths, devices, numpy scalars).
+// Single values of a pickle as plain data: numbers and texts, and what known classes make of them (paths, devices,
+// numpy scalars).
 #pragma once
 
 #include <optional>
@@ -18,12 +19,12 @@ struct ArrayType {
 };
 std::optional<ArrayType> read_array_type(const PickleMeanings& meanings, PickleRef ref);
 
-// The bytes of a bytes value, of Python 2's str, or of a call that makes bytes from text (protocol 2 has no bytes of its own).
-// `owned` keeps them when they had to be made; otherwise the result views the pickle.
+// The bytes of a bytes value, of Python 2's str, or of a call that makes bytes from text (protocol 2 has no bytes of
+// its own). `owned` keeps them when they had to be made; otherwise the result views the pickle.
 std::optional<std::string_view> read_bytes(const PickleMeanings& meanings, PickleRef ref, std::string& owned);
 
 Json element_json(DType dtype, const std::byte* element);  // little-endian
 Json scalar_json(const PickleMeanings& meanings, const PickleView& scalar);
-std::string json_text(std::string_view pickle_text);       // surrogates replaced
+std::string json_text(std::string_view pickle_text);  // surrogates replaced
 
 }  // namespace remap::formats

@@ -106,7 +106,8 @@ std::string replace_surrogates(std::string_view text) {
 }
 
 std::optional<std::string> decode_string_escapes(std::string_view quoted) {
-  if (quoted.size() < 2 || quoted.front() != quoted.back() || (quoted.front() != '\'' && quoted.front() != '"')) return std::nullopt;
+  if (quoted.size() < 2 || quoted.front() != quoted.back() || (quoted.front() != '\'' && quoted.front() != '"'))
+    return std::nullopt;
   const std::string_view text = quoted.substr(1, quoted.size() - 2);
   static constexpr std::string_view kLetters = "\\'\"abfnrtv", kMeanings = "\\'\"\a\b\f\n\r\t\v";
   std::string out;

@@ -20,7 +20,8 @@ namespace fs = std::filesystem;
 constexpr uint64_t kLengthBytes = 8;
 
 [[noreturn]] void fail_layout(const std::string& file, const std::string& message) {
-  throw Error("safetensors-layout", BytePlace{file, {}, {}}, message, "the file is damaged or was not written completely; fetch it again");
+  throw Error("safetensors-layout", BytePlace{file, {}, {}}, message,
+              "the file is damaged or was not written completely; fetch it again");
 }
 
 class HeaderParser {
@@ -50,7 +51,8 @@ class HeaderParser {
   std::string_view header_text() {
     ByteReader in(bytes_, file_, {}, "safetensors-truncated");
     const uint64_t length = in.u64("header length");
-    check_limit(length, limits_.max_header_bytes, "max_header_bytes", BytePlace{file_, {}, 0}, "bytes of header are claimed");
+    check_limit(length, limits_.max_header_bytes, "max_header_bytes", BytePlace{file_, {}, 0},
+                "bytes of header are claimed");
     const std::string_view text = in.text(length, "header");
     if (!text.starts_with('{')) fail("the header does not start with '{'");
     data_begin_ = in.position();
@@ -67,7 +69,8 @@ class HeaderParser {
 
   SafetensorsEntry parse_entry(const std::string& key, const Json& value) const {
     check_limit(key.size(), limits_.max_key_bytes, "max_key_bytes", place(), "bytes of a tensor's name");
-    if (!value.is_object()) fail(fmt::format("tensor '{}': an object with dtype, shape and data_offsets was expected", key));
+    if (!value.is_object())
+      fail(fmt::format("tensor '{}': an object with dtype, shape and data_offsets was expected", key));
     SafetensorsEntry entry;
     entry.info = {key, dtype_of(key, value), shape_of(key, value)};
     const auto [begin, end] = offsets_of(key, value);
@@ -76,8 +79,8 @@ class HeaderParser {
       fail(fmt::format("tensor '{}': {} {} is not a whole number of bytes", key, name(entry.info.dtype),
                        to_string(entry.info.shape)));
     if (end - begin != expected)
-      fail(fmt::format("tensor '{}': {} {} needs {} bytes, its data_offsets [{},{}] span {}", key, name(entry.info.dtype),
-                       to_string(entry.info.shape), expected, begin, end, end - begin));
+      fail(fmt::format("tensor '{}': {} {} needs {} bytes, its data_offsets [{},{}] span {}", key,
+                       name(entry.info.dtype), to_string(entry.info.shape), expected, begin, end, end - begin));
     entry.begin = data_begin_ + begin;
     return entry;
   }
@@ -113,7 +116,8 @@ class HeaderParser {
 
   std::pair<uint64_t, uint64_t> offsets_of(const std::string& key, const Json& value) const {
     const Json& offsets = field(key, value, "data_offsets");
-    if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() || !offsets[1].is_number_unsigned())
+    if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() ||
+        !offsets[1].is_number_unsigned())
       fail(fmt::format("tensor '{}': data_offsets is not [begin, end]", key));
     const auto begin = offsets[0].get<uint64_t>(), end = offsets[1].get<uint64_t>();
     if (begin > end) fail(fmt::format("tensor '{}': data_offsets [{},{}] run backwards", key, begin, end));
@@ -132,12 +136,14 @@ class HeaderParser {
     uint64_t expected = data_begin_;
     for (const auto& entry : entries) {
       if (entry.begin != expected)
-        fail_layout(file_, fmt::format("tensor '{}' starts at byte {}, {} byte {} where the one before it ends", entry.info.key,
-                                       entry.begin, entry.begin > expected ? "leaving a hole from" : "overlapping from", expected));
+        fail_layout(file_, fmt::format("tensor '{}' starts at byte {}, {} byte {} where the one before it ends",
+                                       entry.info.key, entry.begin,
+                                       entry.begin > expected ? "leaving a hole from" : "overlapping from", expected));
       expected += static_cast<uint64_t>(data_bytes(entry.info));
     }
     if (expected != bytes_.size())
-      fail_layout(file_, fmt::format("{} bytes follow the last tensor, which ends at byte {}", bytes_.size() - expected, expected));
+      fail_layout(file_, fmt::format("{} bytes follow the last tensor, which ends at byte {}", bytes_.size() - expected,
+                                     expected));
   }
 
   std::span<const std::byte> bytes_;
@@ -146,25 +152,31 @@ class HeaderParser {
   uint64_t data_begin_ = 0, data_bytes_ = 0;
 };
 
-// torch.distributed.checkpoint writes safetensors files in which a tensor may be a part of one: where it begins stands in the
-// file's metadata, how large the whole is nowhere. Files of which that can be seen are not taken for a checkpoint.
+// torch.distributed.checkpoint writes safetensors files in which a tensor may be a part of one: where it begins stands
+// in the file's metadata, how large the whole is nowhere. Files of which that can be seen are not taken for a
+// checkpoint.
 void refuse_parts(const SafetensorsHeader& header, const std::string& file) {
   constexpr const char* kMark = "DCP_SHARDING_INFO";
   if (!header.metadata.is_object() || !header.metadata.contains(kMark)) return;
   const auto refuse = [&](const std::string& why) {
-    throw Error("source-unknown-format", BytePlace{file, {}, {}}, fmt::format("the file is a part of a torch.distributed.checkpoint in Hugging Face's form: {}", why),
-                "save it again with HuggingFaceStorageWriter's enable_consolidation=True, and give the folder of the whole files");
+    throw Error("source-unknown-format", BytePlace{file, {}, {}},
+                fmt::format("the file is a part of a torch.distributed.checkpoint in Hugging Face's form: {}", why),
+                "save it again with HuggingFaceStorageWriter's enable_consolidation=True, and give the folder of the "
+                "whole files");
   };
-  const Json info = parse_json(header.metadata[kMark].get_ref<const std::string&>(), {file, "safetensors-header", kLengthBytes});
+  const Json info =
+      parse_json(header.metadata[kMark].get_ref<const std::string&>(), {file, "safetensors-header", kLengthBytes});
   for (const auto& [key, part] : info.items())
     if (part.is_object() && part.contains("saved_offsets") && part["saved_offsets"].is_array())
       for (const Json& offset : part["saved_offsets"])
-        if (offset != 0) refuse(fmt::format("'{}' begins at {} of the whole tensor", key, part["saved_offsets"].dump()));
+        if (offset != 0)
+          refuse(fmt::format("'{}' begins at {} of the whole tensor", key, part["saved_offsets"].dump()));
   const fs::path path(file);
   const std::string name = path.filename().string();
   if (!name.starts_with("shard-")) return;  // written by one process, which had all of each tensor
   for (const auto& other : list_files(path.parent_path().empty() ? "." : path.parent_path().string()))
-    if (other != name && without_numbers(other) == without_numbers(name)) refuse(fmt::format("'{}' may hold the rest of its tensors", other));
+    if (other != name && without_numbers(other) == without_numbers(name))
+      refuse(fmt::format("'{}' may hold the rest of its tensors", other));
 }
 
 class SafetensorsSource final : public Source {
@@ -179,13 +191,15 @@ class SafetensorsSource final : public Source {
   }
   // `config` is the file that describes the model, where it is to be read.
   void finish(const fs::path& config, const Limits& limits) {
-    std::sort(homes_.begin(), homes_.end(), [](const Home& a, const Home& b) { return a.entry.info.key < b.entry.info.key; });
+    std::sort(homes_.begin(), homes_.end(),
+              [](const Home& a, const Home& b) { return a.entry.info.key < b.entry.info.key; });
     std::vector<TensorInfo> infos;
     infos.reserve(homes_.size());
     for (const Home& home : homes_) infos.push_back(home.entry.info);
     manifest_ = Manifest(std::move(infos), path_);
     std::error_code ignored;
-    if (!config.empty() && fs::is_regular_file(config, ignored)) metadata_["config"] = parse_json(read_text_file(config.string(), limits.max_index_bytes), {config.string()});
+    if (!config.empty() && fs::is_regular_file(config, ignored))
+      metadata_["config"] = parse_json(read_text_file(config.string(), limits.max_index_bytes), {config.string()});
   }
 
   std::string_view format() const override { return "safetensors"; }
@@ -222,8 +236,8 @@ SafetensorsHeader parse_safetensors(std::span<const std::byte> bytes, const std:
 
 bool looks_like_safetensors(std::span<const std::byte> bytes) {
   // A header of less than 2^40 bytes that opens with '{'. No text has zero bytes in its first eight.
-  return bytes.size() > kLengthBytes && bytes[5] == std::byte{0} && bytes[6] == std::byte{0} && bytes[7] == std::byte{0} &&
-         bytes[8] == std::byte{'{'};
+  return bytes.size() > kLengthBytes && bytes[5] == std::byte{0} && bytes[6] == std::byte{0} &&
+         bytes[7] == std::byte{0} && bytes[8] == std::byte{'{'};
 }
 
 std::unique_ptr<Source> open_safetensors(const std::string& path, MappedFile file, const OpenOptions& options) {

@@ -13,34 +13,42 @@
 namespace remap::formats {
 namespace {
 
-// The library sorts tensors by its own list of types, backwards, then by name. This is that list (safetensors 0.8, enum Dtype).
+// The library sorts tensors by its own list of types, backwards, then by name. This is that list (safetensors 0.8, enum
+// Dtype).
 constexpr std::array kOrder = {DType::boolean,     DType::f4,      DType::f6_e2m3, DType::f6_e3m2, DType::u8,
                                DType::i8,          DType::f8_e5m2, DType::f8_e4m3, DType::f8_e8m0, DType::f8_e4m3fnuz,
                                DType::f8_e5m2fnuz, DType::i16,     DType::u16,     DType::f16,     DType::bf16,
                                DType::i32,         DType::u32,     DType::f32,     DType::c64,     DType::f64,
                                DType::i64,         DType::u64};
 
-size_t order_of(DType dtype) { return static_cast<size_t>(std::find(kOrder.begin(), kOrder.end(), dtype) - kOrder.begin()); }
+size_t order_of(DType dtype) {
+  return static_cast<size_t>(std::find(kOrder.begin(), kOrder.end(), dtype) - kOrder.begin());
+}
 
 uint64_t data_bytes_of(const PlannedTensor& tensor) { return static_cast<uint64_t>(data_bytes(tensor)); }
 
-[[noreturn]] void fail_limit(const std::string& message, const std::string& hint) { throw Error("output-limit", {}, message, hint); }
+[[noreturn]] void fail_limit(const std::string& message, const std::string& hint) {
+  throw Error("output-limit", {}, message, hint);
+}
 
 void check(const PlannedTensor& tensor, const Limits& limits) {
   if (order_of(tensor.dtype) == kOrder.size())
-    throw Error("output-dtype", {}, fmt::format("'{}' is {}, which safetensors files cannot hold", tensor.key, long_name(tensor.dtype)));
+    throw Error("output-dtype", {},
+                fmt::format("'{}' is {}, which safetensors files cannot hold", tensor.key, long_name(tensor.dtype)));
   if (tensor.key == "__metadata__")
     throw Error("output-name", {}, "a tensor is named '__metadata__', which safetensors files keep for their metadata");
-  if (!is_utf8(tensor.key)) throw Error("output-name", {}, fmt::format("the tensor name '{}' is not UTF-8", tensor.key));
+  if (!is_utf8(tensor.key))
+    throw Error("output-name", {}, fmt::format("the tensor name '{}' is not UTF-8", tensor.key));
   if (tensor.key.size() > limits.max_key_bytes) {
     size_t shown = 80;
     while (shown > 0 && (static_cast<unsigned char>(tensor.key[shown]) & 0xc0) == 0x80) --shown;
-    fail_limit(fmt::format("the tensor name '{}…' has {} bytes; at most {} are read (max_key_bytes)", tensor.key.substr(0, shown), tensor.key.size(),
-                           limits.max_key_bytes),
+    fail_limit(fmt::format("the tensor name '{}…' has {} bytes; at most {} are read (max_key_bytes)",
+                           tensor.key.substr(0, shown), tensor.key.size(), limits.max_key_bytes),
                "give it a shorter name");
   }
   if (tensor.shape.size() > static_cast<size_t>(limits.max_rank))
-    fail_limit(fmt::format("'{}' has {} dimensions; at most {} are read (max_rank)", tensor.key, tensor.shape.size(), limits.max_rank),
+    fail_limit(fmt::format("'{}' has {} dimensions; at most {} are read (max_rank)", tensor.key, tensor.shape.size(),
+                           limits.max_rank),
                "reshape it to fewer");
 }
 
@@ -67,16 +75,18 @@ std::string header_start(const std::map<std::string, std::string>& metadata) {
   auto pairs = metadata;
   pairs["format"] = "pt";
   std::string json = R"({"__metadata__":{)";
-  for (const auto& [name, text] : pairs) json += fmt::format("{}{}:{}", json.back() == '{' ? "" : ",", quoted(name), quoted(text));
+  for (const auto& [name, text] : pairs)
+    json += fmt::format("{}{}:{}", json.back() == '{' ? "" : ",", quoted(name), quoted(text));
   return json + "}";
 }
 
 std::string header_entry(const PlannedTensor& tensor, uint64_t begin, uint64_t end) {
-  return fmt::format(R"(,{}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", quoted(tensor.key), name(tensor.dtype), fmt::join(tensor.shape, ","),
-                     begin, end);
+  return fmt::format(R"(,{}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", quoted(tensor.key),
+                     name(tensor.dtype), fmt::join(tensor.shape, ","), begin, end);
 }
 
-SafetensorsFile lay_out_file(const std::vector<PlannedTensor>& tensors, std::vector<size_t> members, const std::string& start) {
+SafetensorsFile lay_out_file(const std::vector<PlannedTensor>& tensors, std::vector<size_t> members,
+                             const std::string& start) {
   std::sort(members.begin(), members.end(), [&](size_t a, size_t b) {
     const size_t order_a = order_of(tensors[a].dtype), order_b = order_of(tensors[b].dtype);
     return order_a != order_b ? order_a > order_b : tensors[a].key < tensors[b].key;
@@ -106,18 +116,20 @@ uint64_t header_room(const Limits& limits) { return limits.max_header_bytes / 8 
 uint64_t header_bytes(const SafetensorsFile& file) { return file.head.size() - sizeof(uint64_t); }
 
 // The members of a file whose header would be too large, in the same order, as few files as will do.
-std::vector<std::vector<size_t>> cut_by_header(const std::vector<PlannedTensor>& tensors, const std::vector<size_t>& members, const std::string& start,
+std::vector<std::vector<size_t>> cut_by_header(const std::vector<PlannedTensor>& tensors,
+                                               const std::vector<size_t>& members, const std::string& start,
                                                uint64_t room) {
   uint64_t data_bytes = 0;
   for (const size_t t : members) data_bytes += data_bytes_of(tensors[t]);
   std::vector<std::vector<size_t>> cut;
   uint64_t used = room;
   for (const size_t t : members) {
-    const uint64_t bytes = header_entry(tensors[t], data_bytes, data_bytes).size();  // offsets have no more digits than this
+    const uint64_t bytes =
+        header_entry(tensors[t], data_bytes, data_bytes).size();  // offsets have no more digits than this
     const uint64_t alone = start.size() + 1 + bytes;
     if (alone > room)
-      fail_limit(fmt::format("the header of a file with '{}' alone would have {}; a safetensors header has at most {}", tensors[t].key, human_bytes(alone),
-                             human_bytes(room)),
+      fail_limit(fmt::format("the header of a file with '{}' alone would have {}; a safetensors header has at most {}",
+                             tensors[t].key, human_bytes(alone), human_bytes(room)),
                  "leave out some of the metadata, or shorten the name");
     if (used + bytes > room) {
       cut.emplace_back();
@@ -155,15 +167,17 @@ SafetensorsLayout lay_out(const std::vector<PlannedTensor>& tensors, const Layou
     std::vector<size_t> too_many = std::move(layout.files.back().tensors);
     layout.files.pop_back();
     std::sort(too_many.begin(), too_many.end());
-    for (auto& part : cut_by_header(tensors, too_many, start, room)) layout.files.push_back(lay_out_file(tensors, std::move(part), start));
+    for (auto& part : cut_by_header(tensors, too_many, start, room))
+      layout.files.push_back(lay_out_file(tensors, std::move(part), start));
   }
   const size_t n_files = layout.files.size();
   for (size_t i = 0; i < n_files; ++i)
-    layout.files[i].name = n_files == 1 ? "model.safetensors" : fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, n_files);
+    layout.files[i].name =
+        n_files == 1 ? "model.safetensors" : fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, n_files);
   if (n_files > 1) layout.index = index_of(tensors, layout.files);
   if (layout.index.size() > options.limits.max_index_bytes)
-    fail_limit(fmt::format("the index of {} files would have {}; at most {} are read (max_index_bytes)", n_files, human_bytes(layout.index.size()),
-                           human_bytes(options.limits.max_index_bytes)),
+    fail_limit(fmt::format("the index of {} files would have {}; at most {} are read (max_index_bytes)", n_files,
+                           human_bytes(layout.index.size()), human_bytes(options.limits.max_index_bytes)),
                "give the tensors shorter names, or stack them to fewer");
   return layout;
 }

@@ -1,5 +1,5 @@
-// The bytes of safetensors files beside the tensors' data: where every tensor goes, headers, the index of shards. Pure: opens no file.
-// Private to formats.
+// The bytes of safetensors files beside the tensors' data: where every tensor goes, headers, the index of shards. Pure:
+// opens no file. Private to formats.
 #pragma once
 
 #include <cstdint>
@@ -12,18 +12,19 @@
 
 namespace remap::formats {
 
-// One file: `head` is its first bytes (length, JSON, padding), and tensor t of `tensors` starts at offsets[i] if tensors[i] == t.
+// One file: `head` is its first bytes (length, JSON, padding), and tensor t of `tensors` starts at offsets[i] if
+// tensors[i] == t.
 struct SafetensorsFile {
   std::string name;
   std::string head;
-  std::vector<size_t> tensors;            // indices into the plan, in the order of the file
-  std::vector<uint64_t> offsets_bytes;    // from the start of the file, parallel to `tensors`
+  std::vector<size_t> tensors;          // indices into the plan, in the order of the file
+  std::vector<uint64_t> offsets_bytes;  // from the start of the file, parallel to `tensors`
   uint64_t size_bytes = 0;
 };
 
 struct SafetensorsLayout {
   std::vector<SafetensorsFile> files;
-  std::string index;                      // model.safetensors.index.json; empty for a single file
+  std::string index;  // model.safetensors.index.json; empty for a single file
 };
 
 struct LayoutOptions {
@@ -32,8 +33,9 @@ struct LayoutOptions {
   Limits limits = {};                                // what is written can be read again
 };
 
-// A shard whose header would exceed the limit is cut further. Throws Error "output-dtype" for a type the format lacks, "output-name"
-// for a key it cannot hold, "output-limit" for what could not be read again: a key too long, a header or index too large.
+// A shard whose header would exceed the limit is cut further. Throws Error "output-dtype" for a type the format lacks,
+// "output-name" for a key it cannot hold, "output-limit" for what could not be read again: a key too long, a header or
+// index too large.
 SafetensorsLayout lay_out(const std::vector<PlannedTensor>& tensors, const LayoutOptions& options);
 
 }  // namespace remap::formats

@@ -30,14 +30,16 @@ std::string last_name(const fs::path& path) {
   return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
 }
 
-// T5X writes into checkpoint_N.tmp-<time>, Orbax into checkpoint_N.orbax-checkpoint-tmp-<time>, and both rename at the end.
+// T5X writes into checkpoint_N.tmp-<time>, Orbax into checkpoint_N.orbax-checkpoint-tmp-<time>, and both rename at the
+// end.
 bool is_unfinished(const std::string& name) {
-  return name.starts_with("checkpoint_") && (name.find(".tmp-") != std::string::npos || name.find("-tmp-") != std::string::npos);
+  return name.starts_with("checkpoint_") &&
+         (name.find(".tmp-") != std::string::npos || name.find("-tmp-") != std::string::npos);
 }
 
 [[noreturn]] void refuse_unfinished(const fs::path& path) {
-  throw Error("t5x-unfinished", BytePlace{path.string(), {}, {}}, "T5X was still writing this checkpoint when it stopped",
-              "use another checkpoint of the same model");
+  throw Error("t5x-unfinished", BytePlace{path.string(), {}, {}},
+              "T5X was still writing this checkpoint when it stopped", "use another checkpoint of the same model");
 }
 
 // Only where the tree is in a file of T5X's: what Orbax keeps otherwise is known to recognise.cpp.
@@ -58,7 +60,8 @@ void refuse_ocdbt(const fs::path& folder) {
       "    if not key.endswith(b'/.zarray'): continue",
       "    path = key.decode()[:-len('.zarray')]",
       "    a = ts.open({'driver': 'zarr', 'kvstore': {**db, 'path': path}}).result()",
-      "    b = ts.open({'driver': 'zarr', 'kvstore': {'driver': 'file', 'path': 'OUT/' + path}, 'metadata': {'compressor': {'id': 'gzip'}}},",
+      "    b = ts.open({'driver': 'zarr', 'kvstore': {'driver': 'file', 'path': 'OUT/' + path}, 'metadata': "
+      "{'compressor': {'id': 'gzip'}}},",
       "                create=True, dtype=a.dtype, shape=a.shape).result()",
       "    b.write(a.read().result()).result()",
       "and copy the file 'checkpoint' into OUT",
@@ -86,7 +89,8 @@ std::optional<std::string> find_t5x_folder(const std::string& path) {
   refuse_unreadable_t5x(path);
   for (const fs::path& candidate : {folder, folder / "state"}) {
     refuse_ocdbt(candidate);
-    if (is_file(candidate / "checkpoint") && !is_tensorflow_state((candidate / "checkpoint").string())) return candidate.string();
+    if (is_file(candidate / "checkpoint") && !is_tensorflow_state((candidate / "checkpoint").string()))
+      return candidate.string();
   }
   std::vector<std::string> finished, unfinished;
   std::error_code error;
@@ -98,7 +102,8 @@ std::optional<std::string> find_t5x_folder(const std::string& path) {
   std::sort(finished.begin(), finished.end(), natural_less);
   std::sort(unfinished.begin(), unfinished.end(), natural_less);
   if (finished.size() > 1)
-    throw Error("t5x-several", BytePlace{path, {}, {}}, fmt::format("the folder holds several checkpoints: {}", join(finished, ", ")),
+    throw Error("t5x-several", BytePlace{path, {}, {}},
+                fmt::format("the folder holds several checkpoints: {}", join(finished, ", ")),
                 fmt::format("give one of them, such as '{}'", (folder / finished.back()).string()));
   if (finished.size() == 1) return find_t5x_folder((folder / finished.front()).string());
   if (!unfinished.empty()) refuse_unfinished(folder / unfinished.front());

@@ -16,7 +16,8 @@ namespace remap::formats {
 // Throws Error "t5x-ocdbt", "t5x-unfinished", or "t5x-several" if `path` holds more than one checkpoint.
 std::optional<std::string> find_t5x_folder(const std::string& path);
 
-// Throws Error "t5x-ocdbt" or "t5x-unfinished" if this folder, which holds a `checkpoint` file, is of a form that is not read.
+// Throws Error "t5x-ocdbt" or "t5x-unfinished" if this folder, which holds a `checkpoint` file, is of a form that is
+// not read.
 void refuse_unreadable_t5x(const std::string& folder);
 
 // config.gin in `folder`, its parent or the parent's parent, the nearest first; nullopt if there is none.

@@ -32,8 +32,8 @@ struct Entry {
 
 // Cuts elements [begin, end) of a row-major tensor into the fewest boxes that cover them in order: single rows until a
 // multiple of a larger slab is reached, slabs, then rows again. `slab[d]` is the number of elements below dimension d.
-void append_boxes(const Shape& shape, const std::vector<int64_t>& slab, int64_t begin, int64_t end, const std::byte* data,
-                  int64_t element_bytes, InlineTiles& tiles) {
+void append_boxes(const Shape& shape, const std::vector<int64_t>& slab, int64_t begin, int64_t end,
+                  const std::byte* data, int64_t element_bytes, InlineTiles& tiles) {
   const int64_t first = begin;
   while (begin < end) {
     size_t d = 0;
@@ -106,7 +106,8 @@ class T5xSource final : public Source {
     for (const Entry& entry : entries_)
       if (const auto* array = std::get_if<ZarrArray>(&entry.home))
         if (const size_t missing = missing_chunks(*array); missing > 0)
-          lines.push_back(fmt::format("{}: {} without a file, read as the fill value", entry.info.key, missing == 1 ? "1 chunk is" : fmt::format("{} chunks are", missing)));
+          lines.push_back(fmt::format("{}: {} without a file, read as the fill value", entry.info.key,
+                                      missing == 1 ? "1 chunk is" : fmt::format("{} chunks are", missing)));
     return lines;
   }
 
@@ -114,7 +115,8 @@ class T5xSource final : public Source {
   // {"version": 3, "optimizer": {"state": …, "target": …}}, or Orbax's {"state": …, "target": …}.
   void read_leaves(const MsgpackNode& root, const OpenOptions& options) {
     if (!root.is(MsgpackNode::Kind::map))
-      throw Error("t5x-msgpack", BytePlace{file_.path(), {}, 0}, fmt::format("the file is {}; a map was expected", kind_name(root.kind)));
+      throw Error("t5x-msgpack", BytePlace{file_.path(), {}, 0},
+                  fmt::format("the file is {}; a map was expected", kind_name(root.kind)));
     const MsgpackNode* optimizer = root.find("optimizer");
     check_version(root, optimizer, options.limits);
     const MsgpackNode& tree = optimizer != nullptr ? *optimizer : root;
@@ -124,13 +126,15 @@ class T5xSource final : public Source {
     const auto wanted = [&](const std::string& key) {
       const std::string& subtree = options.subtree;
       if (subtree.empty()) return true;
-      return key.starts_with(subtree) && (key.size() == subtree.size() || subtree.ends_with('/') || key[subtree.size()] == '/');
+      return key.starts_with(subtree) &&
+             (key.size() == subtree.size() || subtree.ends_with('/') || key[subtree.size()] == '/');
     };
     std::vector<FlaxLeaf> leaves;
     for (size_t i = 0; i < root.keys.size(); ++i) {
       if (root.keys[i] == "version") continue;
       const bool wrapper = &root.items[i] == optimizer;
-      collect_flax_leaves(root.items[i], wrapper ? std::string() : std::string(root.keys[i]), file_.path(), options.limits, wanted, leaves);
+      collect_flax_leaves(root.items[i], wrapper ? std::string() : std::string(root.keys[i]), file_.path(),
+                          options.limits, wanted, leaves);
     }
     for (FlaxLeaf& leaf : leaves) add_leaf(leaf, options.limits);
   }
@@ -144,7 +148,8 @@ class T5xSource final : public Source {
       const bool orbax = optimizer == nullptr && root.find("target") != nullptr;
       if (orbax) return;
       throw Error(plain_flax(file_.path(), "t5x-version",
-                             "a flax checkpoint without T5X's 'version', and not Orbax's form (a map with 'target') either: plain flax files are not read"));
+                             "a flax checkpoint without T5X's 'version', and not Orbax's form (a map with 'target') "
+                             "either: plain flax files are not read"));
     }
     const auto version = flax_integer(*node, file_.path(), limits);
     if (!version) refuse("'version' is not an integer", {});
@@ -152,7 +157,8 @@ class T5xSource final : public Source {
       refuse("version 2 of the format stored bfloat16 arrays as uint16, so their type cannot be told",
              "restore it in T5X of 2021 and save it again");
     if (*version != 3) refuse(fmt::format("version {} of the format; version 3 is read", *version), {});
-    if (optimizer == nullptr || !optimizer->is(MsgpackNode::Kind::map)) refuse("there is no map 'optimizer' beside 'version'", {});
+    if (optimizer == nullptr || !optimizer->is(MsgpackNode::Kind::map))
+      refuse("there is no map 'optimizer' beside 'version'", {});
     metadata_["version"] = *version;
   }
 
@@ -174,10 +180,11 @@ class T5xSource final : public Source {
     const std::string file = folder + "/.zarray";
     std::error_code ignored;
     if (!fs::is_regular_file(file, ignored))
-      throw Error("t5x-array-missing", BytePlace{file, {}, {}},
-                  fmt::format("the array '{}' is not there; {}", leaf.key,
-                              fs::is_directory(folder, ignored) ? "its folder has no .zarray" : "there is no such folder"),
-                  "the checkpoint was not copied completely; fetch the folder again");
+      throw Error(
+          "t5x-array-missing", BytePlace{file, {}, {}},
+          fmt::format("the array '{}' is not there; {}", leaf.key,
+                      fs::is_directory(folder, ignored) ? "its folder has no .zarray" : "there is no such folder"),
+          "the checkpoint was not copied completely; fetch the folder again");
     ZarrArray array = parse_zarray(read_text_file(file, limits.max_index_bytes), file, limits);
     array.folder = folder;
     const auto disagree = [&](std::string_view what, std::string_view here, std::string_view there) {

@@ -34,7 +34,8 @@ const StorageType* find_storage_type(const PickleGlobal& global) {
   }};
   static constexpr std::array<std::string_view, 3> kModules = {"torch", "torch.cuda", "torch.storage"};
   if (std::find(kModules.begin(), kModules.end(), global.module) == kModules.end()) return nullptr;
-  const auto row = std::find_if(kRows.begin(), kRows.end(), [&](const StorageType& type) { return type.name == global.name; });
+  const auto row =
+      std::find_if(kRows.begin(), kRows.end(), [&](const StorageType& type) { return type.name == global.name; });
   return row == kRows.end() ? nullptr : &*row;
 }
 
@@ -50,7 +51,8 @@ class StorageIdReader {
     if (!graph_.is(id, PickleKind::tuple)) return std::nullopt;
     const auto& parts = graph_.items(id);
     if (parts.empty() || text(parts[0]) != "storage") return std::nullopt;
-    if (parts.size() < 5 || parts.size() > 6) refuse(fmt::format("it has {} parts; 5 or 6 were expected", parts.size()));
+    if (parts.size() < 5 || parts.size() > 6)
+      refuse(fmt::format("it has {} parts; 5 or 6 were expected", parts.size()));
     StorageId out;
     out.type = read_type(parts[1]);
     if (!graph_.is(parts[2], PickleKind::text)) refuse(fmt::format("its key is {}", describe(graph_.kind(parts[2]))));
@@ -63,11 +65,15 @@ class StorageIdReader {
 
  private:
   [[noreturn]] void refuse(const std::string& message) const {
-    throw Error("torch-bad-storage", BytePlace{origin_.file, origin_.member, {}}, "a storage's persistent id is malformed: " + message);
+    throw Error("torch-bad-storage", BytePlace{origin_.file, origin_.member, {}},
+                "a storage's persistent id is malformed: " + message);
   }
-  std::string_view text(PickleRef ref) const { return graph_.is(ref, PickleKind::text) ? graph_.text(ref) : std::string_view{}; }
+  std::string_view text(PickleRef ref) const {
+    return graph_.is(ref, PickleKind::text) ? graph_.text(ref) : std::string_view{};
+  }
   uint64_t count(PickleRef ref, std::string_view what) const {
-    if (!graph_.is(ref, PickleKind::integer) || graph_[ref].integer < 0) refuse(fmt::format("its {} is not a count", what));
+    if (!graph_.is(ref, PickleKind::integer) || graph_[ref].integer < 0)
+      refuse(fmt::format("its {} is not a count", what));
     return static_cast<uint64_t>(graph_[ref].integer);
   }
   const StorageType* read_type(PickleRef ref) const {
@@ -81,11 +87,13 @@ class StorageIdReader {
   }
   // (key of the view, offset, size): a part of the storage, counted in elements.
   void read_part(PickleRef view, StorageId& out) const {
-    if (!graph_.is(view, PickleKind::tuple) || graph_.items(view).size() != 3) refuse("its view is not (key, offset, size)");
+    if (!graph_.is(view, PickleKind::tuple) || graph_.items(view).size() != 3)
+      refuse("its view is not (key, offset, size)");
     out.first_element = count(graph_.items(view)[1], "view's offset");
     out.part_elements = count(graph_.items(view)[2], "view's size");
     if (!range_inside(out.first_element, out.part_elements, out.elements))
-      refuse(fmt::format("elements {} to {} of a storage of {}", out.first_element, out.first_element + out.part_elements, out.elements));
+      refuse(fmt::format("elements {} to {} of a storage of {}", out.first_element,
+                         out.first_element + out.part_elements, out.elements));
   }
 
   const PickleGraph& graph_;

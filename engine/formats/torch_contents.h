@@ -27,13 +27,13 @@ struct TorchStorage {
 
 struct TorchContents {
   MappedFile file;
-  std::unique_ptr<ZipArchive> zip;       // none: a legacy stream
-  std::vector<std::byte> pickle_bytes;   // of a packed data.pkl; otherwise the graph views the file
-  PickleOrigin origin;                   // of the pickle, for messages
+  std::unique_ptr<ZipArchive> zip;      // none: a legacy stream
+  std::vector<std::byte> pickle_bytes;  // of a packed data.pkl; otherwise the graph views the file
+  PickleOrigin origin;                  // of the pickle, for messages
   PickleGraph graph;
   std::vector<TorchStorage> storages;
   std::unordered_map<std::string, uint32_t> storage_by_key;
-  std::deque<std::string> decoded;       // bytes of arrays that stand in the pickle as escaped text
+  std::deque<std::string> decoded;  // bytes of arrays that stand in the pickle as escaped text
   std::vector<std::string> remarks;
 };
 
@@ -41,16 +41,17 @@ struct TorchContents {
 TorchContents read_torch_zip(MappedFile file, const Limits& limits);
 TorchContents read_torch_legacy(MappedFile file, const Limits& limits);
 
-// A zip archive with one */data.pkl; decided by its names. A damaged archive counts if its first member has such a name.
+// A zip archive with one */data.pkl; decided by its names. A damaged archive counts if its first member has such a
+// name.
 bool looks_like_torch_zip(std::span<const std::byte> bytes);
 bool looks_like_torch_legacy(std::span<const std::byte> bytes);
 bool looks_like_torch_tar(std::span<const std::byte> bytes);
 
 // torch's classes of storage.
 struct StorageType {
-  std::string_view name;        // "FloatStorage"
+  std::string_view name;  // "FloatStorage"
   int element_bytes;
-  std::optional<DType> dtype;   // none: bytes without a type, or a type that cannot be read
+  std::optional<DType> dtype;       // none: bytes without a type, or a type that cannot be read
   std::string_view quantized = {};  // the dtype's name, if its numbers stand for others
 };
 // nullptr for a class that is not torch's, or not known.

@@ -19,7 +19,8 @@ namespace remap::formats {
 namespace {
 
 constexpr std::string_view kMagicDecimal = "119547037146038801333356";
-constexpr std::array<uint8_t, 12> kMagicLong1 = {0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19};
+constexpr std::array<uint8_t, 12> kMagicLong1 = {0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46,
+                                                 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19};
 constexpr int64_t kStreamProtocol = 1001;
 
 // The stream, pickle by pickle.
@@ -40,7 +41,8 @@ class LegacyReader {
     const PickleGraph keys = next("the storage keys");
     read_storages(keys);
     if (position_ != contents_.file.size())
-      contents_.remarks.push_back(fmt::format("{} bytes after the last storage are not read", contents_.file.size() - position_));
+      contents_.remarks.push_back(
+          fmt::format("{} bytes after the last storage are not read", contents_.file.size() - position_));
   }
 
  private:
@@ -49,7 +51,8 @@ class LegacyReader {
   }
   PickleGraph next(std::string_view what) {
     if (position_ == contents_.file.size()) fail(fmt::format("the stream ends before {}", what));
-    PickleGraph graph = read_pickle(contents_.file.bytes().subspan(position_), {contents_.origin.file, {}, position_}, limits_);
+    PickleGraph graph =
+        read_pickle(contents_.file.bytes().subspan(position_), {contents_.origin.file, {}, position_}, limits_);
     position_ += graph.size_bytes();
     return graph;
   }
@@ -93,17 +96,19 @@ class LegacyReader {
 
   void read_storage(const std::string& key, const std::unordered_map<std::string, StorageId>& ids) {
     const auto it = ids.find(key);
-    if (it == ids.end()) fail(fmt::format("storage '{}' follows, which no tensor uses: the size of its elements is not known", key));
+    if (it == ids.end())
+      fail(fmt::format("storage '{}' follows, which no tensor uses: the size of its elements is not known", key));
     const StorageId& id = it->second;
     ByteReader in(contents_.file.bytes(), contents_.origin.file, {}, "torch-truncated");
     in.seek(position_, "a storage");
     const uint64_t elements = in.u64("a storage's size");
-    if (elements != id.elements) fail(fmt::format("storage '{}' has {} elements here, {} in the pickle", key, elements, id.elements));
+    if (elements != id.elements)
+      fail(fmt::format("storage '{}' has {} elements here, {} in the pickle", key, elements, id.elements));
     const auto size_bytes = checked_mul<uint64_t>(elements, static_cast<uint64_t>(id.type->element_bytes));
     if (!size_bytes || *size_bytes > in.remaining())
-      in.fail(
-          fmt::format("storage '{}' has {} elements of {} bytes, {} bytes are left", key, elements, id.type->element_bytes, in.remaining()),
-          "the file is cut short: copy or download it again");
+      in.fail(fmt::format("storage '{}' has {} elements of {} bytes, {} bytes are left", key, elements,
+                          id.type->element_bytes, in.remaining()),
+              "the file is cut short: copy or download it again");
     if (!contents_.storage_by_key.emplace(key, static_cast<uint32_t>(contents_.storages.size())).second)
       fail(fmt::format("storage '{}' is listed twice", key));
     contents_.storages.push_back({.size_bytes = *size_bytes, .file_offset = in.position()});

@@ -50,9 +50,9 @@ class Lister {
   // --- first pass: what is under each value; each is looked at once ---
   enum class State : uint8_t { unseen, open, done };
   struct Facts {
-    uint32_t tensors = 0;    // it and below it, once a path; saturates
-    bool own = false;        // of a record: tensors are among its arguments, so that it is listed itself
-    bool others = false;     // anything but tensors and empty containers
+    uint32_t tensors = 0;  // it and below it, once a path; saturates
+    bool own = false;      // of a record: tensors are among its arguments, so that it is listed itself
+    bool others = false;   // anything but tensors and empty containers
     State state = State::unseen;
   };
   struct Children {
@@ -86,7 +86,8 @@ class Lister {
     facts.state = State::done;
     const PickleView view = view_of(ref);
     if (view.guessed != kNoValue) remark(view.guessed, view.guess);
-    if (view.ref != ref && view.meaning != Meaning::scalar) {  // a wrapper: what it wraps is looked at once, not once a wrapper
+    if (view.ref != ref &&
+        view.meaning != Meaning::scalar) {  // a wrapper: what it wraps is looked at once, not once a wrapper
       facts.state = State::open;
       Children children{{view.ref}};
       add_states(ref, children);
@@ -116,13 +117,16 @@ class Lister {
   void close(const Frame& frame) {
     Facts& facts = facts_[frame.ref];
     const PickleView view = view_of(frame.ref);
-    const Meaning meaning = view.ref == frame.ref ? view.meaning : Meaning::mapping;  // a wrapper passes on what it wraps
+    const Meaning meaning =
+        view.ref == frame.ref ? view.meaning : Meaning::mapping;  // a wrapper passes on what it wraps
     const Children& children = frame.children;
     uint64_t tensors = facts.tensors;
     for (size_t i = 0; i < children.refs.size(); ++i) {
       const Facts& child = facts_[children.refs[i]];
-      if (i >= children.n_own) tensors += child.tensors;
-      else if (child.tensors > 0 && !facts.own) facts.own = true, ++tensors;
+      if (i >= children.n_own)
+        tensors += child.tensors;
+      else if (child.tensors > 0 && !facts.own)
+        facts.own = true, ++tensors;
       if (i + children.n_quiet < children.refs.size()) facts.others |= child.others || child.state == State::open;
     }
     facts.tensors = static_cast<uint32_t>(std::min<uint64_t>(tensors, std::numeric_limits<uint32_t>::max()));
@@ -130,7 +134,8 @@ class Lister {
     facts.state = State::done;
   }
 
-  // The values an object holds are looked at through the containers that hold them, which may be shared: the work stays linear.
+  // The values an object holds are looked at through the containers that hold them, which may be shared: the work stays
+  // linear.
   Children children_of(const PickleView& view) const {
     Children out;
     auto& refs = out.refs;
@@ -229,14 +234,17 @@ class Lister {
   }
   void remark_record(const PickleView& view) {
     if (view.row != nullptr && view.row->role == Role::inert) return;
-    remark(view.ref, view.row == nullptr ? "not known, kept as a record" : "not in a form that is known, kept as a record");
+    remark(view.ref,
+           view.row == nullptr ? "not known, kept as a record" : "not in a form that is known, kept as a record");
   }
   void write_remarks() {
     listing_.remarks = contents_.remarks;
     std::map<std::pair<std::string, std::string_view>, uint64_t> by_name;
     for (const auto& [what, count] : remarks_)
-      by_name[{what.first == kNoValue ? "a value outside the pickle" : json_text(meanings_.global_name(what.first)), what.second}] += count;
-    for (const auto& [what, count] : by_name) listing_.remarks.push_back(fmt::format("{} ({} times): {}", what.first, count, what.second));
+      by_name[{what.first == kNoValue ? "a value outside the pickle" : json_text(meanings_.global_name(what.first)),
+               what.second}] += count;
+    for (const auto& [what, count] : by_name)
+      listing_.remarks.push_back(fmt::format("{} ({} times): {}", what.first, count, what.second));
     for (const auto& remark : equal_keys_) listing_.remarks.push_back(remark);
     if (cut_) listing_.remarks.push_back("the metadata is longer than the limits allow and was cut");
   }
@@ -307,12 +315,14 @@ class Lister {
 
   void list_tensors() {
     if (facts_[graph_.root()].tensors == 0) return;
-    // Values shared between containers are listed once a path. What a pickle backs with bytes of its own stays far below this.
+    // Values shared between containers are listed once a path. What a pickle backs with bytes of its own stays far
+    // below this.
     uint64_t budget = 32 * graph_.size_bytes() + (64u << 10);
     const auto spend = [&](uint64_t cost) {
       if (cost > budget || listing_.tensors.size() >= limits_.max_tensors)
-        fail("limit-exceeded", fmt::format("values that are shared stand for more tensors ({} and on) than a pickle of {} bytes may list",
-                                           listing_.tensors.size(), graph_.size_bytes()));
+        fail("limit-exceeded",
+             fmt::format("values that are shared stand for more tensors ({} and on) than a pickle of {} bytes may list",
+                         listing_.tensors.size(), graph_.size_bytes()));
       budget -= cost;
     };
     std::vector<bool> on_path(graph_.size());
@@ -327,8 +337,10 @@ class Lister {
       const PickleView view = view_of(ref);
       const bool is_tensor = view.meaning == Meaning::tensor;
       if (on_path[view.ref]) return;
-      if (is_tensor) list(view.ref, tensor(view));
-      else if (facts_[view.ref].own) list(view.ref, made_of_arguments(view));
+      if (is_tensor)
+        list(view.ref, tensor(view));
+      else if (facts_[view.ref].own)
+        list(view.ref, made_of_arguments(view));
       if (is_tensor && facts_[ref].tensors == 1) return;
       uint64_t cost = 1;
       std::vector<NamedEntry> entries =
@@ -411,9 +423,11 @@ class Lister {
 
   void extend(std::string& path, const std::string& part, bool dot) const {
     if (part.size() > limits_.max_key_bytes || path.size() + 1 + part.size() > limits_.max_key_bytes)
-      fail("limit-exceeded", fmt::format("the key of a tensor is longer than max_key_bytes ({}): '{}...'", limits_.max_key_bytes,
-                                         json_text(path.empty() ? part.substr(0, 64) : path.substr(0, 64))));
-    if (has_surrogates(part)) fail("pickle-bad-text", fmt::format("the key of a tensor is not UTF-8: '{}'", json_text(part)));
+      fail("limit-exceeded",
+           fmt::format("the key of a tensor is longer than max_key_bytes ({}): '{}...'", limits_.max_key_bytes,
+                       json_text(path.empty() ? part.substr(0, 64) : path.substr(0, 64))));
+    if (has_surrogates(part))
+      fail("pickle-bad-text", fmt::format("the key of a tensor is not UTF-8: '{}'", json_text(part)));
     if (dot) path += '.';
     path += part;
   }
@@ -424,8 +438,10 @@ class Lister {
     text_left_ = 16 * graph_.size_bytes() + (1u << 20);
     on_path_.assign(graph_.size(), false);
     Json root = tree(graph_.root(), "", 0, true);
-    if (root.is_object()) listing_.metadata = std::move(root);
-    else listing_.metadata = Json::object({{"$root", std::move(root)}});
+    if (root.is_object())
+      listing_.metadata = std::move(root);
+    else
+      listing_.metadata = Json::object({{"$root", std::move(root)}});
   }
 
   static Json marker(const char* name, Json value = true) {
@@ -434,7 +450,8 @@ class Lister {
     return out;
   }
 
-  // `listed`: tensors at this path are in the manifest. Depth is bounded by max_metadata_depth, and so is the recursion.
+  // `listed`: tensors at this path are in the manifest. Depth is bounded by max_metadata_depth, and so is the
+  // recursion.
   Json tree(PickleRef ref, const std::string& path, int depth, bool listed) {
     if (nodes_left_ == 0 || text_left_ == 0) {
       cut_ = true;
@@ -481,8 +498,10 @@ class Lister {
         nodes_left_ -= std::min<uint64_t>(nodes_left_, module.cost);
         Json::object_t out;
         append_member(out, "$module", json_text(meanings_.class_name(view.ref)));
-        for (auto& [key, value] : members(module.attributes, path, depth, false)) append_member(out, key, std::move(value));
-        for (auto& [key, value] : members(module.modules, path, depth, listed)) append_member(out, key, std::move(value));
+        for (auto& [key, value] : members(module.attributes, path, depth, false))
+          append_member(out, key, std::move(value));
+        for (auto& [key, value] : members(module.modules, path, depth, listed))
+          append_member(out, key, std::move(value));
         return Json(std::move(out));
       }
       default: return record(view, depth);
@@ -501,7 +520,8 @@ class Lister {
       if (nodes_left_ == 0 || !spend_text(entry.key.size())) break;
       std::string key = json_text(entry.key);
       if (seen.contains(key)) continue;
-      append_member(out, std::move(key), tree(entry.value, listed ? child_path(path, entry.key, depth) : path, depth + 1, listed));
+      append_member(out, std::move(key),
+                    tree(entry.value, listed ? child_path(path, entry.key, depth) : path, depth + 1, listed));
       seen.insert(out.back().first);  // stays in place: the room is reserved
     }
     return out;
@@ -525,10 +545,13 @@ class Lister {
     Json::object_t out;
     out.reserve(4);
     append_member(out, "$object", json_text(meanings_.class_name(view.ref)));
-    if (!graph_.items(object.arguments).empty()) append_member(out, "args", elements(graph_.items(object.arguments), {}, depth, false));
+    if (!graph_.items(object.arguments).empty())
+      append_member(out, "args", elements(graph_.items(object.arguments), {}, depth, false));
     if (object.keywords != kNoValue) append_member(out, "kwargs", tree(object.keywords, {}, depth + 1, false));
-    if (object.states.size() == 1) append_member(out, "state", tree(object.states[0], {}, depth + 1, false));
-    else if (!object.states.empty()) append_member(out, "states", elements(object.states, {}, depth, false));
+    if (object.states.size() == 1)
+      append_member(out, "state", tree(object.states[0], {}, depth + 1, false));
+    else if (!object.states.empty())
+      append_member(out, "states", elements(object.states, {}, depth, false));
     if (!object.items.empty()) append_member(out, "items", elements(object.items, {}, depth, false));
     if (!object.pairs.empty()) {
       const PickleView pairs{.meaning = Meaning::mapping, .ref = view.ref};
@@ -582,8 +605,8 @@ class Lister {
   std::vector<Facts> facts_;
   std::unordered_map<PickleRef, DecodedTensor> specs_;
   std::map<std::pair<PickleRef, std::string_view>, uint64_t> remarks_;  // by class or function; kNoValue: none
-  std::vector<PickleRef> listed_;          // the values that listing_.tensors are
-  std::vector<std::string> equal_keys_;    // remarks
+  std::vector<PickleRef> listed_;                                       // the values that listing_.tensors are
+  std::vector<std::string> equal_keys_;                                 // remarks
   static constexpr size_t kMaxEqualKeys = 20;
   uint64_t nodes_left_ = 0, text_left_ = 0;
   std::vector<bool> on_path_;

@@ -1,4 +1,5 @@
-// Walks a pickle's root value and lists what a Source must show: tensors under dotted keys, metadata as a plain tree, remarks.
+// Walks a pickle's root value and lists what a Source must show: tensors under dotted keys, metadata as a plain tree,
+// remarks.
 //
 // Every tensor is listed, once a path that leads to it: entries of dicts by their keys, of lists by their numbers,
 // attributes of objects (also of classes that are not known, and of tensors) by their names. What an unknown function

@@ -20,14 +20,18 @@ namespace remap {
 namespace formats {
 namespace {
 
-// An unpacked member: an unlinked temporary file, mapped. Its pages can be dropped by the kernel, so memory stays bounded.
+// An unpacked member: an unlinked temporary file, mapped. Its pages can be dropped by the kernel, so memory stays
+// bounded.
 class TemporaryCopy {
  public:
-  TemporaryCopy(const ZipArchive& zip, const ZipMember& member, const std::string& file) : size_bytes_(member.size_bytes) {
+  TemporaryCopy(const ZipArchive& zip, const ZipMember& member, const std::string& file)
+      : size_bytes_(member.size_bytes) {
     const char* folder = std::getenv("TMPDIR");
     std::string name = fmt::format("{}/remap-XXXXXX", folder != nullptr && *folder != 0 ? folder : "/tmp");
     fd_ = ::mkostemp(name.data(), O_CLOEXEC);
-    if (fd_ < 0) throw Error("io-write", BytePlace{name, {}, {}}, fmt::format("cannot make a temporary file: {}", errno_text(errno)));
+    if (fd_ < 0)
+      throw Error("io-write", BytePlace{name, {}, {}},
+                  fmt::format("cannot make a temporary file: {}", errno_text(errno)));
     ::unlink(name.c_str());
     try {
       zip.unpack(member, [&](std::span<const std::byte> bytes) { write(bytes, name); });
@@ -54,7 +58,8 @@ class TemporaryCopy {
  private:
   void write(std::span<const std::byte> bytes, const std::string& name) const {
     if (const int error = write_all(fd_, bytes); error != 0)
-      throw Error("io-write", BytePlace{name, {}, {}}, fmt::format("cannot write to a temporary file: {}", errno_text(error)),
+      throw Error("io-write", BytePlace{name, {}, {}},
+                  fmt::format("cannot write to a temporary file: {}", errno_text(error)),
                   "set TMPDIR to a folder with more room");
   }
 
@@ -194,7 +199,8 @@ class TorchSource final : public Source {
 
 bool looks_like_torch(const MappedFile& file) {
   const auto bytes = file.bytes();
-  return formats::looks_like_torch_legacy(bytes) || formats::looks_like_torch_tar(bytes) || formats::looks_like_torch_zip(bytes);
+  return formats::looks_like_torch_legacy(bytes) || formats::looks_like_torch_tar(bytes) ||
+         formats::looks_like_torch_zip(bytes);
 }
 
 std::unique_ptr<Source> open_torch(MappedFile file, const OpenOptions& options) {
@@ -202,8 +208,9 @@ std::unique_ptr<Source> open_torch(MappedFile file, const OpenOptions& options) 
     throw Error("torch-tar", BytePlace{file.path(), {}, {}},
                 "the checkpoint is a tar archive, as torch wrote before 0.1.10 (2017); it is not read",
                 "load it with torch and save it again");
-  auto contents = formats::ZipArchive::has_signature(file.bytes()) ? formats::read_torch_zip(std::move(file), options.limits)
-                                                                   : formats::read_torch_legacy(std::move(file), options.limits);
+  auto contents = formats::ZipArchive::has_signature(file.bytes())
+                      ? formats::read_torch_zip(std::move(file), options.limits)
+                      : formats::read_torch_legacy(std::move(file), options.limits);
   return std::make_unique<formats::TorchSource>(std::move(contents), options);
 }
 

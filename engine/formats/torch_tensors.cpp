@@ -47,7 +47,8 @@ Shape TensorDecoder::read_shape(PickleRef ref, std::string_view what) const {
     fail("torch-bad-tensor", fmt::format("a tensor's {} is {}", what, describe(meanings_.graph().kind(ref))));
   const auto items = meanings_.items(view);
   if (items.size() > static_cast<size_t>(limits_.max_rank))
-    fail("limit-exceeded", fmt::format("a tensor has {} dimensions, more than max_rank ({})", items.size(), limits_.max_rank));
+    fail("limit-exceeded",
+         fmt::format("a tensor has {} dimensions, more than max_rank ({})", items.size(), limits_.max_rank));
   Shape shape;
   for (const PickleRef item : items) shape.push_back(read_count(item, what));
   return shape;
@@ -55,7 +56,8 @@ Shape TensorDecoder::read_shape(PickleRef ref, std::string_view what) const {
 
 // Counts the elements; refuses what cannot be counted.
 int64_t TensorDecoder::check_shape(const TensorSpec& spec) const {
-  return element_count(spec.shape, to_string(BytePlace{contents_.origin.file, contents_.origin.member, offset_}) + ": a tensor");
+  return element_count(spec.shape,
+                       to_string(BytePlace{contents_.origin.file, contents_.origin.member, offset_}) + ": a tensor");
 }
 
 // Index of the furthest element in the storage; the tensor has elements.
@@ -74,13 +76,17 @@ uint64_t TensorDecoder::last_element(const Shape& shape, const std::vector<int64
 
 TensorDecoder::Part TensorDecoder::find_part(const StorageId& id) const {
   const auto it = contents_.storage_by_key.find(id.key);
-  if (it == contents_.storage_by_key.end()) fail("torch-bad-storage", fmt::format("storage '{}' is not in the file", id.key));
-  const uint64_t element_bytes = static_cast<uint64_t>(id.type->element_bytes), size_bytes = contents_.storages[it->second].size_bytes;
+  if (it == contents_.storage_by_key.end())
+    fail("torch-bad-storage", fmt::format("storage '{}' is not in the file", id.key));
+  const uint64_t element_bytes = static_cast<uint64_t>(id.type->element_bytes),
+                 size_bytes = contents_.storages[it->second].size_bytes;
   const auto claimed = checked_mul(id.elements, element_bytes);
   if (!claimed || *claimed > size_bytes)
-    fail("torch-bad-storage", fmt::format("storage '{}' should have {} elements of {} bytes, the file has {} bytes of it", id.key,
-                                          id.elements, element_bytes, size_bytes));
-  return {it->second, id.first_element * element_bytes, id.part_elements * element_bytes};  // parts are inside the whole
+    fail("torch-bad-storage",
+         fmt::format("storage '{}' should have {} elements of {} bytes, the file has {} bytes of it", id.key,
+                     id.elements, element_bytes, size_bytes));
+  return {it->second, id.first_element * element_bytes,
+          id.part_elements * element_bytes};  // parts are inside the whole
 }
 
 // "conj" and "neg" mark views whose sign torch changes when it reads them: their bytes are not their values.
@@ -184,8 +190,10 @@ DecodedTensor TensorDecoder::decode(const PickleView& tensor) {
     const auto id = read_storage_id(graph, tensor.ref, contents_.origin);
     UnreadableTensor out{"a storage that stands alone, without a tensor"};
     if (!id) return out;
-    if (id->type->dtype) out.dtype = long_name(*id->type->dtype);
-    else out.dtype = id->type->quantized;
+    if (id->type->dtype)
+      out.dtype = long_name(*id->type->dtype);
+    else
+      out.dtype = id->type->quantized;
     if (id->part_elements <= INT64_MAX / 16) out.shape = Shape{static_cast<int64_t>(id->part_elements)};
     return out;
   }
@@ -230,8 +238,11 @@ DecodedTensor TensorDecoder::decode_from_type(const PickleObject& object) {
 DecodedTensor TensorDecoder::decode_torch(const KnownRow& row, const std::vector<PickleRef>& arguments) {
   const PickleGraph& graph = meanings_.graph();
   const bool v3 = row.name.ends_with("_v3");
-  if (arguments.size() < (v3 ? 7 : 4)) fail("torch-bad-tensor", fmt::format("{} has {} arguments", row.name, arguments.size()));
-  const auto id = graph.is(arguments[0], PickleKind::persistent) ? read_storage_id(graph, arguments[0], contents_.origin) : std::nullopt;
+  if (arguments.size() < (v3 ? 7 : 4))
+    fail("torch-bad-tensor", fmt::format("{} has {} arguments", row.name, arguments.size()));
+  const auto id = graph.is(arguments[0], PickleKind::persistent)
+                      ? read_storage_id(graph, arguments[0], contents_.origin)
+                      : std::nullopt;
   if (!id) fail("torch-bad-tensor", fmt::format("a tensor's storage is {}", describe(graph.kind(arguments[0]))));
   if (!id->type->quantized.empty())
     return UnreadableTensor{"a quantized tensor", std::string(id->type->quantized), known_shape(arguments[2])};
@@ -255,7 +266,8 @@ DecodedTensor TensorDecoder::decode_torch(const KnownRow& row, const std::vector
   spec.shape = read_shape(arguments[2], "shape");
   spec.strides = read_shape(arguments[3], "strides");
   if (spec.shape.size() != spec.strides.size())
-    fail("torch-bad-tensor", fmt::format("a tensor has the shape {} and the strides {}", to_string(spec.shape), to_string(spec.strides)));
+    fail("torch-bad-tensor",
+         fmt::format("a tensor has the shape {} and the strides {}", to_string(spec.shape), to_string(spec.strides)));
   // What torch counts in pairs is stored so; here each of the two is an element, along the last dimension.
   const bool pairs = spec.dtype == DType::f4;
   if (pairs && spec.shape.empty())
@@ -284,14 +296,16 @@ DecodedTensor TensorDecoder::decode_torch(const KnownRow& row, const std::vector
     return spec;
   }
   const Shape units = stored_form(spec.dtype, spec.shape).shape;
-  const uint64_t element_bytes = static_cast<uint64_t>(size_bytes(spec.dtype)), available = part.size_bytes / element_bytes,
-                 last = last_element(units, spec.strides, offset);
+  const uint64_t element_bytes = static_cast<uint64_t>(size_bytes(spec.dtype)),
+                 available = part.size_bytes / element_bytes, last = last_element(units, spec.strides, offset);
   if (last >= available)
-    fail("torch-bad-tensor", fmt::format("a tensor of shape {}, strides {} and offset {} needs {} elements; its storage '{}' has {}",
-                                         to_string(spec.shape), to_string(spec.strides), offset, last + 1, id->key, available));
+    fail("torch-bad-tensor",
+         fmt::format("a tensor of shape {}, strides {} and offset {} needs {} elements; its storage '{}' has {}",
+                     to_string(spec.shape), to_string(spec.strides), offset, last + 1, id->key, available));
   if (static_cast<uint64_t>(elements) > available && elements > kMaxExpandedBytes / size_bytes(spec.dtype))
-    fail("limit-exceeded", fmt::format("a tensor of shape {} is an expanded view of {} elements; such views may have {} bytes",
-                                       to_string(spec.shape), available, kMaxExpandedBytes));
+    fail("limit-exceeded",
+         fmt::format("a tensor of shape {} is an expanded view of {} elements; such views may have {} bytes",
+                     to_string(spec.shape), available, kMaxExpandedBytes));
   spec.offset_bytes += offset * element_bytes;
   return spec;
 }
@@ -315,7 +329,8 @@ std::string_view TensorDecoder::swapped(PickleRef ref, std::string_view bytes, i
   return it->second = contents_.decoded.emplace_back(std::move(turned));
 }
 
-// _reconstruct(type, (0,), b'b') with the state ([version,] shape, dtype, column-major, bytes), or _frombuffer(bytes, dtype, shape, order).
+// _reconstruct(type, (0,), b'b') with the state ([version,] shape, dtype, column-major, bytes), or _frombuffer(bytes,
+// dtype, shape, order).
 DecodedTensor TensorDecoder::decode_array(const PickleObject& object, const KnownRow& row) {
   const PickleGraph& graph = meanings_.graph();
   std::vector<PickleRef> parts;  // shape, dtype, order, bytes
@@ -340,13 +355,16 @@ DecodedTensor TensorDecoder::decode_array(const PickleObject& object, const Know
   spec.dtype = *type->dtype;
   spec.shape = read_shape(parts[0], "shape");
   spec.array = true;
-  const bool column_major = (graph.is(parts[2], PickleKind::boolean) && graph[parts[2]].integer != 0) || meanings_.text(parts[2]) == "F";
+  const bool column_major =
+      (graph.is(parts[2], PickleKind::boolean) && graph[parts[2]].integer != 0) || meanings_.text(parts[2]) == "F";
   const int64_t elements = check_shape(spec);
   if (bytes->size() != static_cast<uint64_t>(elements) * static_cast<uint64_t>(size_bytes(spec.dtype)))
-    fail("torch-bad-tensor",
-         fmt::format("a numpy array of shape {} and type {} has {} bytes", to_string(spec.shape), long_name(spec.dtype), bytes->size()));
-  if (elements > 0) spec.strides = contiguous_strides(spec.shape, column_major);
-  else spec.strides.assign(spec.shape.size(), 1);
+    fail("torch-bad-tensor", fmt::format("a numpy array of shape {} and type {} has {} bytes", to_string(spec.shape),
+                                         long_name(spec.dtype), bytes->size()));
+  if (elements > 0)
+    spec.strides = contiguous_strides(spec.shape, column_major);
+  else
+    spec.strides.assign(spec.shape.size(), 1);
   const bool complex = spec.dtype == DType::c64 || spec.dtype == DType::c128;
   const int width = size_bytes(spec.dtype) / (complex ? 2 : 1);
   if (type->big_endian && width > 1) bytes = swapped(parts[3], *bytes, width);

@@ -1,4 +1,5 @@
-// Tensors as a pickle describes them: arguments of torch's rebuild functions and numpy's arrays, checked against the bytes there are.
+// Tensors as a pickle describes them: arguments of torch's rebuild functions and numpy's arrays, checked against the
+// bytes there are.
 #pragma once
 
 #include <map>
@@ -28,8 +29,8 @@ struct TensorSpec {
 
 // A tensor of a kind that is not read, and what it says of itself. It stands for all that it is made of.
 struct UnreadableTensor {
-  std::string why;             // "a sparse tensor"
-  std::string dtype = {};      // "qint8"; "" if it is not known
+  std::string why;         // "a sparse tensor"
+  std::string dtype = {};  // "qint8"; "" if it is not known
   std::optional<Shape> shape = {};
 };
 
@@ -72,9 +73,10 @@ class TensorDecoder {
   TorchContents& contents_;
   const PickleMeanings& meanings_;
   const Limits& limits_;
-  std::unordered_map<PickleRef, std::optional<std::string_view>> array_bytes_;  // decoded once, however many arrays use them
+  std::unordered_map<PickleRef, std::optional<std::string_view>>
+      array_bytes_;                                                // decoded once, however many arrays use them
   std::map<std::pair<PickleRef, int>, std::string_view> swapped_;  // with the bytes of each number turned round
-  uint64_t offset_ = 0;  // of the tensor in question, in the pickle
+  uint64_t offset_ = 0;                                            // of the tensor in question, in the pickle
 };
 
 }  // namespace remap::formats

@@ -1,5 +1,5 @@
-// torch's zip archive: ROOT/data.pkl, ROOT/data/KEY for each storage, ROOT/version, and in later versions ROOT/byteorder.
-// ROOT is the file's stem, or "archive"; any one name will do.
+// torch's zip archive: ROOT/data.pkl, ROOT/data/KEY for each storage, ROOT/version, and in later versions
+// ROOT/byteorder. ROOT is the file's stem, or "archive"; any one name will do.
 #include <fmt/format.h>
 
 #include "formats/torch_contents.h"
@@ -22,7 +22,8 @@ std::string find_root(const ZipArchive& zip, const std::string& file) {
     if (const auto root = root_of(member.name)) roots.emplace_back(*root);
   if (roots.size() == 1) return roots.front();
   if (roots.empty())
-    throw Error("torch-no-pickle", BytePlace{file, {}, {}}, "the archive has no member */data.pkl, so torch did not write it");
+    throw Error("torch-no-pickle", BytePlace{file, {}, {}},
+                "the archive has no member */data.pkl, so torch did not write it");
   throw Error("torch-no-pickle", BytePlace{file, {}, {}},
               fmt::format("the archive has {}data.pkl and {}data.pkl; one was expected", roots[0], roots[1]));
 }
@@ -31,28 +32,33 @@ std::string text_member(const ZipArchive& zip, const std::string& name) {
   const ZipMember* member = zip.find(name);
   if (member == nullptr || member->size_bytes > 64) return {};
   std::string text;
-  zip.unpack(*member, [&](std::span<const std::byte> bytes) { text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size()); });
+  zip.unpack(*member, [&](std::span<const std::byte> bytes) {
+    text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  });
   return text;
 }
 
 void check_kind(const ZipArchive& zip, const std::string& root, const std::string& file) {
   if (zip.find(root + "constants.pkl") != nullptr)
-    throw Error("torch-script", BytePlace{file, {}, {}}, "the archive is a TorchScript program, not a checkpoint",
-                "in Python: torch.save(torch.jit.load('FILE', map_location='cpu').state_dict(), 'OUT.pt'); and give OUT.pt");
+    throw Error(
+        "torch-script", BytePlace{file, {}, {}}, "the archive is a TorchScript program, not a checkpoint",
+        "in Python: torch.save(torch.jit.load('FILE', map_location='cpu').state_dict(), 'OUT.pt'); and give OUT.pt");
   const std::string order = text_member(zip, root + "byteorder");
   if (order == "big")
     throw Error("torch-big-endian", BytePlace{file, root + "byteorder", {}},
                 "the checkpoint was written on a big-endian machine; its bytes are not swapped here",
                 "load it with torch and save it again on a little-endian machine");
   if (!order.empty() && order != "little")
-    throw Error("torch-big-endian", BytePlace{file, root + "byteorder", {}}, "the byte order is neither 'little' nor 'big'");
+    throw Error("torch-big-endian", BytePlace{file, root + "byteorder", {}},
+                "the byte order is neither 'little' nor 'big'");
 }
 
 // The pickle's bytes: in the mapping if it is stored, else unpacked into `contents`.
 std::span<const std::byte> pickle_bytes(TorchContents& contents, const ZipMember& member, const Limits& limits) {
   if (member.size_bytes > limits.max_pickle_bytes)
     throw Error("limit-exceeded", BytePlace{contents.origin.file, contents.origin.member, {}},
-                fmt::format("the pickle has {} bytes, more than max_pickle_bytes ({})", member.size_bytes, limits.max_pickle_bytes));
+                fmt::format("the pickle has {} bytes, more than max_pickle_bytes ({})", member.size_bytes,
+                            limits.max_pickle_bytes));
   contents.zip->check_readable(member);
   if (member.stored()) {
     contents.zip->check_crc(member);
@@ -69,8 +75,10 @@ void list_storages(TorchContents& contents, const std::string& root) {
   for (const ZipMember& member : contents.zip->members()) {
     if (!member.name.starts_with(folder) || member.name.size() == folder.size()) continue;
     TorchStorage storage{.size_bytes = member.size_bytes};
-    if (member.stored()) storage.file_offset = member.data_offset;
-    else storage.packed = &member;
+    if (member.stored())
+      storage.file_offset = member.data_offset;
+    else
+      storage.packed = &member;
     contents.storage_by_key.emplace(member.name.substr(folder.size()), static_cast<uint32_t>(contents.storages.size()));
     contents.storages.push_back(storage);
   }
@@ -89,7 +97,8 @@ bool looks_like_torch_zip(std::span<const std::byte> bytes) {
     // Damaged: the reader will say how, if the first local header has the name of a member that torch writes first.
     static constexpr size_t kNameLengthAt = 26, kNameAt = 30;
     if (bytes.size() < kNameAt) return false;
-    const size_t length = static_cast<size_t>(bytes[kNameLengthAt]) | static_cast<size_t>(bytes[kNameLengthAt + 1]) << 8;
+    const size_t length = static_cast<size_t>(bytes[kNameLengthAt]) | static_cast<size_t>(bytes[kNameLengthAt + 1])
+                                                                          << 8;
     if (bytes.size() - kNameAt < length) return false;
     const std::string_view name(reinterpret_cast<const char*>(bytes.data()) + kNameAt, length);
     return root_of(name).has_value() || name.ends_with("/.data/serialization_id") || name.ends_with("/byteorder");
@@ -108,8 +117,8 @@ TorchContents read_torch_zip(MappedFile file, const Limits& limits) {
   const auto bytes = pickle_bytes(contents, member, limits);
   contents.graph = read_pickle(bytes, contents.origin, limits);
   if (contents.graph.size_bytes() != bytes.size())
-    contents.remarks.push_back(fmt::format("{}: {} bytes after the end of the pickle are not read", contents.origin.member,
-                                           bytes.size() - contents.graph.size_bytes()));
+    contents.remarks.push_back(fmt::format("{}: {} bytes after the end of the pickle are not read",
+                                           contents.origin.member, bytes.size() - contents.graph.size_bytes()));
   list_storages(contents, root);
   return contents;
 }

@@ -33,7 +33,8 @@ struct ElementType {
 
 // numpy's "<f4", and the plain names that tensorstore uses for types numpy does not have.
 std::optional<ElementType> parse_element_type(std::string_view text) {
-  if (text == "bfloat16" || text == "float8_e4m3fn" || text == "float8_e5m2") return ElementType{*parse_dtype(text), false};
+  if (text == "bfloat16" || text == "float8_e4m3fn" || text == "float8_e5m2")
+    return ElementType{*parse_dtype(text), false};
   if (text.size() < 3 || std::string_view("<>|").find(text[0]) == std::string_view::npos) return std::nullopt;
   static constexpr std::array<std::pair<std::string_view, DType>, 14> kTypes = {{{"b1", DType::boolean},
                                                                                  {"i1", DType::i8},
@@ -106,24 +107,15 @@ std::optional<std::array<std::byte, 16>> floating_fill(DType dtype, const Json& 
 // One element, little-endian; nullopt if the value is not one that can be read. Not of null, which is none.
 std::optional<std::array<std::byte, 16>> fill_bytes(DType dtype, const Json& value) {
   switch (dtype) {
-    case DType::boolean:
-      return value.is_boolean() ? std::optional(bytes_of(value.get<bool>())) : std::nullopt;
-    case DType::u8:
-      return integer_fill<uint8_t>(value);
-    case DType::i8:
-      return integer_fill<int8_t>(value);
-    case DType::u16:
-      return integer_fill<uint16_t>(value);
-    case DType::i16:
-      return integer_fill<int16_t>(value);
-    case DType::u32:
-      return integer_fill<uint32_t>(value);
-    case DType::i32:
-      return integer_fill<int32_t>(value);
-    case DType::u64:
-      return integer_fill<uint64_t>(value);
-    case DType::i64:
-      return integer_fill<int64_t>(value);
+    case DType::boolean: return value.is_boolean() ? std::optional(bytes_of(value.get<bool>())) : std::nullopt;
+    case DType::u8: return integer_fill<uint8_t>(value);
+    case DType::i8: return integer_fill<int8_t>(value);
+    case DType::u16: return integer_fill<uint16_t>(value);
+    case DType::i16: return integer_fill<int16_t>(value);
+    case DType::u32: return integer_fill<uint32_t>(value);
+    case DType::i32: return integer_fill<int32_t>(value);
+    case DType::u64: return integer_fill<uint64_t>(value);
+    case DType::i64: return integer_fill<int64_t>(value);
     case DType::c64:
     case DType::c128: {
       if (!value.is_array() || value.size() != 2) return std::nullopt;
@@ -132,8 +124,7 @@ std::optional<std::array<std::byte, 16>> fill_bytes(DType dtype, const Json& val
       if (dtype == DType::c128) return bytes_of(std::array{*real, *imaginary});
       return bytes_of(std::array{static_cast<float>(*real), static_cast<float>(*imaginary)});
     }
-    default:
-      return floating_fill(dtype, value);
+    default: return floating_fill(dtype, value);
   }
 }
 
@@ -146,16 +137,19 @@ std::string shown(const Json& value) {
 
 class ZarrayParser {
  public:
-  ZarrayParser(const Json& root, const std::string& file, const Limits& limits) : root_(root), file_(file), limits_(limits) {}
+  ZarrayParser(const Json& root, const std::string& file, const Limits& limits)
+      : root_(root), file_(file), limits_(limits) {}
 
   ZarrArray parse() {
     if (!root_.is_object()) fail("not a JSON object");
-    if (field("zarr_format") != 2) unsupported(fmt::format("zarr_format is {}; version 2 is read", shown(field("zarr_format"))), "to version 2");
+    if (field("zarr_format") != 2)
+      unsupported(fmt::format("zarr_format is {}; version 2 is read", shown(field("zarr_format"))), "to version 2");
     ZarrArray array;
     array.shape = sizes("shape");
     array.chunks = sizes("chunks");
     if (array.shape.size() != array.chunks.size())
-      fail(fmt::format("shape {} and chunks {} differ in the number of dimensions", to_string(array.shape), to_string(array.chunks)));
+      fail(fmt::format("shape {} and chunks {} differ in the number of dimensions", to_string(array.shape),
+                       to_string(array.chunks)));
     // Writers that take the shape for the chunk's do so along an axis without entries too.
     for (size_t d = 0; d < array.shape.size(); ++d)
       if (array.shape[d] == 0 && array.chunks[d] == 0) array.chunks[d] = 1;
@@ -166,7 +160,9 @@ class ZarrayParser {
       unsupported(fmt::format("filters {} are not read", shown(filters)), "without filters");
     if (const Json& fill = field("fill_value"); !fill.is_null()) {
       array.fill = fill_bytes(array.dtype, fill);
-      if (!array.fill) unsupported(fmt::format("fill_value {} is not read for {}", shown(fill), long_name(array.dtype)), "with another fill value, or none");
+      if (!array.fill)
+        unsupported(fmt::format("fill_value {} is not read for {}", shown(fill), long_name(array.dtype)),
+                    "with another fill value, or none");
     }
     check_sizes(array);
     return array;
@@ -176,7 +172,8 @@ class ZarrayParser {
   BytePlace place() const { return {file_, {}, {}}; }
   [[noreturn]] void fail(const std::string& message) const { throw Error("zarr-metadata", place(), message); }
   [[noreturn]] void unsupported(const std::string& message, const char* copy_to) const {
-    throw Error("zarr-unsupported", place(), message, fmt::format("copy the array with tensorstore or zarr-python {}", copy_to));
+    throw Error("zarr-unsupported", place(), message,
+                fmt::format("copy the array with tensorstore or zarr-python {}", copy_to));
   }
   const Json& field(const char* name) const {
     const auto it = root_.find(name);
@@ -198,7 +195,9 @@ class ZarrayParser {
   void read_dtype(ZarrArray& array) const {
     const Json& dtype = field("dtype");
     const auto type = dtype.is_string() ? parse_element_type(dtype.get_ref<const std::string&>()) : std::nullopt;
-    if (!type) unsupported(fmt::format("the dtype {} is not read", shown(dtype)), "as numbers of a type that numpy has, or bfloat16");
+    if (!type)
+      unsupported(fmt::format("the dtype {} is not read", shown(dtype)),
+                  "as numbers of a type that numpy has, or bfloat16");
     array.dtype = type->dtype;
     array.big_endian = type->big_endian;
   }
@@ -208,7 +207,8 @@ class ZarrayParser {
     array.column_major = order == "F";
     if (!root_.contains("dimension_separator")) return;
     const Json& separator = field("dimension_separator");
-    if (separator != "." && separator != "/") fail(fmt::format("dimension_separator is {}; \".\" or \"/\" was expected", shown(separator)));
+    if (separator != "." && separator != "/")
+      fail(fmt::format("dimension_separator is {}; \".\" or \"/\" was expected", shown(separator)));
     array.separator = separator.get_ref<const std::string&>()[0];
   }
   ZarrCodec codec() const {
@@ -220,7 +220,8 @@ class ZarrayParser {
     if (id == "gzip") return ZarrCodec::gzip;
     if (id == "zlib") return ZarrCodec::zlib;
     if (id == "zstd") return ZarrCodec::zstd;
-    unsupported(fmt::format("the compressor '{}' is not read; gzip, zlib, zstd and none are", id), "to gzip, zstd or no compression");
+    unsupported(fmt::format("the compressor '{}' is not read; gzip, zlib, zstd and none are", id),
+                "to gzip, zstd or no compression");
   }
   void check_sizes(const ZarrArray& array) const {
     element_count(array.shape, file_);
@@ -235,12 +236,12 @@ class ZarrayParser {
       if (chunks) chunks = checked_mul(*chunks, static_cast<uint64_t>(extent));
     if (!bytes || *bytes > limits_.max_chunk_bytes)
       throw Error("limit-exceeded", place(),
-                  fmt::format("a chunk of {} {} is larger than {} bytes (max_chunk_bytes)", to_string(array.chunks), long_name(array.dtype),
-                              limits_.max_chunk_bytes));
+                  fmt::format("a chunk of {} {} is larger than {} bytes (max_chunk_bytes)", to_string(array.chunks),
+                              long_name(array.dtype), limits_.max_chunk_bytes));
     if (!chunks || *chunks > kMaxChunks)
-      throw Error(
-          "limit-exceeded", place(),
-          fmt::format("shape {} in chunks of {} makes more than {} chunks", to_string(array.shape), to_string(array.chunks), kMaxChunks));
+      throw Error("limit-exceeded", place(),
+                  fmt::format("shape {} in chunks of {} makes more than {} chunks", to_string(array.shape),
+                              to_string(array.chunks), kMaxChunks));
   }
 
   const Json& root_;
@@ -267,13 +268,17 @@ std::vector<int64_t> chunk_strides(const ZarrArray& array) {
   return strides;
 }
 
-std::string chunk_path(const ZarrArray& array, size_t tile) { return fmt::format("{}/{}", array.folder, array.chunk_name(chunk_at(array.grid(), tile))); }
+std::string chunk_path(const ZarrArray& array, size_t tile) {
+  return fmt::format("{}/{}", array.folder, array.chunk_name(chunk_at(array.grid(), tile)));
+}
 
 [[noreturn]] void refuse_missing(const ZarrArray& array, const std::string& name, size_t tile, size_t n_missing) {
-  throw Error("zarr-chunk-missing", BytePlace{chunk_path(array, tile), {}, {}},
-              fmt::format("the chunk is not there{}, and the array '{}' has no fill value (null): nothing says what its elements are",
-                          n_missing > 1 ? fmt::format(", nor are {} others", n_missing - 1) : "", name),
-              "the checkpoint was not copied completely; fetch the folder again");
+  throw Error(
+      "zarr-chunk-missing", BytePlace{chunk_path(array, tile), {}, {}},
+      fmt::format(
+          "the chunk is not there{}, and the array '{}' has no fill value (null): nothing says what its elements are",
+          n_missing > 1 ? fmt::format(", nor are {} others", n_missing - 1) : "", name),
+      "the checkpoint was not copied completely; fetch the folder again");
 }
 
 struct Missing {
@@ -349,18 +354,10 @@ TileView load_zarr_tile(const ZarrArray& array, size_t tile, TileBuffer& buffer)
   }
   const MappedFile file(path);
   switch (array.codec) {
-    case ZarrCodec::raw:
-      copy_raw(file, array.chunk_bytes(), buffer);
-      break;
-    case ZarrCodec::gzip:
-      inflate_chunk(file, array.chunk_bytes(), true, buffer);
-      break;
-    case ZarrCodec::zlib:
-      inflate_chunk(file, array.chunk_bytes(), false, buffer);
-      break;
-    case ZarrCodec::zstd:
-      unpack_zstd_chunk(file, array.chunk_bytes(), buffer);
-      break;
+    case ZarrCodec::raw: copy_raw(file, array.chunk_bytes(), buffer); break;
+    case ZarrCodec::gzip: inflate_chunk(file, array.chunk_bytes(), true, buffer); break;
+    case ZarrCodec::zlib: inflate_chunk(file, array.chunk_bytes(), false, buffer); break;
+    case ZarrCodec::zstd: unpack_zstd_chunk(file, array.chunk_bytes(), buffer); break;
   }
   if (array.big_endian) swap_elements(buffer, array.dtype);
   return {buffer.data(), chunk_strides(array), -1, 0};
@@ -370,7 +367,8 @@ size_t missing_chunks(const ZarrArray& array) { return find_missing(array).count
 
 void check_chunks(const ZarrArray& array, const std::string& name) {
   if (array.fill) return;
-  if (const Missing missing = find_missing(array); missing.count > 0) refuse_missing(array, name, missing.first, missing.count);
+  if (const Missing missing = find_missing(array); missing.count > 0)
+    refuse_missing(array, name, missing.first, missing.count);
 }
 
 }  // namespace remap::formats

@@ -1,7 +1,8 @@
 // One zarr (version 2) array: a folder with `.zarray` (JSON) and one file a chunk, "1.0.2" or "1/0/2" ("0" for 0-d).
 //
-// A chunk file is the whole chunk, row-major (order "C") or column-major ("F"), compressed or not. Chunks at the edge are
-// stored full size and cropped when read. A chunk without a file consists of the fill value; without one, it is lost.
+// A chunk file is the whole chunk, row-major (order "C") or column-major ("F"), compressed or not. Chunks at the edge
+// are stored full size and cropped when read. A chunk without a file consists of the fill value; without one, it is
+// lost.
 #pragma once
 
 #include <array>
@@ -25,7 +26,7 @@ struct ZarrArray {
   char separator = '.';
   ZarrCodec codec = ZarrCodec::raw;
   Shape shape;
-  Shape chunks;                         // extents of a chunk, all >= 1, as many as `shape` has
+  Shape chunks;                                        // extents of a chunk, all >= 1, as many as `shape` has
   std::optional<std::array<std::byte, 16>> fill = {};  // one element, little-endian
 
   size_t chunk_bytes() const;  // decoded
@@ -33,8 +34,8 @@ struct ZarrArray {
   std::string chunk_name(const Shape& chunk) const;
 };
 
-// Parses the text of a `.zarray`. Throws Error "zarr-metadata" for what is wrong, "zarr-unsupported" for what is not read
-// here, "limit-exceeded". `file` names the text; `folder` of the result is left empty.
+// Parses the text of a `.zarray`. Throws Error "zarr-metadata" for what is wrong, "zarr-unsupported" for what is not
+// read here, "limit-exceeded". `file` names the text; `folder` of the result is left empty.
 ZarrArray parse_zarray(std::string_view text, const std::string& file, const Limits& limits);
 
 // Boxes of the chunks, cropped to the shape, in row-major order.

@@ -19,9 +19,12 @@
 namespace remap::formats {
 namespace {
 
-constexpr uint32_t kLocalHeader = 0x04034b50, kCentralHeader = 0x02014b50, kEnd = 0x06054b50, kEnd64 = 0x06064b50, kLocator64 = 0x07064b50;
-constexpr uint64_t kEndBytes = 22, kLocator64Bytes = 20, kEnd64Bytes = 56, kLocalHeaderBytes = 30, kCentralHeaderBytes = 46;
-constexpr uint16_t kFlagEncrypted = 1 << 0, kFlagDescriptor = 1 << 3, kFlagStrongEncryption = 1 << 6, kFlagMaskedHeaders = 1 << 13;
+constexpr uint32_t kLocalHeader = 0x04034b50, kCentralHeader = 0x02014b50, kEnd = 0x06054b50, kEnd64 = 0x06064b50,
+                   kLocator64 = 0x07064b50;
+constexpr uint64_t kEndBytes = 22, kLocator64Bytes = 20, kEnd64Bytes = 56, kLocalHeaderBytes = 30,
+                   kCentralHeaderBytes = 46;
+constexpr uint16_t kFlagEncrypted = 1 << 0, kFlagDescriptor = 1 << 3, kFlagStrongEncryption = 1 << 6,
+                   kFlagMaskedHeaders = 1 << 13;
 constexpr uint16_t kStored = 0, kDeflated = 8;
 constexpr uint32_t kIn64 = 0xffffffff;  // "see the zip64 record"
 constexpr uint64_t kMaxDeflateRatio = 1032;
@@ -40,11 +43,13 @@ class DirectoryReader {
     const Directory directory = find_directory();
     if (directory.members > limits_.max_zip_members)
       fail("limit-exceeded", directory.offset,
-           fmt::format("the archive has {} members, more than max_zip_members ({})", directory.members, limits_.max_zip_members));
+           fmt::format("the archive has {} members, more than max_zip_members ({})", directory.members,
+                       limits_.max_zip_members));
     // Each takes at least a header's bytes, so that reserving is backed by the file.
     if (directory.members > directory.size_bytes / kCentralHeaderBytes)
       fail("zip-bad-directory", directory.offset,
-           fmt::format("{} members cannot be listed in a directory of {} bytes", directory.members, directory.size_bytes));
+           fmt::format("{} members cannot be listed in a directory of {} bytes", directory.members,
+                       directory.size_bytes));
     std::vector<ZipMember> members;
     members.reserve(directory.members);
     ByteReader in(bytes_.subspan(directory.offset, directory.size_bytes), file_, {}, "zip-truncated", directory.offset);
@@ -57,7 +62,8 @@ class DirectoryReader {
   }
 
  private:
-  [[noreturn]] void fail(const char* id, uint64_t offset, const std::string& message, const std::string& hint = {}) const {
+  [[noreturn]] void fail(const char* id, uint64_t offset, const std::string& message,
+                         const std::string& hint = {}) const {
     throw Error(id, BytePlace{file_, {}, offset}, message, hint);
   }
   ByteReader at(uint64_t offset) const {
@@ -82,7 +88,8 @@ class DirectoryReader {
       }
     }
     refuse_appended();
-    fail("zip-truncated", bytes_.size(), "the archive has no end record: it is cut short, or was not written to its end",
+    fail("zip-truncated", bytes_.size(),
+         "the archive has no end record: it is cut short, or was not written to its end",
          "copy or download the file again and compare its size");
   }
 
@@ -90,15 +97,21 @@ class DirectoryReader {
   void refuse_appended() const {
     const std::string_view text(reinterpret_cast<const char*>(bytes_.data()), bytes_.size());
     for (size_t at = text.rfind("PK\x05\x06"); at != text.npos && at > 0; at = text.rfind("PK\x05\x06", at - 1)) {
-      if (!range_inside(at, kEndBytes, bytes_.size()) || !range_inside(at + kEndBytes, this->at(at + 20).u16("comment length"), bytes_.size())) continue;
+      if (!range_inside(at, kEndBytes, bytes_.size()) ||
+          !range_inside(at + kEndBytes, this->at(at + 20).u16("comment length"), bytes_.size()))
+        continue;
       // Any four bytes can look like a record: it is one if a directory of the size it gives stands before it.
       const uint64_t end = at + kEndBytes + this->at(at + 20).u16("comment length");
       const uint32_t size_bytes = this->at(at + 12).u32("directory size");
       const bool directory = size_bytes != kIn64 && size_bytes <= at && signature_at(at - size_bytes) == kCentralHeader;
       const bool zip64 = at >= kLocator64Bytes && signature_at(at - kLocator64Bytes) == kLocator64;
       if (!directory && !zip64) continue;
-      refuse_extra(fmt::format("{} bytes follow the end of the archive{}", bytes_.size() - end, signature_at(end) == kLocalHeader ? ", beginning with another archive" : ""),
-                   end, fmt::format("download the file again; if the rest is good, cut the bytes off: head -c {} '{}' > WHOLE", end, file_));
+      refuse_extra(
+          fmt::format("{} bytes follow the end of the archive{}", bytes_.size() - end,
+                      signature_at(end) == kLocalHeader ? ", beginning with another archive" : ""),
+          end,
+          fmt::format("download the file again; if the rest is good, cut the bytes off: head -c {} '{}' > WHOLE", end,
+                      file_));
     }
   }
   [[noreturn]] void refuse_extra(const std::string& message, uint64_t offset, const std::string& hint) const {
@@ -117,24 +130,29 @@ class DirectoryReader {
     if (zip64) {
       directory = read_end64(end, directory_end);
       const bool agree = (members == 0xffff || members == directory.members) &&
-                         (size_bytes == kIn64 || size_bytes == directory.size_bytes) && (offset == kIn64 || offset == directory.offset);
+                         (size_bytes == kIn64 || size_bytes == directory.size_bytes) &&
+                         (offset == kIn64 || offset == directory.offset);
       if (!agree) fail("zip-bad-directory", end, "the end record and the zip64 end record disagree");
     } else if (disk != 0 || first_disk != 0 || members_here != members) {
       fail("zip-bad-directory", end, "the archive is one part of several");
     }
     if (!zip64) refuse_before(bytes_before(directory, directory_end));
-    if (!range_inside(directory.offset, directory.size_bytes, directory_end) || directory.offset + directory.size_bytes != directory_end)
+    if (!range_inside(directory.offset, directory.size_bytes, directory_end) ||
+        directory.offset + directory.size_bytes != directory_end)
       fail("zip-bad-directory", end,
-           fmt::format("the directory is said to be {} bytes at {}, which is not what precedes the end record at {}", directory.size_bytes,
-                       directory.offset, directory_end));
+           fmt::format("the directory is said to be {} bytes at {}, which is not what precedes the end record at {}",
+                       directory.size_bytes, directory.offset, directory_end));
     return directory;
   }
 
-  // How far from the file's start the archive begins, by where its directory is and where it says it is; 0 if that is not it.
+  // How far from the file's start the archive begins, by where its directory is and where it says it is; 0 if that is
+  // not it.
   uint64_t bytes_before(const Directory& directory, uint64_t directory_end) const {
     if (directory.size_bytes > directory_end || directory.offset >= directory_end - directory.size_bytes) return 0;
     const uint64_t start = directory_end - directory.size_bytes - directory.offset;
-    return signature_at(directory_end - directory.size_bytes) == kCentralHeader && signature_at(start) == kLocalHeader ? start : 0;
+    return signature_at(directory_end - directory.size_bytes) == kCentralHeader && signature_at(start) == kLocalHeader
+               ? start
+               : 0;
   }
 
   // An archive tells where things are from its own first byte, whatever was put before it.
@@ -142,9 +160,13 @@ class DirectoryReader {
     if (start == 0) return;
     const bool archive = signature_at(0) == kLocalHeader;
     refuse_extra(
-        fmt::format("the archive begins at byte {}; before it stands {}", start, archive ? "another archive" : "something else"), start,
-        archive ? "the file is several archives one after the other: give one that is whole"
-                : fmt::format("download the file again; if the rest is good, cut the bytes off: tail -c +{} '{}' > WHOLE", start + 1, file_));
+        fmt::format("the archive begins at byte {}; before it stands {}", start,
+                    archive ? "another archive" : "something else"),
+        start,
+        archive
+            ? "the file is several archives one after the other: give one that is whole"
+            : fmt::format("download the file again; if the rest is good, cut the bytes off: tail -c +{} '{}' > WHOLE",
+                          start + 1, file_));
   }
 
   Directory read_end64(uint64_t end, uint64_t& directory_end) const {
@@ -153,10 +175,12 @@ class DirectoryReader {
     const uint64_t offset = locator.u64("offset of the zip64 end record");
     const uint32_t disks = locator.u32("number of disks");
     if (disk != 0 || disks > 1) fail("zip-bad-directory", end - kLocator64Bytes, "the archive is one part of several");
-    // The record stands right before its locator, as every writer has it; if that is further on than is said, so is everything.
+    // The record stands right before its locator, as every writer has it; if that is further on than is said, so is
+    // everything.
     if (end >= kLocator64Bytes + kEnd64Bytes) {
       const uint64_t record = end - kLocator64Bytes - kEnd64Bytes;
-      if (offset < record && signature_at(record) == kEnd64 && signature_at(record - offset) == kLocalHeader) refuse_before(record - offset);
+      if (offset < record && signature_at(record) == kEnd64 && signature_at(record - offset) == kLocalHeader)
+        refuse_before(record - offset);
     }
     if (!range_inside(offset, kEnd64Bytes, end - kLocator64Bytes) || signature_at(offset) != kEnd64)
       fail("zip-bad-directory", end - kLocator64Bytes, fmt::format("there is no zip64 end record at {}", offset));
@@ -176,7 +200,8 @@ class DirectoryReader {
 
   ZipMember read_member(ByteReader& in) const {
     const uint64_t header_at = *in.place().offset;
-    if (in.u32("directory header") != kCentralHeader) fail("zip-bad-directory", header_at, "a member's header was expected here");
+    if (in.u32("directory header") != kCentralHeader)
+      fail("zip-bad-directory", header_at, "a member's header was expected here");
     in.take(4, "versions");
     ZipMember member;
     member.flags = in.u16("flags");
@@ -185,7 +210,8 @@ class DirectoryReader {
     member.crc = in.u32("crc");
     member.packed_bytes = in.u32("packed size");
     member.size_bytes = in.u32("size");
-    const uint16_t name_bytes = in.u16("name length"), extra_bytes = in.u16("extra length"), comment_bytes = in.u16("comment length");
+    const uint16_t name_bytes = in.u16("name length"), extra_bytes = in.u16("extra length"),
+                   comment_bytes = in.u16("comment length");
     uint64_t disk = in.u16("disk number");
     in.take(6, "attributes");
     member.header_offset = in.u32("header offset");
@@ -195,21 +221,25 @@ class DirectoryReader {
     in.take(comment_bytes, "comment");
     const bool wide_size = member.size_bytes == kIn64, wide_packed = member.packed_bytes == kIn64,
                wide_offset = member.header_offset == kIn64;
-    read_zip64_extra(extra, header_at, {wide_size ? &member.size_bytes : nullptr, wide_packed ? &member.packed_bytes : nullptr,
-                                        wide_offset ? &member.header_offset : nullptr});
+    read_zip64_extra(extra, header_at,
+                     {wide_size ? &member.size_bytes : nullptr, wide_packed ? &member.packed_bytes : nullptr,
+                      wide_offset ? &member.header_offset : nullptr});
     if (disk == 0xffff) disk = 0;  // then it stands in the extra field, of which there is one part only
-    if (disk != 0) fail("zip-bad-directory", header_at, fmt::format("'{}' is on another part of the archive", member.name));
+    if (disk != 0)
+      fail("zip-bad-directory", header_at, fmt::format("'{}' is on another part of the archive", member.name));
     if ((member.flags & (kFlagEncrypted | kFlagStrongEncryption | kFlagMaskedHeaders)) != 0)
       fail("zip-encrypted", header_at, fmt::format("'{}' is encrypted", member.name),
            "unpack it with its password and pack it again without");
     if (member.method == kStored && member.packed_bytes != member.size_bytes)
       fail("zip-bad-size", header_at,
-           fmt::format("'{}' is stored, but has {} bytes packed and {} unpacked", member.name, member.packed_bytes, member.size_bytes));
+           fmt::format("'{}' is stored, but has {} bytes packed and {} unpacked", member.name, member.packed_bytes,
+                       member.size_bytes));
     return member;
   }
 
   // Fills `wanted` from the zip64 extra field, in the order the format has them.
-  void read_zip64_extra(std::span<const std::byte> extra, uint64_t header_at, const std::array<uint64_t*, 3>& wanted) const {
+  void read_zip64_extra(std::span<const std::byte> extra, uint64_t header_at,
+                        const std::array<uint64_t*, 3>& wanted) const {
     ByteReader in(extra, file_, {}, "zip-bad-directory", header_at);
     const bool any = std::any_of(wanted.begin(), wanted.end(), [](const uint64_t* p) { return p != nullptr; });
     while (in.remaining() >= 4) {
@@ -220,16 +250,20 @@ class DirectoryReader {
         if (value != nullptr) *value = field.u64("zip64 extra field");
       return;
     }
-    if (any) fail("zip-bad-directory", header_at, "a size or offset is said to be in a zip64 extra field, which is absent");
+    if (any)
+      fail("zip-bad-directory", header_at, "a size or offset is said to be in a zip64 extra field, which is absent");
   }
 
   void check_name(std::string_view name, uint64_t header_at) const {
-    const auto refuse = [&](std::string_view why) { fail("zip-bad-name", header_at, fmt::format("a member's name {}", why)); };
+    const auto refuse = [&](std::string_view why) {
+      fail("zip-bad-name", header_at, fmt::format("a member's name {}", why));
+    };
     if (name.empty()) refuse("is empty");
     if (!is_pickle_text(name) || has_surrogates(name)) refuse("is not UTF-8");
     if (name.find('\0') != name.npos) refuse("has a zero byte");
     if (name.find('\\') != name.npos) refuse(fmt::format("has a backslash: '{}'", name));
-    if (name.front() == '/' || (name.size() >= 2 && name[1] == ':')) refuse(fmt::format("is an absolute path: '{}'", name));
+    if (name.front() == '/' || (name.size() >= 2 && name[1] == ':'))
+      refuse(fmt::format("is an absolute path: '{}'", name));
     for (size_t begin = 0; begin <= name.size();) {
       const size_t end = std::min(name.find('/', begin), name.size());
       const auto part = name.substr(begin, end - begin);
@@ -255,19 +289,23 @@ class DirectoryReader {
     if (in.text(name_bytes, "name") != member.name) refuse("has another name");
     const auto extra = in.take(extra_bytes, "extra field");
     if (method != member.method) refuse("has another method");
-    if ((flags & (kFlagEncrypted | kFlagDescriptor)) != (member.flags & (kFlagEncrypted | kFlagDescriptor))) refuse("has other flags");
+    if ((flags & (kFlagEncrypted | kFlagDescriptor)) != (member.flags & (kFlagEncrypted | kFlagDescriptor)))
+      refuse("has other flags");
     // With a data descriptor the writer did not know these yet; 0 is then allowed.
     const bool late = (flags & kFlagDescriptor) != 0;
     const auto known = [&](uint64_t here, uint64_t there) { return here == there || (late && here == 0); };
     if (size_bytes == kIn64 || packed_bytes == kIn64)
-      read_zip64_extra(extra, member.header_offset,
-                       {size_bytes == kIn64 ? &size_bytes : nullptr, packed_bytes == kIn64 ? &packed_bytes : nullptr, nullptr});
-    if (!known(size_bytes, member.size_bytes) || !known(packed_bytes, member.packed_bytes)) refuse("has other sizes than the directory");
+      read_zip64_extra(
+          extra, member.header_offset,
+          {size_bytes == kIn64 ? &size_bytes : nullptr, packed_bytes == kIn64 ? &packed_bytes : nullptr, nullptr});
+    if (!known(size_bytes, member.size_bytes) || !known(packed_bytes, member.packed_bytes))
+      refuse("has other sizes than the directory");
     if (!known(crc, member.crc)) refuse("has another CRC than the directory");
     member.data_offset = in.position();
     if (!range_inside(member.data_offset, member.packed_bytes, bytes_.size()))
       fail("zip-truncated", member.header_offset,
-           fmt::format("'{}' has {} bytes at {}, the file has {}", member.name, member.packed_bytes, member.data_offset, bytes_.size()));
+           fmt::format("'{}' has {} bytes at {}, the file has {}", member.name, member.packed_bytes, member.data_offset,
+                       bytes_.size()));
   }
 
   // In file order, so that members which share bytes are found before they are read many times.
@@ -326,10 +364,12 @@ const ZipMember* ZipArchive::find(std::string_view name) const {
 void ZipArchive::check_readable(const ZipMember& member) const {
   const BytePlace place{file_, std::string(member.name), {}};
   if (member.method != kStored && member.method != kDeflated)
-    throw Error("zip-method", place,
-                fmt::format("the member is packed by method {}; stored (0) and deflated (8) can be read", member.method));
+    throw Error(
+        "zip-method", place,
+        fmt::format("the member is packed by method {}; stored (0) and deflated (8) can be read", member.method));
   if (member.method == kDeflated && member.size_bytes / kMaxDeflateRatio > member.packed_bytes)
-    throw Error("zip-bad-size", place, fmt::format("{} bytes cannot unpack to {}", member.packed_bytes, member.size_bytes));
+    throw Error("zip-bad-size", place,
+                fmt::format("{} bytes cannot unpack to {}", member.packed_bytes, member.size_bytes));
 }
 
 void ZipArchive::check_crc(const ZipMember& member) const {
@@ -364,18 +404,20 @@ void ZipArchive::unpack(const ZipMember& member, const std::function<void(std::s
     z.avail_out = static_cast<uInt>(piece.size());
     state = inflate(&z, Z_NO_FLUSH);
     if (state != Z_OK && state != Z_STREAM_END)
-      throw Error(
-          "zip-bad-deflate", place,
-          state == Z_BUF_ERROR ? "the packed data ends early" : fmt::format("the packed data is damaged: {}", z.msg ? z.msg : "unknown"));
+      throw Error("zip-bad-deflate", place,
+                  state == Z_BUF_ERROR ? "the packed data ends early"
+                                       : fmt::format("the packed data is damaged: {}", z.msg ? z.msg : "unknown"));
     const std::span<const std::byte> out(piece.data(), piece.size() - z.avail_out);
     if (out.size() > member.size_bytes - made)
-      throw Error("zip-bad-size", place, fmt::format("the member unpacks to more than the {} bytes it declares", member.size_bytes));
+      throw Error("zip-bad-size", place,
+                  fmt::format("the member unpacks to more than the {} bytes it declares", member.size_bytes));
     made += out.size();
     crc = crc_of(out, crc);
     if (!out.empty()) sink(out);
   }
   if (made != member.size_bytes || z.avail_in != 0 || taken != packed.size())
-    throw Error("zip-bad-size", place, fmt::format("the member unpacks to {} bytes, {} are declared", made, member.size_bytes));
+    throw Error("zip-bad-size", place,
+                fmt::format("the member unpacks to {} bytes, {} are declared", made, member.size_bytes));
   if (crc != member.crc)
     throw Error("zip-bad-crc", place, fmt::format("the CRC is {:08x}, the directory says {:08x}", crc, member.crc),
                 "the file is damaged: copy or download it again");

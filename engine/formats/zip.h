@@ -1,7 +1,7 @@
 // The directory of a zip archive, over bytes that are in memory (a mapping); knows nothing of what is inside.
 //
-// Strict: the central directory and the local headers must tell the same story, members may not overlap each other or the
-// directory, names may not occur twice or lead out of a folder. Gaps are fine (torch pads members to 64 bytes).
+// Strict: the central directory and the local headers must tell the same story, members may not overlap each other or
+// the directory, names may not occur twice or lead out of a folder. Gaps are fine (torch pads members to 64 bytes).
 // Only stored and deflated members can be read; one that is otherwise packed is refused when it is asked for.
 // Throws: Error, ids "zip-*" and "limit-exceeded".
 #pragma once
@@ -20,10 +20,10 @@
 namespace remap::formats {
 
 struct ZipMember {
-  std::string_view name;       // views the archive
+  std::string_view name;  // views the archive
   uint16_t flags = 0;
-  uint16_t method = 0;         // 0: stored, 8: deflated
-  uint32_t crc = 0;            // of the unpacked bytes
+  uint16_t method = 0;  // 0: stored, 8: deflated
+  uint32_t crc = 0;     // of the unpacked bytes
   uint64_t packed_bytes = 0;
   uint64_t size_bytes = 0;     // unpacked
   uint64_t header_offset = 0;  // of the local header, in the archive
@@ -40,8 +40,11 @@ class ZipArchive {
   const ZipMember* find(std::string_view name) const;                 // nullptr if there is none
 
   // The bytes of a stored member, in place.
-  std::span<const std::byte> stored(const ZipMember& member) const { return bytes_.subspan(member.data_offset, member.packed_bytes); }
-  // Throws "zip-method" unless the member is stored or deflated, "zip-bad-size" if it claims to unpack to more than deflate can do.
+  std::span<const std::byte> stored(const ZipMember& member) const {
+    return bytes_.subspan(member.data_offset, member.packed_bytes);
+  }
+  // Throws "zip-method" unless the member is stored or deflated, "zip-bad-size" if it claims to unpack to more than
+  // deflate can do.
   void check_readable(const ZipMember& member) const;
   // Unpacks a stored or deflated member piece by piece; never more than size_bytes. Checks size and CRC at the end.
   void unpack(const ZipMember& member, const std::function<void(std::span<const std::byte>)>& sink) const;

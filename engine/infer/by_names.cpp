@@ -1,8 +1,8 @@
-// By names and shapes. Keys become templates (numbers that count are left open), so the work is by templates and not by tensors.
-// A hypothesis relates templates: renamed, cut, joined, stacked; shapes and numbers must fit exactly, names make its score. Of a source
-// that is several files, the keys that all of them have are one tensor each: held by all alike, or cut along an axis. The best
-// are taken first, three times over: what is taken says which modules correspond, and that is part of the next round's scores. What
-// another hypothesis explains nearly as well is marked.
+// By names and shapes. Keys become templates (numbers that count are left open), so the work is by templates and not by
+// tensors. A hypothesis relates templates: renamed, cut, joined, stacked; shapes and numbers must fit exactly, names
+// make its score. Of a source that is several files, the keys that all of them have are one tensor each: held by all
+// alike, or cut along an axis. The best are taken first, three times over: what is taken says which modules correspond,
+// and that is part of the next round's scores. What another hypothesis explains nearly as well is marked.
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -19,23 +19,25 @@
 namespace remap::infer {
 namespace {
 
-constexpr double kSure = 0.3;       // less of a lead than this is marked
+constexpr double kSure = 0.3;           // less of a lead than this is marked
 constexpr size_t kMaxCandidates = 400;  // of one kind that fit by shape; beyond, only those whose names are alike
 
 struct Template {
-  std::string text;                              // with # for numbers that vary
-  std::string ordinal;                           // the same, other numbers as their place among siblings: norm0, norm1 are 1 and 2
-  std::vector<std::vector<int64_t>> numbers;     // of each tensor, ascending
-  std::vector<size_t> tensors;                   // in the same order; numbers of the side
-  std::vector<Shape> shapes;                     // of these
+  std::string text;     // with # for numbers that vary
+  std::string ordinal;  // the same, other numbers as their place among siblings: norm0, norm1 are 1 and 2
+  std::vector<std::vector<int64_t>> numbers;  // of each tensor, ascending
+  std::vector<size_t> tensors;                // in the same order; numbers of the side
+  std::vector<Shape> shapes;                  // of these
   size_t columns = 0;
   bool floating = true;
-  int64_t ranks = 1;                             // files that have it, each with its cut or all alike; shapes are those in one file
+  int64_t ranks = 1;  // files that have it, each with its cut or all alike; shapes are those in one file
   std::vector<std::string> words;
-  std::string leaf;                              // canonical last word
+  std::string leaf;  // canonical last word
   bool taken = false;
   const Shape& shape() const { return shapes.front(); }
-  bool uniform() const { return std::all_of(shapes.begin(), shapes.end(), [&](const Shape& s) { return s == shapes.front(); }); }
+  bool uniform() const {
+    return std::all_of(shapes.begin(), shapes.end(), [&](const Shape& s) { return s == shapes.front(); });
+  }
 };
 
 struct Hypothesis {
@@ -43,9 +45,9 @@ struct Hypothesis {
   Relation::Kind kind = Relation::Kind::rename;
   std::vector<size_t> sources, targets;  // templates; parts in order
   int axis = 0;
-  size_t column = 0;                     // the number that is stacked or cut
-  std::vector<int> order;                // a permutation
-  int cut = kWhole;                      // of a tensor in several files: the axis of the target along which these are joined
+  size_t column = 0;       // the number that is stacked or cut
+  std::vector<int> order;  // a permutation
+  int cut = kWhole;        // of a tensor in several files: the axis of the target along which these are joined
   double base = 0, score = 0;
   std::vector<std::string> checks;
 };
@@ -109,44 +111,49 @@ class Matcher {
   std::vector<std::pair<std::string, std::vector<Ref>>> tensors_of(uint32_t source) const {
     const auto& manifest = problem_.sources[source].source->manifest();
     std::vector<std::pair<std::string, std::vector<Ref>>> tensors;
-    std::map<std::string, std::map<int64_t, Ref>> by_key;   // of several files: the key -> by rank
+    std::map<std::string, std::map<int64_t, Ref>> by_key;  // of several files: the key -> by rank
     std::set<int64_t> ranks;
     for (uint32_t t = 0; t < manifest.size(); ++t) {
       const std::string& key = problem_.key({source, t});
       const size_t slash = problem_.files[source] ? key.find('/') : std::string::npos;
       const auto rank = slash < 10 ? std::stoll(key.substr(0, slash)) : -1;
-      if (rank < 0) tensors.push_back({key, {{source, t}}});
-      else by_key[key.substr(slash + 1)][rank] = {source, t}, ranks.insert(rank);
+      if (rank < 0)
+        tensors.push_back({key, {{source, t}}});
+      else
+        by_key[key.substr(slash + 1)][rank] = {source, t}, ranks.insert(rank);
     }
     for (const auto& [key, refs] : by_key) {
       const TensorInfo& first = problem_.info(refs.begin()->second);
       const bool alike = refs.size() == ranks.size() && std::all_of(refs.begin(), refs.end(), [&](const auto& one) {
-        const TensorInfo& other = problem_.info(one.second);
-        return other.shape == first.shape && other.dtype == first.dtype &&
-               (other.unread == nullptr) == (first.unread == nullptr);
-      });
+                           const TensorInfo& other = problem_.info(one.second);
+                           return other.shape == first.shape && other.dtype == first.dtype &&
+                                  (other.unread == nullptr) == (first.unread == nullptr);
+                         });
       std::vector<Ref> all;
       for (const auto& [rank, ref] : refs) all.push_back(ref);
-      if (alike) tensors.emplace_back(key, std::move(all));
+      if (alike)
+        tensors.emplace_back(key, std::move(all));
       else
         for (const Ref ref : all) tensors.push_back({problem_.key(ref), {ref}});
     }
     return tensors;
   }
 
-  // A number that counts on one side may be a name on the other: "block.3.layer.1.norm". Templates that nothing of the other side
-  // could fit are taken apart by the number that has the fewest values.
+  // A number that counts on one side may be a name on the other: "block.3.layer.1.norm". Templates that nothing of the
+  // other side could fit are taken apart by the number that has the fewest values.
   static void split_lonely(Side& side, const Side& other) {
-    std::set<std::pair<std::string, size_t>> known;   // (shape class, columns)
+    std::set<std::pair<std::string, size_t>> known;  // (shape class, columns)
     for (const Template& one : other.templates)
       for (const auto& shape : shape_classes(one)) known.emplace(shape, one.columns);
     std::vector<Template> result;
     for (Template& one : side.templates) {
       const auto classes = shape_classes(one);
       const auto is_known = [&](const std::string& shape) { return known.contains({shape, one.columns}); };
-      const bool lonely = one.columns >= 2 && std::none_of(classes.begin(), classes.end(), is_known) && std::none_of(other.templates.begin(), other.templates.end(), [&](const Template& whole) {
-        return whole.columns + 1 == one.columns && whole.shape().size() == one.shape().size() + 1 && stacked_column(one, whole);
-      });
+      const bool lonely = one.columns >= 2 && std::none_of(classes.begin(), classes.end(), is_known) &&
+                          std::none_of(other.templates.begin(), other.templates.end(), [&](const Template& whole) {
+                            return whole.columns + 1 == one.columns && whole.shape().size() == one.shape().size() + 1 &&
+                                   stacked_column(one, whole);
+                          });
       if (!lonely) {
         result.push_back(std::move(one));
         continue;
@@ -167,7 +174,8 @@ class Matcher {
       }
       for (auto& [value, part] : parts) {
         size_t seen = 0;
-        for (const char c : one.text) part.text += c == '#' && seen++ == column ? std::to_string(value) : std::string(1, c);
+        for (const char c : one.text)
+          part.text += c == '#' && seen++ == column ? std::to_string(value) : std::string(1, c);
         part.columns = one.columns - 1;
         part.floating = one.floating;
         part.ranks = one.ranks;
@@ -181,12 +189,16 @@ class Matcher {
 
   // What trainers keep beside the model, by their names for it.
   static bool is_training_state(const std::string& key) {
-    static const std::set<std::string> names = {"optimizer", "optimizer_state", "optimizer_states", "last_optimizer_state", "opt_state", "state", "extra_state", "lr_scheduler", "lr_schedulers", "loops", "callbacks"};
+    static const std::set<std::string> names = {
+        "optimizer",     "optimizer_state", "optimizer_states", "last_optimizer_state",
+        "opt_state",     "state",           "extra_state",      "lr_scheduler",
+        "lr_schedulers", "loops",           "callbacks"};
     const auto segments = segments_of(key);
     return segments.size() > 1 && names.contains(segments[0]);
   }
 
-  // Numbers that count 0 … n-1 below a prefix are left open; if they do not vary in a template after all, they stay words.
+  // Numbers that count 0 … n-1 below a prefix are left open; if they do not vary in a template after all, they stay
+  // words.
   void read_side(const std::vector<std::string>& keys, const std::vector<const TensorInfo*>& infos, Side& side) {
     const auto counted = counted_prefixes(keys);
     std::map<std::string, std::vector<std::pair<std::vector<int64_t>, size_t>>> groups;
@@ -210,7 +222,8 @@ class Matcher {
         for (size_t c = 0; c < varies.size(); ++c) varies[c] = varies[c] || row.first[c] != rows[0].first[c];
       size_t column = 0;
       for (const char c : text) {
-        if (c != '#') one.text += c;
+        if (c != '#')
+          one.text += c;
         else {
           one.text += varies[column] ? "#" : std::to_string(rows[0].first[column]);
           ++column;
@@ -245,7 +258,8 @@ class Matcher {
     std::map<std::string, std::set<int64_t>> siblings;
     const auto blank = [](const Numbered& key, size_t column) {
       std::string text = key.texts[0];
-      for (size_t c = 0; c < key.numbers.size(); ++c) text += (c == column ? "\x01" : key.numbers[c]) + key.texts[c + 1];
+      for (size_t c = 0; c < key.numbers.size(); ++c)
+        text += (c == column ? "\x01" : key.numbers[c]) + key.texts[c + 1];
       return text;
     };
     for (const Template& one : side.templates) {
@@ -311,7 +325,8 @@ class Matcher {
           if (auto one = rename(s, t)) own.push_back(std::move(*one));
       }
       if (own.size() > kMaxCandidates) {
-        std::stable_sort(own.begin(), own.end(), [](const Hypothesis& a, const Hypothesis& b) { return a.base > b.base; });
+        std::stable_sort(own.begin(), own.end(),
+                         [](const Hypothesis& a, const Hypothesis& b) { return a.base > b.base; });
         own.resize(kMaxCandidates);
       }
       for (auto& one : own) hypotheses_.push_back(std::move(one));
@@ -364,14 +379,18 @@ class Matcher {
   }
 
   // A "kernel" is [in, out], a matrix called "weight" [out, in].
-  static bool is_kernel(const Template& from, const Template& to) { return segments_of(from.text).back() == "kernel" && segments_of(to.text).back() == "weight"; }
+  static bool is_kernel(const Template& from, const Template& to) {
+    return segments_of(from.text).back() == "kernel" && segments_of(to.text).back() == "weight";
+  }
   static bool is_same_name(const Template& a, const Template& b) { return a.text == b.text && a.ordinal == b.ordinal; }
 
   double likeness(const Template& from, const Template& to) const {
     double score = alikeness(from.words, to.words);
     // weight and bias, running_mean and running_var: what a module's parts are called is hardly ever changed.
-    if (from.leaf != to.leaf) score -= is_part(from.leaf) && is_part(to.leaf) ? 0.8 : 0.1;
-    else score += 0.1;
+    if (from.leaf != to.leaf)
+      score -= is_part(from.leaf) && is_part(to.leaf) ? 0.8 : 0.1;
+    else
+      score += 0.1;
     // The same words at the end, as they are written.
     const auto a = segments_of(from.ordinal), b = segments_of(to.ordinal);
     size_t same = 0;
@@ -385,8 +404,9 @@ class Matcher {
 
   // Templates that differ in one word, which has a role.
   struct Family {
-    std::string before, after;                // around the word
-    std::map<std::string, std::map<std::string, size_t>> roles;  // what else the word says -> role -> template: q_norm is no sibling of k_proj
+    std::string before, after;  // around the word
+    std::map<std::string, std::map<std::string, size_t>>
+        roles;  // what else the word says -> role -> template: q_norm is no sibling of k_proj
     std::vector<size_t> members;
   };
   static std::string rest_of(const std::string& word, const std::string& role) {
@@ -418,7 +438,8 @@ class Matcher {
 
   // What the parts of a fused tensor are, in the order in which they stand in it.
   static const std::vector<std::vector<std::string>>& fused_roles() {
-    static const std::vector<std::vector<std::string>> lists = {{"gate", "q", "k", "v"}, {"q", "k", "v"}, {"k", "v"}, {"gate", "up"}, {"q", "k"}};
+    static const std::vector<std::vector<std::string>> lists = {
+        {"gate", "q", "k", "v"}, {"q", "k", "v"}, {"k", "v"}, {"gate", "up"}, {"q", "k"}};
     return lists;
   }
 
@@ -429,12 +450,15 @@ class Matcher {
         std::vector<size_t> list;
         for (const auto& role : roles)
           if (const auto it = members.find(role); it != members.end()) list.push_back(it->second);
-        if (list.size() == roles.size() && std::set<size_t>(list.begin(), list.end()).size() == list.size()) lists.push_back(std::move(list));
+        if (list.size() == roles.size() && std::set<size_t>(list.begin(), list.end()).size() == list.size())
+          lists.push_back(std::move(list));
       }
     if (lists.empty() && family.members.size() <= 4) {
       std::vector<size_t> list = family.members;
       const bool near_end = segments_of(family.after).size() <= 2;
-      const bool leaves = family.after.empty() && std::all_of(list.begin(), list.end(), [&](size_t i) { return is_part(segments_of(side.templates[i].text).back()); });
+      const bool leaves = family.after.empty() && std::all_of(list.begin(), list.end(), [&](size_t i) {
+                            return is_part(segments_of(side.templates[i].text).back());
+                          });
       if (near_end && !leaves) lists.push_back(list);
     }
     return lists;
@@ -505,7 +529,14 @@ class Matcher {
       if (!axis) continue;
       one.axis = *axis;
       const double hint = fused_hint(whole.text, parts.size());
-      one.base = alikeness(module, whole.words) + (hint > 0 ? 0.2 + hint : parts.size() > 2 && named ? -0.05 : -0.4) - (named ? 0 : 0.1) + (first.leaf == whole.leaf ? 0.2 : is_part(first.leaf) && is_part(whole.leaf) ? -0.8 : 0);
+      one.base = alikeness(module, whole.words) +
+                 (hint > 0                    ? 0.2 + hint
+                  : parts.size() > 2 && named ? -0.05
+                                              : -0.4) -
+                 (named ? 0 : 0.1) +
+                 (first.leaf == whole.leaf                     ? 0.2
+                  : is_part(first.leaf) && is_part(whole.leaf) ? -0.8
+                                                               : 0);
       hypotheses_.push_back(std::move(one));
     }
   }
@@ -516,7 +547,9 @@ class Matcher {
       std::set<int64_t> values;
       for (const auto& row : part.numbers) values.insert(row[column]);
       const auto n = static_cast<int64_t>(values.size());
-      if (n != whole.shape()[0] || *values.rbegin() + 1 != n || part.numbers.size() != whole.numbers.size() * static_cast<size_t>(n)) continue;
+      if (n != whole.shape()[0] || *values.rbegin() + 1 != n ||
+          part.numbers.size() != whole.numbers.size() * static_cast<size_t>(n))
+        continue;
       const auto rest = without(part.numbers, column);
       const std::set<std::vector<int64_t>> have(rest.begin(), rest.end());
       if (have == std::set<std::vector<int64_t>>(whole.numbers.begin(), whole.numbers.end())) return column;
@@ -532,7 +565,9 @@ class Matcher {
         if (part.columns == 0 || !part.uniform() || part.ranks > 1) continue;
         for (size_t w = 0; w < wholes.templates.size(); ++w) {
           const Template& whole = wholes.templates[w];
-          if (whole.columns + 1 != part.columns || whole.shape().size() != part.shape().size() + 1 || !whole.uniform() || whole.floating != part.floating || whole.ranks > 1) continue;
+          if (whole.columns + 1 != part.columns || whole.shape().size() != part.shape().size() + 1 ||
+              !whole.uniform() || whole.floating != part.floating || whole.ranks > 1)
+            continue;
           const auto column = stacked_column(part, whole);
           if (!column) continue;
           Hypothesis one;
@@ -545,7 +580,8 @@ class Matcher {
             if (rest.size() != 2 || rest[0] != part.shape()[1] || rest[1] != part.shape()[0]) continue;
             one.order = {1, 0};
           }
-          one.base = (part.shape().size() < 2 ? -0.3 : 0.5) + alikeness(part.words, whole.words) - (one.order.empty() ? 0 : 0.1);
+          one.base = (part.shape().size() < 2 ? -0.3 : 0.5) + alikeness(part.words, whole.words) -
+                     (one.order.empty() ? 0 : 0.1);
           hypotheses_.push_back(std::move(one));
         }
       }
@@ -554,7 +590,10 @@ class Matcher {
 
   // Whether the name of the whole says that it is fused of so many.
   static double fused_hint(const std::string& text, size_t parts) {
-    static const std::vector<std::pair<std::string, size_t>> hints = {{"gqkv", 4}, {"qkv", 3}, {"in_proj", 3}, {"c_attn", 3}, {"att_proj", 3}, {"query_key_value", 3}, {"kv", 2}, {"gate_up", 2}, {"up_gate", 2}, {"w13", 2}, {"ff_proj", 2}, {"key_value", 2}, {"qk", 2}};
+    static const std::vector<std::pair<std::string, size_t>> hints = {
+        {"gqkv", 4}, {"qkv", 3},     {"in_proj", 3}, {"c_attn", 3}, {"att_proj", 3}, {"query_key_value", 3},
+        {"kv", 2},   {"gate_up", 2}, {"up_gate", 2}, {"w13", 2},    {"ff_proj", 2},  {"key_value", 2},
+        {"qk", 2}};
     double best = 0;
     const std::string near = text.substr(parent_of(parent_of(text)).size());
     for (const auto& [word, count] : hints)
@@ -574,7 +613,8 @@ class Matcher {
         const std::string a = parent_of_shape(s, i), b = parent_of_shape(t, j);
         const auto both = modules_.find({a, b});
         if (both == modules_.end()) continue;
-        const double share = both->second / std::max(votes_.at(a), 1e-9), back = both->second / std::max(votes_back_.at(b), 1e-9);
+        const double share = both->second / std::max(votes_.at(a), 1e-9),
+                     back = both->second / std::max(votes_back_.at(b), 1e-9);
         best = std::max(best, std::min(share, back) * (i == 1 && j == 1 ? 0.8 : 0.6 - 0.05 * (i + j)));
       }
     return best;
@@ -590,13 +630,16 @@ class Matcher {
     }
     std::vector<size_t> order(hypotheses_.size());
     std::iota(order.begin(), order.end(), size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return hypotheses_[a].score > hypotheses_[b].score; });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](size_t a, size_t b) { return hypotheses_[a].score > hypotheses_[b].score; });
     source_owner_.assign(source_.templates.size(), kNone);
     target_owner_.assign(target_.templates.size(), kNone);
     chosen_.clear();
     for (const size_t h : order) {
       const Hypothesis& one = hypotheses_[h];
-      const auto free = [](const std::vector<size_t>& list, const std::vector<size_t>& owner) { return std::all_of(list.begin(), list.end(), [&](size_t i) { return owner[i] == kNone; }); };
+      const auto free = [](const std::vector<size_t>& list, const std::vector<size_t>& owner) {
+        return std::all_of(list.begin(), list.end(), [&](size_t i) { return owner[i] == kNone; });
+      };
       if (!free(one.sources, source_owner_) || !free(one.targets, target_owner_)) continue;
       for (const size_t s : one.sources) source_owner_[s] = h;
       for (const size_t t : one.targets) target_owner_[t] = h;
@@ -614,7 +657,8 @@ class Matcher {
         for (const size_t t : one.targets)
           for (int i = 1; i <= 3; ++i)
             for (int j = 1; j <= 3; ++j) {
-              const std::string a = parent_of_shape(source_.templates[s].text, i), b = parent_of_shape(target_.templates[t].text, j);
+              const std::string a = parent_of_shape(source_.templates[s].text, i),
+                                b = parent_of_shape(target_.templates[t].text, j);
               if (a.empty() || b.empty()) continue;
               const double own = vote / (i == j ? 1.0 : 2.0);
               modules_[{a, b}] += own;
@@ -636,24 +680,30 @@ class Matcher {
 
   void mark() {
     std::unordered_map<size_t, std::vector<size_t>> by_source, by_target;
-    std::map<std::pair<size_t, size_t>, double> scores, bases;   // of renames
+    std::map<std::pair<size_t, size_t>, double> scores, bases;  // of renames
     for (size_t h = 0; h < hypotheses_.size(); ++h) {
       const Hypothesis& one = hypotheses_[h];
       for (const size_t s : one.sources) by_source[s].push_back(h);
       for (const size_t t : one.targets) by_target[t].push_back(h);
-      if (one.kind == Relation::Kind::rename) scores[{one.sources[0], one.targets[0]}] = one.score, bases[{one.sources[0], one.targets[0]}] = one.base;
+      if (one.kind == Relation::Kind::rename)
+        scores[{one.sources[0], one.targets[0]}] = one.score, bases[{one.sources[0], one.targets[0]}] = one.base;
     }
     const bool rotary = may_be_rotary();
     for (const size_t h : chosen_) {
       Hypothesis& one = hypotheses_[h];
-      if (rotary && is_renamed_projection(one)) one.checks.push_back("the order of the rows of q and k (rotary), which only weights can tell");
-      if (one.kind == Relation::Kind::split_into || one.kind == Relation::Kind::concat || one.kind == Relation::Kind::stack_concat)
+      if (rotary && is_renamed_projection(one))
+        one.checks.push_back("the order of the rows of q and k (rotary), which only weights can tell");
+      if (one.kind == Relation::Kind::split_into || one.kind == Relation::Kind::concat ||
+          one.kind == Relation::Kind::stack_concat)
         one.checks.push_back("the order of the parts, and of the rows in each, is taken from names");
-      const bool same_name = one.kind == Relation::Kind::rename && is_same_name(source_.templates[one.sources[0]], target_.templates[one.targets[0]]);
+      const bool same_name = one.kind == Relation::Kind::rename &&
+                             is_same_name(source_.templates[one.sources[0]], target_.templates[one.targets[0]]);
       if (same_name) continue;
       if (one.kind == Relation::Kind::rename && !one.order.empty()) one.checks.push_back("transposed, by its shape");
-      if (one.kind == Relation::Kind::rename && has_rival_norm(one)) one.checks.push_back("which norm this is, is taken from names");
-      if (one.kind == Relation::Kind::rename && fused_hint(target_.templates[one.targets[0]].text, 2) > 0.3) one.checks.push_back("its rows may have another order");
+      if (one.kind == Relation::Kind::rename && has_rival_norm(one))
+        one.checks.push_back("which norm this is, is taken from names");
+      if (one.kind == Relation::Kind::rename && fused_hint(target_.templates[one.targets[0]].text, 2) > 0.3)
+        one.checks.push_back("its rows may have another order");
       // What else a source or target here could be, and what exchanging would cost.
       double lead = 9;
       size_t rival = kNone;
@@ -672,15 +722,21 @@ class Matcher {
           const double loss = lead_over(h, other, scores, bases);
           if (loss < lead) lead = loss, rival = alternative.sources[0], rival_is_source = true;
         }
-      const bool numbered = rival != kNone && one.kind == Relation::Kind::rename && (is_bare_number(source_.templates[one.sources[0]]) || is_bare_number(target_.templates[one.targets[0]]));
-      if (lead < kSure || numbered) one.checks.push_back(fmt::format("'{}' {}", shown(rival_is_source ? source_.templates[rival] : target_.templates[rival]), kFitsAsWell));
-      else if (one.score < 0.55) one.checks.push_back("only its shape says so, hardly its name");
+      const bool numbered =
+          rival != kNone && one.kind == Relation::Kind::rename &&
+          (is_bare_number(source_.templates[one.sources[0]]) || is_bare_number(target_.templates[one.targets[0]]));
+      if (lead < kSure || numbered)
+        one.checks.push_back(fmt::format(
+            "'{}' {}", shown(rival_is_source ? source_.templates[rival] : target_.templates[rival]), kFitsAsWell));
+      else if (one.score < 0.55)
+        one.checks.push_back("only its shape says so, hardly its name");
     }
   }
 
   // Whether positions turn q and k: the keys say so, or none says that positions are learned.
   bool may_be_rotary() const {
-    static const std::set<std::string> kRotary = {"rope", "rotary", "freqs", "freq"}, kLearned = {"position", "rel", "relative", "relpos"};
+    static const std::set<std::string> kRotary = {"rope", "rotary", "freqs", "freq"},
+                                       kLearned = {"position", "rel", "relative", "relpos"};
     bool learned = false;
     for (const Side* side : {&source_, &target_})
       for (const Template& one : side->templates)
@@ -697,11 +753,14 @@ class Matcher {
       std::string found;
       for (const auto& segment : segments_of(of.text)) {
         const auto words = words_of(segment);
-        if (std::any_of(words.begin(), words.end(), [](const auto& w) { return w == "q" || w == "k"; }) && std::find(words.begin(), words.end(), "norm") == words.end()) found = segment;
+        if (std::any_of(words.begin(), words.end(), [](const auto& w) { return w == "q" || w == "k"; }) &&
+            std::find(words.begin(), words.end(), "norm") == words.end())
+          found = segment;
       }
       return found;
     };
-    const std::string from = word_of(source_.templates[one.sources[0]]), to = word_of(target_.templates[one.targets[0]]);
+    const std::string from = word_of(source_.templates[one.sources[0]]),
+                      to = word_of(target_.templates[one.targets[0]]);
     return from != to && !to.empty();
   }
 
@@ -719,29 +778,38 @@ class Matcher {
       const auto words = words_of(text);
       return std::find(words.begin(), words.end(), "norm") != words.end();
     };
-    if (!(is_norm(module(s)) || is_norm(module(t))) || module(source_.templates[one.sources[0]].ordinal) == module(target_.templates[one.targets[0]].ordinal)) return false;
+    if (!(is_norm(module(s)) || is_norm(module(t))) ||
+        module(source_.templates[one.sources[0]].ordinal) == module(target_.templates[one.targets[0]].ordinal))
+      return false;
     const std::string around = parent_of(parent_of(t));
     return std::count_if(target_.templates.begin(), target_.templates.end(), [&](const Template& other) {
-      return parent_of(parent_of(other.text)) == around && is_norm(module(other.text)) && other.shape() == target_.templates[one.targets[0]].shape() && other.leaf == target_.templates[one.targets[0]].leaf;
-    }) > 1;
+             return parent_of(parent_of(other.text)) == around && is_norm(module(other.text)) &&
+                    other.shape() == target_.templates[one.targets[0]].shape() &&
+                    other.leaf == target_.templates[one.targets[0]].leaf;
+           }) > 1;
   }
 
   // How much better `h` is: with what the modules around say, and hardly worse without.
-  double lead_over(size_t h, size_t other, const std::map<std::pair<size_t, size_t>, double>& scores, const std::map<std::pair<size_t, size_t>, double>& bases) const {
+  double lead_over(size_t h, size_t other, const std::map<std::pair<size_t, size_t>, double>& scores,
+                   const std::map<std::pair<size_t, size_t>, double>& bases) const {
     const double lead = exchange(h, other, scores, &Hypothesis::score);
     return exchange(h, other, bases, &Hypothesis::base) < 0.12 ? std::min(lead, kSure - 0.01) : lead;
   }
 
   // What is lost if `other` held instead of `h`, and those it displaces were exchanged.
-  double exchange(size_t h, size_t other, const std::map<std::pair<size_t, size_t>, double>& scores, double Hypothesis::*worth) const {
+  double exchange(size_t h, size_t other, const std::map<std::pair<size_t, size_t>, double>& scores,
+                  double Hypothesis::*worth) const {
     const Hypothesis &one = hypotheses_[h], &alternative = hypotheses_[other];
     double loss = one.*worth - alternative.*worth;
     if (one.kind != Relation::Kind::rename || alternative.kind != Relation::Kind::rename) return loss;
     const bool same_source = alternative.sources[0] == one.sources[0];
-    const size_t displaced = same_source ? target_owner_[alternative.targets[0]] : source_owner_[alternative.sources[0]];
-    if (displaced == kNone || hypotheses_[displaced].kind != Relation::Kind::rename) return displaced == kNone ? loss : loss + hypotheses_[displaced].*worth;
+    const size_t displaced =
+        same_source ? target_owner_[alternative.targets[0]] : source_owner_[alternative.sources[0]];
+    if (displaced == kNone || hypotheses_[displaced].kind != Relation::Kind::rename)
+      return displaced == kNone ? loss : loss + hypotheses_[displaced].*worth;
     const Hypothesis& second = hypotheses_[displaced];
-    const std::pair<size_t, size_t> swapped = same_source ? std::pair(second.sources[0], one.targets[0]) : std::pair(one.sources[0], second.targets[0]);
+    const std::pair<size_t, size_t> swapped =
+        same_source ? std::pair(second.sources[0], one.targets[0]) : std::pair(one.sources[0], second.targets[0]);
     const auto it = scores.find(swapped);
     return loss + second.*worth - (it == scores.end() ? -0.5 : it->second);
   }
@@ -751,7 +819,8 @@ class Matcher {
   void build() {
     transpose_like_the_others();
     std::vector<bool> source_used(refs_.size(), false), target_used(problem_.target->manifest().size(), false);
-    std::sort(chosen_.begin(), chosen_.end(), [&](size_t a, size_t b) { return hypotheses_[a].sources[0] < hypotheses_[b].sources[0]; });
+    std::sort(chosen_.begin(), chosen_.end(),
+              [&](size_t a, size_t b) { return hypotheses_[a].sources[0] < hypotheses_[b].sources[0]; });
     for (const size_t h : chosen_) {
       const Hypothesis& one = hypotheses_[h];
       for (auto& relation : relations_of(one)) {
@@ -769,22 +838,29 @@ class Matcher {
     for (uint32_t t = 0; t < target_used.size(); ++t)
       if (!target_used[t]) findings_.open_targets.push_back(t);
   }
-  size_t number_of(Ref ref) const { return static_cast<size_t>(std::lower_bound(refs_.begin(), refs_.end(), ref) - refs_.begin()); }
+  size_t number_of(Ref ref) const {
+    return static_cast<size_t>(std::lower_bound(refs_.begin(), refs_.end(), ref) - refs_.begin());
+  }
 
   // Square matrices tell nothing: they go the way of the others that are called alike.
   void transpose_like_the_others() {
-    std::map<std::pair<std::string, std::string>, std::pair<size_t, size_t>> seen;  // leaves -> (transposed, not), of those that are not square
+    std::map<std::pair<std::string, std::string>, std::pair<size_t, size_t>>
+        seen;  // leaves -> (transposed, not), of those that are not square
     const auto leaves = [&](const Hypothesis& one) {
-      const auto a = segments_of(source_.templates[one.sources[0]].text), b = segments_of(target_.templates[one.targets[0]].text);
+      const auto a = segments_of(source_.templates[one.sources[0]].text),
+                 b = segments_of(target_.templates[one.targets[0]].text);
       return std::pair(a.back(), b.back());
     };
-    const auto is_matrix = [&](const Hypothesis& one) { return one.kind == Relation::Kind::rename && source_.templates[one.sources[0]].shape().size() == 2; };
+    const auto is_matrix = [&](const Hypothesis& one) {
+      return one.kind == Relation::Kind::rename && source_.templates[one.sources[0]].shape().size() == 2;
+    };
     const auto is_square = [&](const Hypothesis& one) {
       const Shape& shape = source_.templates[one.sources[0]].shape();
       return shape[0] == shape[1];
     };
     for (const size_t h : chosen_)
-      if (const auto& one = hypotheses_[h]; is_matrix(one) && !is_square(one)) ++(one.order.empty() ? seen[leaves(one)].second : seen[leaves(one)].first);
+      if (const auto& one = hypotheses_[h]; is_matrix(one) && !is_square(one))
+        ++(one.order.empty() ? seen[leaves(one)].second : seen[leaves(one)].first);
     for (const size_t h : chosen_) {
       auto& one = hypotheses_[h];
       if (!is_matrix(one) || !is_square(one)) continue;
@@ -806,17 +882,20 @@ class Matcher {
     blank.checks = one.checks;
     using Kind = Relation::Kind;
     if (one.kind == Kind::rename || one.kind == Kind::split_into || one.kind == Kind::concat) {
-      const Template& first = one.kind == Kind::concat ? target_.templates[one.targets[0]] : source_.templates[one.sources[0]];
+      const Template& first =
+          one.kind == Kind::concat ? target_.templates[one.targets[0]] : source_.templates[one.sources[0]];
       for (size_t row = 0; row < first.tensors.size(); ++row) {
         Relation relation = blank;
         for (const size_t s : one.sources) {
           const auto& refs = matched_[source_.templates[s].tensors[row]];
           relation.sources.insert(relation.sources.end(), refs.begin(), refs.end());
-          if (one.kind == Kind::concat) relation.sizes.push_back(source_.templates[s].shape()[static_cast<size_t>(one.axis)]);
+          if (one.kind == Kind::concat)
+            relation.sizes.push_back(source_.templates[s].shape()[static_cast<size_t>(one.axis)]);
         }
         for (const size_t t : one.targets) {
           relation.targets.push_back(target(t, row));
-          if (one.kind == Kind::split_into) relation.sizes.push_back(target_.templates[t].shape()[static_cast<size_t>(one.axis)]);
+          if (one.kind == Kind::split_into)
+            relation.sizes.push_back(target_.templates[t].shape()[static_cast<size_t>(one.axis)]);
         }
         if (source_.templates[one.sources[0]].ranks > 1) {
           relation.kind = one.cut == Hypothesis::kWhole ? Kind::replicated : Kind::concat;
@@ -840,15 +919,19 @@ class Matcher {
       Relation relation = blank;
       relation.axis = 0;
       relation.inner_axis = one.axis;
-      if (cutting) relation.sources = {ref(one.sources[0], w)};
-      else relation.targets = {target(one.targets[0], w)};
+      if (cutting)
+        relation.sources = {ref(one.sources[0], w)};
+      else
+        relation.targets = {target(one.targets[0], w)};
       for (const auto& [number, row] : rows.at(whole.numbers[w])) {
-        if (cutting) relation.targets.push_back(target(one.targets[0], row));
+        if (cutting)
+          relation.targets.push_back(target(one.targets[0], row));
         else
           for (const size_t s : one.sources) relation.sources.push_back(ref(s, row));
       }
       if (one.kind == Kind::stack_concat)
-        for (const size_t s : one.sources) relation.sizes.push_back(source_.templates[s].shape()[static_cast<size_t>(one.axis)]);
+        for (const size_t s : one.sources)
+          relation.sizes.push_back(source_.templates[s].shape()[static_cast<size_t>(one.axis)]);
       relations.push_back(std::move(relation));
     }
     return relations;
@@ -858,8 +941,8 @@ class Matcher {
   const Problem& problem_;
   Findings findings_;
   std::vector<Ref> refs_;
-  std::vector<uint32_t> wanted_;             // the target's tensors that take part: all but those that are not read
-  std::vector<std::vector<Ref>> matched_;   // those that take part; of several files that have a key alike, all
+  std::vector<uint32_t> wanted_;           // the target's tensors that take part: all but those that are not read
+  std::vector<std::vector<Ref>> matched_;  // those that take part; of several files that have a key alike, all
   Side source_, target_;
   std::vector<Hypothesis> hypotheses_;
   std::vector<size_t> chosen_, source_owner_, target_owner_;

@@ -31,7 +31,7 @@ struct Whole {
 };
 
 struct Hit {
-  size_t part;         // number of a needle
+  size_t part;  // number of a needle
   int64_t begin, length;
 };
 
@@ -113,7 +113,7 @@ class Search {
 
   // ------------------------------------------------------------ whole tensors
 
-  using SameValues = std::pair<std::vector<size_t>, std::vector<uint32_t>>;   // sources, targets
+  using SameValues = std::pair<std::vector<size_t>, std::vector<uint32_t>>;  // sources, targets
 
   void match_whole() {
     std::map<std::pair<Whole, Shape>, SameValues> same;
@@ -124,16 +124,20 @@ class Search {
     }
     for (size_t s = 0; s < sources_.size(); ++s)
       for (const auto& [dtype, print] : sources_[s].prints) {
-        const auto it = same.find({{print.ordered, element_count(info(sources_[s]).shape), dtype}, info(sources_[s]).shape});
+        const auto it =
+            same.find({{print.ordered, element_count(info(sources_[s]).shape), dtype}, info(sources_[s]).shape});
         if (it != same.end()) it->second.first.push_back(s);
       }
     std::vector<SameValues> ambiguous;
     for (auto& [key, both] : same) {
       both.first = without_replicas(std::move(both.first));
       if (both.first.empty()) continue;
-      if (targets_[both.second[0]].print.constant) constants_.push_back(both);
-      else if (both.first.size() == 1 && both.second.size() == 1) rename(both.first[0], both.second[0], {});
-      else ambiguous.push_back(both);
+      if (targets_[both.second[0]].print.constant)
+        constants_.push_back(both);
+      else if (both.first.size() == 1 && both.second.size() == 1)
+        rename(both.first[0], both.second[0], {});
+      else
+        ambiguous.push_back(both);
     }
     decide_all(ambiguous);
   }
@@ -144,8 +148,10 @@ class Search {
     for (auto& [sources, targets] : constants_) {
       std::erase_if(sources, [&](size_t s) { return sources_[s].used; });
       std::erase_if(targets, [&](uint32_t t) { return targets_[t].done; });
-      if (sources.size() == 1 && targets.size() == 1) rename(sources[0], targets[0], {});
-      else if (!sources.empty() && !targets.empty()) open.push_back({sources, targets});
+      if (sources.size() == 1 && targets.size() == 1)
+        rename(sources[0], targets[0], {});
+      else if (!sources.empty() && !targets.empty())
+        open.push_back({sources, targets});
     }
     decide_all(open);
   }
@@ -168,8 +174,10 @@ class Search {
     std::map<std::pair<uint32_t, std::string>, std::vector<size_t>> by_key;
     for (const size_t s : sources) {
       const auto one = problem_.files[sources_[s].ref.source] ? in_file(info(sources_[s]).key) : std::nullopt;
-      if (one) by_key[{sources_[s].ref.source, one->key}].push_back(s);
-      else firsts.push_back(s);
+      if (one)
+        by_key[{sources_[s].ref.source, one->key}].push_back(s);
+      else
+        firsts.push_back(s);
     }
     for (auto& [key, members] : by_key) {
       std::sort(members.begin(), members.end());
@@ -256,7 +264,8 @@ class Search {
                  : "");
     }
     // The same bytes again, on either side.
-    const auto first_target = std::find_if(targets.begin(), targets.end(), [&](uint32_t t) { return targets_[t].done; });
+    const auto first_target =
+        std::find_if(targets.begin(), targets.end(), [&](uint32_t t) { return targets_[t].done; });
     const auto first_source = std::find_if(sources.begin(), sources.end(), [&](size_t s) { return sources_[s].used; });
     if (!equal_anyway) return;
     for (const uint32_t t : targets)
@@ -265,7 +274,8 @@ class Search {
         targets_[t].done = true;
       }
     for (const size_t s : sources)
-      if (!sources_[s].used && first_source != sources.end() && sources_[s].ref.source == sources_[*first_source].ref.source) {
+      if (!sources_[s].used && first_source != sources.end() &&
+          sources_[s].ref.source == sources_[*first_source].ref.source) {
         findings_.twins.push_back({sources_[s].ref, sources_[*first_source].ref});
         sources_[s].used = true;
       }
@@ -273,25 +283,33 @@ class Search {
 
   // ------------------------------------------------------------ the same elements in another order
 
-  Elements whole(const SourceTensor& s, DType as) const { return {source_of(s), s.ref.tensor, {Shape(info(s).shape.size(), 0), info(s).shape}, as}; }
-  Elements whole(uint32_t t) const { return {*problem_.target, t, {Shape(info(t).shape.size(), 0), info(t).shape}, info(t).dtype}; }
+  Elements whole(const SourceTensor& s, DType as) const {
+    return {source_of(s), s.ref.tensor, {Shape(info(s).shape.size(), 0), info(s).shape}, as};
+  }
+  Elements whole(uint32_t t) const {
+    return {*problem_.target, t, {Shape(info(t).shape.size(), 0), info(t).shape}, info(t).dtype};
+  }
 
   // `constants`: tensors of one value, which fit anywhere; only once it is known where everything else goes.
   void match_rearranged(bool constants) {
     std::map<Whole, std::vector<size_t>> by_content;
     for (size_t s = 0; s < sources_.size(); ++s)
       if (!sources_[s].used)
-        for (const auto& [dtype, print] : sources_[s].prints) by_content[{print.multiset, element_count(info(sources_[s]).shape), dtype}].push_back(s);
+        for (const auto& [dtype, print] : sources_[s].prints)
+          by_content[{print.multiset, element_count(info(sources_[s]).shape), dtype}].push_back(s);
     NameGuide guide(problem_, findings_.relations, suggested_ ? *suggested_ : std::vector<Relation>{});
     for (uint32_t t = 0; t < targets_.size(); ++t) {
       if (targets_[t].done || targets_[t].print.constant != constants) continue;
       const auto it = by_content.find({targets_[t].print.multiset, element_count(info(t).shape), info(t).dtype});
       if (it == by_content.end()) continue;
       std::vector<size_t> candidates = it->second;
-      std::stable_sort(candidates.begin(), candidates.end(), [&](size_t a, size_t b) { return guide.score(sources_[a].ref, t) > guide.score(sources_[b].ref, t); });
+      std::stable_sort(candidates.begin(), candidates.end(), [&](size_t a, size_t b) {
+        return guide.score(sources_[a].ref, t) > guide.score(sources_[b].ref, t);
+      });
       for (const size_t s : candidates) {
         if (sources_[s].used) continue;
-        const auto layout = find_layout(whole(sources_[s], info(t).dtype), info(sources_[s]).shape, whole(t), info(t).shape);
+        const auto layout =
+            find_layout(whole(sources_[s], info(t).dtype), info(sources_[s]).shape, whole(t), info(t).shape);
         if (!layout) continue;
         rename(s, t, "");
         findings_.relations.back().layout = *layout;
@@ -321,7 +339,8 @@ class Search {
 
   // Sums of `length` neighbours, wherever the sum is that of a needle.
   using Needles = std::unordered_map<uint64_t, std::vector<size_t>>;
-  void find_windows(const std::vector<uint64_t>& slices, size_t first, int64_t count, const std::set<int64_t>& lengths, const Needles& needles, const std::function<int64_t(size_t)>& length_of, std::vector<Hit>& hits) {
+  void find_windows(const std::vector<uint64_t>& slices, size_t first, int64_t count, const std::set<int64_t>& lengths,
+                    const Needles& needles, const std::function<int64_t(size_t)>& length_of, std::vector<Hit>& hits) {
     for (const int64_t length : lengths) {
       if (length > count || n_windows_ > kMaxWindows) continue;
       n_windows_ += static_cast<size_t>(count);
@@ -342,13 +361,13 @@ class Search {
   static std::vector<Slot> tiled(const std::vector<Hit>& hits, int64_t count,
                                  const std::function<bool(size_t)>& taken) {
     constexpr size_t kMaxTries = 100'000;
-    std::map<int64_t, std::map<int64_t, std::vector<size_t>>> at;   // begin, length
+    std::map<int64_t, std::map<int64_t, std::vector<size_t>>> at;  // begin, length
     for (const Hit& hit : hits)
       if (!taken(hit.part)) at[hit.begin][hit.length].push_back(hit.part);
     for (auto& [begin, lengths] : at)
       for (auto& [length, candidates] : lengths) std::sort(candidates.begin(), candidates.end());
     std::vector<Slot> slots;
-    std::map<size_t, size_t> uses;   // of those that hold the same, by the first of them
+    std::map<size_t, size_t> uses;  // of those that hold the same, by the first of them
     size_t tries = 0;
     const std::function<bool(int64_t)> fill = [&](int64_t begin) {
       if (begin == count) return true;
@@ -406,7 +425,7 @@ class Search {
       if (slots[i].candidates.size() < slots[fewest].candidates.size()) fewest = i;
     }
     std::vector<size_t> best;
-    std::tuple<bool, double> best_rank;   // counts from 0; fits by its name
+    std::tuple<bool, double> best_rank;  // counts from 0; fits by its name
     for (const auto& [key, anchor] : known[fewest]) {
       const Numbered numbers = numbered(key);
       for (size_t column = 0; column < numbers.numbers.size(); ++column) {
@@ -535,8 +554,10 @@ class Search {
     const auto length_of = [&](size_t needle) {
       return elements_of(needle) % unit == 0 ? elements_of(needle) / unit : -1;
     };
-    if (turns.groups == 1) find_windows(slices, first, turns.period, fitting, needles, length_of, hits);
-    else find_windows(folded(slices, first, turns), 0, turns.period, fitting, needles, length_of, hits);
+    if (turns.groups == 1)
+      find_windows(slices, first, turns.period, fitting, needles, length_of, hits);
+    else
+      find_windows(folded(slices, first, turns), 0, turns.period, fitting, needles, length_of, hits);
     return tiled(hits, turns.period, taken);
   }
 
@@ -565,7 +586,7 @@ class Search {
     Box box;
     size_t axis = 0;
     Turns turns;
-    Shape shape;    // of all groups
+    Shape shape;  // of all groups
   };
   Elements elements(const Source& source, size_t index, const Place& place, DType as) const {
     return {source, index, place.box, place.axis, place.turns.period, place.turns.groups, as};
@@ -669,9 +690,9 @@ class Search {
 
   // A whole that is stacked along its first axis, of what is joined along another one.
   struct Grid {
-    std::vector<size_t> numbers;   // all parts of the first, then of the second …
+    std::vector<size_t> numbers;  // all parts of the first, then of the second …
     std::vector<Place> places;
-    Relation relation;             // axes, sizes and groups
+    Relation relation;  // axes, sizes and groups
   };
   std::optional<Grid> grid_along(const Shape& shape, size_t axis, int64_t slice, const Turns& turns,
                                  const std::vector<uint64_t>& slices, const Needles& needles,
@@ -726,7 +747,9 @@ class Search {
         counts[info(t).dtype].insert(element_count(info(t).shape));
       }
     for (size_t s = 0; s < sources_.size(); ++s) {
-      if (sources_[s].used || sources_[s].prints.empty() || info(sources_[s]).shape.empty() || element_count(info(sources_[s]).shape) == 0) continue;
+      if (sources_[s].used || sources_[s].prints.empty() || info(sources_[s]).shape.empty() ||
+          element_count(info(sources_[s]).shape) == 0)
+        continue;
       for (const auto& [dtype, print] : sources_[s].prints)
         if (!print.constant && !needles[dtype].empty() &&
             (cut(s, dtype, needles[dtype], counts[dtype], constants) ||
@@ -923,7 +946,9 @@ class Search {
       if (!targets_[t].done)
         open_targets[numbered(info(t).key).shape()].push_back(t), target_of.emplace(info(t).key, t);
     for (size_t s = 0; s < sources_.size(); ++s)
-      if (!sources_[s].used && info(sources_[s]).unread == nullptr) open_sources[{sources_[s].ref.source, numbered(source_key(s)).shape()}].push_back(s), source_of_key.emplace(std::pair(sources_[s].ref.source, source_key(s)), sources_[s].ref);
+      if (!sources_[s].used && info(sources_[s]).unread == nullptr)
+        open_sources[{sources_[s].ref.source, numbered(source_key(s)).shape()}].push_back(s),
+            source_of_key.emplace(std::pair(sources_[s].ref.source, source_key(s)), sources_[s].ref);
     if (open_targets.empty() || open_sources.empty()) return;
     const size_t count = findings_.relations.size();
     for (size_t r = 0; r < count; ++r) {
@@ -951,20 +976,28 @@ class Search {
         bool all = true;
         const auto source_named = [&](const std::string& name, Ref& ref) {
           const auto it = source_of_key.find({source, name});
-          if (it == source_of_key.end()) all = false;
-          else ref = it->second;
+          if (it == source_of_key.end())
+            all = false;
+          else
+            ref = it->second;
         };
         const auto target_named = [&](const std::string& name, uint32_t& t) {
           if (t == Relation::kNoPart) return;
           const auto it = target_of.find(name);
-          if (it == target_of.end()) all = false;
-          else t = it->second;
+          if (it == target_of.end())
+            all = false;
+          else
+            t = it->second;
         };
-        if (cutting) source_named(key, relation.sources[0]);
-        else target_named(key, relation.targets[0]);
+        if (cutting)
+          source_named(key, relation.sources[0]);
+        else
+          target_named(key, relation.targets[0]);
         for (size_t i = 0; i < parts.size() && all; ++i)
-          if (cutting) target_named(parts[i], relation.targets[i]);
-          else source_named(parts[i], relation.sources[i]);
+          if (cutting)
+            target_named(parts[i], relation.targets[i]);
+          else
+            source_named(parts[i], relation.sources[i]);
         if (all && is_open(relation) && holds(relation)) take(std::move(relation));
       }
     }
@@ -1032,14 +1065,19 @@ class Search {
       bool all = true;
       for (Ref& ref : relation.sources) {
         const auto it = open_sources.find({ref.source, sibling(problem_.info(ref).key)});
-        if (it == open_sources.end()) { all = false; break; }
+        if (it == open_sources.end()) {
+          all = false;
+          break;
+        }
         ref = sources_[it->second].ref;
       }
       for (uint32_t& t : relation.targets) {
         if (t == Relation::kNoPart || !all) continue;
         const auto it = open_targets.find(sibling(info(t).key));
-        if (it == open_targets.end()) all = false;
-        else t = it->second;
+        if (it == open_targets.end())
+          all = false;
+        else
+          t = it->second;
       }
       if (!all || relation.layout.order.size() > 1) continue;
       if (relation.layout.regroup_axis > 0 || !relation.layout.reshape.empty()) relation.layout = {};
@@ -1052,9 +1090,12 @@ class Search {
       if (targets_[t].left) findings_.open_targets.push_back(t);
       if (targets_[t].done) continue;
       const auto value = targets_[t].print.constant ? constant_of(t) : std::nullopt;
-      if (value) findings_.fills.push_back({t, *value});
-      else if (const auto of = copy_of(t)) findings_.copies.push_back({t, *of});
-      else findings_.open_targets.push_back(t);
+      if (value)
+        findings_.fills.push_back({t, *value});
+      else if (const auto of = copy_of(t))
+        findings_.copies.push_back({t, *of});
+      else
+        findings_.open_targets.push_back(t);
     }
     for (const auto& s : sources_)
       if (!s.used) findings_.open_sources.push_back(s.ref);
@@ -1062,7 +1103,8 @@ class Search {
 
   std::optional<double> constant_of(uint32_t t) const {
     const TensorInfo& tensor = info(t);
-    if (tensor.dtype == DType::c64 || tensor.dtype == DType::c128 || element_count(tensor.shape) == 0) return std::nullopt;
+    if (tensor.dtype == DType::c64 || tensor.dtype == DType::c128 || element_count(tensor.shape) == 0)
+      return std::nullopt;
     double value = 0;
     bool first = true;
     read_in_order(*problem_.target, t, tensor.dtype, [&](const std::byte* data, int64_t, int64_t) {
@@ -1082,19 +1124,20 @@ class Search {
           done_by_content_.try_emplace(
               {{targets_[other].print.ordered, element_count(info(other).shape), info(other).dtype}, info(other).shape},
               other);
-    const auto it = done_by_content_.find({{targets_[t].print.ordered, element_count(info(t).shape), info(t).dtype}, info(t).shape});
+    const auto it = done_by_content_.find(
+        {{targets_[t].print.ordered, element_count(info(t).shape), info(t).dtype}, info(t).shape});
     return it == done_by_content_.end() ? std::nullopt : std::optional(it->second);
   }
 
   const Problem& problem_;
   Findings findings_;
-  std::optional<std::vector<Relation>> suggested_;   // by names; absent: not asked for yet
-  std::vector<SameValues> constants_;                // tensors of one value that are equal
-  const NameGuide* guide_ = nullptr;                 // while parts are looked for
-  std::vector<size_t> first_;                        // number of each source's first tensor
+  std::optional<std::vector<Relation>> suggested_;  // by names; absent: not asked for yet
+  std::vector<SameValues> constants_;               // tensors of one value that are equal
+  const NameGuide* guide_ = nullptr;                // while parts are looked for
+  std::vector<size_t> first_;                       // number of each source's first tensor
   std::vector<SourceTensor> sources_;
   std::vector<TargetTensor> targets_;
-  std::map<size_t, std::vector<size_t>> replicas_;   // the first of each
+  std::map<size_t, std::vector<size_t>> replicas_;  // the first of each
   std::map<std::pair<Whole, Shape>, uint32_t> done_by_content_;
   size_t n_windows_ = 0;
 };

@@ -1,5 +1,5 @@
-// Two checkpoints -> relations between tensors -> rules between patterns -> text; then the text is planned like any rule file, and
-// the plan compared with the target.
+// Two checkpoints -> relations between tensors -> rules between patterns -> text; then the text is planned like any
+// rule file, and the plan compared with the target.
 #include "remap/infer.h"
 
 #include <algorithm>
@@ -37,7 +37,9 @@ std::string root_of(const Problem& problem, const Findings& findings, uint32_t s
     if (open.contains(t)) continue;
     const std::string parent = parent_of(manifest[t].key);
     if (!common) common = parent;
-    while (!common->empty() && !(parent.starts_with(*common) && (parent.size() == common->size() || is_separator(parent[common->size()])))) common = parent_of(*common);
+    while (!common->empty() &&
+           !(parent.starts_with(*common) && (parent.size() == common->size() || is_separator(parent[common->size()]))))
+      common = parent_of(*common);
   }
   std::string root = common.value_or("");
   // Numbered parts belong to the rules.
@@ -104,7 +106,8 @@ class BatchSink : public Sink {
 // Compares what a plan would write with the target; memory holds one batch, or one tensor if that is larger.
 class Comparison {
  public:
-  Comparison(const Problem& problem, const Plan& plan) : problem_(problem), plan_(plan), sources_(sources_of(plan, problem.sources)) {}
+  Comparison(const Problem& problem, const Plan& plan)
+      : problem_(problem), plan_(plan), sources_(sources_of(plan, problem.sources)) {}
 
   // Keys of the target that the plan does not give, or gives otherwise: what it gives instead.
   std::map<std::string, std::string> differing() {
@@ -117,7 +120,8 @@ class Comparison {
       if (info.unread != nullptr || info.dtype != planned.dtype || info.shape != planned.shape)
         differing_[info.key] = fmt::format("'{}' would be {} {}; the target has {}", info.key, name(planned.dtype),
                                            to_string(planned.shape), describe(info));
-      else if (problem_.by_values && element_count(info.shape) > 0) add(planned, t);
+      else if (problem_.by_values && element_count(info.shape) > 0)
+        add(planned, t);
     }
     flush();
     for (size_t t = 0; t < found.size(); ++t)
@@ -138,10 +142,12 @@ class Comparison {
     for (size_t i = 0; i < batch_.size(); ++i) {
       const TensorInfo& info = problem_.target->manifest()[numbers_[i]];
       bool same = true;
-      read_in_order(*problem_.target, numbers_[i], info.dtype, [&](const std::byte* data, int64_t first, int64_t count) {
-        const auto size = static_cast<size_t>(size_bytes(info.dtype));
-        same = same && std::memcmp(data, sink.bytes(i).data() + static_cast<size_t>(first) * size, static_cast<size_t>(count) * size) == 0;
-      });
+      read_in_order(*problem_.target, numbers_[i], info.dtype,
+                    [&](const std::byte* data, int64_t first, int64_t count) {
+                      const auto size = static_cast<size_t>(size_bytes(info.dtype));
+                      same = same && std::memcmp(data, sink.bytes(i).data() + static_cast<size_t>(first) * size,
+                                                 static_cast<size_t>(count) * size) == 0;
+                    });
       if (!same) differing_[info.key] = fmt::format("'{}' would have other values than in the target", info.key);
     }
     batch_.clear();
@@ -167,8 +173,8 @@ std::vector<std::string> all_keys(const Problem& problem) {
 // A text, planned and compared.
 struct Try {
   InferredRules result;
-  std::vector<Written::Origin> origins;    // of the rules in the text
-  std::vector<int> lines;                  // where they stand
+  std::vector<Written::Origin> origins;  // of the rules in the text
+  std::vector<int> lines;                // where they stand
   std::optional<Plan> plan;
   std::map<std::string, std::string> differing;
   Diagnostics diagnostics;
@@ -196,8 +202,10 @@ class Proposal {
       }
       Try again = accepted();
       const auto wrong = [](const Try& one) { return one.result.unexpected.size() + one.result.open_targets.size(); };
-      if (again.plan && wrong(again) < wrong(best)) best = std::move(again);
-      else lessons_ = before;
+      if (again.plan && wrong(again) < wrong(best))
+        best = std::move(again);
+      else
+        lessons_ = before;
     }
     if (!has_differing(best)) return best;
     for (size_t r = 0; r < findings_.relations.size(); ++r)
@@ -308,7 +316,8 @@ class Proposal {
             problem_.info(*std::find_if(findings_.open_sources.begin(), findings_.open_sources.end(), lies_outside))
                 .key));
     }
-    for (const uint32_t t : findings_.open_targets) notes.push_back(fmt::format("# open: nothing gives '{}' {}", problem_.info(t).key, describe(problem_.info(t))));
+    for (const uint32_t t : findings_.open_targets)
+      notes.push_back(fmt::format("# open: nothing gives '{}' {}", problem_.info(t).key, describe(problem_.info(t))));
     for (const size_t r : left)
       for (const uint32_t t : findings_.relations[r].targets)
         if (t != Relation::kNoPart)
@@ -386,7 +395,8 @@ std::optional<Problem::Files> files_of(const Source& source) {
 
 }  // namespace infer
 
-InferredRules infer_rules(const std::vector<NamedSource>& sources, const Source& target, const InferOptions& options, Diagnostics& diagnostics) {
+InferredRules infer_rules(const std::vector<NamedSource>& sources, const Source& target, const InferOptions& options,
+                          Diagnostics& diagnostics) {
   infer::Problem problem{sources, &target, target.has_data(), {}};
   for (const auto& source : sources) {
     problem.by_values &= source.source->has_data();

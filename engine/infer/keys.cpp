@@ -43,8 +43,10 @@ std::string Numbered::shape() const {
 std::vector<std::string> segments_of(std::string_view key) {
   std::vector<std::string> segments = {""};
   for (const char c : key) {
-    if (is_separator(c)) segments.emplace_back();
-    else segments.back() += c;
+    if (is_separator(c))
+      segments.emplace_back();
+    else
+      segments.back() += c;
   }
   return segments;
 }
@@ -64,7 +66,8 @@ std::optional<InFile> in_file(const std::string& key) {
   size_t begin = end;
   while (begin > 0 && is_digit(key[begin - 1])) --begin;
   if (begin == end) return std::nullopt;
-  return InFile{key.substr(0, begin), key.substr(begin, end - begin), key.substr(end, slash - end), key.substr(slash + 1)};
+  return InFile{key.substr(0, begin), key.substr(begin, end - begin), key.substr(end, slash - end),
+                key.substr(slash + 1)};
 }
 
 std::optional<Place> differing_place(const std::vector<std::string>& keys) {
@@ -72,7 +75,13 @@ std::optional<Place> differing_place(const std::vector<std::string>& keys) {
   const std::string& first = keys.front();
   size_t before = first.size(), after = first.size();
   for (const auto& key : keys) {
-    before = std::min(before, static_cast<size_t>(std::mismatch(first.begin(), first.begin() + static_cast<std::ptrdiff_t>(std::min(before, key.size())), key.begin()).first - first.begin()));
+    before = std::min(
+        before,
+        static_cast<size_t>(std::mismatch(first.begin(),
+                                          first.begin() + static_cast<std::ptrdiff_t>(std::min(before, key.size())),
+                                          key.begin())
+                                .first -
+                            first.begin()));
     size_t n = 0;
     while (n < std::min(after, key.size()) && first[first.size() - 1 - n] == key[key.size() - 1 - n]) ++n;
     after = n;

@@ -8,12 +8,12 @@
 
 namespace remap::infer {
 
-// "layers.12.fc1.weight" -> texts {"layers.", ".fc", ".weight"}, numbers {"12", "1"}. A run of digits that begins with 0 and is
-// longer, or is longer than nine digits, stays text.
+// "layers.12.fc1.weight" -> texts {"layers.", ".fc", ".weight"}, numbers {"12", "1"}. A run of digits that begins with
+// 0 and is longer, or is longer than nine digits, stays text.
 struct Numbered {
-  std::vector<std::string> texts;    // one more than numbers
+  std::vector<std::string> texts;  // one more than numbers
   std::vector<std::string> numbers;
-  std::string shape() const;         // "layers.#.fc#.weight"
+  std::string shape() const;  // "layers.#.fc#.weight"
 };
 Numbered numbered(std::string_view key);
 
@@ -27,7 +27,8 @@ struct InFile {
 };
 std::optional<InFile> in_file(const std::string& key);
 
-// Keys that differ in one place only: what is before and after it, and what each has there. Cut at the borders of words.
+// Keys that differ in one place only: what is before and after it, and what each has there. Cut at the borders of
+// words.
 struct Place {
   std::string before, after;
   std::vector<std::string> names;

@@ -10,14 +10,73 @@ namespace {
 // The field's words for the same things. Data: a new spelling is a row.
 const std::map<std::string, std::vector<std::string>, std::less<>>& vocabulary() {
   static const std::map<std::string, std::vector<std::string>, std::less<>> rows = {
-      {"attn", {"attention"}}, {"att", {"attention"}}, {"selfattention", {"attention"}}, {"self", {}}, {"multihead", {}}, {"mha", {"attention"}}, {"crossattention", {"cross", "attention"}}, {"encdecattention", {"cross", "attention"}},
-      {"query", {"q"}}, {"queries", {"q"}}, {"key", {"k"}}, {"keys", {"k"}}, {"value", {"v"}}, {"values", {"v"}}, {"wq", {"q"}}, {"wk", {"k"}}, {"wv", {"v"}}, {"wo", {"o"}}, {"out", {"o"}}, {"output", {"o"}},
-      {"proj", {}}, {"projection", {}}, {"dense", {}}, {"linear", {}}, {"kernel", {"weight"}}, {"scale", {"weight"}}, {"gamma", {"weight"}}, {"beta", {"bias"}}, {"embedding", {"embed"}}, {"embedder", {"embed"}}, {"sentence", {}}, {"classification", {"classifier"}}, {"heads", {"head"}}, {"score", {"classifier"}},
-      {"ln", {"norm"}}, {"layernorm", {"norm"}}, {"rmsnorm", {"norm"}}, {"embeddings", {"embed"}}, {"embed", {"embed"}}, {"emb", {"embed"}}, {"wte", {"embed", "token"}}, {"wpe", {"embed", "position"}},
-      {"tokens", {"token"}}, {"tok", {"token"}}, {"word", {"token"}}, {"positional", {"position"}}, {"positions", {"position"}}, {"pos", {"position"}},
-      {"layers", {"layer"}}, {"blocks", {"layer"}}, {"block", {"layer"}}, {"resblocks", {"layer"}}, {"h", {"layer"}}, {"ffn", {"mlp"}}, {"ff", {"mlp"}}, {"ffw", {"mlp"}},
-      {"unembed", {"head"}}, {"lm", {}}, {"visual", {"vision"}}, {"image", {"vision"}}, {"img", {"vision"}}, {"tower", {}}, {"model", {}}, {"module", {}}, {"transformer", {}},
-      {"experts", {"expert"}}, {"router", {"gate"}},
+      {"attn", {"attention"}},
+      {"att", {"attention"}},
+      {"selfattention", {"attention"}},
+      {"self", {}},
+      {"multihead", {}},
+      {"mha", {"attention"}},
+      {"crossattention", {"cross", "attention"}},
+      {"encdecattention", {"cross", "attention"}},
+      {"query", {"q"}},
+      {"queries", {"q"}},
+      {"key", {"k"}},
+      {"keys", {"k"}},
+      {"value", {"v"}},
+      {"values", {"v"}},
+      {"wq", {"q"}},
+      {"wk", {"k"}},
+      {"wv", {"v"}},
+      {"wo", {"o"}},
+      {"out", {"o"}},
+      {"output", {"o"}},
+      {"proj", {}},
+      {"projection", {}},
+      {"dense", {}},
+      {"linear", {}},
+      {"kernel", {"weight"}},
+      {"scale", {"weight"}},
+      {"gamma", {"weight"}},
+      {"beta", {"bias"}},
+      {"embedding", {"embed"}},
+      {"embedder", {"embed"}},
+      {"sentence", {}},
+      {"classification", {"classifier"}},
+      {"heads", {"head"}},
+      {"score", {"classifier"}},
+      {"ln", {"norm"}},
+      {"layernorm", {"norm"}},
+      {"rmsnorm", {"norm"}},
+      {"embeddings", {"embed"}},
+      {"embed", {"embed"}},
+      {"emb", {"embed"}},
+      {"wte", {"embed", "token"}},
+      {"wpe", {"embed", "position"}},
+      {"tokens", {"token"}},
+      {"tok", {"token"}},
+      {"word", {"token"}},
+      {"positional", {"position"}},
+      {"positions", {"position"}},
+      {"pos", {"position"}},
+      {"layers", {"layer"}},
+      {"blocks", {"layer"}},
+      {"block", {"layer"}},
+      {"resblocks", {"layer"}},
+      {"h", {"layer"}},
+      {"ffn", {"mlp"}},
+      {"ff", {"mlp"}},
+      {"ffw", {"mlp"}},
+      {"unembed", {"head"}},
+      {"lm", {}},
+      {"visual", {"vision"}},
+      {"image", {"vision"}},
+      {"img", {"vision"}},
+      {"tower", {}},
+      {"model", {}},
+      {"module", {}},
+      {"transformer", {}},
+      {"experts", {"expert"}},
+      {"router", {"gate"}},
   };
   return rows;
 }
@@ -34,8 +93,10 @@ std::vector<std::string> words_of(std::string_view key) {
   const auto flush = [&] {
     if (word.empty()) return;
     const auto row = vocabulary().find(word);
-    if (row == vocabulary().end()) words.push_back(word);
-    else words.insert(words.end(), row->second.begin(), row->second.end());
+    if (row == vocabulary().end())
+      words.push_back(word);
+    else
+      words.insert(words.end(), row->second.begin(), row->second.end());
     word.clear();
   };
   for (size_t i = 0; i < key.size(); ++i) {
@@ -54,8 +115,8 @@ std::vector<std::string> words_of(std::string_view key) {
 
 namespace {
 
-// Where the words alone do not say what a module does, those around it do. Data: pattern (words that must all be there, in any
-// order; ! for one that must not), and the words that stand for it.
+// Where the words alone do not say what a module does, those around it do. Data: pattern (words that must all be there,
+// in any order; ! for one that must not), and the words that stand for it.
 struct RoleRow {
   std::vector<std::string> words;
   std::vector<std::string> roles;
@@ -63,15 +124,41 @@ struct RoleRow {
 const std::vector<RoleRow>& role_table() {
   static const std::vector<RoleRow> rows = {
       // norms inside a layer: before attention, or before the feed-forward part
-      {{"norm", "layer", "input"}, {"first"}}, {{"norm", "layer", "before"}, {"first"}}, {{"norm", "layer", "norm1"}, {"first"}}, {{"norm", "layer", "1"}, {"first"}}, {{"norm", "layer", "operator"}, {"first"}},
-      {{"norm", "layer", "sa"}, {"first"}}, {{"norm", "layer", "attention", "!post", "!q", "!k", "!v", "!self", "!second"}, {"first"}},
-      {{"norm", "layer", "after"}, {"second"}}, {{"norm", "layer", "2"}, {"second"}}, {{"norm", "layer", "mlp"}, {"second"}}, {{"norm", "layer", "post", "attention"}, {"second"}}, {{"norm", "layer", "final"}, {"second"}},
+      {{"norm", "layer", "input"}, {"first"}},
+      {{"norm", "layer", "before"}, {"first"}},
+      {{"norm", "layer", "norm1"}, {"first"}},
+      {{"norm", "layer", "1"}, {"first"}},
+      {{"norm", "layer", "operator"}, {"first"}},
+      {{"norm", "layer", "sa"}, {"first"}},
+      {{"norm", "layer", "attention", "!post", "!q", "!k", "!v", "!self", "!second"}, {"first"}},
+      {{"norm", "layer", "after"}, {"second"}},
+      {{"norm", "layer", "2"}, {"second"}},
+      {{"norm", "layer", "mlp"}, {"second"}},
+      {{"norm", "layer", "post", "attention"}, {"second"}},
+      {{"norm", "layer", "final"}, {"second"}},
       {{"norm", "layer", "o", "!attention"}, {"second"}},
-      {{"norm", "!layer", "f"}, {"last"}}, {{"norm", "!layer", "final"}, {"last"}}, {{"norm", "!layer", "post"}, {"last"}}, {{"norm", "!layer", "pre"}, {"start"}},
+      {{"norm", "!layer", "f"}, {"last"}},
+      {{"norm", "!layer", "final"}, {"last"}},
+      {{"norm", "!layer", "post"}, {"last"}},
+      {{"norm", "!layer", "pre"}, {"start"}},
       // feed-forward
-      {{"fc", "mlp"}, {"up"}}, {{"fc", "1"}, {"up", "mlp"}}, {{"fc", "2"}, {"down", "mlp"}}, {{"intermediate"}, {"up", "mlp"}}, {{"layer", "o", "!attention", "!norm"}, {"down", "mlp"}}, {{"wi"}, {"up"}}, {{"c", "mlp", "!fc"}, {"down"}},
-      {{"c", "attention"}, {"o"}}, {{"w1"}, {"gate", "mlp"}}, {{"w2"}, {"down", "mlp"}}, {{"w3"}, {"up", "mlp"}}, {{"wo", "mlp"}, {"down"}}, {{"in", "mlp"}, {"up"}}, {{"lin1"}, {"up", "mlp"}}, {{"lin2"}, {"down", "mlp"}},
-      {{"gamma"}, {"lambda"}}, {{"ls"}, {"lambda"}},
+      {{"fc", "mlp"}, {"up"}},
+      {{"fc", "1"}, {"up", "mlp"}},
+      {{"fc", "2"}, {"down", "mlp"}},
+      {{"intermediate"}, {"up", "mlp"}},
+      {{"layer", "o", "!attention", "!norm"}, {"down", "mlp"}},
+      {{"wi"}, {"up"}},
+      {{"c", "mlp", "!fc"}, {"down"}},
+      {{"c", "attention"}, {"o"}},
+      {{"w1"}, {"gate", "mlp"}},
+      {{"w2"}, {"down", "mlp"}},
+      {{"w3"}, {"up", "mlp"}},
+      {{"wo", "mlp"}, {"down"}},
+      {{"in", "mlp"}, {"up"}},
+      {{"lin1"}, {"up", "mlp"}},
+      {{"lin2"}, {"down", "mlp"}},
+      {{"gamma"}, {"lambda"}},
+      {{"ls"}, {"lambda"}},
   };
   return rows;
 }
@@ -93,7 +180,9 @@ std::vector<std::string> roles_of(const std::string& text, const std::function<b
   const auto has = [&](const std::string& word) { return std::find(words.begin(), words.end(), word) != words.end(); };
   std::vector<std::string> roles;
   for (const RoleRow& row : role_table()) {
-    if (!std::all_of(row.words.begin(), row.words.end(), [&](const std::string& w) { return w[0] == '!' ? !has(w.substr(1)) : has(w); })) continue;
+    if (!std::all_of(row.words.begin(), row.words.end(),
+                     [&](const std::string& w) { return w[0] == '!' ? !has(w.substr(1)) : has(w); }))
+      continue;
     for (const auto& role : row.roles) {
       // A feed-forward part of two matrices has no gate.
       std::string own = role;
@@ -108,7 +197,8 @@ std::vector<std::string> roles_of(const std::string& text, const std::function<b
         for (const std::string part : {"post_mlp", "post_feedforward", "post_ffn", "post_moe"}) {
           std::string other = text;
           const size_t begin = other.find("post_att"), end = other.find("_layer", begin);
-          if (begin != std::string::npos && end != std::string::npos && exists(other.replace(begin, end - begin, part))) own = "first";
+          if (begin != std::string::npos && end != std::string::npos && exists(other.replace(begin, end - begin, part)))
+            own = "first";
         }
       }
       if (std::find(roles.begin(), roles.end(), own) == roles.end()) roles.push_back(own);
@@ -121,7 +211,9 @@ std::vector<std::string> roles_of(const std::string& text, const std::function<b
 }
 
 double alikeness(const std::vector<std::string>& a, const std::vector<std::string>& b) {
-  const auto weight = [](const std::vector<std::string>& words, size_t i) { return 1.0 / (1.0 + 0.3 * static_cast<double>(words.size() - 1 - i)); };
+  const auto weight = [](const std::vector<std::string>& words, size_t i) {
+    return 1.0 / (1.0 + 0.3 * static_cast<double>(words.size() - 1 - i));
+  };
   double common = 0, all = 0;
   std::vector<bool> taken(b.size(), false);
   for (size_t i = 0; i < a.size(); ++i) {
@@ -148,7 +240,9 @@ std::set<std::string> counted_prefixes(const std::vector<std::string>& keys) {
   for (const auto& text : keys) {
     const Numbered key = numbered(text);
     for (size_t c = 0; c < key.numbers.size(); ++c) {
-      const bool whole = (key.texts[c].empty() ? c == 0 : is_separator(key.texts[c].back()) || key.texts[c].back() == '_') && (key.texts[c + 1].empty() || is_separator(key.texts[c + 1][0]));
+      const bool whole =
+          (key.texts[c].empty() ? c == 0 : is_separator(key.texts[c].back()) || key.texts[c].back() == '_') &&
+          (key.texts[c + 1].empty() || is_separator(key.texts[c + 1][0]));
       if (whole) seen[prefix_shape(key, c)].insert(std::stoll(key.numbers[c]));
     }
   }
@@ -177,7 +271,8 @@ std::vector<std::string> modules_above(const std::string& key) {
 
 }  // namespace
 
-NameGuide::NameGuide(const Problem& problem, const std::vector<Relation>& known, const std::vector<Relation>& suggested) : problem_(problem) {
+NameGuide::NameGuide(const Problem& problem, const std::vector<Relation>& known, const std::vector<Relation>& suggested)
+    : problem_(problem) {
   for (const Relation& relation : suggested)
     if (relation.kind == Relation::Kind::rename) suggested_.emplace(relation.sources[0], relation.targets[0]);
   for (const Relation& relation : known) {

@@ -12,15 +12,18 @@
 
 namespace remap::infer {
 
-// The words of a key in a common vocabulary: "encoder.layer.0.attention.self.query.weight" -> {encoder, layer, 0, attention, q, weight}.
+// The words of a key in a common vocabulary: "encoder.layer.0.attention.self.query.weight" -> {encoder, layer, 0,
+// attention, q, weight}.
 std::vector<std::string> words_of(std::string_view key);
 
-// The same, with what the module does where its words and those around it tell. `exists`: whether there is a key of this text.
+// The same, with what the module does where its words and those around it tell. `exists`: whether there is a key of
+// this text.
 std::vector<std::string> roles_of(const std::string& text, const std::function<bool(const std::string&)>& exists);
 // What a word says about the part of a fused tensor that it names: q, k, v, gate, up.
 std::vector<std::string> part_roles(const std::string& word);
 
-// Prefixes of keys, with # for numbers, under which they count 0 … n-1 for some n > 1; and a key's prefix before a number.
+// Prefixes of keys, with # for numbers, under which they count 0 … n-1 for some n > 1; and a key's prefix before a
+// number.
 std::set<std::string> counted_prefixes(const std::vector<std::string>& keys);
 std::string prefix_shape(const Numbered& key, size_t column);
 
@@ -40,10 +43,10 @@ class NameGuide {
   const std::vector<std::string>& words(const std::string& key) const;
   const Problem& problem_;
   std::set<std::pair<Ref, uint32_t>> suggested_;
-  Modules modules_;                                                 // (source, target): how often seen
+  Modules modules_;                                 // (source, target): how often seen
   std::map<std::string, double> most_, most_back_;  // how often a module was seen with the one it fits best
-  std::set<std::pair<std::string, std::string>> module_shapes_;     // parents of renamed keys, with # for numbers
-  mutable std::map<std::string, std::vector<std::string>> words_;   // of keys
+  std::set<std::pair<std::string, std::string>> module_shapes_;    // parents of renamed keys, with # for numbers
+  mutable std::map<std::string, std::vector<std::string>> words_;  // of keys
 };
 
 }  // namespace remap::infer

@@ -1,6 +1,7 @@
-// Bottom up: numbers become indices where source and target count together; then whole subtrees that keep their names below a prefix
-// become one rule with **; then rules that differ in one word become one with alternatives or a table. Every pattern is tried on all
-// keys of its source: one that takes a key which is not its own is made narrower, in the end literal.
+// Bottom up: numbers become indices where source and target count together; then whole subtrees that keep their names
+// below a prefix become one rule with **; then rules that differ in one word become one with alternatives or a table.
+// Every pattern is tried on all keys of its source: one that takes a key which is not its own is made narrower, in the
+// end literal.
 #include "infer/patterns.h"
 
 #include <algorithm>
@@ -24,7 +25,8 @@ bool Variable::translates() const {
 }
 
 void Variable::add(const std::string& source, const std::string& target) {
-  if (std::find(values.begin(), values.end(), std::pair(source, target)) == values.end()) values.emplace_back(source, target);
+  if (std::find(values.begin(), values.end(), std::pair(source, target)) == values.end())
+    values.emplace_back(source, target);
 }
 
 void Variable::add(const Variable& other) {
@@ -70,7 +72,7 @@ std::vector<PatternToken> tokens_of(const std::string& pattern) {
 namespace {
 
 constexpr size_t kMaxVariables = 40;
-constexpr size_t kMaxChecks = 4;   // lines above a rule
+constexpr size_t kMaxChecks = 4;  // lines above a rule
 constexpr double kExceptCost = 0.3, kTopCost = 1.5;
 
 std::string variable_text(size_t number) { return {kVariable, static_cast<char>('0' + number)}; }
@@ -84,7 +86,13 @@ struct Pair {
 }  // namespace
 
 bool can_be_written(const std::string& key) {
-  return !key.empty() && std::none_of(key.begin(), key.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '*' || c == '{' || c == '}' || c == '\\' || c == 0x7f; }) && key.find("${") == std::string::npos && !key.starts_with("re:");
+  return !key.empty() &&
+         std::none_of(key.begin(), key.end(),
+                      [](char c) {
+                        return static_cast<unsigned char>(c) < 0x20 || c == '*' || c == '{' || c == '}' || c == '\\' ||
+                               c == 0x7f;
+                      }) &&
+         key.find("${") == std::string::npos && !key.starts_with("re:");
 }
 
 namespace {
@@ -106,7 +114,7 @@ class Generaliser {
       for (const auto& [key, ref] : keys_) texts.push_back(key);
       counted_.push_back(counted_prefixes(texts));
       auto pairs = pairs_of(source);
-      std::vector<PatternRule> apart;   // rules that are not made more general
+      std::vector<PatternRule> apart;  // rules that are not made more general
       for (const Pair& pair : pairs)
         if (lessons_.alone.contains(pair.relation)) apart.push_back(literal_rule(pair, source));
       std::erase_if(pairs, [&](const Pair& pair) { return lessons_.alone.contains(pair.relation); });
@@ -233,11 +241,15 @@ class Generaliser {
       }
       case Kind::split_into: {
         pair.s = key_of(relation.sources[0]);
-        const auto place = targets.size() > 1 ? differing_place(targets) : std::optional(Place{targets[0], "", {"part"}});
+        const auto place =
+            targets.size() > 1 ? differing_place(targets) : std::optional(Place{targets[0], "", {"part"}});
         if (!place) return std::nullopt;
         pair.t = targets.size() > 1 ? place->before + kPart + place->after : targets[0];
         const bool equal = operation.sizes.empty();
-        for (size_t i = 0, n = 0; i < relation.targets.size(); ++i) operation.names.push_back(relation.targets[i] != Relation::kNoPart ? place->names[n++] : equal ? kLeftOut : fmt::format("{}{}", kLeftOut, i + 1));
+        for (size_t i = 0, n = 0; i < relation.targets.size(); ++i)
+          operation.names.push_back(relation.targets[i] != Relation::kNoPart ? place->names[n++]
+                                    : equal                                  ? kLeftOut
+                                                                             : fmt::format("{}{}", kLeftOut, i + 1));
         break;
       }
       case Kind::stack: {
@@ -246,8 +258,10 @@ class Generaliser {
         if (!place) return std::nullopt;
         pair.s = place->before + (counted ? kEach : kPart) + place->after;
         pair.t = targets[0];
-        if (counted) number(*counted);
-        else operation.names = place->names;
+        if (counted)
+          number(*counted);
+        else
+          operation.names = place->names;
         break;
       }
       case Kind::replicated:
@@ -288,7 +302,9 @@ class Generaliser {
         const size_t parts = relation.sizes.size();
         std::vector<std::string> each;
         for (size_t i = 0; i < relation.sources.size(); i += parts) {
-          const auto place = differing_place(keys_of({relation.sources.begin() + static_cast<std::ptrdiff_t>(i), relation.sources.begin() + static_cast<std::ptrdiff_t>(i + parts)}));
+          const auto place =
+              differing_place(keys_of({relation.sources.begin() + static_cast<std::ptrdiff_t>(i),
+                                       relation.sources.begin() + static_cast<std::ptrdiff_t>(i + parts)}));
           if (!place || (i > 0 && place->names != operation.names)) return std::nullopt;
           operation.names = place->names;
           each.push_back(place->before + kPart + place->after);
@@ -313,28 +329,35 @@ class Generaliser {
 
   std::vector<PatternRule> with_indices(const std::vector<Pair>& pairs, uint32_t source) {
     std::map<std::tuple<size_t, std::string, std::string>, std::vector<const Pair*>> groups;
-    for (const Pair& pair : pairs) groups[{pair.operation, numbered(pair.s).shape(), numbered(pair.t).shape()}].push_back(&pair);
+    for (const Pair& pair : pairs)
+      groups[{pair.operation, numbered(pair.s).shape(), numbered(pair.t).shape()}].push_back(&pair);
     std::vector<PatternRule> rules;
     for (const auto& [key, group] : groups) index_group(group, source, true, rules);
     return rules;
   }
 
   using Counted = std::set<std::string>;
-  static bool is_counted(const Counted& counted, const Numbered& key, size_t column) { return counted.contains(prefix_shape(key, column)); }
+  static bool is_counted(const Counted& counted, const Numbered& key, size_t column) {
+    return counted.contains(prefix_shape(key, column));
+  }
 
   // `counting`: numbers that do not vary may be indices.
-  void index_group(const std::vector<const Pair*>& group, uint32_t source, bool counting, std::vector<PatternRule>& rules) {
+  void index_group(const std::vector<const Pair*>& group, uint32_t source, bool counting,
+                   std::vector<PatternRule>& rules) {
     std::vector<Numbered> s, t;
     for (const Pair* pair : group) s.push_back(numbered(pair->s)), t.push_back(numbered(pair->t));
     const auto varies = [&](const std::vector<Numbered>& side, size_t column) {
-      return std::any_of(side.begin(), side.end(), [&](const Numbered& n) { return n.numbers[column] != side[0].numbers[column]; });
+      return std::any_of(side.begin(), side.end(),
+                         [&](const Numbered& n) { return n.numbers[column] != side[0].numbers[column]; });
     };
     // A number that does not vary here, but counts 0, 1, 2 … under its prefix on both sides, is an index too.
     std::set<size_t> constant_s, constant_t;
     for (size_t c = 0; counting && c < s[0].numbers.size(); ++c) {
       if (varies(s, c) || !is_counted(counted_[source], s[0], c)) continue;
       for (size_t d = 0; d < t[0].numbers.size(); ++d) {
-        if (varies(t, d) || constant_t.contains(d) || t[0].numbers[d] != s[0].numbers[c] || !is_counted(counted_target_, t[0], d)) continue;
+        if (varies(t, d) || constant_t.contains(d) || t[0].numbers[d] != s[0].numbers[c] ||
+            !is_counted(counted_target_, t[0], d))
+          continue;
         constant_s.insert(c);
         constant_t.insert(d);
         break;
@@ -345,7 +368,8 @@ class Generaliser {
     std::vector<size_t> open;
     for (size_t c = 0; c < s[0].numbers.size(); ++c)
       if (varies_s(c)) open.push_back(c);
-    std::vector<std::pair<int, int64_t>> origin(t[0].numbers.size(), {-1, 0});  // of a target column: the source column, and the offset
+    std::vector<std::pair<int, int64_t>> origin(t[0].numbers.size(),
+                                                {-1, 0});  // of a target column: the source column, and the offset
     std::set<size_t> used;
     bool explained = open.size() <= kMaxVariables;
     for (size_t c = 0; c < t[0].numbers.size() && explained; ++c) {
@@ -354,18 +378,21 @@ class Generaliser {
       for (const bool exact : {true, false})
         for (const bool fresh : {true, false})
           for (const size_t column : open) {
-            if (explained || used.contains(column) == fresh || constant_s.contains(column) != constant_t.contains(c)) continue;
+            if (explained || used.contains(column) == fresh || constant_s.contains(column) != constant_t.contains(c))
+              continue;
             const int64_t add = std::stoll(t[0].numbers[c]) - std::stoll(s[0].numbers[column]);
             if (exact != (add == 0)) continue;
             bool all = true;
-            for (size_t i = 0; i < group.size() && all; ++i) all = std::stoll(t[i].numbers[c]) - std::stoll(s[i].numbers[column]) == add;
+            for (size_t i = 0; i < group.size() && all; ++i)
+              all = std::stoll(t[i].numbers[c]) - std::stoll(s[i].numbers[column]) == add;
             if (!all) continue;
             explained = true;
             origin[c] = {static_cast<int>(column), add};
             used.insert(column);
           }
     }
-    if (explained) explained = std::all_of(open.begin(), open.end(), [&](size_t column) { return used.contains(column); });
+    if (explained)
+      explained = std::all_of(open.begin(), open.end(), [&](size_t column) { return used.contains(column); });
     if (!explained && !constant_s.empty()) return index_group(group, source, false, rules);
     if (!explained) {  // some number is a name: the one with the fewest values
       size_t best = open[0], fewest = std::numeric_limits<size_t>::max();
@@ -388,17 +415,26 @@ class Generaliser {
       std::set<std::string> known;
       for (const auto& n : s)
         if (known.insert(n.numbers[column]).second) variable.values.emplace_back(n.numbers[column], n.numbers[column]);
-      std::sort(variable.values.begin(), variable.values.end(), [](const auto& a, const auto& b) { return std::stoll(a.first) < std::stoll(b.first); });
+      std::sort(variable.values.begin(), variable.values.end(),
+                [](const auto& a, const auto& b) { return std::stoll(a.first) < std::stoll(b.first); });
       rule.variables.push_back(std::move(variable));
     }
-    const auto number_of = [&](size_t column) { return static_cast<size_t>(std::find(open.begin(), open.end(), column) - open.begin()); };
+    const auto number_of = [&](size_t column) {
+      return static_cast<size_t>(std::find(open.begin(), open.end(), column) - open.begin());
+    };
     rule.from = s[0].texts[0];
-    for (size_t c = 0; c < s[0].numbers.size(); ++c) rule.from += (varies_s(c) ? variable_text(number_of(c)) : s[0].numbers[c]) + s[0].texts[c + 1];
+    for (size_t c = 0; c < s[0].numbers.size(); ++c)
+      rule.from += (varies_s(c) ? variable_text(number_of(c)) : s[0].numbers[c]) + s[0].texts[c + 1];
     rule.to = t[0].texts[0];
     for (size_t c = 0; c < t[0].numbers.size(); ++c) {
-      if (origin[c].first < 0) rule.to += t[0].numbers[c];
-      else if (origin[c].second == 0) rule.to += variable_text(number_of(static_cast<size_t>(origin[c].first)));
-      else rule.to += fmt::format("{}{}{:+}{}", kMoved, static_cast<char>('0' + number_of(static_cast<size_t>(origin[c].first))), origin[c].second, kMoved);
+      if (origin[c].first < 0)
+        rule.to += t[0].numbers[c];
+      else if (origin[c].second == 0)
+        rule.to += variable_text(number_of(static_cast<size_t>(origin[c].first)));
+      else
+        rule.to +=
+            fmt::format("{}{}{:+}{}", kMoved, static_cast<char>('0' + number_of(static_cast<size_t>(origin[c].first))),
+                        origin[c].second, kMoved);
       rule.to += t[0].texts[c + 1];
     }
     for (const Pair* pair : group) add_relation(rule, pair->relation);
@@ -419,7 +455,8 @@ class Generaliser {
     for (const Ref ref : findings_.open_sources)
       if (ref.source == source && is_below_root(ref)) groups[numbered(key_of(ref)).shape()].push_back(ref);
     for (const auto& twin : findings_.twins)
-      if (twin.ref.source == source && is_below_root(twin.ref)) groups["=" + problem_.info(twin.ref).key].push_back(twin.ref);
+      if (twin.ref.source == source && is_below_root(twin.ref))
+        groups["=" + problem_.info(twin.ref).key].push_back(twin.ref);
     for (const size_t r : left_)
       for (const Ref ref : findings_.relations[r].sources)
         if (ref.source == source) groups[numbered(key_of(ref)).shape()].push_back(ref);
@@ -434,7 +471,8 @@ class Generaliser {
         Variable variable;
         variable.index = true;
         for (const Ref ref : refs) variable.add(numbered(key_of(ref)).numbers[c], numbered(key_of(ref)).numbers[c]);
-        if (variable.values.size() == 1) rule.from += first.numbers[c];
+        if (variable.values.size() == 1)
+          rule.from += first.numbers[c];
         else {
           rule.from += variable_text(rule.variables.size());
           rule.variables.push_back(std::move(variable));
@@ -451,7 +489,7 @@ class Generaliser {
     std::set<Ref> open;
     for (const auto& [shape, refs] : groups)
       if (!shape.starts_with("=")) open.insert(refs.begin(), refs.end());
-    std::set<std::string> used;   // prefixes of keys that stay
+    std::set<std::string> used;  // prefixes of keys that stay
     for (const auto& [key, ref] : keys_)
       if (!open.contains(ref))
         for (std::string path = key; !path.empty(); path = parent_of(path)) used.insert(path);
@@ -487,13 +525,14 @@ class Generaliser {
   // ------------------------------------------------------------ subtrees
 
   struct Node {
-    std::string path;                    // up to here, without a separator at its end; "" at the top
+    std::string path;  // up to here, without a separator at its end; "" at the top
     std::map<std::string, size_t> children;
-    std::vector<size_t> leaves;          // templates that end here
-    std::vector<std::string> prefixes;   // target prefixes for which several templates below keep the rest of their names
+    std::vector<size_t> leaves;  // templates that end here
+    std::vector<std::string>
+        prefixes;  // target prefixes for which several templates below keep the rest of their names
   };
   struct Rewriting {
-    std::string from, to;                // prefixes
+    std::string from, to;  // prefixes
     bool operator==(const Rewriting&) const = default;
   };
 
@@ -506,7 +545,8 @@ class Generaliser {
 
   // The target prefix under which the rest of the key below `path` is the same; nullopt: it is not.
   static std::optional<std::string> prefix_of(const PatternRule& rule, const std::string& path) {
-    if (rule.kind == PatternRule::Kind::drop || !rule.operation.is_rename() || path.size() >= rule.from.size()) return std::nullopt;
+    if (rule.kind == PatternRule::Kind::drop || !rule.operation.is_rename() || path.size() >= rule.from.size())
+      return std::nullopt;
     const std::string_view rest = std::string_view(rule.from).substr(path.empty() ? 0 : path.size() + 1);
     if (rest.empty() || !rule.to.ends_with(rest)) return std::nullopt;
     if (rule.to.size() == rest.size()) return "";
@@ -527,11 +567,11 @@ class Generaliser {
     }
     struct Chosen {
       Rewriting rewriting;
-      std::vector<size_t> members;      // templates that conform
+      std::vector<size_t> members;  // templates that conform
       std::vector<std::string> except;
     };
     std::vector<Chosen> chosen;
-    std::vector<size_t> alone;          // templates that are rules of their own
+    std::vector<size_t> alone;  // templates that are rules of their own
 
     void solve() {
       cost(0, -1);
@@ -592,8 +632,8 @@ class Generaliser {
     }
     struct Choice {
       double cost = 0;
-      int active = -1;    // what holds below
-      bool fresh = false; // begins here
+      int active = -1;     // what holds below
+      bool fresh = false;  // begins here
     };
     double cost(size_t n, int active) {
       const auto known = choices_.find({n, active});
@@ -658,19 +698,24 @@ class Generaliser {
     std::map<std::pair<size_t, int>, Choice> choices_;
   };
 
-  // A key that is the top of another key's path would be a leaf above leaves; ** needs something below, so both are expressible.
-  std::vector<PatternRule> with_rest(std::vector<PatternRule> templates, std::vector<PatternRule> dropped, uint32_t source) {
+  // A key that is the top of another key's path would be a leaf above leaves; ** needs something below, so both are
+  // expressible.
+  std::vector<PatternRule> with_rest(std::vector<PatternRule> templates, std::vector<PatternRule> dropped,
+                                     uint32_t source) {
     templates.insert(templates.end(), std::make_move_iterator(dropped.begin()), std::make_move_iterator(dropped.end()));
     Tree tree(templates);
     tree.solve();
     std::vector<PatternRule> rules;
     for (const auto& one : tree.chosen)
-      for (auto& rule : rest_rules(one.rewriting, one.members, one.except, templates, source)) rules.push_back(std::move(rule));
+      for (auto& rule : rest_rules(one.rewriting, one.members, one.except, templates, source))
+        rules.push_back(std::move(rule));
     for (const size_t i : tree.alone) rules.push_back(templates[i]);
     return rules;
   }
 
-  std::vector<PatternRule> rest_rules(const Rewriting& rewriting, const std::vector<size_t>& members, const std::vector<std::string>& except, const std::vector<PatternRule>& templates, uint32_t source) {
+  std::vector<PatternRule> rest_rules(const Rewriting& rewriting, const std::vector<size_t>& members,
+                                      const std::vector<std::string>& except, const std::vector<PatternRule>& templates,
+                                      uint32_t source) {
     std::vector<PatternRule> parts;
     for (const size_t i : members) parts.push_back(templates[i]);
     if (members.size() < 2) return parts;
@@ -680,14 +725,17 @@ class Generaliser {
     for (const auto& part : parts) {
       rule.relations.insert(rule.relations.end(), part.relations.begin(), part.relations.end());
       rule.refs.insert(rule.refs.end(), part.refs.begin(), part.refs.end());
-      for (size_t v = 0; v < std::min(rule.variables.size(), part.variables.size()); ++v) rule.variables[v].add(part.variables[v]);
+      for (size_t v = 0; v < std::min(rule.variables.size(), part.variables.size()); ++v)
+        rule.variables[v].add(part.variables[v]);
     }
     rule.variables.resize(std::min(rule.variables.size(), count_variables(rewriting.from)));
     // A few names of one word: said one by one.
     Variable last;
     for (const auto& part : parts) {
       const std::string rest = part.from.substr(rewriting.from.empty() ? 0 : rewriting.from.size() + 1);
-      const bool plain = std::none_of(rest.begin(), rest.end(), [](char c) { return is_separator(c) || static_cast<unsigned char>(c) < 0x20 || c == '|' || c == ':'; });
+      const bool plain = std::none_of(rest.begin(), rest.end(), [](char c) {
+        return is_separator(c) || static_cast<unsigned char>(c) < 0x20 || c == '|' || c == ':';
+      });
       if (!plain || parts.size() > 3) last.index = true;
       last.add(rest, rest);
     }
@@ -721,7 +769,9 @@ class Generaliser {
       if (i == text.size() || is_separator(text[i])) borders.push_back(i + 1);
     std::vector<Cut> all;
     for (size_t a = 0; a + 1 < borders.size(); ++a)
-      for (size_t b = a + 1; b < std::min(borders.size(), a + 4); ++b) all.push_back({text.substr(0, borders[a]), text.substr(borders[a], borders[b] - 1 - borders[a]), text.substr(borders[b] - 1)});
+      for (size_t b = a + 1; b < std::min(borders.size(), a + 4); ++b)
+        all.push_back({text.substr(0, borders[a]), text.substr(borders[a], borders[b] - 1 - borders[a]),
+                       text.substr(borders[b] - 1)});
     return all;
   }
   static bool is_word(const std::string& text) { return std::none_of(text.begin(), text.end(), is_separator); }
@@ -730,11 +780,15 @@ class Generaliser {
     while (true) {
       std::map<std::string, std::vector<std::tuple<size_t, Cut, Cut>>> groups;
       for (size_t r = 0; r < rules.size(); ++r) {
-        if (!rules[r].except.empty() || rules[r].kind == PatternRule::Kind::drop || rules[r].variables.size() >= kMaxVariables) continue;
-        const std::string what = fmt::format("{}\n{}\n", operation_number(rules[r].operation), rules[r].variables.size());
+        if (!rules[r].except.empty() || rules[r].kind == PatternRule::Kind::drop ||
+            rules[r].variables.size() >= kMaxVariables)
+          continue;
+        const std::string what =
+            fmt::format("{}\n{}\n", operation_number(rules[r].operation), rules[r].variables.size());
         for (const Cut& s : cuts(rules[r].from))
           for (const Cut& t : cuts(rules[r].to))
-            if (s.word == t.word || (is_word(s.word) && is_word(t.word))) groups[what + s.before + '\n' + s.after + '\n' + t.before + '\n' + t.after].emplace_back(r, s, t);
+            if (s.word == t.word || (is_word(s.word) && is_word(t.word)))
+              groups[what + s.before + '\n' + s.after + '\n' + t.before + '\n' + t.after].emplace_back(r, s, t);
       }
       std::optional<std::pair<double, PatternRule>> best;
       std::set<size_t> best_members;
@@ -744,8 +798,10 @@ class Generaliser {
         if (members.size() < 2 || members.size() != group.size()) continue;
         auto rule = merge_group(group, rules);
         if (!rule) continue;
-        const bool words = std::all_of(rule->variables.back().values.begin(), rule->variables.back().values.end(), [](const auto& v) { return is_word(v.first); });
-        const double gain = static_cast<double>(members.size()) - (rule->variables.back().translates() ? 0.5 : 0.0) - (words ? 0.0 : 0.25);
+        const bool words = std::all_of(rule->variables.back().values.begin(), rule->variables.back().values.end(),
+                                       [](const auto& v) { return is_word(v.first); });
+        const double gain = static_cast<double>(members.size()) - (rule->variables.back().translates() ? 0.5 : 0.0) -
+                            (words ? 0.0 : 0.25);
         if (best && gain <= best->first) continue;
         best = {gain, std::move(*rule)};
         best_members = members;
@@ -768,39 +824,60 @@ class Generaliser {
   static size_t common_end(const std::vector<std::string>& texts, size_t begin) {
     size_t n = texts[0].size() - begin;
     for (const auto& text : texts)
-      while (n > 0 && (text.size() < begin + n || text.compare(text.size() - n, n, texts[0], texts[0].size() - n, n) != 0)) --n;
+      while (n > 0 &&
+             (text.size() < begin + n || text.compare(text.size() - n, n, texts[0], texts[0].size() - n, n) != 0))
+        --n;
     return n;
   }
 
-  // A table is worth reading if its entries are of one kind: projections, norms, numbers, or words with a part in common.
+  // A table is worth reading if its entries are of one kind: projections, norms, numbers, or words with a part in
+  // common.
   static bool belong_together(const std::vector<std::string>& s, const std::vector<std::string>& t) {
     static const std::vector<std::set<std::string>> kinds = {
-        {"q", "k", "v", "o", "qkv"}, {"gate", "up", "down", "w1", "w2", "w3", "fc", "fc1", "fc2", "intermediate", "mlp"}, {"norm"}, {"embed"}, {"weight", "bias"}, {"1", "2", "3", "4", "5"}, {"attention", "mlp"}, {"encoder", "decoder"}, {"text", "vision", "audio", "mm", "multimodal"}};
+        {"q", "k", "v", "o", "qkv"},
+        {"gate", "up", "down", "w1", "w2", "w3", "fc", "fc1", "fc2", "intermediate", "mlp"},
+        {"norm"},
+        {"embed"},
+        {"weight", "bias"},
+        {"1", "2", "3", "4", "5"},
+        {"attention", "mlp"},
+        {"encoder", "decoder"},
+        {"text", "vision", "audio", "mm", "multimodal"}};
     const auto is_of = [](const std::set<std::string>& kind, const std::string& word) {
       const auto words = words_of(word);
       return std::any_of(words.begin(), words.end(), [&](const std::string& w) { return kind.contains(w); });
     };
     return std::all_of(s.begin(), s.end(), is_word) && std::any_of(kinds.begin(), kinds.end(), [&](const auto& kind) {
-      for (size_t i = 0; i < s.size(); ++i)
-        if (!is_of(kind, s[i]) && !is_of(kind, t[i])) return false;
-      return true;
-    });
+             for (size_t i = 0; i < s.size(); ++i)
+               if (!is_of(kind, s[i]) && !is_of(kind, t[i])) return false;
+             return true;
+           });
   }
 
-  std::optional<PatternRule> merge_group(const std::vector<std::tuple<size_t, Cut, Cut>>& group, const std::vector<PatternRule>& rules) {
+  std::optional<PatternRule> merge_group(const std::vector<std::tuple<size_t, Cut, Cut>>& group,
+                                         const std::vector<PatternRule>& rules) {
     std::vector<std::string> s, t;
     for (const auto& [r, from, to] : group) s.push_back(from.word), t.push_back(to.word);
-    if (std::set<std::string>(s.begin(), s.end()).size() != s.size() || std::set<std::string>(t.begin(), t.end()).size() != t.size()) return std::nullopt;
+    if (std::set<std::string>(s.begin(), s.end()).size() != s.size() ||
+        std::set<std::string>(t.begin(), t.end()).size() != t.size())
+      return std::nullopt;
     // Whether the words are the same but for what all have in common.
-    size_t s_begin = common_begin(s), s_end = common_end(s, s_begin), t_begin = common_begin(t), t_end = common_end(t, t_begin);
-    const auto middle = [](const std::string& text, size_t begin, size_t end) { return text.substr(begin, text.size() - begin - end); };
+    size_t s_begin = common_begin(s), s_end = common_end(s, s_begin), t_begin = common_begin(t),
+           t_end = common_end(t, t_begin);
+    const auto middle = [](const std::string& text, size_t begin, size_t end) {
+      return text.substr(begin, text.size() - begin - end);
+    };
     bool same = true;
-    for (size_t i = 0; i < s.size(); ++i) same &= middle(s[i], s_begin, s_end) == middle(t[i], t_begin, t_end) && !middle(s[i], s_begin, s_end).empty();
+    for (size_t i = 0; i < s.size(); ++i)
+      same &= middle(s[i], s_begin, s_end) == middle(t[i], t_begin, t_end) && !middle(s[i], s_begin, s_end).empty();
     if (same) {
       // "query" and "key" have their last letter in common: take words whole where that costs nothing.
       const auto& first = s[0];
-      while (s_begin > 0 && t_begin > 0 && first[s_begin - 1] == t[0][t_begin - 1] && first[s_begin - 1] != '_') --s_begin, --t_begin;
-      while (s_end > 0 && t_end > 0 && first[first.size() - s_end] == t[0][t[0].size() - t_end] && first[first.size() - s_end] != '_') --s_end, --t_end;
+      while (s_begin > 0 && t_begin > 0 && first[s_begin - 1] == t[0][t_begin - 1] && first[s_begin - 1] != '_')
+        --s_begin, --t_begin;
+      while (s_end > 0 && t_end > 0 && first[first.size() - s_end] == t[0][t[0].size() - t_end] &&
+             first[first.size() - s_end] != '_')
+        --s_end, --t_end;
     } else {
       const auto at_border = [](const std::vector<std::string>& texts, size_t& begin, size_t& end) {
         while (begin > 0 && texts[0][begin - 1] != '_') --begin;
@@ -821,12 +898,17 @@ class Generaliser {
     for (size_t i = 0; i < s.size(); ++i) {
       const std::string a = middle(s[i], s_begin, s_end), b = middle(t[i], t_begin, t_end);
       for (const auto& word : {a, b})
-        if (word.empty() || std::any_of(word.begin(), word.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '|' || c == ':' || c == '}'; })) return std::nullopt;
+        if (word.empty() || std::any_of(word.begin(), word.end(), [](char c) {
+              return static_cast<unsigned char>(c) < 0x20 || c == '|' || c == ':' || c == '}';
+            }))
+          return std::nullopt;
       words.add(a, b);
       const PatternRule& part = rules[std::get<0>(group[i])];
       for (size_t v = 0; v < rule.variables.size(); ++v) {
         if (rule.variables[v].index != part.variables[v].index) return std::nullopt;
-        if (!rule.variables[v].index && rule.variables[v].values != part.variables[v].values && (rule.variables[v].translates() || part.variables[v].translates())) return std::nullopt;
+        if (!rule.variables[v].index && rule.variables[v].values != part.variables[v].values &&
+            (rule.variables[v].translates() || part.variables[v].translates()))
+          return std::nullopt;
         rule.variables[v].add(part.variables[v]);
       }
       rule.relations.insert(rule.relations.end(), part.relations.begin(), part.relations.end());
@@ -836,7 +918,8 @@ class Generaliser {
     std::sort(words.values.begin(), words.values.end());
     const std::string hole = variable_text(rule.variables.size());
     const auto& [r, from, to] = group[0];
-    rule.from = from.before + from.word.substr(0, s_begin) + hole + from.word.substr(from.word.size() - s_end) + from.after;
+    rule.from =
+        from.before + from.word.substr(0, s_begin) + hole + from.word.substr(from.word.size() - s_end) + from.after;
     rule.to = to.before + to.word.substr(0, t_begin) + hole + to.word.substr(to.word.size() - t_end) + to.after;
     rule.variables.push_back(std::move(words));
     return rule;
@@ -856,8 +939,10 @@ class Generaliser {
     std::string regex;
     for (const auto& token : tokens_of(pattern)) {
       using Kind = PatternToken::Kind;
-      if (token.kind == Kind::text) regex += RE2::QuoteMeta(token.text);
-      else if (token.kind == Kind::rest) regex += ".+";
+      if (token.kind == Kind::text)
+        regex += RE2::QuoteMeta(token.text);
+      else if (token.kind == Kind::rest)
+        regex += ".+";
       else {
         std::vector<std::string> texts;
         if (token.kind == Kind::each) {
@@ -870,7 +955,8 @@ class Generaliser {
           if (!variable.index || variable.listed)
             for (const auto& [value, ignored] : variable.values) texts.push_back(RE2::QuoteMeta(value));
         }
-        if (texts.empty()) regex += "[0-9]+";
+        if (texts.empty())
+          regex += "[0-9]+";
         else {
           regex += "(?:";
           for (size_t i = 0; i < texts.size(); ++i) regex += (i > 0 ? "|" : "") + texts[i];
@@ -885,7 +971,10 @@ class Generaliser {
     std::string regex;
     for (const auto& token : tokens_of(pattern)) {
       using Kind = PatternToken::Kind;
-      regex += token.kind == Kind::text ? RE2::QuoteMeta(token.text) : token.kind == Kind::rest ? ".+" : token.kind == Kind::part ? "[^./]+" : "[0-9]+";
+      regex += token.kind == Kind::text   ? RE2::QuoteMeta(token.text)
+               : token.kind == Kind::rest ? ".+"
+               : token.kind == Kind::part ? "[^./]+"
+                                          : "[0-9]+";
     }
     return regex;
   }
@@ -898,10 +987,12 @@ class Generaliser {
     for (const auto& text : rule.except) except.push_back(std::make_unique<RE2>(regex_of_except(text), RE2::Quiet));
     const auto first = tokens_of(rule.from);
     const std::string prefix = first.empty() || first[0].kind != PatternToken::Kind::text ? "" : first[0].text;
-    auto it = std::lower_bound(keys_.begin(), keys_.end(), prefix, [](const auto& entry, const std::string& p) { return entry.first < p; });
+    auto it = std::lower_bound(keys_.begin(), keys_.end(), prefix,
+                               [](const auto& entry, const std::string& p) { return entry.first < p; });
     for (; it != keys_.end() && it->first.starts_with(prefix); ++it) {
       if (!RE2::FullMatch(it->first, pattern)) continue;
-      const bool excepted = std::any_of(except.begin(), except.end(), [&](const auto& e) { return RE2::FullMatch(it->first, *e); });
+      const bool excepted =
+          std::any_of(except.begin(), except.end(), [&](const auto& e) { return RE2::FullMatch(it->first, *e); });
       if (excepted == own.contains(it->second)) return true;
     }
     return false;
@@ -918,7 +1009,8 @@ class Generaliser {
     const auto parts = rule.parts.empty() ? literal_rules(rule) : std::move(rule.parts);
     for (PatternRule part : parts) {
       if (parts.size() == 1 && takes_others(part)) give_end(part);
-      if (parts.size() == 1) result.push_back(part);
+      if (parts.size() == 1)
+        result.push_back(part);
       else
         for (auto& good : narrowed(part)) result.push_back(std::move(good));
     }
@@ -979,7 +1071,8 @@ class Generaliser {
       for (const auto& check : findings_.relations[r].checks)
         if (known.insert(check).second) rule.checks.push_back(check);
     if (rule.checks.size() <= kMaxChecks) return;
-    std::stable_partition(rule.checks.begin(), rule.checks.end(), [](const std::string& check) { return !check.ends_with(kFitsAsWell); });
+    std::stable_partition(rule.checks.begin(), rule.checks.end(),
+                          [](const std::string& check) { return !check.ends_with(kFitsAsWell); });
     const size_t more = rule.checks.size() - kMaxChecks + 1;
     rule.checks.resize(kMaxChecks - 1);
     rule.checks.push_back(fmt::format("and {} more reasons", more));

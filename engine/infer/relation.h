@@ -1,8 +1,8 @@
 // What infer knows: which source tensors a target tensor is made of, and how. Private to infer.
 #pragma once
 
-#include <cstdint>
 #include <compare>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,22 +26,23 @@ struct Problem {
   // Of a source that is several files: what their names look like, "model.{rank}.pt"; keys are then "0/KEY", "1/KEY" …
   struct Files {
     std::string pattern;
-    std::vector<std::string> keys;   // of every tensor
+    std::vector<std::string> keys;  // of every tensor
   };
-  std::vector<std::optional<Files>> files;   // a source each
+  std::vector<std::optional<Files>> files;  // a source each
   const TensorInfo& info(Ref r) const { return sources[r.source].source->manifest()[r.tensor]; }
   // As rules see it, but for a root.
   const std::string& key(Ref r) const { return files[r.source] ? files[r.source]->keys[r.tensor] : info(r).key; }
   const TensorInfo& info(uint32_t t) const { return target->manifest()[t]; }
 };
 
-// A change of layout: regroup one axis (seen as [blocks, rows, columns], of which the last two are exchanged), permute, reshape.
+// A change of layout: regroup one axis (seen as [blocks, rows, columns], of which the last two are exchanged), permute,
+// reshape.
 struct Layout {
   int regroup_axis = -1;
   int64_t blocks = 1, rows = 1, columns = 1;
-  std::vector<int> order;       // empty: as they are
-  bool reshape_first = false;   // the reshape stands before the permutation
-  Shape reshape;                // empty: none
+  std::vector<int> order;      // empty: as they are
+  bool reshape_first = false;  // the reshape stands before the permutation
+  Shape reshape;               // empty: none
   bool empty() const { return regroup_axis < 0 && order.empty() && reshape.empty(); }
   bool operator==(const Layout&) const = default;
 };
@@ -57,13 +58,13 @@ struct Relation {
     stack_concat,
     replicated
   } kind = Kind::rename;
-  int axis = 0;                     // that is cut, joined or stacked
+  int axis = 0;        // that is cut, joined or stacked
   int inner_axis = 0;  // stack_concat, split_each_into: the axis of the join or second cut, in one of those stacked
   int64_t groups = 1;  // named parts take turns along the axis, so many times: a head of each, then the next …
-  std::vector<int64_t> sizes;       // of named parts; in one group
-  std::vector<Ref> sources;         // in order; stack_concat: all parts of the first stacked tensor, then of the second …
+  std::vector<int64_t> sizes;  // of named parts; in one group
+  std::vector<Ref> sources;    // in order; stack_concat: all parts of the first stacked tensor, then of the second …
   std::vector<uint32_t> targets;  // split: in order of the parts, as above; kNoPart: a part that another relation takes
-  Layout layout;                    // after split, before stack and concat
+  Layout layout;                  // after split, before stack and concat
   bool cuts() const { return kind == Kind::split_each || kind == Kind::split_into || kind == Kind::split_each_into; }
   bool cuts_or_joins_twice() const { return kind == Kind::split_each_into || kind == Kind::stack_concat; }
   std::optional<DType> cast;        // only if the rule has to say it
@@ -77,13 +78,20 @@ inline constexpr std::string_view kFitsAsWell = "fits as well, by its shape";
 
 // What was found out; a source or target tensor is in one relation at most (parts of a cut one in several).
 struct Findings {
-  struct Fill { uint32_t target; double value; };
-  struct Copy { uint32_t target, of; };
-  struct Twin { Ref ref, of; };
+  struct Fill {
+    uint32_t target;
+    double value;
+  };
+  struct Copy {
+    uint32_t target, of;
+  };
+  struct Twin {
+    Ref ref, of;
+  };
   std::vector<Relation> relations;
   std::vector<Fill> fills;
   std::vector<Copy> copies;
-  std::vector<Twin> twins;             // source tensors that hold what another one holds, and are left out
+  std::vector<Twin> twins;  // source tensors that hold what another one holds, and are left out
   std::vector<uint32_t> open_targets;
   std::vector<Ref> open_sources;
 };

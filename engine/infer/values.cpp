@@ -11,8 +11,8 @@
 namespace remap::infer {
 namespace {
 
-constexpr int64_t kReadElements = int64_t{1} << 22;    // at a time
-constexpr int64_t kKeptElements = int64_t{1} << 22;    // of a box that is looked at closely
+constexpr int64_t kReadElements = int64_t{1} << 22;  // at a time
+constexpr int64_t kKeptElements = int64_t{1} << 22;  // of a box that is looked at closely
 constexpr int64_t kSamples = 256;
 
 uint64_t mixed(uint64_t x) {
@@ -30,7 +30,8 @@ uint64_t bits_at(const std::byte* data, int size, int64_t i) {
 }
 
 // The elements of a box, row-major, cast.
-const std::byte* read_cast(const Source& source, size_t index, const Box& box, int64_t count, DType as, std::vector<std::byte>& raw, std::vector<std::byte>& out, TileBuffer& scratch) {
+const std::byte* read_cast(const Source& source, size_t index, const Box& box, int64_t count, DType as,
+                           std::vector<std::byte>& raw, std::vector<std::byte>& out, TileBuffer& scratch) {
   const DType from = source.manifest()[index].dtype;
   raw.resize(static_cast<size_t>(count * size_bytes(from)));
   read_box(source, index, box, raw.data(), scratch);
@@ -46,19 +47,23 @@ int64_t product(const Shape& shape) {
 
 }  // namespace
 
-void read_in_order(const Source& source, size_t index, DType as, const std::function<void(const std::byte*, int64_t, int64_t)>& body) {
+void read_in_order(const Source& source, size_t index, DType as,
+                   const std::function<void(const std::byte*, int64_t, int64_t)>& body) {
   const TensorInfo& info = source.manifest()[index];
   if (element_count(info.shape, info.key) == 0) return;
   const Shape shape = stored_form(info).shape;
   std::vector<std::byte> raw, out;
   TileBuffer scratch;
   int64_t first = 0;
-  for_each_part({Shape(shape.size(), 0), shape}, 0, [&](const Box& part) {
-    const int64_t count = product(part.extent);
-    body(read_cast(source, index, part, count, as, raw, out, scratch), first, count);
-    first += count;
-    return true;
-  }, kReadElements);
+  for_each_part(
+      {Shape(shape.size(), 0), shape}, 0,
+      [&](const Box& part) {
+        const int64_t count = product(part.extent);
+        body(read_cast(source, index, part, count, as, raw, out, scratch), first, count);
+        first += count;
+        return true;
+      },
+      kReadElements);
 }
 
 Print print_of(const Source& source, size_t index, DType as) {
@@ -88,7 +93,8 @@ std::vector<std::vector<uint64_t>> slices_of(const Source& source, size_t index,
   read_in_order(source, index, as, [&](const std::byte* data, int64_t first, int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
       const uint64_t hash = mixed(bits_at(data, size, i));
-      for (size_t d = 0; d < shape.size(); ++d) sums[d][static_cast<size_t>((first + i) / strides[d] % shape[d])] += hash;
+      for (size_t d = 0; d < shape.size(); ++d)
+        sums[d][static_cast<size_t>((first + i) / strides[d] % shape[d])] += hash;
     }
   });
   return sums;
@@ -104,7 +110,8 @@ std::vector<std::vector<uint64_t>> inner_slices_of(const Source& source, size_t 
     for (int64_t i = 0; i < count; ++i) {
       const uint64_t hash = mixed(bits_at(data, size, i));
       for (size_t d = 1; d < shape.size(); ++d)
-        sums[d - 1][static_cast<size_t>((first + i) / strides[0] * shape[d] + (first + i) / strides[d] % shape[d])] += hash;
+        sums[d - 1][static_cast<size_t>((first + i) / strides[0] * shape[d] + (first + i) / strides[d] % shape[d])] +=
+            hash;
     }
   });
   return sums;
@@ -179,7 +186,9 @@ Digits digits_of(const Layout& layout, const Shape& shape) {
   std::vector<Digits> axes;
   for (size_t d = 0; d < base.size(); ++d) {
     if (static_cast<int>(d) == layout.regroup_axis)
-      axes.push_back({{layout.blocks, strides[d] * layout.rows * layout.columns}, {layout.columns, strides[d]}, {layout.rows, strides[d] * layout.columns}});
+      axes.push_back({{layout.blocks, strides[d] * layout.rows * layout.columns},
+                      {layout.columns, strides[d]},
+                      {layout.rows, strides[d] * layout.columns}});
     else
       axes.push_back({{base[d], strides[d]}});
   }
@@ -214,7 +223,8 @@ bool fits(const Layout& layout, const Elements& from, const Shape& from_shape, c
   return true;
 }
 
-// All ways to see an axis of n entries as [blocks, rows, columns] with both of the last more than 1; small numbers first.
+// All ways to see an axis of n entries as [blocks, rows, columns] with both of the last more than 1; small numbers
+// first.
 std::vector<Layout> regroupings(int axis, int64_t n) {
   std::vector<Layout> all;
   std::vector<int64_t> divisors;
@@ -232,7 +242,9 @@ std::vector<Layout> regroupings(int axis, int64_t n) {
       layout.blocks = blocks, layout.rows = rows, layout.columns = n / rows / blocks;
       all.push_back(layout);
     }
-  std::stable_sort(all.begin(), all.end(), [](const Layout& a, const Layout& b) { return std::min(a.rows, a.columns) < std::min(b.rows, b.columns); });
+  std::stable_sort(all.begin(), all.end(), [](const Layout& a, const Layout& b) {
+    return std::min(a.rows, a.columns) < std::min(b.rows, b.columns);
+  });
   return all;
 }
 
@@ -262,7 +274,8 @@ bool gives(const Layout& layout, const Elements& from, const Shape& from_shape, 
   return fits(layout, from, from_shape, to);
 }
 
-std::optional<Layout> find_layout(const Elements& from, const Shape& from_shape, const Elements& to, const Shape& to_shape) {
+std::optional<Layout> find_layout(const Elements& from, const Shape& from_shape, const Elements& to,
+                                  const Shape& to_shape) {
   if (from.size() != to.size()) return std::nullopt;
   const auto try_layout = [&](const Layout& layout) { return fits(layout, from, from_shape, to); };
   const auto all_orders = orders(from_shape.size());

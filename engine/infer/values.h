@@ -11,15 +11,16 @@ namespace remap::infer {
 
 // Hashes of a tensor's elements once they are cast to a dtype.
 struct Print {
-  uint64_t ordered = 0;     // depends on the row-major order of the elements
-  uint64_t multiset = 0;    // does not; the sum over parts is that of the whole
-  bool constant = true;     // all elements have the same bits
-  uint64_t first = 0;       // the bits of the first element
+  uint64_t ordered = 0;   // depends on the row-major order of the elements
+  uint64_t multiset = 0;  // does not; the sum over parts is that of the whole
+  bool constant = true;   // all elements have the same bits
+  uint64_t first = 0;     // the bits of the first element
 };
 
 // Calls `body` with the tensor's elements in row-major order, cast to `as`, in blocks of bounded size. Of a type of
 // less than a byte, with its bytes.
-void read_in_order(const Source& source, size_t index, DType as, const std::function<void(const std::byte* data, int64_t first, int64_t count)>& body);
+void read_in_order(const Source& source, size_t index, DType as,
+                   const std::function<void(const std::byte* data, int64_t first, int64_t count)>& body);
 
 Print print_of(const Source& source, size_t index, DType as);
 
@@ -44,7 +45,7 @@ class Elements {
   size_t index_;
   Box box_;
   size_t axis_ = 0;
-  int64_t length_ = 0, period_ = 0;   // of a group, if there are several
+  int64_t length_ = 0, period_ = 0;  // of a group, if there are several
   DType as_;
   int64_t count_ = 0;
   std::vector<uint64_t> bits_;
@@ -52,7 +53,8 @@ class Elements {
 };
 
 // The simplest change of layout that makes `to` (of shape `to_shape`) out of `from`; nullopt: none that is known.
-std::optional<Layout> find_layout(const Elements& from, const Shape& from_shape, const Elements& to, const Shape& to_shape);
+std::optional<Layout> find_layout(const Elements& from, const Shape& from_shape, const Elements& to,
+                                  const Shape& to_shape);
 
 // Whether this layout does that: every element, or a sample of those of large tensors.
 bool gives(const Layout& layout, const Elements& from, const Shape& from_shape, const Elements& to,

@@ -17,21 +17,27 @@ namespace {
 
 // A rule whose keys are texts of the rule language.
 struct TextRule {
-  std::string kind;                  // "move", "drop", "fill", "copy"
+  std::string kind;  // "move", "drop", "fill", "copy"
   uint32_t source = 0;
   std::string from, to;
-  std::string rest;                  // further fields: ", split: …"
+  std::string rest;  // further fields: ", split: …"
   std::vector<std::string> except, checks;
-  std::string order;                 // where it stands: by its source key
+  std::string order;  // where it stands: by its source key
   std::vector<std::string> open = {};
   Written::Origin origin = {};
 };
 
 std::string quoted(const std::string& text) {
-  const bool plain = !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '/' || c == '-' || c == '*' || c == '+';
-  }) && text[0] != '*' && text[0] != '-' && text[0] != '.' && text[0] != '+' && text.find("**") == std::string::npos;
-  const bool word = text == "true" || text == "false" || text == "null" || text == "yes" || text == "no" || text == "on" || text == "off" || text == "~";
+  const bool plain = !text.empty() &&
+                     std::all_of(text.begin(), text.end(),
+                                 [](char c) {
+                                   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                                          c == '_' || c == '.' || c == '/' || c == '-' || c == '*' || c == '+';
+                                 }) &&
+                     text[0] != '*' && text[0] != '-' && text[0] != '.' && text[0] != '+' &&
+                     text.find("**") == std::string::npos;
+  const bool word = text == "true" || text == "false" || text == "null" || text == "yes" || text == "no" ||
+                    text == "on" || text == "off" || text == "~";
   if (plain && !word) return text;
   std::string result = "\"";
   for (const char c : text) {
@@ -54,7 +60,9 @@ std::string list_of(const std::vector<std::string>& texts) { return "[" + join(t
 
 class Writer {
  public:
-  Writer(const Problem& problem, const Findings& findings, const std::vector<std::string>& roots, const InferOptions& options) : problem_(problem), findings_(findings), roots_(roots), options_(options) {}
+  Writer(const Problem& problem, const Findings& findings, const std::vector<std::string>& roots,
+         const InferOptions& options)
+      : problem_(problem), findings_(findings), roots_(roots), options_(options) {}
 
   Written write(std::vector<PatternRule> rules, std::optional<DType> dtype, const std::vector<std::string>& notes) {
     count_stars(rules);
@@ -108,7 +116,8 @@ class Writer {
         }
       std::set<Place> bad;
       for (const auto& [prefix, entry] : seen)
-        if (*entry.first.rbegin() + 1 != static_cast<int64_t>(entry.first.size())) bad.insert(entry.second.begin(), entry.second.end());
+        if (*entry.first.rbegin() + 1 != static_cast<int64_t>(entry.first.size()))
+          bad.insert(entry.second.begin(), entry.second.end());
       if (bad.empty()) break;
       for (const auto& place : bad) candidates.erase(place);
     }
@@ -134,16 +143,21 @@ class Writer {
     if (!v.index || v.listed) return false;
     const auto from = tokens_of(rule.from), to = tokens_of(rule.to);
     const auto count = [&](const auto& tokens) {
-      return std::count_if(tokens.begin(), tokens.end(), [&](const auto& t) { return t.kind == PatternToken::Kind::variable && t.variable == variable && t.add == 0; });
+      return std::count_if(tokens.begin(), tokens.end(), [&](const auto& t) {
+        return t.kind == PatternToken::Kind::variable && t.variable == variable && t.add == 0;
+      });
     };
-    return count(from) == 1 && count(to) == 1 && std::none_of(to.begin(), to.end(), [&](const auto& t) { return t.kind == PatternToken::Kind::variable && t.variable == variable && t.add != 0; });
+    return count(from) == 1 && count(to) == 1 && std::none_of(to.begin(), to.end(), [&](const auto& t) {
+             return t.kind == PatternToken::Kind::variable && t.variable == variable && t.add != 0;
+           });
   }
   std::string key_of(Ref ref) const {
     const std::string &key = problem_.key(ref), &root = roots_[ref.source];
     return root.empty() ? key : key.substr(root.size() + 1);
   }
   // What stands before the variable's digits in a key, and the number itself.
-  static std::optional<std::pair<std::string, int64_t>> prefix_at(const PatternRule& rule, size_t variable, const std::string& key) {
+  static std::optional<std::pair<std::string, int64_t>> prefix_at(const PatternRule& rule, size_t variable,
+                                                                  const std::string& key) {
     size_t at = 0;
     const auto tokens = tokens_of(rule.from);
     for (size_t i = 0; i < tokens.size(); ++i) {
@@ -155,13 +169,15 @@ class Writer {
       }
       if (token.kind == Kind::rest) return std::nullopt;
       size_t end = at;
-      const bool number = token.kind == Kind::each || (token.kind == Kind::variable && rule.variables[token.variable].index);
+      const bool number =
+          token.kind == Kind::each || (token.kind == Kind::variable && rule.variables[token.variable].index);
       if (number) {
         while (end < key.size() && key[end] >= '0' && key[end] <= '9') ++end;
       } else {
         const auto try_text = [&](const std::string& text) {
           const std::string next = i + 1 < tokens.size() && tokens[i + 1].kind == Kind::text ? tokens[i + 1].text : "";
-          if (key.compare(at, text.size(), text) == 0 && key.compare(at + text.size(), next.size(), next) == 0) end = std::max(end, at + text.size());
+          if (key.compare(at, text.size(), text) == 0 && key.compare(at + text.size(), next.size(), next) == 0)
+            end = std::max(end, at + text.size());
         };
         if (token.kind == Kind::part)
           for (const auto& name : rule.operation.names) try_text(name);
@@ -169,7 +185,8 @@ class Writer {
           for (const auto& value : rule.variables[token.variable].values) try_text(value.first);
       }
       if (end == at) return std::nullopt;
-      if (token.kind == Kind::variable && token.variable == variable) return std::pair(key.substr(0, at), std::stoll(key.substr(at, end - at)));
+      if (token.kind == Kind::variable && token.variable == variable)
+        return std::pair(key.substr(0, at), std::stoll(key.substr(at, end - at)));
       at = end;
     }
     return std::nullopt;
@@ -191,13 +208,19 @@ class Writer {
       if (values == variable.values) return name;
     const auto is = [&](std::initializer_list<std::string_view> words) {
       return std::any_of(variable.values.begin(), variable.values.end(), [&](const auto& v) {
-        return std::any_of(words.begin(), words.end(), [&](std::string_view w) { return v.first == w || v.second == w; });
+        return std::any_of(words.begin(), words.end(),
+                           [&](std::string_view w) { return v.first == w || v.second == w; });
       });
     };
     std::string name;
-    if (is({"q", "query", "q_proj", "k", "key", "wq"})) name = "attention";
-    else if (is({"up", "up_proj", "w1", "w2", "w3", "gate_proj", "down_proj", "fc1", "fc2"})) name = "mlp";
-    else if (std::any_of(variable.values.begin(), variable.values.end(), [](const auto& v) { return v.first.find("norm") != std::string::npos || v.second.find("norm") != std::string::npos; })) name = "norms";
+    if (is({"q", "query", "q_proj", "k", "key", "wq"}))
+      name = "attention";
+    else if (is({"up", "up_proj", "w1", "w2", "w3", "gate_proj", "down_proj", "fc1", "fc2"}))
+      name = "mlp";
+    else if (std::any_of(variable.values.begin(), variable.values.end(), [](const auto& v) {
+               return v.first.find("norm") != std::string::npos || v.second.find("norm") != std::string::npos;
+             }))
+      name = "norms";
     else
       for (const char c : near)
         if ((c >= 'a' && c <= 'z') || c == '_') name += c;
@@ -205,7 +228,8 @@ class Writer {
     while (name.starts_with('_')) name.erase(0, 1);
     if (name.empty()) name = "names";
     std::string unique = name;
-    for (int i = 2; std::any_of(tables_.begin(), tables_.end(), [&](const auto& t) { return t.first == unique; }); ++i) unique = name + std::to_string(i);
+    for (int i = 2; std::any_of(tables_.begin(), tables_.end(), [&](const auto& t) { return t.first == unique; }); ++i)
+      unique = name + std::to_string(i);
     tables_.emplace_back(unique, variable.values);
     return unique;
   }
@@ -220,7 +244,8 @@ class Writer {
     std::map<size_t, std::string> names;
     const Operation& operation = rule.operation;
     using Kind = Relation::Kind;
-    const bool numbered = operation.kind == Kind::replicated || (operation.kind == Kind::concat && operation.names.empty());
+    const bool numbered =
+        operation.kind == Kind::replicated || (operation.kind == Kind::concat && operation.names.empty());
     const bool named_stack = operation.kind == Kind::stack && !operation.names.empty();
     const bool parts = operation.kind == Kind::split_into || operation.kind == Kind::split_each_into ||
                        (operation.kind == Kind::concat && !numbered) || operation.kind == Kind::stack_concat ||
@@ -250,7 +275,8 @@ class Writer {
       text.rest = drop_reason(rule);
       return text;
     }
-    const std::string part_name = parts ? unique_name({"part"}, taken) : "", each_name = each ? unique_name({numbered ? "rank" : "e"}, taken) : "";
+    const std::string part_name = parts ? unique_name({"part"}, taken) : "",
+                      each_name = each ? unique_name({numbered ? "rank" : "e"}, taken) : "";
     std::string before;
     for (const auto& token : tokens_of(rule.from)) {
       if (token.kind == PatternToken::Kind::text) {
@@ -268,15 +294,22 @@ class Writer {
         text.from += "*";
       } else {
         const Variable& variable = rule.variables[token.variable];
-        const bool listed = !variable.index || variable.listed || (before.size() > 0 && !is_separator(before.back()) && before.back() != '_' && variable.values.size() <= 4 && !moved(rule.to, token.variable));
-        const std::string& name = names[token.variable] = variable.index ? unique_name({"i", "j", "k"}, taken) : unique_name({"p", "n", "m", "t", "w"}, taken);
+        const bool listed = !variable.index || variable.listed ||
+                            (before.size() > 0 && !is_separator(before.back()) && before.back() != '_' &&
+                             variable.values.size() <= 4 && !moved(rule.to, token.variable));
+        const std::string& name = names[token.variable] =
+            variable.index ? unique_name({"i", "j", "k"}, taken) : unique_name({"p", "n", "m", "t", "w"}, taken);
         if (const std::string numbers = range_of(variable); !numbers.empty())
           text.from += "{" + name + ":" + numbers + "}";
         else if (variable.index && !variable.listed && moved(rule.to, token.variable))
           text.from += "{" + name + ":int}";
-        else if (!listed) text.from += "{" + name + ":int}";
-        else if (variable.translates()) text.from += "{" + name + ":" + table_name(variable, last_word(before)) + "}";
-        else if (variable.values.size() == 1) text.from += variable.values[0].first, names.erase(token.variable), literals_[{&rule, token.variable}] = variable.values[0].first;
+        else if (!listed)
+          text.from += "{" + name + ":int}";
+        else if (variable.translates())
+          text.from += "{" + name + ":" + table_name(variable, last_word(before)) + "}";
+        else if (variable.values.size() == 1)
+          text.from += variable.values[0].first, names.erase(token.variable),
+              literals_[{&rule, token.variable}] = variable.values[0].first;
         else {
           std::vector<std::string> texts;
           for (const auto& [value, ignored] : variable.values) texts.push_back(value);
@@ -286,21 +319,30 @@ class Writer {
       }
     }
     for (const auto& token : tokens_of(rule.to)) {
-      if (token.kind == PatternToken::Kind::text) text.to += token.text;
-      else if (token.kind == PatternToken::Kind::rest) text.to += "**";
-      else if (token.kind == PatternToken::Kind::each) text.to += "{" + each_name + offset + "}";
-      else if (token.kind == PatternToken::Kind::part) text.to += "{" + part_name + "}";
-      else if (stars.contains(token.variable)) text.to += "*";
+      if (token.kind == PatternToken::Kind::text)
+        text.to += token.text;
+      else if (token.kind == PatternToken::Kind::rest)
+        text.to += "**";
+      else if (token.kind == PatternToken::Kind::each)
+        text.to += "{" + each_name + offset + "}";
+      else if (token.kind == PatternToken::Kind::part)
+        text.to += "{" + part_name + "}";
+      else if (stars.contains(token.variable))
+        text.to += "*";
       else if (const auto it = literals_.find({&rule, token.variable}); it != literals_.end())
         text.to += token.add == 0 ? it->second : std::to_string(std::stoll(it->second) + token.add);
-      else text.to += "{" + names[token.variable] + (token.add == 0 ? "" : fmt::format("{:+}", token.add)) + "}";
+      else
+        text.to += "{" + names[token.variable] + (token.add == 0 ? "" : fmt::format("{:+}", token.add)) + "}";
     }
     for (const auto& pattern : rule.except) {
       std::string one;
       int word = 0;
       for (const auto& token : tokens_of(pattern)) {
         using Token = PatternToken::Kind;
-        one += token.kind == Token::text ? token.text : token.kind == Token::rest ? "**" : token.kind == Token::part ? fmt::format("{{w{}}}", word++ == 0 ? "" : std::to_string(word)) : "*";
+        one += token.kind == Token::text   ? token.text
+               : token.kind == Token::rest ? "**"
+               : token.kind == Token::part ? fmt::format("{{w{}}}", word++ == 0 ? "" : std::to_string(word))
+                                           : "*";
       }
       text.except.push_back(one);
     }
@@ -323,7 +365,9 @@ class Writer {
   }
   static bool moved(const std::string& to, size_t variable) {
     const auto tokens = tokens_of(to);
-    return std::any_of(tokens.begin(), tokens.end(), [&](const auto& t) { return t.kind == PatternToken::Kind::variable && t.variable == variable && t.add != 0; });
+    return std::any_of(tokens.begin(), tokens.end(), [&](const auto& t) {
+      return t.kind == PatternToken::Kind::variable && t.variable == variable && t.add != 0;
+    });
   }
   static std::string last_word(const std::string& text) {
     auto segments = segments_of(text);
@@ -341,7 +385,8 @@ class Writer {
 
   std::string drop_reason(const PatternRule& rule) {
     for (const auto& twin : findings_.twins)
-      if (twin.ref == rule.refs[0]) return fmt::format(", equal_to: {}, because: it holds the same values again", quoted(key_of(twin.of)));
+      if (twin.ref == rule.refs[0])
+        return fmt::format(", equal_to: {}, because: it holds the same values again", quoted(key_of(twin.of)));
     for (const Ref ref : rule.refs)
       if (const auto& unread = problem_.info(ref).unread)
         return fmt::format(", because: {}", quoted(fmt::format("open: it is not read: {}", unread->why)));
@@ -352,7 +397,8 @@ class Writer {
     for (const auto& [name, known, of] : dims_)
       if (known == size && of == role) return name;
     std::string name = role;
-    for (int i = 2; std::any_of(dims_.begin(), dims_.end(), [&](const auto& d) { return std::get<0>(d) == name; }); ++i) name = role + "_" + std::to_string(i);
+    for (int i = 2; std::any_of(dims_.begin(), dims_.end(), [&](const auto& d) { return std::get<0>(d) == name; }); ++i)
+      name = role + "_" + std::to_string(i);
     dims_.emplace_back(name, size, role);
     return name;
   }
@@ -364,13 +410,16 @@ class Writer {
     const auto order = [](const std::vector<int>& axes) {
       return list_of(std::vector<int64_t>(axes.begin(), axes.end()));
     };
-    if (layout.regroup_axis < 0 && layout.reshape.empty()) return layout.order == std::vector<int>{1, 0} ? ", transpose: true" : ", permute: " + order(layout.order);
+    if (layout.regroup_axis < 0 && layout.reshape.empty())
+      return layout.order == std::vector<int>{1, 0} ? ", transpose: true" : ", permute: " + order(layout.order);
     if (layout.regroup_axis < 0) {
       if (layout.order.empty()) return ", reshape: " + list_of(layout.reshape);
-      const std::string reshape = "{reshape: " + list_of(layout.reshape) + "}", permute = "{permute: " + order(layout.order) + "}";
+      const std::string reshape = "{reshape: " + list_of(layout.reshape) + "}",
+                        permute = "{permute: " + order(layout.order) + "}";
       return ", steps: [" + (layout.reshape_first ? reshape + ", " + permute : permute + ", " + reshape) + "]";
     }
-    // One axis as [blocks, rows, columns], the last two exchanged: the sizes by name, so that the rule holds for other sizes too.
+    // One axis as [blocks, rows, columns], the last two exchanged: the sizes by name, so that the rule holds for other
+    // sizes too.
     const auto axis = static_cast<size_t>(layout.regroup_axis);
     const bool rows_small = layout.rows <= layout.columns;
     const int64_t small = std::min(layout.rows, layout.columns);
@@ -379,9 +428,12 @@ class Writer {
     for (size_t d = 0; d < own.size(); ++d) names.push_back(dim(d == axis ? "rotated" : "width", own[d]));
     for (size_t d = 0; d < own.size(); ++d) {
       const bool cut = operation.kind == Relation::Kind::split_into && static_cast<int>(d) == operation.axis;
-      if (!cut) stated.push_back(names[d]);
-      else if (operation.sizes.empty()) stated.push_back(fmt::format("{}*{}", operation.names.size(), names[d]));
-      else stated.push_back(fmt::format("{} + {}", names[d], operation.shape[d] - own[d]));
+      if (!cut)
+        stated.push_back(names[d]);
+      else if (operation.sizes.empty())
+        stated.push_back(fmt::format("{}*{}", operation.names.size(), names[d]));
+      else
+        stated.push_back(fmt::format("{} + {}", names[d], operation.shape[d] - own[d]));
     }
     std::string blocks = "1";
     if (layout.blocks > 1) {
@@ -418,7 +470,8 @@ class Writer {
       permute.insert(permute.end(), groups[from].begin(), groups[from].end());
       back.push_back(names[from]);
     }
-    return fmt::format(", shape: {}, steps: [{{reshape: {}}}, {{permute: {}}}, {{reshape: {}}}]", list_of(stated), list_of(reshape), list_of(permute), list_of(back));
+    return fmt::format(", shape: {}, steps: [{{reshape: {}}}, {{permute: {}}}, {{reshape: {}}}]", list_of(stated),
+                       list_of(reshape), list_of(permute), list_of(back));
   }
 
   // The number of groups, by a name.
@@ -438,8 +491,8 @@ class Writer {
                named = o.layout.reshape.empty();
     const size_t axis = static_cast<size_t>(o.kind == Kind::stack_concat || twice ? o.inner_axis : o.axis);
     const Shape shape(o.shape.begin() + (twice && !o.shape.empty() ? 1 : 0),
-                      o.shape.end());         // of one of those that are cut one by one
-    std::vector<std::string> source, steps;   // the axes of the source tensor; what becomes of them
+                      o.shape.end());        // of one of those that are cut one by one
+    std::vector<std::string> source, steps;  // the axes of the source tensor; what becomes of them
     for (size_t d = 0; d < shape.size(); ++d) source.push_back("_");
     const Layout& layout = o.layout;
     std::vector<std::string> change;
@@ -481,8 +534,10 @@ class Writer {
       for (size_t i = 0; i < o.names.size(); ++i)
         names.push_back(quoted(o.names[i]) + (unit > 0 ? fmt::format(": {}", o.sizes[i] / unit) : ""));
       if (twice) steps.push_back(fmt::format("{{split: {{axis: {}, each: {}}}}}", o.axis, each));
-      if (o.groups > 1) steps.push_back(with({heads(o.groups), std::to_string(count), "_"}));
-      else for (size_t i = 0; i < o.sizes.size(); ++i) names[i] = quoted(o.names[i]) + fmt::format(": {}", o.sizes[i]);
+      if (o.groups > 1)
+        steps.push_back(with({heads(o.groups), std::to_string(count), "_"}));
+      else
+        for (size_t i = 0; i < o.sizes.size(); ++i) names[i] = quoted(o.names[i]) + fmt::format(": {}", o.sizes[i]);
       steps.push_back(fmt::format("{{split: {{axis: {}, into: {{{}: {}}}}}}}", axis + (o.groups > 1 ? 1 : 0), part,
                                   unit > 0 ? "{" + join(names, ", ") + "}" : list_of(names)));
       if (o.groups > 1) steps.push_back(with({"_"}));
@@ -513,8 +568,11 @@ class Writer {
   static Shape part_shape(const Operation& operation) {
     Shape shape = operation.shape;
     const Layout& layout = operation.layout;
-    if (layout.regroup_axis >= 0) shape[static_cast<size_t>(layout.regroup_axis)] = layout.blocks * layout.rows * layout.columns;
-    if (operation.kind == Relation::Kind::split_into && operation.axis != layout.regroup_axis && operation.sizes.empty()) shape[static_cast<size_t>(operation.axis)] /= static_cast<int64_t>(operation.names.size());
+    if (layout.regroup_axis >= 0)
+      shape[static_cast<size_t>(layout.regroup_axis)] = layout.blocks * layout.rows * layout.columns;
+    if (operation.kind == Relation::Kind::split_into && operation.axis != layout.regroup_axis &&
+        operation.sizes.empty())
+      shape[static_cast<size_t>(operation.axis)] /= static_cast<int64_t>(operation.names.size());
     return shape;
   }
 
@@ -522,7 +580,9 @@ class Writer {
     const Operation& o = rule.operation;
     using Kind = Relation::Kind;
     std::vector<std::string> names;
-    for (size_t i = 0; i < o.names.size(); ++i) names.push_back(quoted(o.names[i]) + (o.sizes.empty() || o.kind != Kind::split_into ? "" : fmt::format(": {}", o.sizes[i])));
+    for (size_t i = 0; i < o.names.size(); ++i)
+      names.push_back(quoted(o.names[i]) +
+                      (o.sizes.empty() || o.kind != Kind::split_into ? "" : fmt::format(": {}", o.sizes[i])));
     const std::string named = o.sizes.empty() ? list_of(names) : "{" + join(names, ", ") + "}";
     std::string text;
     if (o.groups > 1 || o.kind == Kind::split_each_into)
@@ -530,11 +590,17 @@ class Writer {
     if (o.kind == Kind::split_each) text += fmt::format(", split: {{axis: {}, each: {}}}", o.axis, each);
     if (o.kind == Kind::split_into) text += fmt::format(", split: {{axis: {}, into: {{{}: {}}}}}", o.axis, part, named);
     const std::string layout = layout_text(o);
-    text = layout.starts_with(", shape") ? layout.substr(0, layout.find(", steps")) + text + layout.substr(layout.find(", steps")) : text + layout;
-    if (o.kind == Kind::replicated) text += ", replicated: " + each;
-    else if (o.kind == Kind::concat && o.names.empty()) text += fmt::format(", concat: {{axis: {}, each: {}}}", o.axis, each);
-    else if (o.kind == Kind::concat) text += fmt::format(", concat: {{axis: {}, of: {{{}: {}}}}}", o.axis, part, named);
-    if (o.kind == Kind::stack_concat) text += fmt::format(", concat: {{axis: {}, of: {{{}: {}}}}}", o.inner_axis, part, named);
+    text = layout.starts_with(", shape")
+               ? layout.substr(0, layout.find(", steps")) + text + layout.substr(layout.find(", steps"))
+               : text + layout;
+    if (o.kind == Kind::replicated)
+      text += ", replicated: " + each;
+    else if (o.kind == Kind::concat && o.names.empty())
+      text += fmt::format(", concat: {{axis: {}, each: {}}}", o.axis, each);
+    else if (o.kind == Kind::concat)
+      text += fmt::format(", concat: {{axis: {}, of: {{{}: {}}}}}", o.axis, part, named);
+    if (o.kind == Kind::stack_concat)
+      text += fmt::format(", concat: {{axis: {}, of: {{{}: {}}}}}", o.inner_axis, part, named);
     if (o.kind == Kind::stack && !o.names.empty())
       text += fmt::format(", stack: {{axis: {}, of: {{{}: {}}}}}", o.axis, part, named);
     else if (o.kind == Kind::stack || o.kind == Kind::stack_concat)
@@ -545,15 +611,25 @@ class Writer {
 
   TextRule fill_rule(const Findings::Fill& fill) {
     const TensorInfo& info = problem_.info(fill.target);
-    return {"fill", 0, "", info.key, fmt::format(", fill: {}, shape: {}{}", fill.value, list_of(info.shape), is_floating(info.dtype) ? "" : fmt::format(", cast: {}", long_name(info.dtype))), {},
-            {"all its elements are the same: a constant, or not trained"}, "\x7e", {}, {{}, fill.target}};
+    return {"fill",
+            0,
+            "",
+            info.key,
+            fmt::format(", fill: {}, shape: {}{}", fill.value, list_of(info.shape),
+                        is_floating(info.dtype) ? "" : fmt::format(", cast: {}", long_name(info.dtype))),
+            {},
+            {"all its elements are the same: a constant, or not trained"},
+            "\x7e",
+            {},
+            {{}, fill.target}};
   }
 
   // ------------------------------------------------------------ blocks
 
   static bool cuts_well(const std::string& text, size_t at) {
     if (at == 0 || at >= text.size() || !is_separator(text[at])) return false;
-    return std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '{') == std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '}');
+    return std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '{') ==
+           std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '}');
   }
 
   // `origins`: of the rules, in the order in which they stand in the text.
@@ -567,10 +643,12 @@ class Writer {
         if (block[r] >= 0 || rules[r].kind != "move") continue;
         for (size_t i = 0; i < rules[r].from.size(); ++i) {
           if (!cuts_well(rules[r].from, i)) continue;
-          const bool fits = std::all_of(rules[r].except.begin(), rules[r].except.end(), [&](const auto& e) { return e.starts_with(rules[r].from.substr(0, i + 1)); });
+          const bool fits = std::all_of(rules[r].except.begin(), rules[r].except.end(),
+                                        [&](const auto& e) { return e.starts_with(rules[r].from.substr(0, i + 1)); });
           if (!fits) continue;
           for (size_t j = 0; j < rules[r].to.size(); ++j)
-            if (cuts_well(rules[r].to, j)) candidates[{rules[r].source, rules[r].from.substr(0, i), rules[r].to.substr(0, j)}].push_back(r);
+            if (cuts_well(rules[r].to, j))
+              candidates[{rules[r].source, rules[r].from.substr(0, i), rules[r].to.substr(0, j)}].push_back(r);
         }
       }
       const std::vector<size_t>* best = nullptr;
@@ -580,7 +658,8 @@ class Writer {
         const auto& [source, from, to] = key;
         const bool same_holes = std::count(from.begin(), from.end(), '*') == std::count(to.begin(), to.end(), '*');
         if (members.size() < 2 || !same_holes) continue;
-        const auto saved = static_cast<int64_t>(from.size() + to.size()) * (static_cast<int64_t>(members.size()) - 1) - 35;
+        const auto saved =
+            static_cast<int64_t>(from.size() + to.size()) * (static_cast<int64_t>(members.size()) - 1) - 35;
         if (saved > most) most = saved, best = &members, best_key = key;
       }
       if (best == nullptr) break;
@@ -597,7 +676,8 @@ class Writer {
       }
       if (!done.insert(block[r]).second) continue;
       const auto& [from, to] = prefixes[static_cast<size_t>(block[r])];
-      text += fmt::format("  - within: {{from: {}, to: {}}}\n{}    rules:\n", quoted(from), quoted(to), source_field(rules[r], "    ", "\n"));
+      text += fmt::format("  - within: {{from: {}, to: {}}}\n{}    rules:\n", quoted(from), quoted(to),
+                          source_field(rules[r], "    ", "\n"));
       for (size_t other = r; other < rules.size(); ++other)
         if (block[other] == block[r]) {
           text += rule_text(rules[other], from, to, "      ");
@@ -611,18 +691,26 @@ class Writer {
     return rule.source == 0 ? "" : before + "source: " + quoted(problem_.sources[rule.source].name) + after;
   }
 
-  std::string rule_text(const TextRule& rule, const std::string& from_prefix, const std::string& to_prefix, const std::string& indent) const {
-    const auto below = [](const std::string& text, const std::string& prefix) { return prefix.empty() ? text : text.substr(prefix.size() + 1); };
+  std::string rule_text(const TextRule& rule, const std::string& from_prefix, const std::string& to_prefix,
+                        const std::string& indent) const {
+    const auto below = [](const std::string& text, const std::string& prefix) {
+      return prefix.empty() ? text : text.substr(prefix.size() + 1);
+    };
     std::string text;
     for (const auto& what : rule.open) text += indent + "# open: " + what + "\n";
     for (const auto& check : rule.checks) text += indent + "# check: " + check + "\n";
     const std::string from = below(rule.from, from_prefix), to = below(rule.to, to_prefix);
     std::string fields;
-    if (rule.kind == "drop") fields = "drop: " + quoted(from);
-    else if (rule.kind == "fill") fields = "to: " + quoted(to);
-    else if (rule.kind == "copy") fields = "to: " + quoted(to) + ", copy_of: " + quoted(from);
-    else if (from == to) fields = "keep: " + quoted(from);
-    else fields = "from: " + quoted(from) + ", to: " + quoted(to);
+    if (rule.kind == "drop")
+      fields = "drop: " + quoted(from);
+    else if (rule.kind == "fill")
+      fields = "to: " + quoted(to);
+    else if (rule.kind == "copy")
+      fields = "to: " + quoted(to) + ", copy_of: " + quoted(from);
+    else if (from == to)
+      fields = "keep: " + quoted(from);
+    else
+      fields = "from: " + quoted(from) + ", to: " + quoted(to);
     if (!rule.except.empty()) {
       std::vector<std::string> list;
       for (const auto& one : rule.except) list.push_back(quoted(below(one, from_prefix)));
@@ -633,20 +721,28 @@ class Writer {
   }
 
   std::string header(std::optional<DType> dtype) const {
-    std::string text = fmt::format("# yaml-language-server: $schema={}\nremap: 1\nfamily: {}\ntitle: proposed by remap infer from {}; read it, name its dims, then test it\n\n", options_.schema, quoted(options_.family), problem_.by_values ? "two checkpoints" : "two lists of tensors");
+    std::string text = fmt::format(
+        "# yaml-language-server: $schema={}\nremap: 1\nfamily: {}\ntitle: proposed by remap infer from {}; read it, "
+        "name its dims, then test it\n\n",
+        options_.schema, quoted(options_.family), problem_.by_values ? "two checkpoints" : "two lists of tensors");
     const auto spec = [&](uint32_t s) {
       const std::string format = format_of(s);
-      return fmt::format("{{{}{}}}", format.empty() ? "" : "format: " + format + ", ", problem_.files[s] ? "files: " + quoted(problem_.files[s]->pattern) : "root: " + (roots_[s].empty() ? "\"\"" : quoted(roots_[s])));
+      return fmt::format("{{{}{}}}", format.empty() ? "" : "format: " + format + ", ",
+                         problem_.files[s] ? "files: " + quoted(problem_.files[s]->pattern)
+                                           : "root: " + (roots_[s].empty() ? "\"\"" : quoted(roots_[s])));
     };
     text += "source: " + spec(0) + "\n";
     if (problem_.sources.size() > 1) {
       text += "sources:\n";
-      for (uint32_t s = 1; s < problem_.sources.size(); ++s) text += "  " + quoted(problem_.sources[s].name) + ": " + spec(s) + "\n";
+      for (uint32_t s = 1; s < problem_.sources.size(); ++s)
+        text += "  " + quoted(problem_.sources[s].name) + ": " + spec(s) + "\n";
     }
     if (dtype) text += fmt::format("target: {{dtype: {}}}\n", long_name(*dtype));
     if (!lets_.empty()) {
       text += "\nlet:\n";
-      for (const auto& [name, value] : lets_) text += fmt::format("  {}: \"{}\"   # check: found for this checkpoint; config.json may name it\n", name, value);
+      for (const auto& [name, value] : lets_)
+        text +=
+            fmt::format("  {}: \"{}\"   # check: found for this checkpoint; config.json may name it\n", name, value);
     }
     if (!tables_.empty()) {
       text += "\nmaps:\n";
@@ -664,7 +760,9 @@ class Writer {
     if (format == "torch" || format == "t5x" || format == "safetensors") return std::string(format);
     // A list says whose it is, or how keys are separated does.
     const Json& metadata = problem_.sources[s].source->metadata();
-    if (const auto it = metadata.find("$format"); it != metadata.end() && (*it == "torch" || *it == "t5x" || *it == "safetensors")) return it->get<std::string>();
+    if (const auto it = metadata.find("$format");
+        it != metadata.end() && (*it == "torch" || *it == "t5x" || *it == "safetensors"))
+      return it->get<std::string>();
     if (problem_.files[s]) return problem_.files[s]->pattern.ends_with(".safetensors") ? "safetensors" : "torch";
     for (const auto& tensor : problem_.sources[s].source->manifest().tensors())
       if (tensor.key.find('/') != std::string::npos) return "t5x";
@@ -685,7 +783,8 @@ class Writer {
 
 }  // namespace
 
-Written write_rules(const Problem& problem, const Findings& findings, std::vector<PatternRule> rules, const std::vector<std::string>& roots, std::optional<DType> dtype,
+Written write_rules(const Problem& problem, const Findings& findings, std::vector<PatternRule> rules,
+                    const std::vector<std::string>& roots, std::optional<DType> dtype,
                     const std::vector<std::string>& notes, const InferOptions& options) {
   return Writer(problem, findings, roots, options).write(std::move(rules), dtype, notes);
 }

@@ -16,13 +16,15 @@ struct Written {
   // What each rule is for, in the order of the text.
   struct Origin {
     std::vector<size_t> relations;
-    std::optional<uint32_t> made;   // the target of a fill or a copy
+    std::optional<uint32_t> made;  // the target of a fill or a copy
   };
   std::vector<Origin> origins;
 };
 
-// `notes`: comment lines for the end of the rules. `dtype`: of all floating-point targets, if the rules do not say it one by one.
-Written write_rules(const Problem& problem, const Findings& findings, std::vector<PatternRule> rules, const std::vector<std::string>& roots, std::optional<DType> dtype,
+// `notes`: comment lines for the end of the rules. `dtype`: of all floating-point targets, if the rules do not say it
+// one by one.
+Written write_rules(const Problem& problem, const Findings& findings, std::vector<PatternRule> rules,
+                    const std::vector<std::string>& roots, std::optional<DType> dtype,
                     const std::vector<std::string>& notes, const InferOptions& options);
 
 }  // namespace remap::infer

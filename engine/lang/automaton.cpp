@@ -68,11 +68,16 @@ class RegexParser {
   }
   Node repeated(Node inner) {
     Node node{Node::Kind::repeat, {}, {}};
-    if (accept("*")) node.min = 0, node.max = -1;
-    else if (accept("+")) node.min = 1, node.max = -1;
-    else if (accept("?")) node.min = 0, node.max = 1;
-    else if (peek() == '{' && at_ + 1 < text_.size() && text_[at_ + 1] >= '0' && text_[at_ + 1] <= '9') counts(node);
-    else return inner;
+    if (accept("*"))
+      node.min = 0, node.max = -1;
+    else if (accept("+"))
+      node.min = 1, node.max = -1;
+    else if (accept("?"))
+      node.min = 0, node.max = 1;
+    else if (peek() == '{' && at_ + 1 < text_.size() && text_[at_ + 1] >= '0' && text_[at_ + 1] <= '9')
+      counts(node);
+    else
+      return inner;
     accept("?");  // as few as possible: the same texts
     if (peek() == '*' || peek() == '+' || peek() == '?') throw Unknown{};
     node.children.push_back(std::move(inner));
@@ -275,7 +280,8 @@ void Automaton::number_bytes() {
     for (const Edge& edge : state.edges) {
       std::map<int, int> split;  // old number -> the one of those that the edge takes
       for (size_t c = 0; c < 256; ++c)
-        if (edge.bytes.test(c)) classes_[c] = split.try_emplace(classes_[c], count + static_cast<int>(split.size())).first->second;
+        if (edge.bytes.test(c))
+          classes_[c] = split.try_emplace(classes_[c], count + static_cast<int>(split.size())).first->second;
       count += static_cast<int>(split.size());
     }
 }
@@ -299,7 +305,8 @@ std::vector<unsigned char> representatives(const std::vector<const Automaton*>& 
 
 }  // namespace
 
-std::vector<std::string> common_texts(const Automaton& a, const Automaton& b, const std::vector<const Automaton*>& without, size_t wanted, size_t& steps) {
+std::vector<std::string> common_texts(const Automaton& a, const Automaton& b,
+                                      const std::vector<const Automaton*>& without, size_t wanted, size_t& steps) {
   std::vector<const Automaton*> automata = {&a, &b};
   automata.insert(automata.end(), without.begin(), without.end());
   const auto bytes = representatives(automata);

@@ -1,7 +1,8 @@
 // Regular languages as automata: do two expressions have a text in common?
 //
-// Reads the part of RE2's syntax that key patterns need: literals, classes, groups, alternatives, repetitions, anchors at both ends. An
-// expression with anything else, or one whose automaton would be large, has none; the caller then has to try texts.
+// Reads the part of RE2's syntax that key patterns need: literals, classes, groups, alternatives, repetitions, anchors
+// at both ends. An expression with anything else, or one whose automaton would be large, has none; the caller then has
+// to try texts.
 #pragma once
 
 #include <bitset>
@@ -43,8 +44,9 @@ class Automaton {
   int last_ = 0;
 };
 
-// Texts that `a` and `b` match and none of `without` does: shortest first, letters rather than digits rather than signs, at most `wanted`.
-// `steps` is what the search may still cost, and is counted down; at 0 the search ends early.
-std::vector<std::string> common_texts(const Automaton& a, const Automaton& b, const std::vector<const Automaton*>& without, size_t wanted, size_t& steps);
+// Texts that `a` and `b` match and none of `without` does: shortest first, letters rather than digits rather than
+// signs, at most `wanted`. `steps` is what the search may still cost, and is counted down; at 0 the search ends early.
+std::vector<std::string> common_texts(const Automaton& a, const Automaton& b,
+                                      const std::vector<const Automaton*>& without, size_t wanted, size_t& steps);
 
 }  // namespace remap::lang

@@ -1,4 +1,5 @@
-// The files of rules/ and schemas/, compiled into the library (see embed.cmake), so that `--rules NAME` works wherever the program runs.
+// The files of rules/ and schemas/, compiled into the library (see embed.cmake), so that `--rules NAME` works wherever
+// the program runs.
 #pragma once
 
 #include <string_view>

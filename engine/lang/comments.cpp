@@ -9,11 +9,14 @@ Lines::Lines(const std::string& text) : text_(text), starts_(1, 0) {
     if (text[i] == '\n') starts_.push_back(i + 1);
 }
 
-int Lines::line_of(size_t offset) const { return static_cast<int>(std::upper_bound(starts_.begin(), starts_.end(), offset) - starts_.begin()); }
+int Lines::line_of(size_t offset) const {
+  return static_cast<int>(std::upper_bound(starts_.begin(), starts_.end(), offset) - starts_.begin());
+}
 
 std::string_view Lines::line(int number) const {
   const size_t begin = starts_[static_cast<size_t>(number) - 1];
-  const size_t end = static_cast<size_t>(number) < starts_.size() ? starts_[static_cast<size_t>(number)] - 1 : text_.size();
+  const size_t end =
+      static_cast<size_t>(number) < starts_.size() ? starts_[static_cast<size_t>(number)] - 1 : text_.size();
   return std::string_view(text_).substr(begin, end - begin);
 }
 
@@ -40,9 +43,12 @@ std::optional<size_t> end_of_plain(const std::string& source, size_t at, const s
 std::optional<size_t> end_of_quoted(const std::string& source, size_t at) {
   const char quote = source[at];
   for (size_t i = at + 1; i < source.size(); ++i) {
-    if (quote == '"' && source[i] == '\\') ++i;
-    else if (source[i] == quote && quote == '\'' && i + 1 < source.size() && source[i + 1] == '\'') ++i;
-    else if (source[i] == quote) return i + 1;
+    if (quote == '"' && source[i] == '\\')
+      ++i;
+    else if (source[i] == quote && quote == '\'' && i + 1 < source.size() && source[i + 1] == '\'')
+      ++i;
+    else if (source[i] == quote)
+      return i + 1;
   }
   return std::nullopt;
 }
@@ -50,7 +56,8 @@ std::optional<size_t> end_of_quoted(const std::string& source, size_t at) {
 // All lines that are blank or indented as the first that is not.
 size_t end_of_block(const Lines& lines, const YamlNode& node, size_t size) {
   int line = node.line + 1;
-  if (node.text.find_first_not_of('\n') == std::string::npos) return line <= lines.count() ? lines.offset(line, 1) : size;
+  if (node.text.find_first_not_of('\n') == std::string::npos)
+    return line <= lines.count() ? lines.offset(line, 1) : size;
   while (line <= lines.count() && lines.line(line).find_first_not_of(' ') == std::string_view::npos) ++line;
   if (line > lines.count()) return size;
   const size_t indentation = lines.line(line).find_first_not_of(' ');
@@ -85,7 +92,8 @@ class Scanner {
       comment.text.erase(comment.text.find_last_not_of(" \t") + 1);
       const std::string_view before = lines_.line(comment.line).substr(0, static_cast<size_t>(comment.column) - 1);
       comment.own_line = before.find_first_not_of(" \t-") == std::string_view::npos;
-      if (const size_t dash = before.find('-'); comment.own_line && dash != std::string_view::npos) comment.column = static_cast<int>(dash) + 1;
+      if (const size_t dash = before.find('-'); comment.own_line && dash != std::string_view::npos)
+        comment.column = static_cast<int>(dash) + 1;
       comments.push_back(std::move(comment));
       i = stop;
     }

@@ -1,5 +1,5 @@
-// Which conditions can hold at the same time? Decided by their form alone: comparisons of the same thing with different texts
-// exclude each other, and everything else may be true or false.
+// Which conditions can hold at the same time? Decided by their form alone: comparisons of the same thing with different
+// texts exclude each other, and everything else may be true or false.
 #pragma once
 
 #include <map>
@@ -24,8 +24,8 @@ class Conditions {
  private:
   struct Formula {
     enum class Kind { constant, test, all, any, negation } kind = Kind::constant;
-    bool value = true;              // of a constant
-    std::string thing;              // of a test: is this one of `values`?
+    bool value = true;  // of a constant
+    std::string thing;  // of a test: is this one of `values`?
     std::vector<Json> values;
     std::vector<Formula> parts;
   };

@@ -11,17 +11,23 @@
 namespace remap::lang {
 namespace {
 
-void add_fields(const SourceText& text, const YamlNode& node, Diagnostics& diagnostics, std::vector<ConfigField>& fields) {
-  const auto wrong = [&](const YamlNode& at, const std::string& message) { diagnostics.error("schema-syntax", place_of(text, at), message); };
+void add_fields(const SourceText& text, const YamlNode& node, Diagnostics& diagnostics,
+                std::vector<ConfigField>& fields) {
+  const auto wrong = [&](const YamlNode& at, const std::string& message) {
+    diagnostics.error("schema-syntax", place_of(text, at), message);
+  };
   if (!node.is_sequence()) return wrong(node, fmt::format("fields are a list of names; found {}", node.kind_name()));
   for (const YamlNode& item : node.items) {
     if (item.is_scalar()) {
-      if (find_field(fields, item.text) != nullptr) wrong(item, fmt::format("the field '{}' is listed twice", item.text));
-      else fields.push_back({item.text});
+      if (find_field(fields, item.text) != nullptr)
+        wrong(item, fmt::format("the field '{}' is listed twice", item.text));
+      else
+        fields.push_back({item.text});
     } else if (item.is_sequence()) {
       add_fields(text, item, diagnostics, fields);
     } else if (item.is_map()) {
-      for (const auto& [name, parts] : item.entries) fields.push_back({name.text, parse_fields(text, parts, diagnostics)});
+      for (const auto& [name, parts] : item.entries)
+        fields.push_back({name.text, parse_fields(text, parts, diagnostics)});
     } else {
       wrong(item, "the name of a field was expected; found nothing");
     }
@@ -45,7 +51,9 @@ CommonFields parse_common_fields(const SourceText& text, Diagnostics& diagnostic
   CommonFields fields;
   const auto root = parse_yaml(text, diagnostics);
   if (!root) return fields;
-  const auto wrong = [&](const YamlNode& at, const std::string& message) { diagnostics.error("schema-syntax", place_of(text, at), message); };
+  const auto wrong = [&](const YamlNode& at, const std::string& message) {
+    diagnostics.error("schema-syntax", place_of(text, at), message);
+  };
   for (const auto& [key, value] : root->entries) {
     if (key.text == "common") {
       fields.common = parse_fields(text, value, diagnostics);
@@ -63,7 +71,8 @@ CommonFields parse_common_fields(const SourceText& text, Diagnostics& diagnostic
 
 std::string CommonFields::left_out_because(const std::string& name) const {
   for (const auto& [pattern, why] : left_out)
-    if (pattern == name || (pattern.ends_with('*') && name.starts_with(pattern.substr(0, pattern.size() - 1)))) return why;
+    if (pattern == name || (pattern.ends_with('*') && name.starts_with(pattern.substr(0, pattern.size() - 1))))
+      return why;
   return "";
 }
 
@@ -90,7 +99,8 @@ std::string nearest_field(const std::vector<ConfigField>& fields, const std::str
 }
 
 const ConfigField* find_field(const std::vector<ConfigField>& fields, const std::string& name) {
-  const auto it = std::find_if(fields.begin(), fields.end(), [&](const ConfigField& field) { return field.name == name; });
+  const auto it =
+      std::find_if(fields.begin(), fields.end(), [&](const ConfigField& field) { return field.name == name; });
   return it == fields.end() ? nullptr : &*it;
 }
 

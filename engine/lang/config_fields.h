@@ -15,7 +15,8 @@
 
 namespace remap::lang {
 
-// A field of a configuration. One that is the configuration of a part has fields itself; none: what is in it is not known.
+// A field of a configuration. One that is the configuration of a part has fields itself; none: what is in it is not
+// known.
 struct ConfigField {
   std::string name;
   std::vector<ConfigField> parts = {};
@@ -35,7 +36,8 @@ CommonFields parse_common_fields(const SourceText& text, Diagnostics& diagnostic
 // Of the file that is built in.
 const CommonFields& common_fields();
 
-// A list whose entries are names, lists of these, and {name: list} for the configuration of a part. Mistakes are "schema-syntax".
+// A list whose entries are names, lists of these, and {name: list} for the configuration of a part. Mistakes are
+// "schema-syntax".
 std::vector<ConfigField> parse_fields(const SourceText& text, const YamlNode& node, Diagnostics& diagnostics);
 
 // The name most like `name` among `fields` and those of every configuration; "" if none is near.

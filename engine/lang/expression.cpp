@@ -16,27 +16,37 @@ TextPlace Written::place(size_t at, size_t length) const { return place_of(*sour
 
 const std::vector<FunctionRow>& function_table() {
   static const std::vector<FunctionRow> rows = {
-      {"before_last", 2, 2, "before_last(list, separator)", "each string of a list up to the last separator in it", false},
+      {"before_last", 2, 2, "before_last(list, separator)", "each string of a list up to the last separator in it",
+       false},
       {"by_index", 1, 1, "by_index(list)", "{\"0\": first, \"1\": second, …}", false},
-      {"captures", 2, 2, "captures(pattern, hole)", "the sorted, distinct texts a hole of the pattern takes over all keys", true},
+      {"captures", 2, 2, "captures(pattern, hole)",
+       "the sorted, distinct texts a hole of the pattern takes over all keys", true},
       {"column", 2, 2, "column(list, i)", "entry i of each entry of a list of lists", false},
-      {"count", 1, 1, "count(pattern)", "how many distinct combinations of indices and holes the pattern takes over all keys", true},
+      {"count", 1, 1, "count(pattern)",
+       "how many distinct combinations of indices and holes the pattern takes over all keys", true},
       {"exists", 1, 1, "exists(pattern)", "whether any key matches", true},
       {"index_of", 1, 1, "index_of(list)", "{first: 0, second: 1, …}", false},
-      {"indices", 1, 1, "indices(pattern)", "the sorted, distinct values of the pattern's first '*' over all keys", true},
+      {"indices", 1, 1, "indices(pattern)", "the sorted, distinct values of the pattern's first '*' over all keys",
+       true},
       {"int", 1, 1, "int(x)", "a number rounded toward zero, or a string of digits, as an integer", false},
       {"len", 1, 1, "len(x)", "entries of a list or object, bytes of a string", false},
-      {"listed", 1, 1, "listed(object)", "the values of an object, in natural order of their names; of a dim by hole, its sizes", false},
+      {"listed", 1, 1, "listed(object)",
+       "the values of an object, in natural order of their names; of a dim by hole, its sizes", false},
       {"max", 1, -1, "max(a, b, …)", "the largest number", false},
       {"min", 1, -1, "min(a, b, …)", "the smallest number", false},
       {"numbered", 2, 2, "numbered(prefix, n)", "[prefix0, prefix1, …], n entries", false},
       {"object", 2, 2, "object(names, values)", "{first name: first value, …}", false},
-      {"python_list", 1, 1, "python_list(text)", "the list that a Python expression of lists, tuples, numbers, strings, + and * writes; parsed, never run", false},
+      {"python_list", 1, 1, "python_list(text)",
+       "the list that a Python expression of lists, tuples, numbers, strings, + and * writes; parsed, never run",
+       false},
       {"range", 1, 3, "range(end) or range(begin, end[, step])", "a list of integers, as in Python", false},
-      {"same", 2, 2, "same(key, key)", "whether two source tensors hold the same bytes; answered before the plan is final and listed in it", true},
+      {"same", 2, 2, "same(key, key)",
+       "whether two source tensors hold the same bytes; answered before the plan is final and listed in it", true},
       {"shape", 1, 1, "shape(key)", "the shape of a source tensor, as a list", true},
-      {"slice", 2, 3, "slice(list, begin[, end])", "the entries from begin up to end, as list[begin:end] in Python", false},
-      {"sorted", 1, 1, "sorted(list)", "a list of strings in natural order (layer2 before layer10), or of numbers", false},
+      {"slice", 2, 3, "slice(list, begin[, end])", "the entries from begin up to end, as list[begin:end] in Python",
+       false},
+      {"sorted", 1, 1, "sorted(list)", "a list of strings in natural order (layer2 before layer10), or of numbers",
+       false},
       {"sqrt", 1, 1, "sqrt(n)", "the whole number whose square is n", false},
       {"values", 1, 1, "values(key)", "the elements of a source tensor of at most 65536, as a flat list", true},
   };
@@ -84,15 +94,20 @@ std::vector<Token> lex(const std::string& s) {
       t.kind = Token::Kind::name;
       t.text = s.substr(t.offset, i - t.offset);
     } else if (is_digit(c)) {
-      while (i < s.size() && (is_digit(s[i]) || s[i] == '.' || s[i] == 'e' || s[i] == 'E' || ((s[i] == '-' || s[i] == '+') && (s[i - 1] == 'e' || s[i - 1] == 'E')))) ++i;
+      while (i < s.size() && (is_digit(s[i]) || s[i] == '.' || s[i] == 'e' || s[i] == 'E' ||
+                              ((s[i] == '-' || s[i] == '+') && (s[i - 1] == 'e' || s[i - 1] == 'E'))))
+        ++i;
       t.kind = Token::Kind::number;
       t.text = s.substr(t.offset, i - t.offset);
       const char* end = t.text.data() + t.text.size();
       int64_t integer = 0;
       double number = 0;
-      if (const auto r = std::from_chars(t.text.data(), end, integer); r.ec == std::errc() && r.ptr == end) t.value = integer;
-      else if (const auto q = std::from_chars(t.text.data(), end, number); q.ec == std::errc() && q.ptr == end) t.value = number;
-      else throw SyntaxError{t.offset, t.text.size(), fmt::format("'{}' is not a number", t.text), ""};
+      if (const auto r = std::from_chars(t.text.data(), end, integer); r.ec == std::errc() && r.ptr == end)
+        t.value = integer;
+      else if (const auto q = std::from_chars(t.text.data(), end, number); q.ec == std::errc() && q.ptr == end)
+        t.value = number;
+      else
+        throw SyntaxError{t.offset, t.text.size(), fmt::format("'{}' is not a number", t.text), ""};
     } else if (c == '\'' || c == '"') {
       const size_t close = s.find(c, i + 1);
       if (close == std::string::npos)
@@ -101,8 +116,10 @@ std::vector<Token> lex(const std::string& s) {
       t.value = s.substr(i + 1, close - i - 1);
       i = close + 1;
     } else {
-      static const std::vector<std::string> kSymbols = {"==", "!=", "<=", ">=", "??", "//", "(", ")", "[", "]", ",", ".", "+", "-", "*", "/", "%", "<", ">"};
-      const auto it = std::find_if(kSymbols.begin(), kSymbols.end(), [&](const std::string& x) { return s.compare(i, x.size(), x) == 0; });
+      static const std::vector<std::string> kSymbols = {"==", "!=", "<=", ">=", "??", "//", "(", ")", "[", "]",
+                                                        ",",  ".",  "+",  "-",  "*",  "/",  "%", "<", ">"};
+      const auto it = std::find_if(kSymbols.begin(), kSymbols.end(),
+                                   [&](const std::string& x) { return s.compare(i, x.size(), x) == 0; });
       if (it == kSymbols.end()) throw SyntaxError{i, 1, fmt::format("'{}' has no meaning in an expression", c), ""};
       t.kind = Token::Kind::symbol;
       t.text = *it;
@@ -120,7 +137,8 @@ std::vector<Token> lex(const std::string& s) {
 // Recursive descent, one function a level of precedence; nesting is bounded.
 class Parser {
  public:
-  Parser(const std::string& text, const std::vector<FunctionRow>& functions) : text_(text), functions_(functions), tokens_(lex(text)) {}
+  Parser(const std::string& text, const std::vector<FunctionRow>& functions)
+      : text_(text), functions_(functions), tokens_(lex(text)) {}
 
   ExpressionNode whole() {
     ExpressionNode node = conditional();
@@ -140,7 +158,9 @@ class Parser {
     return true;
   }
   void expect(std::string_view text, const char* why) {
-    if (!accept(text)) fail(peek(), fmt::format("'{}' was expected {}; found {}", text, why, peek().kind == Token::Kind::end ? "the end" : "'" + spelled(peek()) + "'"));
+    if (!accept(text))
+      fail(peek(), fmt::format("'{}' was expected {}; found {}", text, why,
+                               peek().kind == Token::Kind::end ? "the end" : "'" + spelled(peek()) + "'"));
   }
   std::string spelled(const Token& t) const { return text_.substr(t.offset, t.length); }
   [[noreturn]] void fail(const Token& t, const std::string& message, const std::string& hint = {}) const {
@@ -154,10 +174,13 @@ class Parser {
     Parser& parser;
   };
 
-  ExpressionNode make(NodeKind kind, std::string text, std::vector<ExpressionNode> children, size_t offset, size_t end) {
+  ExpressionNode make(NodeKind kind, std::string text, std::vector<ExpressionNode> children, size_t offset,
+                      size_t end) {
     return {kind, std::move(text), {}, std::move(children), offset, end - offset};
   }
-  size_t end_of_last() const { return position_ == 0 ? 0 : tokens_[position_ - 1].offset + tokens_[position_ - 1].length; }
+  size_t end_of_last() const {
+    return position_ == 0 ? 0 : tokens_[position_ - 1].offset + tokens_[position_ - 1].length;
+  }
 
   ExpressionNode conditional() {
     Nesting nesting(*this);
@@ -167,7 +190,8 @@ class Parser {
     ExpressionNode condition = disjunction();
     expect("else", "after the condition of 'if'");
     ExpressionNode otherwise = conditional();
-    return make(NodeKind::conditional, "if", {std::move(value), std::move(condition), std::move(otherwise)}, start, end_of_last());
+    return make(NodeKind::conditional, "if", {std::move(value), std::move(condition), std::move(otherwise)}, start,
+                end_of_last());
   }
   ExpressionNode left_chain(ExpressionNode (Parser::*level)(), const std::vector<std::string_view>& operators) {
     const size_t start = peek().offset;
@@ -250,7 +274,9 @@ class Parser {
       auto items = arguments("]");
       return make(NodeKind::list, {}, std::move(items), t.offset, end_of_last());
     }
-    if (t.kind != Token::Kind::name) fail(t, t.kind == Token::Kind::end ? "the expression ends where a value was expected" : fmt::format("a value was expected; found '{}'", spelled(t)));
+    if (t.kind != Token::Kind::name)
+      fail(t, t.kind == Token::Kind::end ? "the expression ends where a value was expected"
+                                         : fmt::format("a value was expected; found '{}'", spelled(t)));
     if (t.text == "true" || t.text == "false" || t.text == "null") {
       ExpressionNode node = make(NodeKind::literal, {}, {}, t.offset, t.offset + t.length);
       if (t.text != "null") node.literal = t.text == "true";
@@ -269,12 +295,15 @@ class Parser {
     for (const FunctionRow& row : functions_) {
       names.emplace_back(row.name);
       if (row.name != name.text) continue;
-      if (static_cast<int>(count) < row.min_arguments || (row.max_arguments >= 0 && static_cast<int>(count) > row.max_arguments))
-        fail(name, fmt::format("'{}' was given {} arguments", name.text, count), fmt::format("it is {}", row.signature));
+      if (static_cast<int>(count) < row.min_arguments ||
+          (row.max_arguments >= 0 && static_cast<int>(count) > row.max_arguments))
+        fail(name, fmt::format("'{}' was given {} arguments", name.text, count),
+             fmt::format("it is {}", row.signature));
       return;
     }
     const std::string near = nearest_name(name.text, names);
-    fail(name, fmt::format("there is no function '{}'", name.text), near.empty() ? fmt::format("there are: {}", join(names, ", ")) : fmt::format("did you mean '{}'?", near));
+    fail(name, fmt::format("there is no function '{}'", name.text),
+         near.empty() ? fmt::format("there are: {}", join(names, ", ")) : fmt::format("did you mean '{}'?", near));
   }
 
   const std::string& text_;
@@ -295,7 +324,10 @@ class Evaluator {
       case NodeKind::literal: return Value::of(node.literal);
       case NodeKind::omit: return {Value::State::omit, {}, {}};
       case NodeKind::name: return name(node);
-      case NodeKind::member: return member(node, node.children[0].kind == NodeKind::name ? scope_.member_key(node.children[0].text, node.text) : Json(node.text));
+      case NodeKind::member:
+        return member(node, node.children[0].kind == NodeKind::name
+                                ? scope_.member_key(node.children[0].text, node.text)
+                                : Json(node.text));
       case NodeKind::index: return member(node, present(node.children[1]));
       case NodeKind::call: return call(node);
       case NodeKind::list: {
@@ -312,7 +344,8 @@ class Evaluator {
 
   bool condition(const ExpressionNode& node) {
     const Json json = present(node);
-    if (!json.is_boolean()) fail(node, fmt::format("a condition must be true or false; '{}' is {}", text(node), shown(json)));
+    if (!json.is_boolean())
+      fail(node, fmt::format("a condition must be true or false; '{}' is {}", text(node), shown(json)));
     return json.get<bool>();
   }
 
@@ -332,26 +365,33 @@ class Evaluator {
     const auto names = [&](const std::string& root) {
       return what.starts_with(root) || what.find("(nor " + root) != std::string::npos;
     };
-    const std::string otherwise = "give a default with '?" "?'";
+    const std::string otherwise =
+        "give a default with '?"
+        "?'";
     if (names("config.") || names("config[")) return "give it in --config FILE; or, in the rules, " + otherwise;
     if (!names("the source '")) return otherwise;
     // "the source 'x' (x=FILE: what it is)"
     const size_t begin = what.find('('), end = what.find_first_of(":)", begin);
     const bool says_how = what.starts_with("the source '") && end != std::string::npos;
-    return (says_how ? "give it as " + what.substr(begin + 1, end - begin - 1) : "give the file") + "; or, in the rules, " + otherwise;
+    return (says_how ? "give it as " + what.substr(begin + 1, end - begin - 1) : "give the file") +
+           "; or, in the rules, " + otherwise;
   }
   std::string text(const ExpressionNode& node) const { return expression_.text.substr(node.offset, node.length); }
   static std::string shown(const Json& json) {
     std::string s = json.dump(-1, ' ', false, Json::error_handler_t::replace);
     return s.size() > 60 ? s.substr(0, 57) + "…" : s;
   }
-  [[noreturn]] void fail(const ExpressionNode& node, const std::string& message, const std::string& hint = {}, const std::string& id = "expression-value") const {
+  [[noreturn]] void fail(const ExpressionNode& node, const std::string& message, const std::string& hint = {},
+                         const std::string& id = "expression-value") const {
     throw Error(id, expression_.written.place(node.offset, node.length), message, hint);
   }
 
   Value name(const ExpressionNode& node) {
     auto found = scope_.lookup(node.text);
-    if (!found) fail(node, fmt::format("nothing is called '{}'", node.text), "names are dims bound by shapes, entries of 'let', variants, and 'meta' for the checkpoint's metadata", "expression-unknown-name");
+    if (!found)
+      fail(node, fmt::format("nothing is called '{}'", node.text),
+           "names are dims bound by shapes, entries of 'let', variants, and 'meta' for the checkpoint's metadata",
+           "expression-unknown-name");
     return std::move(*found);
   }
 
@@ -401,10 +441,12 @@ class Evaluator {
     const std::string& op = node.text;
     if (op == "??") {
       Value left = value(node.children[0]);
-      const bool absent = left.state == Value::State::missing || (left.state == Value::State::present && left.json.is_null());
+      const bool absent =
+          left.state == Value::State::missing || (left.state == Value::State::present && left.json.is_null());
       if (!absent) return left;
       Value right = value(node.children[1]);
-      if (right.state == Value::State::missing && !left.what.empty() && left.what != right.what) right.what = left.what + " (nor " + right.what + ")";
+      if (right.state == Value::State::missing && !left.what.empty() && left.what != right.what)
+        right.what = left.what + " (nor " + right.what + ")";
       return right;
     }
     if (op == "or") return Value::of(condition(node.children[0]) || condition(node.children[1]));
@@ -420,7 +462,8 @@ class Evaluator {
   bool contains(const ExpressionNode& node, const Json& item, const Json& container) const {
     if (container.is_array()) return std::find(container.begin(), container.end(), item) != container.end();
     if (container.is_object() && item.is_string()) return container.contains(item.get<std::string>());
-    if (container.is_string() && item.is_string()) return container.get<std::string>().find(item.get<std::string>()) != std::string::npos;
+    if (container.is_string() && item.is_string())
+      return container.get<std::string>().find(item.get<std::string>()) != std::string::npos;
     fail(node, fmt::format("'in' needs a list, an object or a string on its right; found {}", shown(container)));
   }
 
@@ -441,8 +484,10 @@ class Evaluator {
       if (static_cast<int64_t>(list.size()) > kMaxListLength) fail(node, "the list is too long");
       return Value::of(std::move(list));
     }
-    if (!a.is_number() || !b.is_number()) fail(node, fmt::format("'{}' needs two numbers; found {} and {}", op, shown(a), shown(b)));
-    if (a.is_number_integer() && b.is_number_integer()) return Value::of(integer_arithmetic(node, op, a.get<int64_t>(), b.get<int64_t>()));
+    if (!a.is_number() || !b.is_number())
+      fail(node, fmt::format("'{}' needs two numbers; found {} and {}", op, shown(a), shown(b)));
+    if (a.is_number_integer() && b.is_number_integer())
+      return Value::of(integer_arithmetic(node, op, a.get<int64_t>(), b.get<int64_t>()));
     const double x = a.get<double>(), y = b.get<double>();
     if (op == "+") return Value::of(x + y);
     if (op == "-") return Value::of(x - y);
@@ -455,8 +500,10 @@ class Evaluator {
 
   int64_t integer_arithmetic(const ExpressionNode& node, const std::string& op, int64_t x, int64_t y) const {
     std::optional<int64_t> result;
-    if (op == "+") result = checked_add(x, y);
-    else if (op == "*") result = checked_mul(x, y);
+    if (op == "+")
+      result = checked_add(x, y);
+    else if (op == "*")
+      result = checked_mul(x, y);
     else if (op == "-") {
       int64_t r = 0;
       if (!__builtin_sub_overflow(x, y, &r)) result = r;
@@ -510,7 +557,9 @@ class Evaluator {
       if (a[0].is_string()) {
         const auto& s = a[0].get_ref<const std::string&>();
         int64_t n = 0;
-        if (const auto r = std::from_chars(s.data(), s.data() + s.size(), n); r.ec == std::errc() && r.ptr == s.data() + s.size()) return n;
+        if (const auto r = std::from_chars(s.data(), s.data() + s.size(), n);
+            r.ec == std::errc() && r.ptr == s.data() + s.size())
+          return n;
       }
       fail(node, fmt::format("{} is not an integer", shown(a[0])));
     }
@@ -538,20 +587,28 @@ class Evaluator {
       if (!a[0].is_array()) fail(node, fmt::format("'{}' needs a list; found {}", f, shown(a[0])));
       Json object = Json::object();
       for (size_t i = 0; i < a[0].size(); ++i) {
-        if (f == "by_index") object[std::to_string(i)] = a[0][i];
-        else if (!a[0][i].is_string()) fail(node, "'index_of' needs a list of strings");
-        else if (!object.emplace(a[0][i].get<std::string>(), i).second) fail(node, fmt::format("{} is twice in the list", a[0][i].dump()));
+        if (f == "by_index")
+          object[std::to_string(i)] = a[0][i];
+        else if (!a[0][i].is_string())
+          fail(node, "'index_of' needs a list of strings");
+        else if (!object.emplace(a[0][i].get<std::string>(), i).second)
+          fail(node, fmt::format("{} is twice in the list", a[0][i].dump()));
       }
       return object;
     }
     if (f == "sqrt") {
-      const int64_t n = integer(node, a[0]), root = n < 0 ? -1 : static_cast<int64_t>(std::sqrt(static_cast<double>(n)) + 0.5);
-      if (root < 0 || root > (int64_t{1} << 31) || root * root != n) fail(node, fmt::format("{} is not the square of a whole number", n));
+      const int64_t n = integer(node, a[0]),
+                    root = n < 0 ? -1 : static_cast<int64_t>(std::sqrt(static_cast<double>(n)) + 0.5);
+      if (root < 0 || root > (int64_t{1} << 31) || root * root != n)
+        fail(node, fmt::format("{} is not the square of a whole number", n));
       return root;
     }
     if (f == "object") {
-      const auto named = [](const Json& names) { return std::all_of(names.begin(), names.end(), [](const Json& x) { return x.is_string(); }); };
-      if (!a[0].is_array() || !a[1].is_array() || a[0].size() != a[1].size() || !named(a[0])) fail(node, "'object' needs a list of names and as many values");
+      const auto named = [](const Json& names) {
+        return std::all_of(names.begin(), names.end(), [](const Json& x) { return x.is_string(); });
+      };
+      if (!a[0].is_array() || !a[1].is_array() || a[0].size() != a[1].size() || !named(a[0]))
+        fail(node, "'object' needs a list of names and as many values");
       Json object = Json::object();
       for (size_t i = 0; i < a[0].size(); ++i) object[a[0][i].get_ref<const std::string&>()] = a[1][i];
       return object;
@@ -596,7 +653,9 @@ class Evaluator {
   Json slice(const ExpressionNode& node, const std::vector<Json>& a) const {
     if (!a[0].is_array()) fail(node, fmt::format("'slice' needs a list; found {}", shown(a[0])));
     const auto size = static_cast<int64_t>(a[0].size());
-    const auto bound = [&](const Json& at) { return std::clamp<int64_t>(at < 0 ? integer(node, at) + size : integer(node, at), 0, size); };
+    const auto bound = [&](const Json& at) {
+      return std::clamp<int64_t>(at < 0 ? integer(node, at) + size : integer(node, at), 0, size);
+    };
     Json part = Json::array();
     const int64_t end = a.size() == 3 ? bound(a[2]) : size;
     for (int64_t i = bound(a[1]); i < end; ++i) part.push_back(a[0][static_cast<size_t>(i)]);
@@ -605,10 +664,13 @@ class Evaluator {
 
   Json sorted(const ExpressionNode& node, const Json& list) const {
     const auto all = [&](auto is) { return std::all_of(list.begin(), list.end(), is); };
-    if (!list.is_array() || (!all([](const Json& x) { return x.is_string(); }) && !all([](const Json& x) { return x.is_number(); })))
+    if (!list.is_array() ||
+        (!all([](const Json& x) { return x.is_string(); }) && !all([](const Json& x) { return x.is_number(); })))
       fail(node, fmt::format("'sorted' needs a list of strings or of numbers; found {}", shown(list)));
     Json result = list;
-    std::sort(result.begin(), result.end(), [](const Json& a, const Json& b) { return a.is_string() ? natural_less(a.get_ref<const std::string&>(), b.get_ref<const std::string&>()) : a < b; });
+    std::sort(result.begin(), result.end(), [](const Json& a, const Json& b) {
+      return a.is_string() ? natural_less(a.get_ref<const std::string&>(), b.get_ref<const std::string&>()) : a < b;
+    });
     return result;
   }
 
@@ -616,7 +678,9 @@ class Evaluator {
     if (!list.is_array() || !separator.is_string()) fail(node, "'before_last' needs a list of strings and a separator");
     Json result = Json::array();
     for (const Json& entry : list) {
-      const size_t at = entry.is_string() ? entry.get_ref<const std::string&>().rfind(separator.get_ref<const std::string&>()) : std::string::npos;
+      const size_t at = entry.is_string()
+                            ? entry.get_ref<const std::string&>().rfind(separator.get_ref<const std::string&>())
+                            : std::string::npos;
       if (at == std::string::npos) fail(node, fmt::format("{} does not hold {}", shown(entry), separator.dump()));
       result.push_back(entry.get_ref<const std::string&>().substr(0, at));
     }
@@ -629,7 +693,8 @@ class Evaluator {
 
 }  // namespace
 
-std::optional<Expression> parse_expression(const std::string& text, const Written& written, Diagnostics& diagnostics, const std::vector<FunctionRow>& functions) {
+std::optional<Expression> parse_expression(const std::string& text, const Written& written, Diagnostics& diagnostics,
+                                           const std::vector<FunctionRow>& functions) {
   try {
     Expression expression{text, {}, written};
     expression.root = Parser(text, functions).whole();
@@ -640,9 +705,17 @@ std::optional<Expression> parse_expression(const std::string& text, const Writte
   }
 }
 
-Value evaluate(const Expression& expression, Scope& scope) { return Evaluator(expression, scope).value(expression.root); }
-Value evaluate(const Expression& expression, const ExpressionNode& node, Scope& scope) { return Evaluator(expression, scope).value(node); }
-bool evaluate_condition(const Expression& expression, Scope& scope) { return Evaluator(expression, scope).condition(expression.root); }
-Json evaluate_present(const Expression& expression, Scope& scope) { return Evaluator(expression, scope).present(expression.root); }
+Value evaluate(const Expression& expression, Scope& scope) {
+  return Evaluator(expression, scope).value(expression.root);
+}
+Value evaluate(const Expression& expression, const ExpressionNode& node, Scope& scope) {
+  return Evaluator(expression, scope).value(node);
+}
+bool evaluate_condition(const Expression& expression, Scope& scope) {
+  return Evaluator(expression, scope).condition(expression.root);
+}
+Json evaluate_present(const Expression& expression, Scope& scope) {
+  return Evaluator(expression, scope).present(expression.root);
+}
 
 }  // namespace remap::lang

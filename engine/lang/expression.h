@@ -1,9 +1,10 @@
 // The expression language of rule and schema files: pure, no loops, no side effects, errors with positions.
 //
-//   or, and, not, == != < <= > >= in, ??, + -, * / // %, unary -, a.b, a[i], f(x), x if c else y, [1, 2], 'text', 12, 1e-5, true, null
+//   or, and, not, == != < <= > >= in, ??, + -, * / // %, unary -, a.b, a[i], f(x), x if c else y, [1, 2], 'text', 12,
+//   1e-5, true, null
 //
-// Values are JSON, or missing. Looking up a path that is not there gives missing; `a ?? b` is b where a is missing or null;
-// any other use of a missing value is an error. `omit` is a value too: the field it is given to is left out.
+// Values are JSON, or missing. Looking up a path that is not there gives missing; `a ?? b` is b where a is missing or
+// null; any other use of a missing value is an error. `omit` is a value too: the field it is given to is left out.
 // Arithmetic on integers is exact and checked; `/` on integers must divide exactly, `//` rounds down.
 #pragma once
 
@@ -31,7 +32,7 @@ enum class NodeKind { literal, omit, name, member, index, call, list, unary, bin
 
 struct ExpressionNode {
   NodeKind kind = NodeKind::literal;
-  std::string text;               // name, member name, function or operator
+  std::string text;  // name, member name, function or operator
   Json literal;
   std::vector<ExpressionNode> children;
   size_t offset = 0, length = 0;  // in the expression's text
@@ -40,8 +41,8 @@ struct ExpressionNode {
 // Where an expression was written: for messages.
 struct Written {
   std::shared_ptr<const SourceText> source;
-  YamlNode node;       // the scalar
-  size_t offset = 0;   // of the expression's text in the scalar (1 after a leading '$')
+  YamlNode node;      // the scalar
+  size_t offset = 0;  // of the expression's text in the scalar (1 after a leading '$')
   TextPlace place(size_t at = 0, size_t length = 0) const;
 };
 
@@ -51,8 +52,8 @@ struct Expression {
   Written written;
 };
 
-// What an expression can see. lookup() returns nullopt for a name it does not know; call() for a function it does not know.
-// Both may throw Error. Functions that do not depend on the checkpoint (len, max, range …) need not be given.
+// What an expression can see. lookup() returns nullopt for a name it does not know; call() for a function it does not
+// know. Both may throw Error. Functions that do not depend on the checkpoint (len, max, range …) need not be given.
 class Scope {
  public:
   virtual ~Scope() = default;
@@ -66,7 +67,6 @@ class Scope {
     return member;
   }
 };
-
 
 // Throws Error "expression-…" at the part that has no value.
 Value evaluate(const Expression& expression, Scope& scope);
@@ -83,11 +83,12 @@ struct FunctionRow {
   std::string_view name;
   int min_arguments, max_arguments;  // max -1: any number
   std::string_view signature, purpose;
-  bool about_keys;                   // first argument is a key pattern or key; answered by the Scope
+  bool about_keys;  // first argument is a key pattern or key; answered by the Scope
 };
 const std::vector<FunctionRow>& function_table();
 
 // nullopt and a diagnostic if `text` is not an expression or calls a function that is not in `functions`.
-std::optional<Expression> parse_expression(const std::string& text, const Written& written, Diagnostics& diagnostics, const std::vector<FunctionRow>& functions = function_table());
+std::optional<Expression> parse_expression(const std::string& text, const Written& written, Diagnostics& diagnostics,
+                                           const std::vector<FunctionRow>& functions = function_table());
 
 }  // namespace remap::lang

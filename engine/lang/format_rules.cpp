@@ -1,10 +1,10 @@
-// Lays a rule file out again: the tree gives what is written, the text gives the comments and what was a flow collection.
+// Lays a rule file out again: the tree gives what is written, the text gives the comments and what was a flow
+// collection.
 //
-//   { } and [ ]   rules, spellings, sources and tables where they fit; elsewhere what was written so and still fits; lists of plain values
-//   blocks        everything else, by two spaces; '-' stands two spaces below its key
-//   sections      in the order of the documentation; what is unknown comes last
-//   comments      on their own lines before what they stand before; three spaces after what they stand behind
-//   blank lines   where they were, one at most
+//   { } and [ ]   rules, spellings, sources and tables where they fit; elsewhere what was written so and still fits;
+//   lists of plain values blocks        everything else, by two spaces; '-' stands two spaces below its key sections in
+//   the order of the documentation; what is unknown comes last comments      on their own lines before what they stand
+//   before; three spaces after what they stand behind blank lines   where they were, one at most
 #include "remap/format_rules.h"
 
 #include <algorithm>
@@ -22,7 +22,8 @@ constexpr size_t kWidth = 140;
 using Kind = YamlNode::Kind;
 
 size_t width_of(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
 // ------------------------------------------------------------ scalars
@@ -33,16 +34,21 @@ bool is_any_of(char c, std::string_view set) { return set.find(c) != std::string
 bool looks_typed(const std::string& text) {
   std::string lower;
   for (const char c : text) lower += static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-  static const std::set<std::string> kWords = {"~", "null", "true", "false", "yes", "no", "on", "off", "y", "n", "<<", "=", ".inf", "-.inf", "+.inf", ".nan"};
+  static const std::set<std::string> kWords = {"~", "null", "true", "false", "yes",  "no",    "on",    "off",
+                                               "y", "n",    "<<",   "=",     ".inf", "-.inf", "+.inf", ".nan"};
   if (kWords.contains(lower)) return true;
-  return is_any_of(text[0], "0123456789+-.") && lower.find_first_not_of("0123456789+-._:abcdefox") == std::string::npos && lower.find_first_of("0123456789") != std::string::npos;
+  return is_any_of(text[0], "0123456789+-.") &&
+         lower.find_first_not_of("0123456789+-._:abcdefox") == std::string::npos &&
+         lower.find_first_of("0123456789") != std::string::npos;
 }
 
 // Whether the text can stand without quotes: what yaml-cpp and YAML agree on.
 bool can_be_plain(const std::string& text, bool in_flow) {
   if (text.empty() || is_any_of(text.front(), " \t") || is_any_of(text.back(), " \t:")) return false;
   if (is_any_of(text[0], ",[]{}#&*!|>'\"%@`")) return false;
-  if (is_any_of(text[0], "-?:") && (text.size() == 1 || is_any_of(text[1], " \t") || (in_flow && is_any_of(text[1], ",?[]{}")))) return false;
+  if (is_any_of(text[0], "-?:") &&
+      (text.size() == 1 || is_any_of(text[1], " \t") || (in_flow && is_any_of(text[1], ",?[]{}"))))
+    return false;
   if (text.starts_with("---") || text.starts_with("...")) return false;
   for (size_t i = 0; i < text.size(); ++i) {
     const auto byte = static_cast<unsigned char>(text[i]);
@@ -55,7 +61,8 @@ bool can_be_plain(const std::string& text, bool in_flow) {
 }
 
 std::string quoted(const std::string& text) {
-  const bool plain_bytes = std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+  const bool plain_bytes =
+      std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
   const bool prefers_single = text.find_first_of("\"\\") != std::string::npos;
   if (plain_bytes && prefers_single && (text.find('\'') == std::string::npos || text.find('\\') != std::string::npos)) {
     std::string result = "'";
@@ -65,11 +72,16 @@ std::string quoted(const std::string& text) {
   std::string result = "\"";
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') result += std::string{'\\', c};
-    else if (c == '\n') result += "\\n";
-    else if (c == '\t') result += "\\t";
-    else if (byte < 0x20 || byte == 0x7F) result += fmt::format("\\x{:02x}", byte);
-    else result += c;
+    if (c == '"' || c == '\\')
+      result += std::string{'\\', c};
+    else if (c == '\n')
+      result += "\\n";
+    else if (c == '\t')
+      result += "\\t";
+    else if (byte < 0x20 || byte == 0x7F)
+      result += fmt::format("\\x{:02x}", byte);
+    else
+      result += c;
   }
   return result + "\"";
 }
@@ -93,7 +105,8 @@ enum class Style {
 
 class Layout {
  public:
-  Layout(const std::string& text, const YamlNode& root, std::vector<Comment> comments) : text_(text), lines_(text), root_(root), comments_(std::move(comments)) {}
+  Layout(const std::string& text, const YamlNode& root, std::vector<Comment> comments)
+      : text_(text), lines_(text), root_(root), comments_(std::move(comments)) {}
 
   std::string run() {
     std::vector<std::pair<size_t, std::string>> sections;
@@ -108,7 +121,8 @@ class Layout {
         if (!header.empty() && blank_before(key.line)) header += '\n';
         last_line_ = key.line;
       }
-      entry(key, value, 0, "", style_of(key.text), i + 1 < root_.entries.size() ? offset_of(root_.entries[i + 1].first) : text_.size());
+      entry(key, value, 0, "", style_of(key.text),
+            i + 1 < root_.entries.size() ? offset_of(root_.entries[i + 1].first) : text_.size());
       sections.emplace_back(rank_of(key.text), std::exchange(out_, {}));
     }
     leading(text_.size(), 0);
@@ -122,9 +136,12 @@ class Layout {
  private:
   // Those of a forward pass stay where they are: what is computed reads from top to bottom.
   size_t rank_of(const std::string& section) const {
-    static const std::vector<std::string> kRules = {"remap", "family", "title", "source", "sources", "target", "recognise", "variants", "let", "normalise", "maps", "rules", "require",
-                                                    "config", "defaults", "files", "parameter_sum", "verify"};
-    static const std::vector<std::string> kSchema = {"remap_schema", "model_type", "library", "config", "implied", "require", "tensors", "base_model", "architectures", "fields", "aliases"};
+    static const std::vector<std::string> kRules = {
+        "remap",     "family", "title", "source",  "sources", "target",   "recognise", "variants",      "let",
+        "normalise", "maps",   "rules", "require", "config",  "defaults", "files",     "parameter_sum", "verify"};
+    static const std::vector<std::string> kSchema = {"remap_schema",  "model_type", "library", "config",
+                                                     "implied",       "require",    "tensors", "base_model",
+                                                     "architectures", "fields",     "aliases"};
     if (root_.find("remap") == nullptr && root_.find("remap_schema") == nullptr) return 0;
     const auto& order = root_.find("remap") != nullptr ? kRules : kSchema;
     return static_cast<size_t>(std::find(order.begin(), order.end(), section) - order.begin());
@@ -135,12 +152,16 @@ class Layout {
     return section == "sources" || section == "normalise" || section == "maps" ? Style::fit_below : Style::keep;
   }
 
-  size_t offset_of(const YamlNode& node) const { return node.line > lines_.count() ? text_.size() : lines_.offset(node.line, node.column); }
+  size_t offset_of(const YamlNode& node) const {
+    return node.line > lines_.count() ? text_.size() : lines_.offset(node.line, node.column);
+  }
   bool is_flow(const YamlNode& node) const {
     const size_t at = offset_of(node);
     return at < text_.size() && (text_[at] == '{' || text_[at] == '[');
   }
-  static bool is_absent(const YamlNode& node) { return node.kind == Kind::null && node.text.empty(); }  // its place says nothing
+  static bool is_absent(const YamlNode& node) {
+    return node.kind == Kind::null && node.text.empty();
+  }  // its place says nothing
   static bool is_collection(const YamlNode& node) { return node.is_map() || node.is_sequence(); }
   static bool is_empty(const YamlNode& node) { return node.items.empty() && node.entries.empty(); }
   static const YamlNode& last_leaf(const YamlNode& node) {
@@ -158,7 +179,8 @@ class Layout {
   }
   static bool holds_block_scalar(const YamlNode& node) {
     return node.block || std::any_of(node.items.begin(), node.items.end(), holds_block_scalar) ||
-           std::any_of(node.entries.begin(), node.entries.end(), [](const auto& e) { return holds_block_scalar(e.second); });
+           std::any_of(node.entries.begin(), node.entries.end(),
+                       [](const auto& e) { return holds_block_scalar(e.second); });
   }
   // Of a block: what is indented like it, up to `limit`, is in it too.
   bool holds_comment(const YamlNode& node, size_t limit) const {
@@ -169,12 +191,15 @@ class Layout {
       return indented || (c.offset > begin && c.offset < end);
     });
   }
-  static bool all_plain_values(const YamlNode& node) { return node.is_sequence() && std::none_of(node.items.begin(), node.items.end(), is_collection); }
+  static bool all_plain_values(const YamlNode& node) {
+    return node.is_sequence() && std::none_of(node.items.begin(), node.items.end(), is_collection);
+  }
   static bool is_block_of_rules(const YamlNode& node) { return node.find("rules") != nullptr; }
 
   static std::string flow(const YamlNode& node) {
     std::string text;
-    for (const auto& item : node.items) text += (text.empty() ? "" : ", ") + (is_absent(item) ? std::string("null") : flow(item));
+    for (const auto& item : node.items)
+      text += (text.empty() ? "" : ", ") + (is_absent(item) ? std::string("null") : flow(item));
     for (const auto& [key, value] : node.entries) {
       text += (text.empty() ? "" : ", ") + scalar(key, true);
       if (!is_absent(value)) text += ": " + flow(value);
@@ -196,7 +221,9 @@ class Layout {
 
   // ------------------------------------------------------------ comments and lines
 
-  bool blank_before(int line) const { return line > 1 && line <= lines_.count() && line > last_line_ && lines_.is_blank(line - 1); }
+  bool blank_before(int line) const {
+    return line > 1 && line <= lines_.count() && line > last_line_ && lines_.is_blank(line - 1);
+  }
   void blank_line(int line) {
     if (!fresh_ && blank_before(line)) out_ += '\n';
     fresh_ = false;
@@ -208,17 +235,24 @@ class Layout {
   }
   // All comments before an offset that nothing has taken yet.
   void leading(size_t offset, size_t indent) {
-    for (; next_ < comments_.size() && comments_[next_].offset < offset; ++next_) comment_line(comments_[next_], indent);
+    for (; next_ < comments_.size() && comments_[next_].offset < offset; ++next_)
+      comment_line(comments_[next_], indent);
   }
   // Comments at the end of a block, as long as they are indented like it.
   void trailing(size_t limit, int column, size_t indent) {
-    for (; next_ < comments_.size() && comments_[next_].offset < limit && comments_[next_].own_line && comments_[next_].column >= column; ++next_) comment_line(comments_[next_], indent);
+    for (; next_ < comments_.size() && comments_[next_].offset < limit && comments_[next_].own_line &&
+           comments_[next_].column >= column;
+         ++next_)
+      comment_line(comments_[next_], indent);
   }
   // The comments of something that stands on one line: the last one behind it, the others before it.
   std::string own_comments(const YamlNode& node, size_t limit, size_t indent) {
     const size_t end = is_absent(node) ? 0 : offset_of(last_leaf(node));
     std::vector<Comment> taken;
-    for (; next_ < comments_.size() && comments_[next_].offset < limit && (!comments_[next_].own_line || comments_[next_].offset < end); ++next_) taken.push_back(comments_[next_]);
+    for (; next_ < comments_.size() && comments_[next_].offset < limit &&
+           (!comments_[next_].own_line || comments_[next_].offset < end);
+         ++next_)
+      taken.push_back(comments_[next_]);
     if (taken.empty()) return "";
     const bool behind = !taken.back().own_line;
     for (size_t i = 0; i + (behind ? 1 : 0) < taken.size(); ++i) comment_line(taken[i], indent);
@@ -228,13 +262,15 @@ class Layout {
   // ------------------------------------------------------------ nodes
 
   // `lead` begins the first line instead of the indentation: "- ".
-  void entry(const YamlNode& key, const YamlNode& value, size_t indent, const std::string& lead, Style style, size_t limit) {
+  void entry(const YamlNode& key, const YamlNode& value, size_t indent, const std::string& lead, Style style,
+             size_t limit) {
     const size_t above = lead.empty() ? indent : lead.find('-');
     const std::string begin = (lead.empty() ? std::string(indent, ' ') : lead) + scalar(key, false) + ":";
     if (style == Style::fit && key.text == "rules") style = Style::rules;  // of a 'within' block
     if (is_collection(value) && !stands_in_braces(value, width_of(begin) + 1, style, limit)) {
       std::string behind;
-      if (next_ < comments_.size() && comments_[next_].offset < offset_of(value) && !comments_[next_].own_line) behind = "   " + comments_[next_++].text;
+      if (next_ < comments_.size() && comments_[next_].offset < offset_of(value) && !comments_[next_].own_line)
+        behind = "   " + comments_[next_++].text;
       if (lead.empty()) blank_line(key.line);
       out_ += begin + behind + '\n';
       fresh_ = true;
@@ -247,13 +283,18 @@ class Layout {
     one_line(begin, key.line, value, indent, above, lead.empty(), limit);
   }
 
-  void one_line(const std::string& begin, int line, const YamlNode& value, size_t indent, size_t above, bool may_have_blank, size_t limit) {
+  void one_line(const std::string& begin, int line, const YamlNode& value, size_t indent, size_t above,
+                bool may_have_blank, size_t limit) {
     const std::string behind = own_comments(value, limit, above);
     if (may_have_blank) blank_line(line);
-    if (is_absent(value)) out_ += begin + behind + '\n';
-    else if (value.block) block_scalar(begin, value, indent, behind);
-    else if (is_collection(value) || value.kind == Kind::null) out_ += begin + " " + flow(value) + behind + '\n';
-    else wrapped_scalar(begin, value, indent, behind);
+    if (is_absent(value))
+      out_ += begin + behind + '\n';
+    else if (value.block)
+      block_scalar(begin, value, indent, behind);
+    else if (is_collection(value) || value.kind == Kind::null)
+      out_ += begin + " " + flow(value) + behind + '\n';
+    else
+      wrapped_scalar(begin, value, indent, behind);
   }
 
   void block(const YamlNode& node, size_t indent, const std::string& lead, Style style, size_t limit) {
@@ -261,9 +302,11 @@ class Layout {
     for (size_t i = 0; i < n; ++i) {
       size_t next = limit;
       for (size_t j = i + 1; j < n && next == limit; ++j)
-        if (node.is_map() || !is_absent(node.items[j])) next = std::min(offset_of(node.is_map() ? node.entries[j].first : node.items[j]), limit);
+        if (node.is_map() || !is_absent(node.items[j]))
+          next = std::min(offset_of(node.is_map() ? node.entries[j].first : node.items[j]), limit);
       const bool first = i == 0 && !lead.empty();
-      if (!first && (node.is_map() || !is_absent(node.items[i]))) leading(offset_of(node.is_map() ? node.entries[i].first : node.items[i]), indent);
+      if (!first && (node.is_map() || !is_absent(node.items[i])))
+        leading(offset_of(node.is_map() ? node.entries[i].first : node.items[i]), indent);
       if (node.is_map()) {
         entry(node.entries[i].first, node.entries[i].second, indent, first ? lead : "", style, next);
       } else {
@@ -292,7 +335,9 @@ class Layout {
     const std::string line = begin + " " + scalar(value, false);
     const auto end = end_of_scalar(text_, lines_, value);
     const bool several = end && lines_.line_of(*end - 1) > value.line;
-    const bool folds = several && width_of(line) > kWidth && value.text.find_first_of("\n\t") == std::string::npos && value.text.find("  ") == std::string::npos && value.text.front() != ' ' && value.text.back() != ' ';
+    const bool folds = several && width_of(line) > kWidth && value.text.find_first_of("\n\t") == std::string::npos &&
+                       value.text.find("  ") == std::string::npos && value.text.front() != ' ' &&
+                       value.text.back() != ' ';
     if (!folds) {
       out_ += line + behind + '\n';
       return;
@@ -313,12 +358,14 @@ class Layout {
     flush();
   }
 
-  // | and > stay as they were, moved to where they stand now; those that say their own indentation or keep line ends are quoted.
+  // | and > stay as they were, moved to where they stand now; those that say their own indentation or keep line ends
+  // are quoted.
   void block_scalar(const std::string& begin, const YamlNode& value, size_t indent, const std::string& behind) {
     const std::string_view first = lines_.line(value.line).substr(static_cast<size_t>(value.column) - 1);
     const std::string sign(first.substr(0, std::min(first.find_first_of(" \t#"), first.size())));
     const auto end = end_of_scalar(text_, lines_, value);
-    if (!end || sign.find_first_of("0123456789+") != std::string::npos || value.text.find_first_not_of('\n') == std::string::npos) {
+    if (!end || sign.find_first_of("0123456789+") != std::string::npos ||
+        value.text.find_first_not_of('\n') == std::string::npos) {
       out_ += begin + " " + scalar(value, false) + behind + '\n';
       return;
     }
@@ -326,7 +373,8 @@ class Layout {
     int last = lines_.line_of(*end - 1);
     while (last > value.line && lines_.is_blank(last)) --last;
     size_t indentation = std::string_view::npos;
-    for (int line = value.line + 1; line <= last && indentation == std::string_view::npos; ++line) indentation = lines_.line(line).find_first_not_of(' ');
+    for (int line = value.line + 1; line <= last && indentation == std::string_view::npos; ++line)
+      indentation = lines_.line(line).find_first_not_of(' ');
     for (int line = value.line + 1; line <= last; ++line) {
       const std::string_view content = lines_.line(line);
       const std::string_view rest = content.size() > indentation ? content.substr(indentation) : "";
@@ -339,10 +387,10 @@ class Layout {
   const Lines lines_;
   const YamlNode& root_;
   const std::vector<Comment> comments_;
-  size_t next_ = 0;       // comment
+  size_t next_ = 0;  // comment
   std::string out_;
-  bool fresh_ = true;     // nothing stands above in this block
-  int last_line_ = 0;     // of the text, of what was laid out last
+  bool fresh_ = true;  // nothing stands above in this block
+  int last_line_ = 0;  // of the text, of what was laid out last
 };
 
 // ------------------------------------------------------------ what is said
@@ -353,16 +401,18 @@ bool same_meaning(const YamlNode& a, const YamlNode& b) {
   for (size_t i = 0; i < a.items.size(); ++i)
     if (!same_meaning(a.items[i], b.items[i])) return false;
   for (size_t i = 0; i < a.entries.size(); ++i)
-    if (a.entries[i].first.text != b.entries[i].first.text || !same_meaning(a.entries[i].second, b.entries[i].second)) return false;
+    if (a.entries[i].first.text != b.entries[i].first.text || !same_meaning(a.entries[i].second, b.entries[i].second))
+      return false;
   return true;
 }
 
 // Sections may change places.
 bool same_file(const YamlNode& a, const YamlNode& b) {
-  return a.entries.size() == b.entries.size() && std::all_of(a.entries.begin(), a.entries.end(), [&](const auto& entry) {
-    const YamlNode* other = b.find(entry.first.text);
-    return other != nullptr && same_meaning(entry.second, *other);
-  });
+  return a.entries.size() == b.entries.size() &&
+         std::all_of(a.entries.begin(), a.entries.end(), [&](const auto& entry) {
+           const YamlNode* other = b.find(entry.first.text);
+           return other != nullptr && same_meaning(entry.second, *other);
+         });
 }
 
 std::vector<std::string> texts_of(const std::vector<Comment>& comments) {
@@ -377,7 +427,8 @@ void name_nulls(YamlNode& node, const std::string& text, const Lines& lines) {
   if (node.kind == Kind::null && node.line <= lines.count())
     for (const char* word : {"null", "Null", "NULL", "~"}) {
       const size_t at = lines.offset(node.line, node.column), after = at + std::string_view(word).size();
-      if (text.compare(at, after - at, word) == 0 && (after >= text.size() || is_any_of(text[after], " \t\n,]}"))) node.text = word;
+      if (text.compare(at, after - at, word) == 0 && (after >= text.size() || is_any_of(text[after], " \t\n,]}")))
+        node.text = word;
     }
   for (auto& item : node.items) name_nulls(item, text, lines);
   for (auto& [key, value] : node.entries) name_nulls(value, text, lines);
@@ -403,10 +454,17 @@ std::optional<std::string> format_rules(const std::string& file, const std::stri
     diagnostics.error("format-refused", place, message, hint);
     return std::nullopt;
   };
-  const bool ours = root->is_map() && (root->find("remap") != nullptr || root->find("remap_schema") != nullptr || root->find("remap_model") != nullptr || root->find("remap_fields") != nullptr);
-  if (!ours) return refuse(source.place(1, 1), "this is neither a rule file nor a schema: it has no section 'remap', 'remap_schema' or 'remap_model'", "name other files");
+  const bool ours = root->is_map() && (root->find("remap") != nullptr || root->find("remap_schema") != nullptr ||
+                                       root->find("remap_model") != nullptr || root->find("remap_fields") != nullptr);
+  if (!ours)
+    return refuse(
+        source.place(1, 1),
+        "this is neither a rule file nor a schema: it has no section 'remap', 'remap_schema' or 'remap_model'",
+        "name other files");
   const auto comments = lang::comments_of(source.text(), *root);
-  if (!comments) return refuse(source.place(1, 1), "this file cannot be laid out: YAML reads it as something else than it shows", "write it as UTF-8, without tabs, with line ends as \\n");
+  if (!comments)
+    return refuse(source.place(1, 1), "this file cannot be laid out: YAML reads it as something else than it shows",
+                  "write it as UTF-8, without tabs, with line ends as \\n");
   std::string result = lang::Layout(source.text(), *root, *comments).run();
   Diagnostics again;
   const lang::SourceText laid_out(file, result);
@@ -414,7 +472,8 @@ std::optional<std::string> format_rules(const std::string& file, const std::stri
   if (tree) lang::name_nulls(*tree, result, lang::Lines(result));
   const auto kept = tree ? lang::comments_of(result, *tree) : std::nullopt;
   if (!kept || !lang::same_file(*root, *tree) || lang::texts_of(*comments) != lang::texts_of(*kept))
-    return refuse(source.place(1, 1), "this file cannot be laid out without changing what it says", "please report it, with the file");
+    return refuse(source.place(1, 1), "this file cannot be laid out without changing what it says",
+                  "please report it, with the file");
   return result;
 }
 

@@ -13,7 +13,9 @@ namespace {
 
 bool is_word(std::string_view s) {
   if (s.empty() || (s[0] >= '0' && s[0] <= '9')) return false;
-  return std::all_of(s.begin(), s.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; });
+  return std::all_of(s.begin(), s.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  });
 }
 
 std::vector<std::string> split(std::string_view text, char separator) {
@@ -86,8 +88,9 @@ std::string regex_of_range(const IndexRange& range) {
   }
   return "0*(?:" + remap::join(choices, "|") + ")";
 }
-constexpr const char* kTablesHint = "an index is moved by a number, {i+1}, and nothing else; what it becomes otherwise is a table under 'maps': "
-                                    "{i:int} here, {i:TABLE} in 'to'";
+constexpr const char* kTablesHint =
+    "an index is moved by a number, {i+1}, and nothing else; what it becomes otherwise is a table under 'maps': "
+    "{i:int} here, {i:TABLE} in 'to'";
 
 // Reads what stands between { and } into `token`; returns what is wrong with it, or "".
 std::string read_hole(std::string_view body, const Tables& tables, PatternToken& token, std::string& hint) {
@@ -154,10 +157,14 @@ size_t open_group(const std::string& regex) {
   std::vector<size_t> open;
   bool in_class = false;
   for (size_t i = 0; i < regex.size(); ++i) {
-    if (regex[i] == '\\') ++i;
-    else if (in_class || regex[i] == '[') in_class = regex[i] != ']';
-    else if (regex[i] == '(') open.push_back(i);
-    else if (regex[i] == ')' && !open.empty()) open.pop_back();
+    if (regex[i] == '\\')
+      ++i;
+    else if (in_class || regex[i] == '[')
+      in_class = regex[i] != ']';
+    else if (regex[i] == '(')
+      open.push_back(i);
+    else if (regex[i] == ')' && !open.empty())
+      open.pop_back();
   }
   return open.empty() ? 0 : open.back();
 }
@@ -167,12 +174,19 @@ RegexMistake mistake_of(const RE2& re, const std::string& regex) {
   const std::string& part = re.error_arg();
   const size_t found = regex.find(part), at = found == std::string::npos ? 0 : found;
   switch (re.error_code()) {
-    case RE2::ErrorMissingParen: return {open_group(regex), 1, "'(' is not closed", "add the ')', or write '\\(' for the character"};
+    case RE2::ErrorMissingParen:
+      return {open_group(regex), 1, "'(' is not closed", "add the ')', or write '\\(' for the character"};
     case RE2::ErrorMissingBracket: return {at, 1, "'[' is not closed", "add the ']', or write '\\[' for the character"};
     case RE2::ErrorRepeatArgument:
-    case RE2::ErrorRepeatOp: return {at, part.size(), fmt::format("'{}' repeats nothing, or a repetition", part), "put a character, a class or a group before it"};
-    case RE2::ErrorBadPerlOp: return {at, part.size(), fmt::format("'{}' is not in RE2, which has no look-around and no back-references", part), "say what the key looks like as a whole"};
-    case RE2::ErrorBadEscape: return {at, part.size(), fmt::format("'{}' has no meaning", part), "'\\d' is a digit, '\\w' a letter, digit or '_', '\\.' a dot"};
+    case RE2::ErrorRepeatOp:
+      return {at, part.size(), fmt::format("'{}' repeats nothing, or a repetition", part),
+              "put a character, a class or a group before it"};
+    case RE2::ErrorBadPerlOp:
+      return {at, part.size(), fmt::format("'{}' is not in RE2, which has no look-around and no back-references", part),
+              "say what the key looks like as a whole"};
+    case RE2::ErrorBadEscape:
+      return {at, part.size(), fmt::format("'{}' has no meaning", part),
+              "'\\d' is a digit, '\\w' a letter, digit or '_', '\\.' a dot"};
     default: return {at, part.size(), re.error(), "RE2's syntax is meant"};
   }
 }
@@ -187,7 +201,8 @@ const std::string* Captures::hole(std::string_view name) const {
   return nullptr;
 }
 
-std::optional<KeyPattern> parse_pattern(const std::string& text, const Written& written, const Tables& tables, Diagnostics& diagnostics) {
+std::optional<KeyPattern> parse_pattern(const std::string& text, const Written& written, const Tables& tables,
+                                        Diagnostics& diagnostics) {
   KeyPattern pattern{text, {}, false, {}, written};
   const auto fail = [&](size_t offset, size_t length, const std::string& message, const std::string& hint = {}) {
     diagnostics.error("pattern-syntax", written.place(offset, length), message, hint);
@@ -200,7 +215,8 @@ std::optional<KeyPattern> parse_pattern(const std::string& text, const Written& 
     const RE2 re(pattern.regex, RE2::Quiet);
     if (!re.ok()) {
       const RegexMistake mistake = mistake_of(re, pattern.regex);
-      return fail(3 + mistake.offset, mistake.length, fmt::format("not an expression: {}", mistake.message), mistake.hint);
+      return fail(3 + mistake.offset, mistake.length, fmt::format("not an expression: {}", mistake.message),
+                  mistake.hint);
     }
     return pattern;
   }
@@ -302,12 +318,15 @@ std::vector<PatternToken> resolved(const KeyPattern& pattern, const VariantValue
   for (PatternToken token : pattern.tokens) {
     if (token.kind == PatternToken::Kind::variant) {
       const auto known = variants.find(token.text);
-      if (known == variants.end()) throw Error("expression-value", pattern.written.place(), fmt::format("'{}' uses ${{{}}}, which has no value yet", pattern.text, token.text));
+      if (known == variants.end())
+        throw Error("expression-value", pattern.written.place(),
+                    fmt::format("'{}' uses ${{{}}}, which has no value yet", pattern.text, token.text));
       token.kind = PatternToken::Kind::literal;
       token.text = known->second;
       drop_separator = token.text.empty();
     } else {
-      if (drop_separator && token.kind == PatternToken::Kind::literal && (token.text[0] == '.' || token.text[0] == '/')) token.text.erase(0, 1);
+      if (drop_separator && token.kind == PatternToken::Kind::literal && (token.text[0] == '.' || token.text[0] == '/'))
+        token.text.erase(0, 1);
       drop_separator = false;
     }
     if (token.kind != PatternToken::Kind::literal || !token.text.empty()) tokens.push_back(std::move(token));
@@ -330,10 +349,14 @@ Matcher::Matcher(const KeyPattern& pattern, const VariantValues& variants) : is_
     still_literal = false;
     suffix_.clear();
     groups_.push_back({token.kind, token.text});
-    if (token.range) regex_ += "(" + regex_of_range(*token.range) + ")";
-    else if (token.kind == Kind::star || token.digits) regex_ += "([0-9]+)";
-    else if (token.kind == Kind::rest) regex_ += "(.+)";
-    else if (token.alternatives.empty()) regex_ += "([^./]+)";
+    if (token.range)
+      regex_ += "(" + regex_of_range(*token.range) + ")";
+    else if (token.kind == Kind::star || token.digits)
+      regex_ += "([0-9]+)";
+    else if (token.kind == Kind::rest)
+      regex_ += "(.+)";
+    else if (token.alternatives.empty())
+      regex_ += "([^./]+)";
     else {
       std::vector<std::string> quoted;
       for (const auto& a : token.alternatives) quoted.push_back(RE2::QuoteMeta(a));
@@ -356,7 +379,8 @@ bool Matcher::match(std::string_view key, Captures& captures) const {
   if (!compiled_->Match(subject, 0, key.size(), RE2::ANCHOR_BOTH, found.data(), count + 1)) return false;
   captures = {};
   if (is_regex_) {
-    for (const auto& piece : found) captures.groups.emplace_back(piece.data() == nullptr ? "" : std::string(piece.data(), piece.size()));
+    for (const auto& piece : found)
+      captures.groups.emplace_back(piece.data() == nullptr ? "" : std::string(piece.data(), piece.size()));
     return true;
   }
   for (size_t i = 0; i < groups_.size(); ++i) {
@@ -364,10 +388,12 @@ bool Matcher::match(std::string_view key, Captures& captures) const {
     if (groups_[i].kind == PatternToken::Kind::star) {
       captures.stars.push_back(std::move(text));
       captures.star_offsets.push_back(static_cast<size_t>(found[i + 1].data() - key.data()));
-    } else if (groups_[i].kind == PatternToken::Kind::rest) captures.rests.push_back(std::move(text));
+    } else if (groups_[i].kind == PatternToken::Kind::rest)
+      captures.rests.push_back(std::move(text));
     else if (const std::string* before = captures.hole(groups_[i].name)) {
       if (*before != text) return false;  // the same hole twice takes the same text
-    } else captures.holes.emplace_back(groups_[i].name, std::move(text));
+    } else
+      captures.holes.emplace_back(groups_[i].name, std::move(text));
   }
   return true;
 }
@@ -386,13 +412,15 @@ std::string translated(const Tables& tables, const std::string& table, const std
   throw Error("pattern-no-translation", {}, fmt::format("maps.{} has no entry for '{}'", table, text));
 }
 
-std::string hole_text(const PatternToken& token, const KeyPattern& from, const Captures& captures, const Tables& tables) {
+std::string hole_text(const PatternToken& token, const KeyPattern& from, const Captures& captures,
+                      const Tables& tables) {
   const std::string* text = captures.hole(token.text);
   if (text == nullptr) return "";
   if (token.add != 0) {
     int64_t index = 0;
     const auto r = std::from_chars(text->data(), text->data() + text->size(), index);
-    if (r.ec != std::errc() || r.ptr != text->data() + text->size() || index > (int64_t{1} << 53) || index + token.add < 0)
+    if (r.ec != std::errc() || r.ptr != text->data() + text->size() || index > (int64_t{1} << 53) ||
+        index + token.add < 0)
       throw Error("pattern-no-translation", {}, fmt::format("'{}' moved by {} is not an index", *text, token.add));
     return std::to_string(index + token.add);
   }
@@ -403,10 +431,12 @@ std::string hole_text(const PatternToken& token, const KeyPattern& from, const C
 
 }  // namespace
 
-std::string expand(const KeyPattern& to, const KeyPattern& from, const Captures& captures, const Tables& tables, const VariantValues& variants) {
+std::string expand(const KeyPattern& to, const KeyPattern& from, const Captures& captures, const Tables& tables,
+                   const VariantValues& variants) {
   std::string key;
   size_t star = 0, rest = 0;
-  const bool named = std::any_of(to.tokens.begin(), to.tokens.end(), [](const PatternToken& token) { return token.kind == PatternToken::Kind::variant; });
+  const bool named = std::any_of(to.tokens.begin(), to.tokens.end(),
+                                 [](const PatternToken& token) { return token.kind == PatternToken::Kind::variant; });
   std::vector<PatternToken> filled_in;
   if (named) filled_in = resolved(to, variants);
   for (const PatternToken& token : named ? filled_in : to.tokens) {
@@ -421,13 +451,16 @@ std::string expand(const KeyPattern& to, const KeyPattern& from, const Captures&
   if (!from.is_regex) return key;
   std::string filled;
   for (size_t i = 0; i < key.size(); ++i) {
-    if (key[i] == '\\' && i + 1 < key.size() && key[i + 1] >= '0' && key[i + 1] <= '9') filled += captures.groups.at(static_cast<size_t>(key[++i] - '0'));
-    else filled += key[i];
+    if (key[i] == '\\' && i + 1 < key.size() && key[i + 1] >= '0' && key[i + 1] <= '9')
+      filled += captures.groups.at(static_cast<size_t>(key[++i] - '0'));
+    else
+      filled += key[i];
   }
   return filled;
 }
 
-std::string expand_source(const KeyPattern& key, const KeyPattern& from, const Captures& captures, const VariantValues& variants) {
+std::string expand_source(const KeyPattern& key, const KeyPattern& from, const Captures& captures,
+                          const VariantValues& variants) {
   const auto plain = [](KeyPattern pattern) {
     for (auto& token : pattern.tokens) token.table.clear();
     return pattern;
@@ -442,54 +475,70 @@ std::string missing_hole_hint(const std::string& name, const KeyPattern& from) {
   for (const PatternToken& token : from.tokens)
     if (token.kind == PatternToken::Kind::hole) holes.push_back(token.text);
   const std::string near = nearest_name(name, holes);
-  return near.empty() ? "a hole of the target must be a hole of the source, or come from 'split'" : fmt::format("did you mean '{{{}}}'?", near);
+  return near.empty() ? "a hole of the target must be a hole of the source, or come from 'split'"
+                      : fmt::format("did you mean '{{{}}}'?", near);
 }
 
 void check_groups(const KeyPattern& to, const KeyPattern& from, Diagnostics& diagnostics) {
   const int groups = RE2(from.regex, RE2::Quiet).NumberOfCapturingGroups();
   for (size_t i = 0; i + 1 < to.text.size(); ++i)
     if (to.text[i] == '\\' && to.text[i + 1] >= '0' && to.text[i + 1] <= '9' && to.text[i + 1] - '0' > groups)
-      diagnostics.error("pattern-missing-capture", to.text == to.written.node.text ? to.written.place(i, 2) : to.written.place(), fmt::format("'\\{}' is not a group of '{}', which has {}", to.text[i + 1], from.regex, groups == 0 ? "none" : std::to_string(groups)), "a group is what stands in ( )");
+      diagnostics.error("pattern-missing-capture",
+                        to.text == to.written.node.text ? to.written.place(i, 2) : to.written.place(),
+                        fmt::format("'\\{}' is not a group of '{}', which has {}", to.text[i + 1], from.regex,
+                                    groups == 0 ? "none" : std::to_string(groups)),
+                        "a group is what stands in ( )");
 }
 
 }  // namespace
 
-void check_expansion(const KeyPattern& to, const KeyPattern& from, const std::vector<std::string>& extra, const Tables& tables, Diagnostics& diagnostics) {
+void check_expansion(const KeyPattern& to, const KeyPattern& from, const std::vector<std::string>& extra,
+                     const Tables& tables, Diagnostics& diagnostics) {
   const auto count = [](const KeyPattern& p, PatternToken::Kind kind) {
     return std::count_if(p.tokens.begin(), p.tokens.end(), [&](const PatternToken& t) { return t.kind == kind; });
   };
   if (to.is_regex) {
-    diagnostics.error("pattern-syntax", to.written.place(0, 3), "a target is not an expression", "write the key, with \\1 … \\9 for the groups of 'from'");
+    diagnostics.error("pattern-syntax", to.written.place(0, 3), "a target is not an expression",
+                      "write the key, with \\1 … \\9 for the groups of 'from'");
     return;
   }
   for (const auto& [kind, sign] : {std::pair{PatternToken::Kind::star, "*"}, std::pair{PatternToken::Kind::rest, "**"}})
     if (count(to, kind) > count(from, kind))
-      diagnostics.error("pattern-missing-capture", to.written.place(), fmt::format("'{}' has {} '{}', '{}' has {}", to.text, count(to, kind), sign, from.text, count(from, kind)),
-                        "every index of the target must come from the source key");
+      diagnostics.error(
+          "pattern-missing-capture", to.written.place(),
+          fmt::format("'{}' has {} '{}', '{}' has {}", to.text, count(to, kind), sign, from.text, count(from, kind)),
+          "every index of the target must come from the source key");
   for (const PatternToken& token : to.tokens) {
     if (token.kind != PatternToken::Kind::hole) continue;
     const bool added = std::find(extra.begin(), extra.end(), token.text) != extra.end();
     const PatternToken* origin = hole_of(from, token.text);
     if (!added && origin == nullptr)
-      diagnostics.error("pattern-missing-capture", to.place_of(token), fmt::format("'{{{}}}' is not a hole of '{}'", token.text, from.text), missing_hole_hint(token.text, from));
+      diagnostics.error("pattern-missing-capture", to.place_of(token),
+                        fmt::format("'{{{}}}' is not a hole of '{}'", token.text, from.text),
+                        missing_hole_hint(token.text, from));
     const auto is_number = [](const std::string& a) { return a.find_first_not_of("0123456789") == std::string::npos; };
     const bool numbers =
         origin != nullptr &&
         (origin->digits || (!origin->alternatives.empty() &&
                             std::all_of(origin->alternatives.begin(), origin->alternatives.end(), is_number)));
     if (token.add != 0 && origin != nullptr && !numbers)
-      diagnostics.error("pattern-missing-capture", to.place_of(token), fmt::format("'{{{}}}' is moved by {} but takes any text", token.text, token.add), fmt::format("write {{{}:int}} in the source", token.text));
+      diagnostics.error("pattern-missing-capture", to.place_of(token),
+                        fmt::format("'{{{}}}' is moved by {} but takes any text", token.text, token.add),
+                        fmt::format("write {{{}:int}} in the source", token.text));
     if (!token.table.empty() && origin != nullptr)
       for (const auto& a : origin->alternatives) {
         const Table& table = tables.at(token.table);
         if (std::none_of(table.begin(), table.end(), [&](const auto& row) { return row.first == a; }))
-          diagnostics.error("pattern-missing-capture", to.place_of(token), fmt::format("maps.{} has no entry for '{}', which '{{{}}}' can take", token.table, a, token.text));
+          diagnostics.error(
+              "pattern-missing-capture", to.place_of(token),
+              fmt::format("maps.{} has no entry for '{}', which '{{{}}}' can take", token.table, a, token.text));
       }
   }
   if (from.is_regex) check_groups(to, from, diagnostics);
 }
 
-std::string regex_of_target(const KeyPattern& to, const KeyPattern& from, const Tables& tables, const VariantValues& variants) {
+std::string regex_of_target(const KeyPattern& to, const KeyPattern& from, const Tables& tables,
+                            const VariantValues& variants) {
   std::string regex;
   for (const PatternToken& token : resolved(to, variants)) {
     switch (token.kind) {
@@ -501,8 +550,10 @@ std::string regex_of_target(const KeyPattern& to, const KeyPattern& from, const 
         const PatternToken* origin = hole_of(from, token.text);
         const std::string table = !token.table.empty() ? token.table : origin != nullptr ? origin->table : "";
         std::vector<std::string> values;
-        if (!table.empty()) for (const auto& [key, value] : tables.at(table)) values.push_back(RE2::QuoteMeta(value));
-        else if (origin != nullptr) for (const auto& a : origin->alternatives) values.push_back(RE2::QuoteMeta(a));
+        if (!table.empty())
+          for (const auto& [key, value] : tables.at(table)) values.push_back(RE2::QuoteMeta(value));
+        else if (origin != nullptr)
+          for (const auto& a : origin->alternatives) values.push_back(RE2::QuoteMeta(a));
         regex += values.empty() ? "[^./]+" : "(?:" + remap::join(values, "|") + ")";
         break;
       }

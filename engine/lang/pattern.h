@@ -9,8 +9,8 @@
 //   {name:4..7}         digits whose number is one of these; {name:4..} has no end
 //   {name:table}        one of the keys of maps.table; on the other side {name} is the value it maps to
 //   {name+1} {name-1}   on the target side: an index moved
-//   ${name}             the value of a variant, or a text under 'let'; where it is empty, the separator after it goes too
-//   re:EXPRESSION       a whole RE2 expression; the target says \1 … \9 for its groups
+//   ${name}             the value of a variant, or a text under 'let'; where it is empty, the separator after it goes
+//   too re:EXPRESSION       a whole RE2 expression; the target says \1 … \9 for its groups
 #pragma once
 
 #include <map>
@@ -35,29 +35,31 @@ using Tables = std::map<std::string, Table>;
 struct IndexRange {
   int64_t first = 0;
   std::optional<int64_t> last;
-  std::string text() const;               // "4..7"
+  std::string text() const;  // "4..7"
 };
 
 struct PatternToken {
   enum class Kind { literal, star, rest, hole, variant };
   Kind kind = Kind::literal;
-  std::string text;                       // literal text, hole's or variant's name
-  std::vector<std::string> alternatives;  // of a hole: the only texts it takes (empty: any)
-  std::string table;                      // of a hole: maps.table
-  bool digits = false;                    // of a hole: {name:int}, or one with a range
-  std::optional<IndexRange> range;        // of a hole: {name:4..7}
-  int64_t add = 0;                        // of a hole in a target: {name+1}
-  size_t offset = 0, length = 0;          // in the pattern as written; length 0: it comes from a 'within'
+  std::string text;                                   // literal text, hole's or variant's name
+  std::vector<std::string> alternatives;              // of a hole: the only texts it takes (empty: any)
+  std::string table;                                  // of a hole: maps.table
+  bool digits = false;                                // of a hole: {name:int}, or one with a range
+  std::optional<IndexRange> range;                    // of a hole: {name:4..7}
+  int64_t add = 0;                                    // of a hole in a target: {name+1}
+  size_t offset = 0, length = 0;                      // in the pattern as written; length 0: it comes from a 'within'
   std::shared_ptr<const TextPlace> within = nullptr;  // where, then
 };
 
 struct KeyPattern {
-  std::string text;                       // as written, prefixes of 'within' included
+  std::string text;  // as written, prefixes of 'within' included
   std::vector<PatternToken> tokens;
   bool is_regex = false;
-  std::string regex;                      // without "re:"
+  std::string regex;  // without "re:"
   Written written;
-  TextPlace place_of(const PatternToken& token) const { return token.length == 0 ? written.place() : written.place(token.offset, token.length); }
+  TextPlace place_of(const PatternToken& token) const {
+    return token.length == 0 ? written.place() : written.place(token.offset, token.length);
+  }
   // Of a token that comes from a 'within', its place there.
   TextPlace origin_of(const PatternToken& token) const { return token.within ? *token.within : place_of(token); }
 };
@@ -72,7 +74,8 @@ struct Captures {
 
 using VariantValues = std::map<std::string, std::string>;  // what ${name} stands for
 
-std::optional<KeyPattern> parse_pattern(const std::string& text, const Written& written, const Tables& tables, Diagnostics& diagnostics);
+std::optional<KeyPattern> parse_pattern(const std::string& text, const Written& written, const Tables& tables,
+                                        Diagnostics& diagnostics);
 // prefix + separator + pattern; an empty prefix adds nothing.
 KeyPattern join(const KeyPattern& prefix, char separator, const KeyPattern& pattern);
 KeyPattern with_suffix(KeyPattern pattern, const std::string& literal);
@@ -86,8 +89,8 @@ class Matcher {
  public:
   Matcher(const KeyPattern& pattern, const VariantValues& variants);
   bool match(std::string_view key, Captures& captures) const;
-  const std::string& literal_prefix() const { return prefix_; } // every match starts with this
-  const std::string& regex() const { return regex_; }           // matches the whole key
+  const std::string& literal_prefix() const { return prefix_; }  // every match starts with this
+  const std::string& regex() const { return regex_; }            // matches the whole key
 
  private:
   struct Group {
@@ -101,12 +104,17 @@ class Matcher {
 };
 
 // The key that a target pattern gives for a source pattern's captures. `from` tells which table translates a hole.
-std::string expand(const KeyPattern& to, const KeyPattern& from, const Captures& captures, const Tables& tables, const VariantValues& variants);
+std::string expand(const KeyPattern& to, const KeyPattern& from, const Captures& captures, const Tables& tables,
+                   const VariantValues& variants);
 // Another source key for the same captures: nothing is translated.
-std::string expand_source(const KeyPattern& key, const KeyPattern& from, const Captures& captures, const VariantValues& variants);
-// Reports holes, indices and groups of `to` that `from` does not have. `extra` names holes that operations add (split: each).
-void check_expansion(const KeyPattern& to, const KeyPattern& from, const std::vector<std::string>& extra, const Tables& tables, Diagnostics& diagnostics);
+std::string expand_source(const KeyPattern& key, const KeyPattern& from, const Captures& captures,
+                          const VariantValues& variants);
+// Reports holes, indices and groups of `to` that `from` does not have. `extra` names holes that operations add (split:
+// each).
+void check_expansion(const KeyPattern& to, const KeyPattern& from, const std::vector<std::string>& extra,
+                     const Tables& tables, Diagnostics& diagnostics);
 // Matches every key that `to` could give: used to see whether another rule gave what this one would have.
-std::string regex_of_target(const KeyPattern& to, const KeyPattern& from, const Tables& tables, const VariantValues& variants);
+std::string regex_of_target(const KeyPattern& to, const KeyPattern& from, const Tables& tables,
+                            const VariantValues& variants);
 
 }  // namespace remap::lang

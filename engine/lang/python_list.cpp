@@ -28,7 +28,8 @@ class Parser {
   bool bad() const { return !wrong_.empty(); }
   void fail(const std::string& expected) {
     if (bad()) return;
-    wrong_ = fmt::format("{} was expected at character {}, found {}", expected, at_ + 1, at_ < text_.size() ? fmt::format("'{}'", text_[at_]) : "the end");
+    wrong_ = fmt::format("{} was expected at character {}, found {}", expected, at_ + 1,
+                         at_ < text_.size() ? fmt::format("'{}'", text_[at_]) : "the end");
   }
   void skip_spaces() {
     while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n')) ++at_;

@@ -19,7 +19,10 @@ const std::vector<FieldRow>& rule_field_table() {
        "split"},
       {"copy_of", "the target key that 'to' repeats", "the copy is left out"},
       {"drop", "a source key that is not carried over", "nothing can bring it back"},
-      {"equal_to", "with 'drop': the source key whose values the dropped one must equal; --set twins=kept drops it even if they differ", "the twin is written again"},
+      {"equal_to",
+       "with 'drop': the source key whose values the dropped one must equal; --set twins=kept drops it even if they "
+       "differ",
+       "the twin is written again"},
       {"except", "patterns of keys that the rule does not take, although its own pattern matches them", ""},
       {"fill", "the constant that every element of the target is", "the tensor is left out"},
       {"from", "pattern of the source keys", ""},
@@ -29,7 +32,8 @@ const std::vector<FieldRow>& rule_field_table() {
       {"optional", "true: no complaint if no key matches", ""},
       {"permute", "[axes]: axis i of the target is axis permute[i] of the source", "the inverse permutation"},
       {"replicated",
-       "a hole: keys that differ only in it must hold the same bytes, and the first is taken; --set replicas=first takes "
+       "a hole: keys that differ only in it must hold the same bytes, and the first is taken; --set replicas=first "
+       "takes "
        "it even if they differ",
        "the first is written for all"},
       {"reshape", "the shape after regrouping elements in row-major order", "reshape"},
@@ -79,17 +83,34 @@ const std::vector<FieldRow>& file_field_table() {
 }
 
 const std::vector<ChoiceRow>& choice_table() {
-  static const auto has_rule = [](const RuleSet& set, bool (*is)(const Rule&)) { return std::any_of(set.rules.begin(), set.rules.end(), is); };
+  static const auto has_rule = [](const RuleSet& set, bool (*is)(const Rule&)) {
+    return std::any_of(set.rules.begin(), set.rules.end(), is);
+  };
   static const std::vector<ChoiceRow> rows = {
       {"dtype", {}, "keep, float32, float16, bfloat16 or float64", [](const RuleSet&) { return true; }},
-      {"root", {}, "the prefix of the keys that are converted, in place of the rules' own", [](const RuleSet&) { return true; }},
-      {"config", {"checked", "given"}, "checked: --config may not contradict the checkpoint; given: what it says is taken", [](const RuleSet&) { return true; }},
-      {"replicas", {"equal", "first"}, "equal: copies that differ are refused; first: the first is taken, whatever the others hold",
+      {"root",
+       {},
+       "the prefix of the keys that are converted, in place of the rules' own",
+       [](const RuleSet&) { return true; }},
+      {"config",
+       {"checked", "given"},
+       "checked: --config may not contradict the checkpoint; given: what it says is taken",
+       [](const RuleSet&) { return true; }},
+      {"replicas",
+       {"equal", "first"},
+       "equal: copies that differ are refused; first: the first is taken, whatever the others hold",
        [](const RuleSet& set) { return has_rule(set, [](const Rule& rule) { return !rule.replicated.empty(); }); }},
-      {"twins", {"equal", "kept"}, "equal: a tensor that is dropped as equal to another, and is not, is refused; kept: the other is taken",
+      {"twins",
+       {"equal", "kept"},
+       "equal: a tensor that is dropped as equal to another, and is not, is refused; kept: the other is taken",
        [](const RuleSet& set) { return has_rule(set, [](const Rule& rule) { return rule.equal_to.has_value(); }); }},
-      {"waive", {}, "the checks to pass, by the names that their messages give, separated by commas",
-       [](const RuleSet& set) { return std::any_of(set.require.begin(), set.require.end(), [](const Requirement& r) { return !r.waive.empty(); }); }},
+      {"waive",
+       {},
+       "the checks to pass, by the names that their messages give, separated by commas",
+       [](const RuleSet& set) {
+         return std::any_of(set.require.begin(), set.require.end(),
+                            [](const Requirement& r) { return !r.waive.empty(); });
+       }},
   };
   return rows;
 }
@@ -124,8 +145,10 @@ class RuleParser {
     if (const YamlNode* node = root->find("let")) parse_let(*node);
     if (const YamlNode* node = root->find("normalise")) parse_normalise(*node);
     if (const YamlNode* node = root->find("require")) parse_require(*node);
-    if (const YamlNode* node = root->find("rules")) parse_rule_list(*node, {}, {}, "", std::nullopt);
-    else error("rule-missing-field", *root, "a rule file needs 'rules'");
+    if (const YamlNode* node = root->find("rules"))
+      parse_rule_list(*node, {}, {}, "", std::nullopt);
+    else
+      error("rule-missing-field", *root, "a rule file needs 'rules'");
     if (const YamlNode* node = root->find("config")) parse_templates(*node, set_.config);
     if (const YamlNode* node = root->find("defaults")) parse_templates(*node, set_.defaults);
     if (const YamlNode* node = root->find("files")) parse_files(*node);
@@ -215,13 +238,15 @@ class RuleParser {
   }
   std::optional<KeyPattern> pattern(const YamlNode& node, const std::string& what) {
     if (!node.is_scalar()) {
-      error("rule-wrong-type", node, fmt::format("{} is a key pattern; found {}", what, node.kind_name()), "quote patterns that begin with '*' or '{'");
+      error("rule-wrong-type", node, fmt::format("{} is a key pattern; found {}", what, node.kind_name()),
+            "quote patterns that begin with '*' or '{'");
       return std::nullopt;
     }
     auto parsed = parse_pattern(node.text, written(node), set_.tables, diagnostics_);
     if (parsed)
       for (const auto& token : parsed->tokens)
-        if (token.kind == PatternToken::Kind::variant) variant_uses_.emplace_back(token.text, parsed->written.place(token.offset, token.length));
+        if (token.kind == PatternToken::Kind::variant)
+          variant_uses_.emplace_back(token.text, parsed->written.place(token.offset, token.length));
     return parsed;
   }
 
@@ -229,8 +254,11 @@ class RuleParser {
 
   void parse_version(const YamlNode& root) {
     const YamlNode* version = root.find("remap");
-    if (version == nullptr) error("rule-missing-field", root, "'remap: 1' is missing: the version of the rule language");
-    else if (version->text != "1") error("rule-version", *version, fmt::format("version '{}' of the rule language; this program knows version 1", version->text));
+    if (version == nullptr)
+      error("rule-missing-field", root, "'remap: 1' is missing: the version of the rule language");
+    else if (version->text != "1")
+      error("rule-version", *version,
+            fmt::format("version '{}' of the rule language; this program knows version 1", version->text));
   }
 
   void parse_tables(const YamlNode& node) {
@@ -287,17 +315,22 @@ class RuleParser {
         spec.roots.push_back(root->text);
     }
     if (const YamlNode* files = node.find("files"))
-      if ((spec.files = pattern(*files, "'files'")) && !is_file_pattern(*spec.files)) error("rule-wrong-type", *files, "'files' is a file name with holes that number the files", "for example: model.{rank}.pt");
+      if ((spec.files = pattern(*files, "'files'")) && !is_file_pattern(*spec.files))
+        error("rule-wrong-type", *files, "'files' is a file name with holes that number the files",
+              "for example: model.{rank}.pt");
     return spec;
   }
   static bool is_file_pattern(const KeyPattern& p) {
     const auto is = [](PatternToken::Kind kind) { return [kind](const PatternToken& t) { return t.kind == kind; }; };
     using Kind = PatternToken::Kind;
-    return !p.is_regex && p.text.find('/') == std::string::npos && std::any_of(p.tokens.begin(), p.tokens.end(), is(Kind::hole)) &&
-           std::all_of(p.tokens.begin(), p.tokens.end(), [&](const PatternToken& t) { return is(Kind::hole)(t) || is(Kind::literal)(t); });
+    return !p.is_regex && p.text.find('/') == std::string::npos &&
+           std::any_of(p.tokens.begin(), p.tokens.end(), is(Kind::hole)) &&
+           std::all_of(p.tokens.begin(), p.tokens.end(),
+                       [&](const PatternToken& t) { return is(Kind::hole)(t) || is(Kind::literal)(t); });
   }
   void parse_sources(const YamlNode& root) {
-    if (const YamlNode* node = root.find("source")) set_.sources.push_back(parse_source(*node, "", false));
+    if (const YamlNode* node = root.find("source"))
+      set_.sources.push_back(parse_source(*node, "", false));
     else {
       error("rule-missing-field", root, "'source' is missing", "for example: source: {format: torch, root: model}");
       set_.sources.push_back({});
@@ -305,21 +338,27 @@ class RuleParser {
     if (const YamlNode* node = root.find("sources"); node != nullptr && expect_map(*node, "'sources'"))
       for (const auto& [name, spec] : node->entries) {
         const YamlNode* format = spec.is_map() ? spec.find("format") : nullptr;
-        if (format != nullptr && is_one_of(format->text, document_formats())) parse_document(name.text, spec);
-        else set_.sources.push_back(parse_source(spec, name.text, true));
+        if (format != nullptr && is_one_of(format->text, document_formats()))
+          parse_document(name.text, spec);
+        else
+          set_.sources.push_back(parse_source(spec, name.text, true));
       }
   }
   void parse_document(const std::string& name, const YamlNode& node) {
     check_fields(node, {"format", "beside", "doc"}, "a document");
-    DocumentSpec spec{name, text_field(node, "format").value_or(""), text_field(node, "beside").value_or(""), text_field(node, "doc").value_or("")};
-    if (spec.beside.find('/') != std::string::npos) error("rule-wrong-type", *node.find("beside"), "'beside' is the name of a file, not a path");
+    DocumentSpec spec{name, text_field(node, "format").value_or(""), text_field(node, "beside").value_or(""),
+                      text_field(node, "doc").value_or("")};
+    if (spec.beside.find('/') != std::string::npos)
+      error("rule-wrong-type", *node.find("beside"), "'beside' is the name of a file, not a path");
     set_.documents.push_back(std::move(spec));
   }
 
   static bool is_further_file(const std::string& name) {
     constexpr size_t kMaxBytes = 255;  // of a name, on common file systems
-    const bool plain = !name.empty() && name.size() <= kMaxBytes && name != "." && name != ".." && name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
-    return plain && name != "config.json" && !name.ends_with(".safetensors") && !name.ends_with(".safetensors.index.json");
+    const bool plain = !name.empty() && name.size() <= kMaxBytes && name != "." && name != ".." &&
+                       name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
+    return plain && name != "config.json" && !name.ends_with(".safetensors") &&
+           !name.ends_with(".safetensors.index.json");
   }
   void parse_files(const YamlNode& node) {
     if (!expect_list(node, "'files'")) return;
@@ -329,7 +368,8 @@ class RuleParser {
       FileSpec spec;
       spec.name = required_text(item, "file");
       if (const YamlNode* name = item.find("file"); name != nullptr && !is_further_file(spec.name))
-        error("rule-wrong-type", *name, fmt::format("'{}' is not a name for a further file", spec.name), "a name without slashes, other than config.json and the files of tensors");
+        error("rule-wrong-type", *name, fmt::format("'{}' is not a name for a further file", spec.name),
+              "a name without slashes, other than config.json and the files of tensors");
       spec.when = expression_field(item, "when");
       const YamlNode* content = item.find("content");
       if (content == nullptr) {
@@ -367,13 +407,17 @@ class RuleParser {
       variant.name = name.text;
       variant.place = place_of(*text_, name);
       for (const auto& choice : choice_table())
-        if (choice.name == name.text) error("rule-wrong-type", name, fmt::format("'{}' is a choice that every rule file has", name.text), "give the variant another name");
+        if (choice.name == name.text)
+          error("rule-wrong-type", name, fmt::format("'{}' is a choice that every rule file has", name.text),
+                "give the variant another name");
       if (!expect_map(body, "a variant")) continue;
       check_fields(body, {"detect", "values", "doc"}, "a variant");
       variant.detect = expression_field(body, "detect");
       variant.values = expression_field(body, "values");
       variant.doc = text_field(body, "doc").value_or("");
-      if (!body.find("detect")) error("rule-missing-field", body, fmt::format("variant '{}' needs 'detect': an expression that gives its value", name.text));
+      if (!body.find("detect"))
+        error("rule-missing-field", body,
+              fmt::format("variant '{}' needs 'detect': an expression that gives its value", name.text));
       set_.variants.push_back(std::move(variant));
     }
   }
@@ -410,10 +454,14 @@ class RuleParser {
       const std::string waive = text_field(item, "waive").value_or("");
       std::optional<Template> hint;
       if (const YamlNode* node_of_hint = item.find("hint")) hint = template_of(*node_of_hint);
-      if (waive.find_first_of(", =") != std::string::npos) error("rule-wrong-type", *item.find("waive"), fmt::format("'{}' is not a name", waive), "letters, digits, '-' and '_'");
+      if (waive.find_first_of(", =") != std::string::npos)
+        error("rule-wrong-type", *item.find("waive"), fmt::format("'{}' is not a name", waive),
+              "letters, digits, '-' and '_'");
       const YamlNode* that = item.find("that");
-      if (that == nullptr) error("rule-missing-field", item, "'that' is missing: the condition");
-      else if (auto condition = expression(*that, "'that'")) set_.require.push_back({std::move(*condition), because, std::move(hint), waive});
+      if (that == nullptr)
+        error("rule-missing-field", item, "'that' is missing: the condition");
+      else if (auto condition = expression(*that, "'that'"))
+        set_.require.push_back({std::move(*condition), because, std::move(hint), waive});
     }
   }
 
@@ -435,12 +483,15 @@ class RuleParser {
 
   using Prefix = KeyPattern;
 
-  void parse_rule_list(const YamlNode& list, const Prefix& from, const Prefix& to, const std::string& source, const std::optional<Expression>& when) {
+  void parse_rule_list(const YamlNode& list, const Prefix& from, const Prefix& to, const std::string& source,
+                       const std::optional<Expression>& when) {
     if (!expect_list(list, "'rules'")) return;
     for (const auto& item : list.items) {
       if (!expect_map(item, "a rule")) continue;
-      if (item.find("within") != nullptr || item.find("rules") != nullptr) parse_block(item, from, to, source, when);
-      else parse_rule(item, from, to, source, when);
+      if (item.find("within") != nullptr || item.find("rules") != nullptr)
+        parse_block(item, from, to, source, when);
+      else
+        parse_rule(item, from, to, source, when);
     }
   }
 
@@ -454,7 +505,8 @@ class RuleParser {
     const auto name = text_field(item, "source");
     if (!name) return inherited;
     if (std::none_of(set_.sources.begin(), set_.sources.end(), [&](const SourceSpec& s) { return s.name == *name; }))
-      error("rule-unknown-source", *item.find("source"), fmt::format("there is no source '{}'", *name), "name it under 'sources'");
+      error("rule-unknown-source", *item.find("source"), fmt::format("there is no source '{}'", *name),
+            "name it under 'sources'");
     return *name;
   }
 
@@ -463,7 +515,8 @@ class RuleParser {
     auto own = expression_field(item, "when");
     if (!own) return outer;
     if (!outer) return own;
-    error("rule-wrong-type", *item.find("when"), "the block around this rule has a 'when' already", "say both in one condition, or leave one out");
+    error("rule-wrong-type", *item.find("when"), "the block around this rule has a 'when' already",
+          "say both in one condition, or leave one out");
     return own;
   }
 
@@ -494,7 +547,8 @@ class RuleParser {
     parse_rule_list(*rules, new_from, new_to, own_source, when_field(item, when));
   }
 
-  void parse_rule(const YamlNode& item, const Prefix& from, const Prefix& to, const std::string& source, const std::optional<Expression>& when) {
+  void parse_rule(const YamlNode& item, const Prefix& from, const Prefix& to, const std::string& source,
+                  const std::optional<Expression>& when) {
     check_fields(item, names_of(rule_field_table()), "a rule");
     Rule rule;
     rule.place = place_of(*text_, item);
@@ -509,11 +563,14 @@ class RuleParser {
   void only_fields(const YamlNode& item, const std::vector<std::string>& allowed, const std::string& what) {
     for (const auto& [key, value] : item.entries)
       if (std::find(allowed.begin(), allowed.end(), key.text) == allowed.end() &&
-          std::any_of(rule_field_table().begin(), rule_field_table().end(), [&](const FieldRow& r) { return r.name == key.text; }))
+          std::any_of(rule_field_table().begin(), rule_field_table().end(),
+                      [&](const FieldRow& r) { return r.name == key.text; }))
         error("rule-field-combination", key, fmt::format("'{}' has no meaning beside {}", key.text, what));
   }
 
-  KeyPattern in_source(const Prefix& prefix, const std::string& source, const KeyPattern& pattern) { return join(prefix, separator(source), pattern); }
+  KeyPattern in_source(const Prefix& prefix, const std::string& source, const KeyPattern& pattern) {
+    return join(prefix, separator(source), pattern);
+  }
 
   void parse_except(const YamlNode& item, const Prefix& prefix, Rule& rule) {
     if (const YamlNode* except = item.find("except")) {
@@ -528,7 +585,9 @@ class RuleParser {
     rule.kind = Rule::Kind::drop;
     const auto key = pattern(*item.find("drop"), "'drop'");
     rule.because = text_field(item, "because").value_or("");
-    if (rule.because.empty()) diagnostics_.error("rule-drop-without-reason", rule.place, "a key is dropped without saying why", "add 'because: …'");
+    if (rule.because.empty())
+      diagnostics_.error("rule-drop-without-reason", rule.place, "a key is dropped without saying why",
+                         "add 'because: …'");
     parse_except(item, prefix, rule);
     if (!key) return;
     rule.from = in_source(prefix, rule.source, *key);
@@ -544,15 +603,20 @@ class RuleParser {
   void parse_made(const YamlNode& item, const Prefix& prefix, Rule rule) {
     const bool fill = item.find("fill") != nullptr;
     rule.kind = fill ? Rule::Kind::fill : Rule::Kind::copy;
-    only_fields(item, fill ? std::vector<std::string>{"to", "fill", "shape", "cast", "when"} : std::vector<std::string>{"to", "copy_of", "when"}, fill ? "'fill'" : "'copy_of'");
+    only_fields(item,
+                fill ? std::vector<std::string>{"to", "fill", "shape", "cast", "when"}
+                     : std::vector<std::string>{"to", "copy_of", "when"},
+                fill ? "'fill'" : "'copy_of'");
     const YamlNode* to = item.find("to");
     if (to == nullptr) return error("rule-missing-field", item, "'to' is missing: the target key");
     if (auto p = pattern(*to, "'to'")) rule.to = join(prefix, '.', *p);
     check_expansion(rule.to, {}, {}, set_.tables, diagnostics_);
     if (fill) {
       const Json value = to_json(*item.find("fill"));
-      if (!value.is_number()) error("rule-wrong-type", *item.find("fill"), "'fill' is a number");
-      else rule.fill = value.get<double>();
+      if (!value.is_number())
+        error("rule-wrong-type", *item.find("fill"), "'fill' is a number");
+      else
+        rule.fill = value.get<double>();
       parse_shape_field(item, "shape", rule);
       if (item.find("shape") == nullptr) error("rule-missing-field", item, "'fill' needs 'shape'");
       if (rule.shape &&
@@ -578,9 +642,13 @@ class RuleParser {
   }
 
   void parse_move(const YamlNode& item, const Prefix& from_prefix, const Prefix& to_prefix, Rule rule) {
-    only_fields(item, {"from", "to", "keep", "shape", "linear", "norm", "transpose", "permute", "reshape", "steps", "split", "stack", "concat", "replicated", "cast", "when", "optional", "source", "except"}, "'from'");
+    only_fields(item,
+                {"from", "to", "keep", "shape", "linear", "norm", "transpose", "permute", "reshape", "steps", "split",
+                 "stack", "concat", "replicated", "cast", "when", "optional", "source", "except"},
+                "'from'");
     const YamlNode *from = item.find("from"), *to = item.find("to"), *keep = item.find("keep");
-    if (keep != nullptr && (from != nullptr || to != nullptr)) return error("rule-field-combination", *keep, "'keep' is 'from' and 'to' at once");
+    if (keep != nullptr && (from != nullptr || to != nullptr))
+      return error("rule-field-combination", *keep, "'keep' is 'from' and 'to' at once");
     if (keep != nullptr) from = to = keep;
     if (from == nullptr || to == nullptr) {
       error("rule-missing-field", item, from == nullptr ? "'from' is missing" : "'to' is missing",
@@ -589,7 +657,8 @@ class RuleParser {
     }
     auto source_key = pattern(*from, "'from'"), target_key = keep != nullptr ? source_key : pattern(*to, "'to'");
     if (!source_key || !target_key) return;
-    if (source_key->is_regex && !from_prefix.tokens.empty()) error("pattern-syntax", *from, "an expression matches the whole key; it cannot stand in a 'within' block");
+    if (source_key->is_regex && !from_prefix.tokens.empty())
+      error("pattern-syntax", *from, "an expression matches the whole key; it cannot stand in a 'within' block");
     rule.from = in_source(from_prefix, rule.source, *source_key);
     rule.to = join(to_prefix, '.', *target_key);
     rule.summary = fmt::format("{} → {}", rule.from.text, rule.to.text);
@@ -604,10 +673,14 @@ class RuleParser {
   }
 
   static bool has_hole(const KeyPattern& p, const std::string& name) {
-    return std::any_of(p.tokens.begin(), p.tokens.end(), [&](const PatternToken& t) { return t.kind == PatternToken::Kind::hole && t.text == name; });
+    return std::any_of(p.tokens.begin(), p.tokens.end(),
+                       [&](const PatternToken& t) { return t.kind == PatternToken::Kind::hole && t.text == name; });
   }
   void check_holes(const Rule& rule, const YamlNode& to, const YamlNode& from) {
-    const auto taken = [](const AxisParts& split) { return std::count_if(split.parts.begin(), split.parts.end(), [](const AxisPart& p) { return !is_left_part(p.name); }); };
+    const auto taken = [](const AxisParts& split) {
+      return std::count_if(split.parts.begin(), split.parts.end(),
+                           [](const AxisPart& p) { return !is_left_part(p.name); });
+    };
     for (const auto* split : {&rule.split, &rule.inner_split})
       if (*split && !has_hole(rule.to, (*split)->hole) && ((*split)->each || taken(**split) > 1))
         error("pattern-missing-capture", to,
@@ -632,13 +705,16 @@ class RuleParser {
   // 'linear' and 'norm' stand for two tensors, weight and bias.
   void expand_module(const YamlNode& item, Rule rule) {
     const YamlNode *linear = item.find("linear"), *norm = item.find("norm");
-    if ((linear != nullptr) + (norm != nullptr) + (item.find("shape") != nullptr) > 1) error("rule-field-combination", item, "only one of 'shape', 'linear' and 'norm' says the shape");
+    if ((linear != nullptr) + (norm != nullptr) + (item.find("shape") != nullptr) > 1)
+      error("rule-field-combination", item, "only one of 'shape', 'linear' and 'norm' says the shape");
     if (linear == nullptr && norm == nullptr) {
       parse_shape_field(item, "shape", rule);
       set_.rules.push_back(std::move(rule));
       return;
     }
-    if (rule.split || rule.concat || rule.stack || !rule.steps.empty()) error("rule-field-combination", item, "'linear' and 'norm' rename modules whole; write the two tensors as rules of their own");
+    if (rule.split || rule.concat || rule.stack || !rule.steps.empty())
+      error("rule-field-combination", item,
+            "'linear' and 'norm' rename modules whole; write the two tensors as rules of their own");
     parse_shape_field(item, linear != nullptr ? "linear" : "norm", rule);
     if (!rule.shape) return;
     for (const char* part : {".weight", ".bias"}) {
@@ -664,7 +740,9 @@ class RuleParser {
         parse_step(field, *node, rule);
       }
     const YamlNode* steps = item.find("steps");
-    if (given > 1 || (given == 1 && steps != nullptr)) error("rule-field-combination", item, "more than one change of layout: their order matters", "write them in order under 'steps'");
+    if (given > 1 || (given == 1 && steps != nullptr))
+      error("rule-field-combination", item, "more than one change of layout: their order matters",
+            "write them in order under 'steps'");
     if (steps != nullptr && expect_list(*steps, "'steps'"))
       for (const auto& step : steps->items) {
         if (!expect_map(step, "a step")) continue;
@@ -673,7 +751,8 @@ class RuleParser {
         for (const auto& [name, body] : step.entries)
           if (name.text == "split" || name.text == "concat" || name.text == "stack")
             parse_axis_step(name.text, body, rule);
-          else parse_step(name.text, body, rule);
+          else
+            parse_step(name.text, body, rule);
       }
     if (const YamlNode* cast = item.find("cast")) rule.cast = dtype_of(*cast);
   }
@@ -718,17 +797,21 @@ class RuleParser {
     LayoutStep step;
     step.place = place_of(*text_, body);
     if (name == "transpose") {
-      if (to_json(body) != Json(true)) return error("rule-wrong-type", body, "'transpose' is true or left out", "for other axes: permute: [2, 0, 1]");
+      if (to_json(body) != Json(true))
+        return error("rule-wrong-type", body, "'transpose' is true or left out", "for other axes: permute: [2, 0, 1]");
       step.transpose = true;
       step.order = {1, 0};
     } else if (name == "permute") {
       if (!expect_list(body, "'permute'")) return;
       for (const auto& axis : body.items) {
         const Json number = to_json(axis);
-        if (!number.is_number_integer() || number < 0 || number >= static_cast<int64_t>(body.items.size())) return error("rule-wrong-type", axis, fmt::format("'permute' lists the axes 0 … {} once each", body.items.size() - 1));
+        if (!number.is_number_integer() || number < 0 || number >= static_cast<int64_t>(body.items.size()))
+          return error("rule-wrong-type", axis,
+                       fmt::format("'permute' lists the axes 0 … {} once each", body.items.size() - 1));
         step.order.push_back(number.get<int>());
       }
-      if (std::set<int>(step.order.begin(), step.order.end()).size() != step.order.size()) return error("rule-wrong-type", body, "'permute' names an axis twice");
+      if (std::set<int>(step.order.begin(), step.order.end()).size() != step.order.size())
+        return error("rule-wrong-type", body, "'permute' names an axis twice");
     } else if (name == "reshape") {
       step.kind = LayoutStep::Kind::reshape;
       auto shape = parse_shape(text_, body, diagnostics_);
@@ -753,12 +836,16 @@ class RuleParser {
     AxisParts parts;
     const YamlNode* axis = node.find("axis");
     const Json number = axis == nullptr ? Json() : to_json(*axis);
-    if (!number.is_number_integer() || number < 0 || number > 31) error("rule-wrong-type", axis == nullptr ? node : *axis, fmt::format("'{}' needs 'axis': a number from 0", what));
-    else parts.axis = number.get<int>();
+    if (!number.is_number_integer() || number < 0 || number > 31)
+      error("rule-wrong-type", axis == nullptr ? node : *axis, fmt::format("'{}' needs 'axis': a number from 0", what));
+    else
+      parts.axis = number.get<int>();
     const YamlNode* each = node.find("each");
     const YamlNode* list = named == nullptr ? nullptr : node.find(named);
     if ((each != nullptr) == (list != nullptr)) {
-      error("rule-missing-field", node, fmt::format("'{}' needs 'each: hole'{}", what, named == nullptr ? "" : fmt::format(" or '{}: {{hole: [names]}}'", named)));
+      error("rule-missing-field", node,
+            fmt::format("'{}' needs 'each: hole'{}", what,
+                        named == nullptr ? "" : fmt::format(" or '{}: {{hole: [names]}}'", named)));
       return std::nullopt;
     }
     if (each != nullptr) {
@@ -781,7 +868,8 @@ class RuleParser {
         parts.parts.push_back({name.text, std::move(length)});
       }
     }
-    if (parts.parts.empty()) error("rule-wrong-type", names, "a list of names, or a mapping of names to sizes, was expected");
+    if (parts.parts.empty())
+      error("rule-wrong-type", names, "a list of names, or a mapping of names to sizes, was expected");
     return parts;
   }
 
@@ -813,19 +901,31 @@ class RuleParser {
         if (node.kind == NodeKind::call) check_key_function(e, node);
         if (node.kind != NodeKind::name || std::find(known.begin(), known.end(), node.text) != known.end()) return;
         const std::string near = nearest_name(node.text, known);
-        Diagnostic unknown{Severity::error, "expression-unknown-name", e.written.place(node.offset, node.length), fmt::format("nothing is called '{}'", node.text), {},
-                           near.empty() ? "names are dims of shapes, entries of 'let', variants, further sources, 'config' (--config), and 'meta' for the checkpoint's metadata" : fmt::format("did you mean '{}'?", near)};
-        if (leave_unknown_names_) set_.unknown_names.push_back(std::move(unknown));
-        else diagnostics_.add(std::move(unknown));
+        Diagnostic unknown{Severity::error,
+                           "expression-unknown-name",
+                           e.written.place(node.offset, node.length),
+                           fmt::format("nothing is called '{}'", node.text),
+                           {},
+                           near.empty() ? "names are dims of shapes, entries of 'let', variants, further sources, "
+                                          "'config' (--config), and 'meta' for the checkpoint's metadata"
+                                        : fmt::format("did you mean '{}'?", near)};
+        if (leave_unknown_names_)
+          set_.unknown_names.push_back(std::move(unknown));
+        else
+          diagnostics_.add(std::move(unknown));
       });
     for (const auto& [name, place] : variant_uses_)
-      if (std::none_of(set_.variants.begin(), set_.variants.end(), [&, &n = name](const Variant& v) { return v.name == n; }) &&
-          std::none_of(set_.let.begin(), set_.let.end(), [&, &n = name](const auto& entry) { return entry.first == n; }))
-        diagnostics_.error("expression-unknown-name", place, fmt::format("there is no variant or entry of 'let' called '{}'", name));
+      if (std::none_of(set_.variants.begin(), set_.variants.end(),
+                       [&, &n = name](const Variant& v) { return v.name == n; }) &&
+          std::none_of(set_.let.begin(), set_.let.end(),
+                       [&, &n = name](const auto& entry) { return entry.first == n; }))
+        diagnostics_.error("expression-unknown-name", place,
+                           fmt::format("there is no variant or entry of 'let' called '{}'", name));
   }
   void check_key_function(const Expression& e, const ExpressionNode& call) {
     for (const auto& row : function_table())
-      if (row.name == call.text && row.about_keys && !call.children.empty() && call.children[0].kind == NodeKind::literal && call.children[0].literal.is_string()) {
+      if (row.name == call.text && row.about_keys && !call.children.empty() &&
+          call.children[0].kind == NodeKind::literal && call.children[0].literal.is_string()) {
         Written at = e.written;
         at.offset += call.children[0].offset + 1;
         parse_pattern(call.children[0].literal.get<std::string>(), at, set_.tables, diagnostics_);
@@ -847,13 +947,15 @@ bool AxisParts::leaves_parts() const {
   return std::any_of(parts.begin(), parts.end(), [](const AxisPart& part) { return is_left_part(part.name); });
 }
 
-std::optional<RuleSet> parse_rules(std::shared_ptr<const SourceText> text, Diagnostics& diagnostics, bool leave_unknown_names) {
+std::optional<RuleSet> parse_rules(std::shared_ptr<const SourceText> text, Diagnostics& diagnostics,
+                                   bool leave_unknown_names) {
   auto set = RuleParser(std::move(text), diagnostics, leave_unknown_names).parse();
   diagnostics.sort();
   return set;
 }
 
-std::optional<Template> parse_template(const std::shared_ptr<const SourceText>& text, const YamlNode& node, Diagnostics& diagnostics) {
+std::optional<Template> parse_template(const std::shared_ptr<const SourceText>& text, const YamlNode& node,
+                                       Diagnostics& diagnostics) {
   Template result;
   result.place = place_of(*text, node);
   if (node.is_sequence()) {
@@ -878,9 +980,11 @@ std::optional<Template> parse_template(const std::shared_ptr<const SourceText>& 
   return result;
 }
 
-std::optional<std::vector<DimTerm>> parse_shape(const std::shared_ptr<const SourceText>& text, const YamlNode& node, Diagnostics& diagnostics) {
+std::optional<std::vector<DimTerm>> parse_shape(const std::shared_ptr<const SourceText>& text, const YamlNode& node,
+                                                Diagnostics& diagnostics) {
   if (!node.is_sequence()) {
-    diagnostics.error("rule-wrong-type", place_of(*text, node), fmt::format("a shape is a list, such as [hidden, hidden]; found {}", node.kind_name()));
+    diagnostics.error("rule-wrong-type", place_of(*text, node),
+                      fmt::format("a shape is a list, such as [hidden, hidden]; found {}", node.kind_name()));
     return std::nullopt;
   }
   std::vector<DimTerm> shape;
@@ -888,7 +992,8 @@ std::optional<std::vector<DimTerm>> parse_shape(const std::shared_ptr<const Sour
   for (const auto& item : node.items) {
     DimTerm term;
     if (!item.is_scalar()) {
-      diagnostics.error("rule-wrong-type", place_of(*text, item), fmt::format("a dim is a name, a number or an expression; found {}", item.kind_name()));
+      diagnostics.error("rule-wrong-type", place_of(*text, item),
+                        fmt::format("a dim is a name, a number or an expression; found {}", item.kind_name()));
       good = false;
     } else if (item.text != "_") {
       term.expression = parse_expression(item.text, {text, item, 0}, diagnostics);
@@ -905,7 +1010,8 @@ std::optional<Json> instantiate(const Template& value, Scope& scope) {
     case Template::Kind::expression: {
       Value result = evaluate(*value.expression, scope);
       if (result.state == Value::State::omit) return std::nullopt;
-      if (result.state == Value::State::missing) return evaluate_present(*value.expression, scope);  // throws, saying what is missing
+      if (result.state == Value::State::missing)
+        return evaluate_present(*value.expression, scope);  // throws, saying what is missing
       return std::move(result.json);
     }
     case Template::Kind::list: {

@@ -15,13 +15,13 @@ namespace remap::lang {
 
 // A value of a template (config, files, architecture): plain data in which texts that begin with '$' are expressions.
 struct Template {
-  Json constant;                                             // used if nothing else is set
+  Json constant;  // used if nothing else is set
   std::optional<Expression> expression;
-  std::vector<Template> items;                               // a list
-  std::vector<std::pair<std::string, Template>> fields;      // an object
+  std::vector<Template> items;                           // a list
+  std::vector<std::pair<std::string, Template>> fields;  // an object
   enum class Kind { constant, expression, list, object } kind = Kind::constant;
   TextPlace place;
-  TextPlace name_place;                                      // of the name, if it is the value of a field
+  TextPlace name_place;  // of the name, if it is the value of a field
 };
 
 // One entry of a shape: '_' asserts nothing.
@@ -39,46 +39,46 @@ struct AxisPart {
 struct AxisParts {
   int axis = 0;
   std::string hole;
-  bool each = false;             // one key an index; the axis vanishes (split), appears (stack) or is joined (concat)
-  std::vector<AxisPart> parts;   // otherwise: named parts in order
-  bool leaves_parts() const;     // one of them is left to another rule
+  bool each = false;            // one key an index; the axis vanishes (split), appears (stack) or is joined (concat)
+  std::vector<AxisPart> parts;  // otherwise: named parts in order
+  bool leaves_parts() const;    // one of them is left to another rule
 };
 inline bool is_left_part(std::string_view name) { return name.starts_with("_"); }
 
 struct LayoutStep {
   enum class Kind { permute, reshape } kind = Kind::permute;
-  bool transpose = false;        // permute given as 'transpose: true': exchanges the two axes of a matrix
-  std::vector<int> order;        // permute: axis i of the result is axis order[i]
-  std::vector<DimTerm> shape;    // reshape; one of them may be '_': what the others leave
+  bool transpose = false;      // permute given as 'transpose: true': exchanges the two axes of a matrix
+  std::vector<int> order;      // permute: axis i of the result is axis order[i]
+  std::vector<DimTerm> shape;  // reshape; one of them may be '_': what the others leave
   TextPlace place;
 };
 
 struct Rule {
   enum class Kind { move, drop, fill, copy } kind = Kind::move;
-  std::string source;                        // which source: its name ("" is the first)
-  KeyPattern from;                           // move, drop
-  std::vector<KeyPattern> except;            // drop
-  KeyPattern to;                             // move, fill, copy
-  std::optional<std::vector<DimTerm>> shape; // of the source tensor; of the target for fill
+  std::string source;                         // which source: its name ("" is the first)
+  KeyPattern from;                            // move, drop
+  std::vector<KeyPattern> except;             // drop
+  KeyPattern to;                              // move, fill, copy
+  std::optional<std::vector<DimTerm>> shape;  // of the source tensor; of the target for fill
   TextPlace shape_place;
   std::optional<AxisParts> split, concat, stack;
-  std::string replicated;                    // a hole: keys that differ only in it hold the same bytes; "": none
+  std::string replicated;  // a hole: keys that differ only in it hold the same bytes; "": none
   std::vector<LayoutStep> steps;
-  std::optional<AxisParts> inner_split;      // of each part of the split
-  size_t split_at = 0, inner_split_at = 0;   // so many steps are done before
-  size_t gather_at = kAfterSteps;            // so many before concat and stack; the others act on what these made
+  std::optional<AxisParts> inner_split;     // of each part of the split
+  size_t split_at = 0, inner_split_at = 0;  // so many steps are done before
+  size_t gather_at = kAfterSteps;           // so many before concat and stack; the others act on what these made
   static constexpr size_t kAfterSteps = static_cast<size_t>(-1);
   bool gathers() const { return concat || stack; }
   size_t steps_of_parts() const { return gathers() && gather_at < steps.size() ? gather_at : steps.size(); }
   std::optional<DType> cast;
   std::optional<Expression> when;
   bool optional = false;
-  std::string because;                       // drop
-  std::optional<KeyPattern> equal_to;        // drop: refused unless this source tensor holds the same values
+  std::string because;                 // drop
+  std::optional<KeyPattern> equal_to;  // drop: refused unless this source tensor holds the same values
   double fill = 0;
-  KeyPattern copy_of;                        // copy: target key
+  KeyPattern copy_of;  // copy: target key
   TextPlace place;
-  std::string summary;                       // "from → to", for plans and messages
+  std::string summary;  // "from → to", for plans and messages
 };
 
 struct Variant {
@@ -110,18 +110,19 @@ struct FileSpec {
 // A further file that holds no tensors; expressions see its contents by its name.
 struct DocumentSpec {
   std::string name;
-  std::string format;   // "json" or "lines"
-  std::string beside;   // taken from the checkpoint's folder if it is there and no other was given; "": never
+  std::string format;  // "json" or "lines"
+  std::string beside;  // taken from the checkpoint's folder if it is there and no other was given; "": never
   std::string doc;
 };
 
 struct SourceSpec {
-  std::string name;                 // "" for the first
-  std::string format;               // "" : any
-  std::vector<std::string> roots;   // the first that holds tensors is used; "" is the whole checkpoint
+  std::string name;                // "" for the first
+  std::string format;              // "" : any
+  std::vector<std::string> roots;  // the first that holds tensors is used; "" is the whole checkpoint
   char separator = '.';
   std::string doc;
-  std::optional<KeyPattern> files = {};  // the names of the files that make up the checkpoint; its holes begin every key
+  std::optional<KeyPattern> files =
+      {};  // the names of the files that make up the checkpoint; its holes begin every key
 };
 
 struct RuleSet {
@@ -130,10 +131,10 @@ struct RuleSet {
   std::vector<SourceSpec> sources;  // never empty
   std::vector<DocumentSpec> documents;
   std::optional<Expression> recognise;
-  std::string schema;               // name of the target schema; "" : none
-  std::string model_type;           // of config.json, where no schema says it; "" : not said
+  std::string schema;      // name of the target schema; "" : none
+  std::string model_type;  // of config.json, where no schema says it; "" : not said
   std::optional<Template> architecture;
-  std::optional<DType> dtype;       // of all floating-point targets; absent: as in the source
+  std::optional<DType> dtype;  // of all floating-point targets; absent: as in the source
   Tables tables;
   std::vector<Variant> variants;
   std::vector<std::pair<std::string, Expression>> let;
@@ -144,13 +145,14 @@ struct RuleSet {
   std::vector<std::pair<std::string, Template>> defaults;  // --config may replace these
   std::vector<FileSpec> files;
   bool parameter_sum = false;
-  std::string verify_source, verify_target;                // names of forward passes written as data; "": none
+  std::string verify_source, verify_target;  // names of forward passes written as data; "": none
   TextPlace schema_place, model_type_place, verify_source_place, verify_target_place;
-  std::vector<Diagnostic> unknown_names;                   // left to the planner, if parse_rules() was asked to
+  std::vector<Diagnostic> unknown_names;  // left to the planner, if parse_rules() was asked to
 };
 
 // nullopt if `diagnostics` has errors. All mistakes of the file are reported.
-std::optional<RuleSet> parse_rules(std::shared_ptr<const SourceText> text, Diagnostics& diagnostics, bool leave_unknown_names = false);
+std::optional<RuleSet> parse_rules(std::shared_ptr<const SourceText> text, Diagnostics& diagnostics,
+                                   bool leave_unknown_names = false);
 
 // What the user can choose with --set for any rule file to which it applies; the rules' own variants have other names.
 struct ChoiceRow {
@@ -165,14 +167,16 @@ const std::vector<ChoiceRow>& choice_table();
 struct FieldRow {
   std::string_view name;
   std::string_view purpose;
-  std::string_view inverse;   // what it is when the plan runs backwards; "" if it is no operation
+  std::string_view inverse;  // what it is when the plan runs backwards; "" if it is no operation
 };
 const std::vector<FieldRow>& rule_field_table();
 const std::vector<FieldRow>& file_field_table();
 
 // Shared with the parser of schema files.
-std::optional<Template> parse_template(const std::shared_ptr<const SourceText>& text, const YamlNode& node, Diagnostics& diagnostics);
-std::optional<std::vector<DimTerm>> parse_shape(const std::shared_ptr<const SourceText>& text, const YamlNode& node, Diagnostics& diagnostics);
+std::optional<Template> parse_template(const std::shared_ptr<const SourceText>& text, const YamlNode& node,
+                                       Diagnostics& diagnostics);
+std::optional<std::vector<DimTerm>> parse_shape(const std::shared_ptr<const SourceText>& text, const YamlNode& node,
+                                                Diagnostics& diagnostics);
 // Evaluates a template; fields and items whose value is `omit` are left out. nullopt: the whole is omitted.
 std::optional<Json> instantiate(const Template& value, Scope& scope);
 

@@ -14,7 +14,8 @@ constexpr size_t kMaxTensors = 10'000'000;
 
 class SchemaParser {
  public:
-  SchemaParser(std::shared_ptr<const SourceText> text, Diagnostics& diagnostics) : text_(std::move(text)), diagnostics_(diagnostics) {}
+  SchemaParser(std::shared_ptr<const SourceText> text, Diagnostics& diagnostics)
+      : text_(std::move(text)), diagnostics_(diagnostics) {}
 
   std::optional<Schema> parse() {
     const auto root = parse_yaml(*text_, diagnostics_);
@@ -26,7 +27,8 @@ class SchemaParser {
     }
     for (const auto& [key, value] : root->entries) section(key, value);
     const YamlNode* version = root->find("remap_schema");
-    if (version == nullptr || version->text != "1") error(version == nullptr ? *root : *version, "'remap_schema: 1' is missing: the version of the schema language");
+    if (version == nullptr || version->text != "1")
+      error(version == nullptr ? *root : *version, "'remap_schema: 1' is missing: the version of the schema language");
     if (!schema_.fields.empty()) check_names();
     if (diagnostics_.has_errors()) return std::nullopt;
     return std::move(schema_);
@@ -38,16 +40,27 @@ class SchemaParser {
   }
 
   void section(const YamlNode& key, const YamlNode& value) {
-    static const std::vector<std::string> kSections = {"remap_schema", "model_type", "library", "fields", "aliases", "config", "implied", "require", "tensors", "base_model", "architectures"};
-    if (key.text == "model_type") schema_.model_type = value.text;
-    else if (key.text == "library") schema_.library = value.text;
-    else if (key.text == "fields") schema_.fields = parse_fields(*text_, value, diagnostics_);
-    else if (key.text == "aliases") aliases(value);
-    else if (key.text == "config") templates(value, schema_.config);
-    else if (key.text == "implied") templates(value, schema_.implied);
-    else if (key.text == "require") requirements(value);
-    else if (key.text == "base_model") base_model(value);
-    else if (key.text == "tensors") tensors(value, schema_.tensors);
+    static const std::vector<std::string> kSections = {"remap_schema", "model_type", "library",      "fields",
+                                                       "aliases",      "config",     "implied",      "require",
+                                                       "tensors",      "base_model", "architectures"};
+    if (key.text == "model_type")
+      schema_.model_type = value.text;
+    else if (key.text == "library")
+      schema_.library = value.text;
+    else if (key.text == "fields")
+      schema_.fields = parse_fields(*text_, value, diagnostics_);
+    else if (key.text == "aliases")
+      aliases(value);
+    else if (key.text == "config")
+      templates(value, schema_.config);
+    else if (key.text == "implied")
+      templates(value, schema_.implied);
+    else if (key.text == "require")
+      requirements(value);
+    else if (key.text == "base_model")
+      base_model(value);
+    else if (key.text == "tensors")
+      tensors(value, schema_.tensors);
     else if (key.text == "architectures") {
       if (!value.is_map()) return error(value, "'architectures' is a mapping of class names to tensors");
       for (const auto& [name, list] : value.entries) {
@@ -56,7 +69,8 @@ class SchemaParser {
       }
     } else if (std::find(kSections.begin(), kSections.end(), key.text) == kSections.end()) {
       const std::string near = nearest_name(key.text, kSections);
-      error(key, fmt::format("'{}' is not a section of a schema", key.text), near.empty() ? "" : fmt::format("did you mean '{}'?", near));
+      error(key, fmt::format("'{}' is not a section of a schema", key.text),
+            near.empty() ? "" : fmt::format("did you mean '{}'?", near));
     }
   }
 
@@ -81,7 +95,9 @@ class SchemaParser {
     for (const auto* section : {&schema_.config, &schema_.implied})
       for (const auto& [name, value] : *section) check_template(schema_.fields, name, value);
     for (const auto& [other, name] : schema_.aliases)
-      if (!is_field(schema_.fields, name)) diagnostics_.error("schema-syntax", text_->place(1, 1), fmt::format("the alias '{}' stands for '{}', which is not in 'fields'", other, name));
+      if (!is_field(schema_.fields, name))
+        diagnostics_.error("schema-syntax", text_->place(1, 1),
+                           fmt::format("the alias '{}' stands for '{}', which is not in 'fields'", other, name));
     for (const auto& requirement : schema_.require) check_expression(requirement.condition, {});
     for (const auto& tensor : schema_.tensors) check_tensor(tensor);
     for (const auto& [name, tensors] : schema_.architectures)
@@ -92,7 +108,8 @@ class SchemaParser {
   }
   void report_name(const std::vector<ConfigField>& fields, const std::string& name, const TextPlace& place) {
     const std::string near = nearest_field(fields, name);
-    diagnostics_.error("schema-syntax", place, fmt::format("'{}' is not in 'fields'", name), near.empty() ? "add it there if the class has it" : fmt::format("did you mean '{}'?", near));
+    diagnostics_.error("schema-syntax", place, fmt::format("'{}' is not in 'fields'", name),
+                       near.empty() ? "add it there if the class has it" : fmt::format("did you mean '{}'?", near));
   }
   void check_template(const std::vector<ConfigField>& fields, const std::string& name, const Template& value) {
     if (!is_field(fields, name)) return report_name(fields, name, value.name_place);
@@ -119,14 +136,17 @@ class SchemaParser {
       if (std::find(loops.begin(), loops.end(), first) != loops.end()) return;
       const ConfigField* field = find_field(schema_.fields, first);
       // The name before the dot is visited by itself.
-      if (member && field != nullptr && !field->parts.empty() && !is_field(field->parts, node.text)) report_name(field->parts, node.text, expression.written.place(node.offset, node.length));
-      if (!member && !is_field(schema_.fields, first)) report_name(schema_.fields, first, expression.written.place(node.offset, node.length));
+      if (member && field != nullptr && !field->parts.empty() && !is_field(field->parts, node.text))
+        report_name(field->parts, node.text, expression.written.place(node.offset, node.length));
+      if (!member && !is_field(schema_.fields, first))
+        report_name(schema_.fields, first, expression.written.place(node.offset, node.length));
     });
   }
 
   void base_model(const YamlNode& node) {
     const YamlNode *architecture = node.find("architecture"), *prefix = node.find("prefix");
-    if (architecture == nullptr || prefix == nullptr) return error(node, "'base_model' has 'architecture' and 'prefix'");
+    if (architecture == nullptr || prefix == nullptr)
+      return error(node, "'base_model' has 'architecture' and 'prefix'");
     schema_.base_architecture = architecture->text;
     schema_.base_prefix = prefix->text + ".";
   }
@@ -134,8 +154,10 @@ class SchemaParser {
   void requirements(const YamlNode& node) {
     for (const auto& item : node.items) {
       const YamlNode *that = item.find("that"), *because = item.find("because");
-      if (that == nullptr || because == nullptr) error(item, "a requirement has 'that' and 'because'");
-      else if (auto condition = parse_expression(that->text, {text_, *that, 0}, diagnostics_)) schema_.require.push_back({std::move(*condition), because->text});
+      if (that == nullptr || because == nullptr)
+        error(item, "a requirement has 'that' and 'because'");
+      else if (auto condition = parse_expression(that->text, {text_, *that, 0}, diagnostics_))
+        schema_.require.push_back({std::move(*condition), because->text});
     }
   }
 
@@ -147,7 +169,8 @@ class SchemaParser {
       const YamlNode* shape = &value;
       if (value.is_map()) {
         shape = value.find("shape");
-        if (const YamlNode* when = value.find("when")) tensor.when = parse_expression(when->text, {text_, *when, 0}, diagnostics_);
+        if (const YamlNode* when = value.find("when"))
+          tensor.when = parse_expression(when->text, {text_, *when, 0}, diagnostics_);
         if (shape == nullptr) {
           error(value, "'shape' is missing");
           continue;
@@ -238,19 +261,23 @@ class Expander {
       step(tensor, index + 1, key + token.literal);
     }
   }
-  void loop(const SchemaTensor& tensor, size_t index, const std::string& key, const SchemaKeyToken& token, const Json& item) {
+  void loop(const SchemaTensor& tensor, size_t index, const std::string& key, const SchemaKeyToken& token,
+            const Json& item) {
     if (!token.variable.empty()) scope_.loops[token.variable] = item;
     step(tensor, index + 1, key + (item.is_string() ? item.get<std::string>() : item.dump()));
     if (!token.variable.empty()) scope_.loops.erase(token.variable);
   }
   int64_t integer(const Expression& expression) {
     const Json value = evaluate_present(expression, scope_);
-    if (!value.is_number_integer()) throw Error("expression-value", expression.written.place(), fmt::format("'{}' is {}; an integer was expected", expression.text, value.dump()));
+    if (!value.is_number_integer())
+      throw Error("expression-value", expression.written.place(),
+                  fmt::format("'{}' is {}; an integer was expected", expression.text, value.dump()));
     return value.get<int64_t>();
   }
   void emit(const SchemaTensor& tensor, const std::string& key) {
     if (tensor.when && !evaluate_condition(*tensor.when, scope_)) return;
-    if (out_.size() >= kMaxTensors) throw Error("limit-exceeded", tensor.place, "the schema demands too many tensors with this config");
+    if (out_.size() >= kMaxTensors)
+      throw Error("limit-exceeded", tensor.place, "the schema demands too many tensors with this config");
     DemandedTensor demanded{key, {}, &tensor};
     for (const DimTerm& term : tensor.shape) demanded.shape.push_back(term.expression ? integer(*term.expression) : -1);
     out_.push_back(std::move(demanded));
@@ -273,16 +300,21 @@ bool holds(const Requirement& requirement, const Json& config) {
   return evaluate_condition(requirement.condition, scope);
 }
 
-std::vector<DemandedTensor> demanded_tensors(const Schema& schema, const std::string& architecture, const Json& config) {
+std::vector<DemandedTensor> demanded_tensors(const Schema& schema, const std::string& architecture,
+                                             const Json& config) {
   std::vector<DemandedTensor> demanded;
   Expander expander(config, demanded);
-  const auto own = std::find_if(schema.architectures.begin(), schema.architectures.end(), [&](const auto& entry) { return entry.first == architecture; });
+  const auto own = std::find_if(schema.architectures.begin(), schema.architectures.end(),
+                                [&](const auto& entry) { return entry.first == architecture; });
   if (own == schema.architectures.end()) {
     std::vector<std::string> names;
     for (const auto& [name, tensors] : schema.architectures) names.push_back(name);
-    throw Error("schema-unknown-architecture", schema.text->place(1, 1), fmt::format("the schema has no architecture '{}'", architecture), fmt::format("it has: {}", remap::join(names, ", ")));
+    throw Error("schema-unknown-architecture", schema.text->place(1, 1),
+                fmt::format("the schema has no architecture '{}'", architecture),
+                fmt::format("it has: {}", remap::join(names, ", ")));
   }
-  for (const auto& tensor : schema.tensors) expander.expand(tensor, architecture == schema.base_architecture ? "" : schema.base_prefix);
+  for (const auto& tensor : schema.tensors)
+    expander.expand(tensor, architecture == schema.base_architecture ? "" : schema.base_prefix);
   for (const auto& tensor : own->second) expander.expand(tensor);
   return demanded;
 }

@@ -6,16 +6,16 @@
 //   fields: [hidden_size, …, {text_config: [vocab_size, …]}]   # all that the class has; beside those of every class
 //   aliases: {n_embd: hidden_size}             # other names that the class has for a field
 //   config: {hidden_act: gelu, …}              # what the class writes where nothing else is known
-//   implied: {tie_word_embeddings: true}       # defaults of the class: a field that equals one is left out of config.json
-//   require: [{that: CONDITION, because: …}]   # on the fields of config.json
-//   tensors:                                   # of every architecture of the family
+//   implied: {tie_word_embeddings: true}       # defaults of the class: a field that equals one is left out of
+//   config.json require: [{that: CONDITION, because: …}]   # on the fields of config.json tensors: # of every
+//   architecture of the family
 //     encoder.layer.{0..num_hidden_layers-1}.output.dense.{weight|bias}: …
-//   base_model: {architecture: BertModel, prefix: bert}   # optional: other architectures hold `tensors` under this prefix
-//   architectures:
+//   base_model: {architecture: BertModel, prefix: bert}   # optional: other architectures hold `tensors` under this
+//   prefix architectures:
 //     BertForMaskedLM: {lm_head.bias: [vocab_size], …}
 //
-// In a key, {a|b} stands for each text, {0..n} for each index, {x in LIST} for each entry of a list, which the shape may use as x.
-// A tensor is a shape, or {shape: […], when: CONDITION}; both see the loops' variables.
+// In a key, {a|b} stands for each text, {0..n} for each index, {x in LIST} for each entry of a list, which the shape
+// may use as x. A tensor is a shape, or {shape: […], when: CONDITION}; both see the loops' variables.
 #pragma once
 
 #include "lang/config_fields.h"
@@ -25,7 +25,7 @@
 namespace remap::lang {
 
 struct SchemaKeyToken {
-  std::string literal;                    // if nothing else is set
+  std::string literal;  // if nothing else is set
   std::vector<std::string> alternatives;
   std::string variable;                   // of a loop; may be empty
   std::optional<Expression> list;         // of a loop over a list
@@ -42,8 +42,8 @@ struct SchemaTensor {
 struct Schema {
   std::shared_ptr<const SourceText> text;
   std::string model_type, library;
-  std::vector<ConfigField> fields;                             // empty: not known
-  std::vector<std::pair<std::string, std::string>> aliases;    // other name, field
+  std::vector<ConfigField> fields;                           // empty: not known
+  std::vector<std::pair<std::string, std::string>> aliases;  // other name, field
   std::vector<std::pair<std::string, Template>> config, implied;
   std::vector<Requirement> require;
   std::string base_architecture, base_prefix;

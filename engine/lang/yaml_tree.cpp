@@ -74,26 +74,32 @@ class Builder : public YAML::EventHandler {
     add(make(YamlNode::Kind::null, mark));
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
-    diagnostics_.error("yaml-unsupported", here(mark), "an alias (*name): rule files repeat what they mean", "write the value out");
+    diagnostics_.error("yaml-unsupported", here(mark), "an alias (*name): rule files repeat what they mean",
+                       "write the value out");
     add(make(YamlNode::Kind::null, mark));
   }
-  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override {
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
     refuse_anchor(mark, anchor);
     YamlNode node = make(YamlNode::Kind::scalar, mark);
     node.text = value;
     const TextPlace place = here(mark);
-    const char first = place.column - 1 < static_cast<int>(place.source_line.size()) ? place.source_line[static_cast<size_t>(place.column) - 1] : ' ';
+    const char first = place.column - 1 < static_cast<int>(place.source_line.size())
+                           ? place.source_line[static_cast<size_t>(place.column) - 1]
+                           : ' ';
     node.quoted = tag == "!" && (first == '"' || first == '\'');
     node.block = tag == "!" && !node.quoted;
     if (tag != "!" && tag != "?") refuse_tag(mark, tag);
     if (!node.quoted && !node.block && (value == "~" || value == "null")) node.kind = YamlNode::Kind::null;
     add(std::move(node));
   }
-  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
     open(YamlNode::Kind::sequence, mark, tag, anchor);
   }
   void OnSequenceEnd() override { close(); }
-  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
     open(YamlNode::Kind::map, mark, tag, anchor);
   }
   void OnMapEnd() override { close(); }
@@ -116,11 +122,14 @@ class Builder : public YAML::EventHandler {
     return node;
   }
   void refuse_anchor(const YAML::Mark& mark, YAML::anchor_t anchor) {
-    if (anchor != 0) diagnostics_.error("yaml-unsupported", here(mark), "an anchor (&name): rule files repeat what they mean", "write the value out");
+    if (anchor != 0)
+      diagnostics_.error("yaml-unsupported", here(mark), "an anchor (&name): rule files repeat what they mean",
+                         "write the value out");
   }
   void refuse_tag(const YAML::Mark& mark, const std::string& tag) {
     if (!tag.empty() && tag != "?" && tag != "!")
-      diagnostics_.error("yaml-unsupported", here(mark), fmt::format("the tag '{}': tags have no meaning here", tag), "leave it out");
+      diagnostics_.error("yaml-unsupported", here(mark), fmt::format("the tag '{}': tags have no meaning here", tag),
+                         "leave it out");
   }
   void open(YamlNode::Kind kind, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
     refuse_anchor(mark, anchor);
@@ -157,11 +166,13 @@ class Builder : public YAML::EventHandler {
       return;
     }
     if (key.text == "<<" && !key.quoted)
-      diagnostics_.error("yaml-unsupported", place_of(source_, key), "a merge key (<<): rule files repeat what they mean", "write the fields out");
+      diagnostics_.error("yaml-unsupported", place_of(source_, key),
+                         "a merge key (<<): rule files repeat what they mean", "write the fields out");
     for (const auto& [other, value] : map.entries)
       if (other.text == key.text)
-        diagnostics_.error("yaml-duplicate-key", place_of(source_, key), fmt::format("'{}' is given twice in one mapping", key.text),
-                           "keep one of them", {fmt::format("{}: the first one", to_string(Place(place_of(source_, other))))});
+        diagnostics_.error("yaml-duplicate-key", place_of(source_, key),
+                           fmt::format("'{}' is given twice in one mapping", key.text), "keep one of them",
+                           {fmt::format("{}: the first one", to_string(Place(place_of(source_, other))))});
   }
 
   const SourceText& source_;
@@ -203,26 +214,31 @@ void report_syntax(const SourceText& source, const YAML::Exception& e, Diagnosti
   const TextPlace stopped = source.place(e.mark.line + 1, e.mark.column + 1);
   const size_t indentation = stopped.source_line.find_first_not_of(" \t");
   if (const size_t tab = stopped.source_line.find('\t'); tab < indentation)
-    return diagnostics.error("yaml-syntax", source.place(stopped.line, static_cast<int>(tab) + 1), "a tab: YAML is indented by spaces", "write two spaces for each level");
+    return diagnostics.error("yaml-syntax", source.place(stopped.line, static_cast<int>(tab) + 1),
+                             "a tab: YAML is indented by spaces", "write two spaces for each level");
   const auto says = [&](const char* text) { return e.msg.find(text) != std::string::npos; };
   const bool unclosed = says("flow not found") || says("illegal block entry") || says("unknown token");
-  const std::string_view before = std::string_view(source.text()).substr(0, static_cast<size_t>(std::max(e.mark.pos, 0)));
+  const std::string_view before =
+      std::string_view(source.text()).substr(0, static_cast<size_t>(std::max(e.mark.pos, 0)));
   const size_t at = unclosed ? open_bracket(before) : std::string_view::npos;
   // In words of our own: versions of yaml-cpp differ in theirs.
   const std::string alias = says("referenced anchor is not defined") ? word_at(stopped) : "";
-  const std::string message = alias.empty() ? e.msg : fmt::format("'{}' refers to an anchor that is not defined", alias);
+  const std::string message =
+      alias.empty() ? e.msg : fmt::format("'{}' refers to an anchor that is not defined", alias);
   if (at == std::string_view::npos)
     return diagnostics.error(
         "yaml-syntax", stopped, fmt::format("not YAML: {}", message),
         "a string that begins with '*', '{' or '&', or that holds ', ' or '}' inside braces, has to be quoted");
-  const auto line = static_cast<int>(std::count(before.begin(), before.begin() + static_cast<std::ptrdiff_t>(at), '\n')) + 1;
+  const auto line =
+      static_cast<int>(std::count(before.begin(), before.begin() + static_cast<std::ptrdiff_t>(at), '\n')) + 1;
   const size_t line_start = at == 0 ? 0 : before.rfind('\n', at) + 1;
   if (line == stopped.line)
     return diagnostics.error(
         "yaml-syntax", stopped,
         fmt::format("not YAML: this does not belong into the '{}' of column {}", before[at], at - line_start + 1),
         "quote strings that hold '[', ']', '{', '}', '?' or a comma");
-  diagnostics.error("yaml-syntax", source.place(line, static_cast<int>(at - line_start) + 1), fmt::format("'{}' is not closed before line {}", before[at], stopped.line),
+  diagnostics.error("yaml-syntax", source.place(line, static_cast<int>(at - line_start) + 1),
+                    fmt::format("'{}' is not closed before line {}", before[at], stopped.line),
                     fmt::format("add the '{}', or quote a string that holds one", before[at] == '{' ? '}' : ']'));
 }
 
@@ -241,7 +257,8 @@ std::optional<YamlNode> parse_yaml(const SourceText& source, Diagnostics& diagno
     Diagnostics ignored;
     Builder second(source, ignored);
     if (parser.HandleNextDocument(second)) {
-      diagnostics.error("yaml-unsupported", source.place(second.root.line, second.root.column), "a second document begins here; one file holds one document");
+      diagnostics.error("yaml-unsupported", source.place(second.root.line, second.root.column),
+                        "a second document begins here; one file holds one document");
       return std::nullopt;
     }
   } catch (const YAML::Exception& e) {
@@ -261,7 +278,8 @@ Json scalar_to_json(const YamlNode& node) {
   if (t == "false") return false;
   if (t.empty()) return t;
   const char* end = t.data() + t.size();
-  const bool numeric_start = (t[0] >= '0' && t[0] <= '9') || (t[0] == '-' && t.size() > 1 && t[1] >= '0' && t[1] <= '9');
+  const bool numeric_start =
+      (t[0] >= '0' && t[0] <= '9') || (t[0] == '-' && t.size() > 1 && t[1] >= '0' && t[1] <= '9');
   if (numeric_start) {
     int64_t integer = 0;
     const auto [p, e] = std::from_chars(t.data(), end, integer);

@@ -1,6 +1,6 @@
-// A YAML document as a tree with exact positions. Stricter than YAML where YAML surprises: one document, no anchors, aliases or
-// merge keys, no tags, no duplicate keys. Scalars stay text; their type is decided by whoever reads them (yaml-cpp would make 8 of 010
-// and true of yes).
+// A YAML document as a tree with exact positions. Stricter than YAML where YAML surprises: one document, no anchors,
+// aliases or merge keys, no tags, no duplicate keys. Scalars stay text; their type is decided by whoever reads them
+// (yaml-cpp would make 8 of 010 and true of yes).
 #pragma once
 
 #include <memory>
@@ -30,12 +30,12 @@ class SourceText {
 struct YamlNode {
   enum class Kind { null, scalar, sequence, map };
   Kind kind = Kind::null;
-  std::string text;      // of a scalar
-  bool quoted = false;   // of a scalar: 'x' or "x", always a string
-  bool block = false;    // of a scalar: | or >; positions inside it are not known
+  std::string text;     // of a scalar
+  bool quoted = false;  // of a scalar: 'x' or "x", always a string
+  bool block = false;   // of a scalar: | or >; positions inside it are not known
   int line = 0, column = 0;
-  std::vector<YamlNode> items;                                   // of a sequence
-  std::vector<std::pair<YamlNode, YamlNode>> entries;            // of a map, in order; keys are scalars
+  std::vector<YamlNode> items;                         // of a sequence
+  std::vector<std::pair<YamlNode, YamlNode>> entries;  // of a map, in order; keys are scalars
 
   bool is_scalar() const { return kind == Kind::scalar; }
   bool is_map() const { return kind == Kind::map; }
@@ -50,7 +50,8 @@ TextPlace place_of(const SourceText& source, const YamlNode& node, size_t offset
 // nullopt if the text is not YAML or uses what is refused (then `diagnostics` says where).
 std::optional<YamlNode> parse_yaml(const SourceText& source, Diagnostics& diagnostics);
 
-// A node as plain data: unquoted true/false/null, integers and floats by JSON's spelling (and 1e-05, .5 is text); else text.
+// A node as plain data: unquoted true/false/null, integers and floats by JSON's spelling (and 1e-05, .5 is text); else
+// text.
 Json to_json(const YamlNode& node);
 
 }  // namespace remap::lang

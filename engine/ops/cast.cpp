@@ -16,19 +16,45 @@ namespace remap::ops {
 namespace {
 
 // The stored form of each type: floats as bit patterns, wrapped so that they differ from integers.
-struct F4 { uint8_t bits; };
-struct F6E2M3 { uint8_t bits; };
-struct F6E3M2 { uint8_t bits; };
-struct F8E8M0 { uint8_t bits; };
-struct F8E4M3FNUZ { uint8_t bits; };
-struct F8E5M2FNUZ { uint8_t bits; };
-struct F8E4M3 { uint8_t bits; };
-struct F8E5M2 { uint8_t bits; };
-struct F16 { uint16_t bits; };
-struct BF16 { uint16_t bits; };
-struct F32 { uint32_t bits; };
-struct F64 { uint64_t bits; };
-struct Bool { uint8_t bits; };
+struct F4 {
+  uint8_t bits;
+};
+struct F6E2M3 {
+  uint8_t bits;
+};
+struct F6E3M2 {
+  uint8_t bits;
+};
+struct F8E8M0 {
+  uint8_t bits;
+};
+struct F8E4M3FNUZ {
+  uint8_t bits;
+};
+struct F8E5M2FNUZ {
+  uint8_t bits;
+};
+struct F8E4M3 {
+  uint8_t bits;
+};
+struct F8E5M2 {
+  uint8_t bits;
+};
+struct F16 {
+  uint16_t bits;
+};
+struct BF16 {
+  uint16_t bits;
+};
+struct F32 {
+  uint32_t bits;
+};
+struct F64 {
+  uint64_t bits;
+};
+struct Bool {
+  uint8_t bits;
+};
 
 // One overload a cast. What has no overload is no cast.
 void convert(F8E4M3 from, F32& to) { to.bits = f32_of_f8_e4m3(from.bits); }
@@ -73,29 +99,26 @@ template <std::integral From>
 constexpr int kValueBits = std::numeric_limits<From>::digits;
 
 template <std::integral From, std::integral To>
-  requires(!std::same_as<From, To> && kValueBits<From> <= kValueBits<To> && (std::is_signed_v<To> || std::is_unsigned_v<From>))
-void convert(From from, To& to) {
+requires(!std::same_as<From, To> && kValueBits<From> <= kValueBits<To> &&
+         (std::is_signed_v<To> || std::is_unsigned_v<From>)) void convert(From from, To& to) {
   to = static_cast<To>(from);
 }
 template <std::integral From>
-  requires(kValueBits<From> <= 24)
-void convert(From from, F32& to) {
+requires(kValueBits<From> <= 24) void convert(From from, F32& to) {
   to.bits = std::bit_cast<uint32_t>(static_cast<float>(from));
 }
 template <std::integral From>
-  requires(kValueBits<From> <= 53)
-void convert(From from, F64& to) {
+requires(kValueBits<From> <= 53) void convert(From from, F64& to) {
   to.bits = std::bit_cast<uint64_t>(static_cast<double>(from));
 }
 template <std::integral From, typename To>
-  requires(kValueBits<From> <= 8 && (std::same_as<To, F16> || std::same_as<To, BF16>))
-void convert(From from, To& to) {
+requires(kValueBits<From> <= 8 && (std::same_as<To, F16> || std::same_as<To, BF16>)) void convert(From from, To& to) {
   convert_through<F32>(from, to);
 }
 // Any byte but 0 is true.
 template <std::same_as<Bool> From, typename To>
-  requires(requires(uint8_t one, To to) { convert(one, to); } || std::same_as<To, uint8_t>)
-void convert(From from, To& to) {
+requires(requires(uint8_t one, To to) { convert(one, to); } || std::same_as<To, uint8_t>) void convert(From from,
+                                                                                                       To& to) {
   const auto one = static_cast<uint8_t>(from.bits != 0);
   if constexpr (std::same_as<To, uint8_t>)
     to = one;
@@ -104,7 +127,8 @@ void convert(From from, To& to) {
 }
 void convert(Bool from, int8_t& to) { to = static_cast<int8_t>(from.bits != 0); }
 
-using Run = void (*)(std::byte* target, int64_t target_stride, const std::byte* source, int64_t source_stride, int64_t count);
+using Run = void (*)(std::byte* target, int64_t target_stride, const std::byte* source, int64_t source_stride,
+                     int64_t count);
 
 template <typename From, typename To>
 void cast_run(std::byte* target, int64_t target_stride, const std::byte* source, int64_t source_stride, int64_t count) {
@@ -165,7 +189,8 @@ bool is_complex(DType dtype) { return dtype == DType::c64 || dtype == DType::c12
 
 Run find_run(DType to, DType from) {
   if (is_complex(to) != is_complex(from)) return nullptr;
-  return with_type(from, [to](auto f) { return with_type(to, [](auto t) { return run_of<decltype(f), decltype(t)>(); }); });
+  return with_type(from,
+                   [to](auto f) { return with_type(to, [](auto t) { return run_of<decltype(f), decltype(t)>(); }); });
 }
 
 // A region of complex numbers as a region of their parts.
@@ -185,7 +210,8 @@ struct CastPass {
     if (rank == 0) return run(target, 1, source, 1, 1);
     if (rank == 1) return run(target, axes->target_stride, source, axes->source_stride, axes->extent);
     for (int64_t i = 0; i < axes->extent; ++i)
-      (*this)(target + i * axes->target_stride * to_bytes, source + i * axes->source_stride * from_bytes, axes + 1, rank - 1);
+      (*this)(target + i * axes->target_stride * to_bytes, source + i * axes->source_stride * from_bytes, axes + 1,
+              rank - 1);
   }
 };
 
@@ -275,7 +301,8 @@ void strided_cast(std::byte* target, DType to, const std::byte* source, DType fr
                 std::string(kCastHint));
   if (is_complex(to)) {
     // The parts of a complex number are floats of half its size.
-    const DType part_to = to == DType::c64 ? DType::f32 : DType::f64, part_from = from == DType::c64 ? DType::f32 : DType::f64;
+    const DType part_to = to == DType::c64 ? DType::f32 : DType::f64,
+                part_from = from == DType::c64 ? DType::f32 : DType::f64;
     return strided_cast(target, part_to, source, part_from, parts_of(region));
   }
   if (element_count(region) == 0) return;
@@ -292,7 +319,8 @@ void strided_cast(std::byte* target, DType to, const std::byte* source, DType fr
   const auto walk = [&](const auto& self, std::byte* to_at, const std::byte* from_at, size_t depth) -> void {
     if (depth == outer.size()) return cast_squares(pass, to_at, from_at, inner);
     for (int64_t i = 0; i < outer[depth].extent; ++i)
-      self(self, to_at + i * outer[depth].target_stride * pass.to_bytes, from_at + i * outer[depth].source_stride * pass.from_bytes, depth + 1);
+      self(self, to_at + i * outer[depth].target_stride * pass.to_bytes,
+           from_at + i * outer[depth].source_stride * pass.from_bytes, depth + 1);
   };
   walk(walk, target, source, 0);
 }
@@ -308,7 +336,9 @@ void to_doubles(const std::byte* source, DType from, int64_t count, double* out)
     }
     return;
   }
-  if (from != DType::i64 && from != DType::u64) return strided_cast(reinterpret_cast<std::byte*>(out), DType::f64, source, from, normalised({0, 0, {{count, 1, 1}}}));
+  if (from != DType::i64 && from != DType::u64)
+    return strided_cast(reinterpret_cast<std::byte*>(out), DType::f64, source, from,
+                        normalised({0, 0, {{count, 1, 1}}}));
   for (int64_t i = 0; i < count; ++i) {
     uint64_t bits;
     std::memcpy(&bits, source + i * 8, 8);

@@ -28,28 +28,32 @@ void store(std::byte* to, Word word) {
 
 // Calls body(target, source) for every index of `axes`, with byte pointers; outermost axis first.
 template <typename Body>
-void for_each_index(std::byte* target, const std::byte* source, const CopyAxis* axes, size_t rank, int64_t element_bytes, const Body& body) {
+void for_each_index(std::byte* target, const std::byte* source, const CopyAxis* axes, size_t rank,
+                    int64_t element_bytes, const Body& body) {
   if (rank == 0) {
     body(target, source);
     return;
   }
   for (int64_t i = 0; i < axes->extent; ++i)
-    for_each_index(target + i * axes->target_stride * element_bytes, source + i * axes->source_stride * element_bytes, axes + 1, rank - 1,
-                   element_bytes, body);
+    for_each_index(target + i * axes->target_stride * element_bytes, source + i * axes->source_stride * element_bytes,
+                   axes + 1, rank - 1, element_bytes, body);
 }
 
 template <typename Word>
 void copy_run(std::byte* target, int64_t target_stride, const std::byte* source, int64_t source_stride, int64_t count) {
   constexpr int64_t kSize = sizeof(Word);
-  for (int64_t i = 0; i < count; ++i) store(target + i * target_stride * kSize, load<Word>(source + i * source_stride * kSize));
+  for (int64_t i = 0; i < count; ++i)
+    store(target + i * target_stride * kSize, load<Word>(source + i * source_stride * kSize));
 }
 
-// Transposes a square of kBlock x kBlock words: source columns are `source_stride` bytes apart, target rows `target_stride`.
+// Transposes a square of kBlock x kBlock words: source columns are `source_stride` bytes apart, target rows
+// `target_stride`.
 template <typename Word, int64_t kBlock>
 void transpose_block(std::byte* target, int64_t target_stride, const std::byte* source, int64_t source_stride) {
   constexpr int64_t kSize = sizeof(Word);
   for (int64_t c = 0; c < kBlock; ++c)
-    for (int64_t r = 0; r < kBlock; ++r) store(target + r * target_stride + c * kSize, load<Word>(source + c * source_stride + r * kSize));
+    for (int64_t r = 0; r < kBlock; ++r)
+      store(target + r * target_stride + c * kSize, load<Word>(source + c * source_stride + r * kSize));
 }
 
 #ifdef __SSE2__
@@ -69,8 +73,8 @@ __m128i interleave_high(__m128i a, __m128i b) {
   if constexpr (kSize == 8) return _mm_unpackhi_epi64(a, b);
 }
 
-// The same in registers, for the square that fills one vector a row: each pass interleaves the two halves of the rows, and as many
-// passes as the index has bits exchange row and column.
+// The same in registers, for the square that fills one vector a row: each pass interleaves the two halves of the rows,
+// and as many passes as the index has bits exchange row and column.
 template <typename Word>
 void transpose_vectors(std::byte* target, int64_t target_stride, const std::byte* source, int64_t source_stride) {
   constexpr size_t kLanes = 16 / sizeof(Word);
@@ -89,8 +93,8 @@ void transpose_vectors(std::byte* target, int64_t target_stride, const std::byte
 }
 #endif
 
-// Transposes one cache line by one cache line through a buffer, so that every line of either side is touched once however the
-// strides fall into the cache's sets.
+// Transposes one cache line by one cache line through a buffer, so that every line of either side is touched once
+// however the strides fall into the cache's sets.
 template <typename Word, int64_t kBlock>
 void transpose_lines(std::byte* target, int64_t target_stride, const std::byte* source, int64_t source_stride) {
   constexpr int64_t kSize = sizeof(Word), kLineBytes = kBlock * kSize;
@@ -100,7 +104,8 @@ void transpose_lines(std::byte* target, int64_t target_stride, const std::byte* 
     constexpr int64_t kLanes = 16 / kSize;
     for (int64_t c = 0; c < kBlock; c += kLanes)
       for (int64_t r = 0; r < kBlock; r += kLanes)
-        transpose_vectors<Word>(buffer + r * kLineBytes + c * kSize, kLineBytes, source + c * source_stride + r * kSize, source_stride);
+        transpose_vectors<Word>(buffer + r * kLineBytes + c * kSize, kLineBytes, source + c * source_stride + r * kSize,
+                                source_stride);
   } else {
     transpose_block<Word, kBlock>(buffer, kLineBytes, source, source_stride);
   }
@@ -110,10 +115,11 @@ void transpose_lines(std::byte* target, int64_t target_stride, const std::byte* 
   for (int64_t r = 0; r < kBlock; ++r) std::memcpy(target + r * target_stride, buffer + r * kLineBytes, kLineBytes);
 }
 
-// Target element (r, c) is source element (c, r): the target's rows are `target_stride` apart, the source's columns `source_stride`,
-// in elements. Goes by squares of kSquare, which keeps the pages of both sides in the TLB.
+// Target element (r, c) is source element (c, r): the target's rows are `target_stride` apart, the source's columns
+// `source_stride`, in elements. Goes by squares of kSquare, which keeps the pages of both sides in the TLB.
 template <typename Word>
-void transpose(std::byte* target, int64_t target_stride, const std::byte* source, int64_t source_stride, int64_t rows, int64_t columns) {
+void transpose(std::byte* target, int64_t target_stride, const std::byte* source, int64_t source_stride, int64_t rows,
+               int64_t columns) {
   constexpr int64_t kSize = sizeof(Word);
   constexpr int64_t kBlock = std::max<int64_t>(8, 64 / kSize);
   constexpr int64_t kSquare = 16 * kBlock;
@@ -123,11 +129,13 @@ void transpose(std::byte* target, int64_t target_stride, const std::byte* source
     if (end_row - row >= kBlock && end_column - column >= kBlock)
       return transpose_lines<Word, kBlock>(to, target_stride * kSize, from, source_stride * kSize);
     for (int64_t r = 0; r < std::min(kBlock, end_row - row); ++r)
-      copy_run<Word>(to + r * target_stride * kSize, 1, from + r * kSize, source_stride, std::min(kBlock, end_column - column));
+      copy_run<Word>(to + r * target_stride * kSize, 1, from + r * kSize, source_stride,
+                     std::min(kBlock, end_column - column));
   };
   for (int64_t square_row = 0; square_row < rows; square_row += kSquare)
     for (int64_t square_column = 0; square_column < columns; square_column += kSquare) {
-      const int64_t end_row = std::min(rows, square_row + kSquare), end_column = std::min(columns, square_column + kSquare);
+      const int64_t end_row = std::min(rows, square_row + kSquare),
+                    end_column = std::min(columns, square_column + kSquare);
       for (int64_t column = square_column; column < end_column; column += kBlock)
         for (int64_t row = square_row; row < end_row; row += kBlock) block(row, column, end_row, end_column);
     }
@@ -145,7 +153,8 @@ void copy_words(std::byte* target, const std::byte* source, std::vector<CopyAxis
     return;
   }
   // A transpose: the target runs along one axis, the source along another.
-  const auto along_source = std::find_if(axes.begin(), axes.end(), [](const CopyAxis& axis) { return axis.source_stride == 1; });
+  const auto along_source =
+      std::find_if(axes.begin(), axes.end(), [](const CopyAxis& axis) { return axis.source_stride == 1; });
   if (inner.target_stride == 1 && along_source != axes.end()) {
     const CopyAxis row = *along_source;
     axes.erase(along_source);
@@ -183,7 +192,8 @@ int64_t element_count(const CopyRegion& region) {
 
 CopyRegion normalised(CopyRegion region) {
   auto& axes = region.axes;
-  if (std::any_of(axes.begin(), axes.end(), [](const CopyAxis& axis) { return axis.extent == 0; })) return {0, 0, {{0, 1, 1}}};
+  if (std::any_of(axes.begin(), axes.end(), [](const CopyAxis& axis) { return axis.extent == 0; }))
+    return {0, 0, {{0, 1, 1}}};
   std::erase_if(axes, [](const CopyAxis& axis) { return axis.extent == 1; });
   for (CopyAxis& axis : axes) {
     if (axis.target_stride >= 0) continue;
@@ -192,7 +202,8 @@ CopyRegion normalised(CopyRegion region) {
     axis.target_stride = -axis.target_stride;
     axis.source_stride = -axis.source_stride;
   }
-  std::stable_sort(axes.begin(), axes.end(), [](const CopyAxis& a, const CopyAxis& b) { return a.target_stride > b.target_stride; });
+  std::stable_sort(axes.begin(), axes.end(),
+                   [](const CopyAxis& a, const CopyAxis& b) { return a.target_stride > b.target_stride; });
   std::vector<CopyAxis> merged;
   for (const CopyAxis& axis : axes) {
     if (!merged.empty() && merged.back().target_stride == axis.target_stride * axis.extent &&
@@ -206,7 +217,8 @@ CopyRegion normalised(CopyRegion region) {
 }
 
 bool is_contiguous(const CopyRegion& region) {
-  return region.axes.empty() || (region.axes.size() == 1 && region.axes[0].target_stride == 1 && region.axes[0].source_stride == 1);
+  return region.axes.empty() ||
+         (region.axes.size() == 1 && region.axes[0].target_stride == 1 && region.axes[0].source_stride == 1);
 }
 
 void split(const CopyRegion& region, int64_t max_elements, std::vector<CopyRegion>& parts) {

@@ -1,6 +1,6 @@
-// Moves a strided N-dimensional region of elements, bit for bit. The one kernel that rename, transpose, split, stack and reshape
-// come down to. Elements are copied as unsigned integers, never through a floating register that could quiet a NaN; neither side
-// needs to be aligned. Private to the engine.
+// Moves a strided N-dimensional region of elements, bit for bit. The one kernel that rename, transpose, split, stack
+// and reshape come down to. Elements are copied as unsigned integers, never through a floating register that could
+// quiet a NaN; neither side needs to be aligned. Private to the engine.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,8 @@
 
 namespace remap::ops {
 
-// One axis of a region: advancing it by 1 moves both sides by so many elements. Strides may be negative, the source's also 0.
+// One axis of a region: advancing it by 1 moves both sides by so many elements. Strides may be negative, the source's
+// also 0.
 struct CopyAxis {
   int64_t extent = 1;
   int64_t target_stride = 1;
@@ -17,7 +18,8 @@ struct CopyAxis {
   bool operator==(const CopyAxis&) const = default;
 };
 
-// A region: element (i, j, …) of the target is at target_offset + i*axes[0].target_stride + j*axes[1].target_stride + …, elements.
+// A region: element (i, j, …) of the target is at target_offset + i*axes[0].target_stride + j*axes[1].target_stride +
+// …, elements.
 struct CopyRegion {
   int64_t target_offset = 0;
   int64_t source_offset = 0;
@@ -27,15 +29,15 @@ struct CopyRegion {
 
 int64_t element_count(const CopyRegion& region);
 
-// The same region with as few axes as possible: target strides positive and descending, no axis of extent 1, neighbours that
-// continue each other merged. A region without elements keeps one axis of extent 0.
+// The same region with as few axes as possible: target strides positive and descending, no axis of extent 1, neighbours
+// that continue each other merged. A region without elements keeps one axis of extent 0.
 CopyRegion normalised(CopyRegion region);
 
 // Of a normalised region: one run of bytes on both sides.
 bool is_contiguous(const CopyRegion& region);
 
-// Cuts a normalised region across its outer axes into parts of at most `max_elements` (or of one element, if that is less) and
-// appends them to `parts` in order.
+// Cuts a normalised region across its outer axes into parts of at most `max_elements` (or of one element, if that is
+// less) and appends them to `parts` in order.
 void split(const CopyRegion& region, int64_t max_elements, std::vector<CopyRegion>& parts);
 
 // Copies a normalised region. `element_bytes` is 1, 2, 4, 8 or 16. The two sides must not overlap.

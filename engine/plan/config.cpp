@@ -7,13 +7,17 @@
 
 namespace remap::plan {
 
-bool is_config_of_part(const std::string& name, const Json& value) { return value.is_object() && name.ends_with("_config"); }
+bool is_config_of_part(const std::string& name, const Json& value) {
+  return value.is_object() && name.ends_with("_config");
+}
 
 void merge(Json& base, const Json& over) {
   for (const auto& [name, value] : over.items()) {
     const auto it = base.find(name);
-    if (it != base.end() && it->is_object() && is_config_of_part(name, value)) merge(*it, value);
-    else base[name] = value;
+    if (it != base.end() && it->is_object() && is_config_of_part(name, value))
+      merge(*it, value);
+    else
+      base[name] = value;
   }
 }
 
@@ -21,8 +25,10 @@ void leave_out(Json& config, const Json& implied) {
   for (const auto& [name, value] : implied.items()) {
     const auto it = config.find(name);
     if (it == config.end()) continue;
-    if (*it == value) config.erase(name);
-    else if (it->is_object() && is_config_of_part(name, value)) leave_out(*it, value);
+    if (*it == value)
+      config.erase(name);
+    else if (it->is_object() && is_config_of_part(name, value))
+      leave_out(*it, value);
   }
 }
 
@@ -57,7 +63,8 @@ std::string meant(const std::vector<ConfigField>& fields, const lang::Schema& sc
   return nearest_field(fields, name);
 }
 
-void add_unknown(const Json& config, const std::vector<ConfigField>& fields, const lang::Schema& schema, const std::string& path, std::vector<UnknownField>& found) {
+void add_unknown(const Json& config, const std::vector<ConfigField>& fields, const lang::Schema& schema,
+                 const std::string& path, std::vector<UnknownField>& found) {
   for (const auto& [name, value] : config.items()) {
     const ConfigField* field = find_field(fields, name);
     if (!lang::common_fields().left_out_because(name).empty()) continue;
@@ -72,9 +79,11 @@ void add_unknown(const Json& config, const std::vector<ConfigField>& fields, con
 
 class TemplateCheck {
  public:
-  TemplateCheck(const std::optional<lang::Schema>& schema, Diagnostics& diagnostics) : schema_(schema), diagnostics_(diagnostics) {}
+  TemplateCheck(const std::optional<lang::Schema>& schema, Diagnostics& diagnostics)
+      : schema_(schema), diagnostics_(diagnostics) {}
 
-  void fields(const std::vector<std::pair<std::string, lang::Template>>& section, const std::vector<ConfigField>& known) {
+  void fields(const std::vector<std::pair<std::string, lang::Template>>& section,
+              const std::vector<ConfigField>& known) {
     for (const auto& [name, value] : section) {
       const ConfigField* field = find_field(known, name);
       if (lang::common_fields().makes_code_load(name)) continue;  // said for the whole section
@@ -83,14 +92,20 @@ class TemplateCheck {
         continue;
       }
       const std::string near = meant(known, *schema_, name);
-      diagnostics_.error("config-unknown-field", value.name_place, fmt::format("'{}' is not a field of config.json for {}", name, schema_->model_type),
-                         near.empty() ? fmt::format("if the class has it, add it to 'fields' in {}", schema_->text->file()) : fmt::format("did you mean '{}'?", near));
+      diagnostics_.error("config-unknown-field", value.name_place,
+                         fmt::format("'{}' is not a field of config.json for {}", name, schema_->model_type),
+                         near.empty()
+                             ? fmt::format("if the class has it, add it to 'fields' in {}", schema_->text->file())
+                             : fmt::format("did you mean '{}'?", near));
     }
   }
   void no_code(const std::vector<std::pair<std::string, lang::Template>>& section) {
     for (const auto& [name, value] : section) {
       if (lang::common_fields().makes_code_load(name))
-        diagnostics_.error("config-loads-code", value.name_place, fmt::format("'{}' makes a program that loads the model look for code to run; it is never written", name), "leave it out");
+        diagnostics_.error(
+            "config-loads-code", value.name_place,
+            fmt::format("'{}' makes a program that loads the model look for code to run; it is never written", name),
+            "leave it out");
       no_code(value);
     }
   }
@@ -138,7 +153,9 @@ void check_templates(const lang::RuleSet& set, const std::optional<lang::Schema>
   }
   for (const auto& file : set.files) check.no_code(file.content);
   if (schema && !set.model_type.empty() && set.model_type != schema->model_type)
-    diagnostics.error("config-contradiction", set.model_type_place, fmt::format("model_type is {}; the target schema says {}", set.model_type, schema->model_type), "leave it out");
+    diagnostics.error("config-contradiction", set.model_type_place,
+                      fmt::format("model_type is {}; the target schema says {}", set.model_type, schema->model_type),
+                      "leave it out");
 }
 
 }  // namespace remap::plan

@@ -31,7 +31,8 @@ Json as_value(const std::string& text) {
 
 }  // namespace
 
-void Dims::state(RuleLine rule, const lang::Expression& expression, int64_t actual, size_t axis, const std::string& key, const lang::Captures& captures) {
+void Dims::state(RuleLine rule, const lang::Expression& expression, int64_t actual, size_t axis, const std::string& key,
+                 const lang::Captures& captures) {
   std::map<std::string, Json> holes;
   if (!captures.holes.empty())
     lang::visit(expression.root, [&](const ExpressionNode& node) {
@@ -44,18 +45,21 @@ void Dims::state(RuleLine rule, const lang::Expression& expression, int64_t actu
 }
 
 void Dims::bind(const Statement& s, const std::string& name, int64_t value) {
-  bound_[name] = {name, value, fmt::format("axis {} of '{}'", s.seen.front().second, *s.seen.front().first), s.expression->written.place()};
+  bound_[name] = {name, value, fmt::format("axis {} of '{}'", s.seen.front().second, *s.seen.front().first),
+                  s.expression->written.place()};
   facts_.dims[name] = value;
 }
 
 // "hidden", or "hidden.text" for hidden.m and hidden[m] where m is text; "" if the node is no dim.
 std::string Dims::dim_name(const Statement& s, const ExpressionNode& node) const {
   if (node.kind == NodeKind::name) return facts_.is_defined(node.text) ? "" : node.text;
-  if ((node.kind != NodeKind::index && node.kind != NodeKind::member) || node.children[0].kind != NodeKind::name) return "";
+  if ((node.kind != NodeKind::index && node.kind != NodeKind::member) || node.children[0].kind != NodeKind::name)
+    return "";
   const std::string& base = node.children[0].text;
   if (facts_.is_defined(base)) return "";
   try {
-    const Json key = node.kind == NodeKind::member ? facts_.member_key(base, node.text) : lang::evaluate(*s.expression, node.children[1], facts_).json;
+    const Json key = node.kind == NodeKind::member ? facts_.member_key(base, node.text)
+                                                   : lang::evaluate(*s.expression, node.children[1], facts_).json;
     return key.is_null() ? "" : fmt::format("{}.{}", base, key.is_string() ? key.get<std::string>() : key.dump());
   } catch (const Error&) {
     return "";
@@ -71,7 +75,8 @@ bool Dims::is_unknown(const Statement& s, const ExpressionNode& node) const {
       return true;
     }
   }
-  return std::any_of(node.children.begin(), node.children.end(), [&](const ExpressionNode& child) { return is_unknown(s, child); });
+  return std::any_of(node.children.begin(), node.children.end(),
+                     [&](const ExpressionNode& child) { return is_unknown(s, child); });
 }
 
 bool Dims::solve_node(const Statement& s, const ExpressionNode& node, int64_t value) {
@@ -121,14 +126,17 @@ bool Dims::report_cause(const Statement& s, Diagnostics& diagnostics) {
 void Dims::check(const Statement& s, bool certain, std::map<RuleLine, TextPlace>& places, Diagnostics& diagnostics) {
   const HolesInScope holes(facts_, s.holes);
   const TextPlace own = s.expression->written.place();
-  const auto report = [&](const char* id, const TextPlace& place, const std::string& hint, const std::vector<std::string>& notes, auto message) {
+  const auto report = [&](const char* id, const TextPlace& place, const std::string& hint,
+                          const std::vector<std::string>& notes, auto message) {
     for (const auto& [key, axis] : s.seen) diagnostics.error(id, place, message(*key, axis), hint, notes);
   };
   if (is_unknown(s, s.expression->root)) {
     if (report_cause(s, diagnostics)) return;
-    report("plan-dim-unbound", own, "bind the names with a shape of their own, or under 'let'", {}, [&](const std::string& key, size_t axis) {
-      return fmt::format("axis {} of '{}' is {}, which does not tell what '{}' is", axis, key, s.actual, s.expression->text);
-    });
+    report("plan-dim-unbound", own, "bind the names with a shape of their own, or under 'let'", {},
+           [&](const std::string& key, size_t axis) {
+             return fmt::format("axis {} of '{}' is {}, which does not tell what '{}' is", axis, key, s.actual,
+                                s.expression->text);
+           });
     return;
   }
   try {
@@ -139,12 +147,15 @@ void Dims::check(const Statement& s, bool certain, std::map<RuleLine, TextPlace>
     lang::visit(s.expression->root, [&](const ExpressionNode& n) {
       const auto it = bound_.find(dim_name(s, n));
       if (it == bound_.end()) return;
-      if (!certain && it->second.place.line != own.line) other = fmt::format(", by {} (one of the two rules is wrong)", to_string(Place(it->second.place)));
-      notes.push_back(fmt::format("{}: '{}' is {} by {}", to_string(Place(it->second.place)), it->first, it->second.value, it->second.origin));
+      if (!certain && it->second.place.line != own.line)
+        other = fmt::format(", by {} (one of the two rules is wrong)", to_string(Place(it->second.place)));
+      notes.push_back(fmt::format("{}: '{}' is {} by {}", to_string(Place(it->second.place)), it->first,
+                                  it->second.value, it->second.origin));
     });
     const TextPlace& place = places.emplace(s.rule, own).first->second;
     report("plan-shape-mismatch", place, "", notes, [&](const std::string& key, size_t axis) {
-      return fmt::format("axis {} of '{}' is {}; '{}' says {}{}", axis, key, s.actual, s.expression->text, value.dump(), other);
+      return fmt::format("axis {} of '{}' is {}; '{}' says {}{}", axis, key, s.actual, s.expression->text, value.dump(),
+                         other);
     });
   } catch (const Error& e) {
     diagnostics.add(e.diagnostic());
@@ -162,7 +173,9 @@ bool Dims::contradicts(const Statement& s) {
 }
 
 void Dims::solve_all(std::vector<const Statement*> statements) {
-  if (disputed_) std::stable_sort(statements.begin(), statements.end(), [](const Statement* a, const Statement* b) { return a->seen.size() > b->seen.size(); });
+  if (disputed_)
+    std::stable_sort(statements.begin(), statements.end(),
+                     [](const Statement* a, const Statement* b) { return a->seen.size() > b->seen.size(); });
   // Plain names first: '3*hidden' must not bind what '[hidden]' says elsewhere.
   for (const Statement* s : statements)
     if (s->expression->root.kind != NodeKind::binary) solve(*s);
@@ -217,9 +230,7 @@ std::vector<Dims::RuleLine> Dims::suspects() {
     disputed_ = false;
     return {};
   }
-  std::map<RuleLine, size_t> tensors;
-  for (const Statement& s : statements_) tensors[s.rule] += s.seen.size();
-  std::stable_sort(found.begin(), found.end(), [&](const RuleLine& a, const RuleLine& b) { return tensors[a] < tensors[b]; });
+  std::reverse(found.begin(), found.end());
   return found;
 }
 
@@ -238,7 +249,8 @@ bool Dims::alone(RuleLine rule) {
       if (const std::string name = dim_name(s, node); !name.empty()) rules[name].insert(s.rule);
     });
   }
-  return std::any_of(rules.begin(), rules.end(), [&](const auto& entry) { return entry.second == std::set<RuleLine>{rule}; });
+  return std::any_of(rules.begin(), rules.end(),
+                     [&](const auto& entry) { return entry.second == std::set<RuleLine>{rule}; });
 }
 
 }  // namespace remap::plan

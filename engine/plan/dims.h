@@ -15,18 +15,18 @@ class Dims {
 
   // One statement: axis `axis` of tensor `key` is `actual`, and the rule says it is `expression`. Both outlive this.
   // Names in the expression may be holes of the key's pattern, too: `captures`.
-  void state(RuleLine rule, const lang::Expression& expression, int64_t actual, size_t axis, const std::string& key, const lang::Captures& captures);
+  void state(RuleLine rule, const lang::Expression& expression, int64_t actual, size_t axis, const std::string& key,
+             const lang::Captures& captures);
 
   // Where rules contradict each other, those of which one is wrong: without it, all others agree, or as many as can.
-  // More than one if the shapes do not tell which. Empty if nothing contradicts.
+  // More than one if the shapes do not tell which: the last in the file first, as it contradicts what was said before.
+  // Empty if nothing contradicts.
   std::vector<RuleLine> suspects();
-  // The suspect that states the size of fewest tensors comes first.
-
   // Binds the dims by what all rules but `wrong` state, then by those, and checks every statement.
   struct Blame {
     std::set<RuleLine> wrong;
-    bool certain = true;   // else messages name the other rule, too
-    bool silent = false;   // says nothing about the rules that are wrong
+    bool certain = true;  // else messages name the other rule, too
+    bool silent = false;  // says nothing about the rules that are wrong
   };
   void resolve(const Blame& blame, Diagnostics& diagnostics);
   // Whether the rule names a dim that no other rule names.
@@ -39,7 +39,7 @@ class Dims {
     RuleLine rule;
     const lang::Expression* expression;
     int64_t actual;
-    std::map<std::string, Json> holes;  // those that the expression names
+    std::map<std::string, Json> holes;                        // those that the expression names
     std::vector<std::pair<const std::string*, size_t>> seen;  // key and axis
   };
   void bind_all(const std::set<RuleLine>& last);
@@ -61,9 +61,9 @@ class Dims {
   Facts& facts_;
   std::vector<Statement> statements_;
   std::map<std::string, BoundDim> bound_;
-  std::set<std::string> causes_;  // reported
+  std::set<std::string> causes_;                                                                       // reported
   std::map<std::tuple<const lang::Expression*, int64_t, std::map<std::string, Json>>, size_t> index_;  // of statements_
-  bool disputed_ = false;         // then the size that most tensors have comes first
+  bool disputed_ = false;  // then the size that most tensors have comes first
 };
 
 }  // namespace remap::plan

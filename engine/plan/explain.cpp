@@ -7,8 +7,8 @@
 #include <re2/re2.h>
 
 #include "base/text.h"
-#include "plan/roots.h"
 #include "plan/near_miss.h"
+#include "plan/roots.h"
 #include "plan/rules_file.h"
 
 namespace remap {
@@ -23,12 +23,20 @@ constexpr size_t kMaxRules = 3, kMaxNear = 5;
 
 class Explainer {
  public:
-  Explainer(const lang::RuleSet& set, const std::vector<NamedSource>& sources, const PlanOptions& options, const Plan* plan)
-      : set_(set), sources_(sources), plan_(plan), rooted_(keys_below_root(set, sources, options, ignored_)), keys_(rooted_.keys), facts_(set, keys_, sources, options) {
+  Explainer(const lang::RuleSet& set, const std::vector<NamedSource>& sources, const PlanOptions& options,
+            const Plan* plan)
+      : set_(set),
+        sources_(sources),
+        plan_(plan),
+        rooted_(keys_below_root(set, sources, options, ignored_)),
+        keys_(rooted_.keys),
+        facts_(set, keys_, sources, options) {
     for (const auto& variant : set.variants) {
       const auto chosen = options.set.find(variant.name);
-      if (chosen != options.set.end()) facts_.variants[variant.name] = chosen->second;
-      else if (variant.detect) note_text(variant.name, *variant.detect);
+      if (chosen != options.set.end())
+        facts_.variants[variant.name] = chosen->second;
+      else if (variant.detect)
+        note_text(variant.name, *variant.detect);
     }
     for (const auto& [name, expression] : set.let) note_text(name, expression);
   }
@@ -48,7 +56,8 @@ class Explainer {
   void note_text(const std::string& name, const lang::Expression& expression) {
     try {
       const lang::Value value = lang::evaluate(expression, facts_);
-      if (value.state == lang::Value::State::present && value.json.is_string()) facts_.variants[name] = value.json.get<std::string>();
+      if (value.state == lang::Value::State::present && value.json.is_string())
+        facts_.variants[name] = value.json.get<std::string>();
     } catch (const Error&) {
     }
   }
@@ -63,20 +72,29 @@ class Explainer {
   }
 
   void add(ExplainedRule rule) {
-    if (result_.rules.size() < kMaxRules) result_.rules.push_back(std::move(rule));
-    else ++result_.n_more;
+    if (result_.rules.size() < kMaxRules)
+      result_.rules.push_back(std::move(rule));
+    else
+      ++result_.n_more;
   }
 
   const SourceKey* key_of(const Piece& piece) const {
     const auto& list = keys_.keys(piece.source);
-    const auto it = std::find_if(list.begin(), list.end(), [&](const SourceKey& k) { return k.tensor == piece.tensor; });
+    const auto it =
+        std::find_if(list.begin(), list.end(), [&](const SourceKey& k) { return k.tensor == piece.tensor; });
     return it == list.end() ? nullptr : &*it;
   }
 
   // A planned tensor as made by its rule, seen from one of its source keys.
   ExplainedRule made(const PlannedTensor& tensor, const SourceKey* from) {
     const Rule& rule = set_.rules[tensor.rule];
-    ExplainedRule one{rule.place, rule.summary, from ? original(*from) : "", tensor.key, fmt::format("{} {}", name(tensor.dtype), to_string(tensor.shape)), {}, {}};
+    ExplainedRule one{rule.place,
+                      rule.summary,
+                      from ? original(*from) : "",
+                      tensor.key,
+                      fmt::format("{} {}", name(tensor.dtype), to_string(tensor.shape)),
+                      {},
+                      {}};
     if (from) describe_match(rule, *from, one);
     return one;
   }
@@ -87,11 +105,13 @@ class Explainer {
     for (const auto& star : captures.stars) one.captures.emplace_back("*", star);
     for (const auto& rest : captures.rests) one.captures.emplace_back("**", rest);
     for (const auto& hole : captures.holes) one.captures.push_back(hole);
-    for (size_t g = 0; g < captures.groups.size(); ++g) one.captures.emplace_back(fmt::format("\\{}", g + 1), captures.groups[g]);
+    for (size_t g = 0; g < captures.groups.size(); ++g)
+      one.captures.emplace_back(fmt::format("\\{}", g + 1), captures.groups[g]);
     if (!rule.shape || plan_ == nullptr) return;
     const Shape& shape = info(key).shape;
     for (size_t d = 0; d < shape.size() && d < rule.shape->size(); ++d)
-      if ((*rule.shape)[d].expression) one.dims.push_back(dim_text(*(*rule.shape)[d].expression, d, shape[d], captures));
+      if ((*rule.shape)[d].expression)
+        one.dims.push_back(dim_text(*(*rule.shape)[d].expression, d, shape[d], captures));
   }
 
   std::string dim_text(const lang::Expression& expression, size_t axis, int64_t size, const lang::Captures& captures) {
@@ -99,7 +119,9 @@ class Explainer {
     collect(expression.root, captures, names);
     std::string text = fmt::format("axis {} of the source is {}: {}", axis, size, expression.text);
     for (const BoundDim& dim : plan_->dims)
-      if (names.contains(dim.name)) text += fmt::format("; {} is {} by {} ({}:{})", dim.name, dim.value, dim.origin, dim.place.file, dim.place.line);
+      if (names.contains(dim.name))
+        text +=
+            fmt::format("; {} is {} by {} ({}:{})", dim.name, dim.value, dim.origin, dim.place.file, dim.place.line);
     return text;
   }
   void collect(const ExpressionNode& node, const lang::Captures& captures, std::set<std::string>& names) const {
@@ -112,7 +134,8 @@ class Explainer {
   }
 
   void explain_target(const std::string& key) {
-    const auto it = std::lower_bound(plan_->tensors.begin(), plan_->tensors.end(), key, [](const PlannedTensor& t, const std::string& k) { return t.key < k; });
+    const auto it = std::lower_bound(plan_->tensors.begin(), plan_->tensors.end(), key,
+                                     [](const PlannedTensor& t, const std::string& k) { return t.key < k; });
     if (it == plan_->tensors.end() || it->key != key) return;
     result_.is_target = true;
     if (it->pieces.empty()) return add(made(*it, nullptr));
@@ -126,9 +149,13 @@ class Explainer {
     if (plan_ == nullptr) return explain_match(key);
     std::set<uint32_t> seen;  // one target of a split shows how all are made
     for (const auto& tensor : plan_->tensors) {
-      if (std::none_of(tensor.pieces.begin(), tensor.pieces.end(), [&](const Piece& p) { return p.source == key.source && p.tensor == key.tensor; })) continue;
-      if (seen.insert(tensor.rule).second) add(made(tensor, &key));
-      else ++result_.n_more;
+      if (std::none_of(tensor.pieces.begin(), tensor.pieces.end(),
+                       [&](const Piece& p) { return p.source == key.source && p.tensor == key.tensor; }))
+        continue;
+      if (seen.insert(tensor.rule).second)
+        add(made(tensor, &key));
+      else
+        ++result_.n_more;
     }
     for (const auto& dropped : plan_->dropped)
       if (dropped.source == key.source && dropped.tensor == key.tensor) {
@@ -143,7 +170,9 @@ class Explainer {
     bool any = false;
     for (const Rule& rule : set_.rules) {
       const bool matching = rule.kind == Rule::Kind::move || rule.kind == Rule::Kind::drop;
-      if (!matching || set_.sources[key.source].name != rule.source || !is_active(rule) || !lang::Matcher(rule.from, facts_.variants).match(key.key, captures)) continue;
+      if (!matching || set_.sources[key.source].name != rule.source || !is_active(rule) ||
+          !lang::Matcher(rule.from, facts_.variants).match(key.key, captures))
+        continue;
       any = true;
       ExplainedRule one{rule.place,
                         rule.summary,
@@ -165,13 +194,17 @@ class Explainer {
   void note_near_rules(const std::string& key, size_t source) {
     std::vector<NearRule> candidates;
     for (const Rule& rule : set_.rules)
-      if ((rule.kind == Rule::Kind::move || rule.kind == Rule::Kind::drop) && set_.sources[source].name == rule.source) candidates.push_back({&rule.from, &rule.place, is_active(rule) || !rule.when ? nullptr : &*rule.when});
-    for (auto& note : NearMisses(std::move(candidates), facts_.variants).explain(key).notes) result_.near.push_back(std::move(note));
+      if ((rule.kind == Rule::Kind::move || rule.kind == Rule::Kind::drop) && set_.sources[source].name == rule.source)
+        candidates.push_back({&rule.from, &rule.place, is_active(rule) || !rule.when ? nullptr : &*rule.when});
+    for (auto& note : NearMisses(std::move(candidates), facts_.variants).explain(key).notes)
+      result_.near.push_back(std::move(note));
   }
 
   void explain_unknown(const std::string& key) {
     std::vector<std::pair<size_t, std::string>> similar;
-    const auto consider = [&](const std::string& other, const char* side) { similar.emplace_back(edit_distance(key, other), fmt::format("{} '{}'", side, other)); };
+    const auto consider = [&](const std::string& other, const char* side) {
+      similar.emplace_back(edit_distance(key, other), fmt::format("{} '{}'", side, other));
+    };
     if (plan_ != nullptr)
       for (const auto& tensor : plan_->tensors) consider(tensor.key, "the target has");
     for (uint32_t s = 0; s < sources_.size(); ++s)
@@ -180,9 +213,13 @@ class Explainer {
     std::partial_sort(similar.begin(), similar.begin() + static_cast<std::ptrdiff_t>(some), similar.end());
     for (size_t i = 0; i < some && similar[i].first <= key.size() / 3; ++i) result_.near.push_back(similar[i].second);
     for (const Rule& rule : set_.rules) {
-      if (rule.kind == Rule::Kind::drop || !RE2::FullMatch(key, RE2(lang::regex_of_target(rule.to, rule.from, set_.tables, facts_.variants), RE2::Quiet))) continue;
+      if (rule.kind == Rule::Kind::drop ||
+          !RE2::FullMatch(key,
+                          RE2(lang::regex_of_target(rule.to, rule.from, set_.tables, facts_.variants), RE2::Quiet)))
+        continue;
       const char* why = is_active(rule) ? "no source key of the kind is there" : "its 'when' is false";
-      result_.near.push_back(fmt::format("{}: '{}' would give such a target key; {}", to_string(Place(rule.place)), rule.summary, why));
+      result_.near.push_back(
+          fmt::format("{}: '{}' would give such a target key; {}", to_string(Place(rule.place)), rule.summary, why));
     }
     note_near_rules(key, 0);
   }
@@ -200,7 +237,8 @@ class Explainer {
 }  // namespace
 }  // namespace plan
 
-Explanation explain(const Rules& rules, const std::vector<NamedSource>& sources, const PlanOptions& options, const Plan* plan, const std::string& key) {
+Explanation explain(const Rules& rules, const std::vector<NamedSource>& sources, const PlanOptions& options,
+                    const Plan* plan, const std::string& key) {
   return plan::Explainer(rules.impl().set, sources, options, plan).run(key);
 }
 

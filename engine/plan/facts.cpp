@@ -10,7 +10,8 @@ namespace remap::plan {
 
 using lang::Value;
 
-Facts::Facts(const lang::RuleSet& rules, const KeyTable& keys, const std::vector<NamedSource>& sources, const PlanOptions& options)
+Facts::Facts(const lang::RuleSet& rules, const KeyTable& keys, const std::vector<NamedSource>& sources,
+             const PlanOptions& options)
     : rules_(rules), keys_(keys), sources_(sources), options_(options) {}
 
 // What the checkpoint and the user say beside the tensors.
@@ -37,7 +38,9 @@ Json Facts::member_key(const std::string& base, const std::string& member) const
 
 bool Facts::is_defined(const std::string& name) const {
   const auto is = [&](const auto& entry) { return entry.name == name; };
-  return holes.contains(name) || outside_facts(name) != nullptr || std::any_of(rules_.variants.begin(), rules_.variants.end(), is) || std::any_of(rules_.documents.begin(), rules_.documents.end(), is) ||
+  return holes.contains(name) || outside_facts(name) != nullptr ||
+         std::any_of(rules_.variants.begin(), rules_.variants.end(), is) ||
+         std::any_of(rules_.documents.begin(), rules_.documents.end(), is) ||
          std::any_of(rules_.let.begin(), rules_.let.end(), [&](const auto& entry) { return entry.first == name; });
 }
 
@@ -46,7 +49,8 @@ std::optional<Value> Facts::dim(const std::string& name) const {
   if (const auto whole = dims.find(name); whole != dims.end()) return Value::of(whole->second);
   Json entries = Json::object();
   const std::string prefix = name + ".";
-  for (auto it = dims.lower_bound(prefix); it != dims.end() && it->first.starts_with(prefix); ++it) entries[it->first.substr(prefix.size())] = it->second;
+  for (auto it = dims.lower_bound(prefix); it != dims.end() && it->first.starts_with(prefix); ++it)
+    entries[it->first.substr(prefix.size())] = it->second;
   return entries.empty() ? std::nullopt : std::optional(Value::of(std::move(entries)));
 }
 
@@ -56,11 +60,14 @@ std::optional<Value> Facts::lookup(const std::string& name) {
   if (const auto variant = variants.find(name); variant != variants.end()) return Value::of(variant->second);
   if (const Json* known = reference(name)) return Value::of(*known);
   for (const auto& document : rules_.documents)
-    if (document.name == name) return Value::missing(fmt::format("the source '{}' ({}=PATH{}{})", name, name, document.doc.empty() ? "" : ": ", document.doc));
+    if (document.name == name)
+      return Value::missing(
+          fmt::format("the source '{}' ({}=PATH{}{})", name, name, document.doc.empty() ? "" : ": ", document.doc));
   if (name == "dtype" && !target_dtype.empty()) return Value::of(target_dtype);
   for (const auto& [entry, expression] : rules_.let) {
     if (entry != name) continue;
-    if (!evaluating_.insert(name).second) throw Error("expression-value", expression.written.place(), fmt::format("'{}' is defined by itself", name));
+    if (!evaluating_.insert(name).second)
+      throw Error("expression-value", expression.written.place(), fmt::format("'{}' is defined by itself", name));
     Value value;
     std::map<std::string, Json> outer;
     std::swap(holes, outer);  // an entry of 'let' means the same wherever it is used
@@ -98,8 +105,10 @@ bool Facts::same(const SourceKey& a, const SourceKey& b) {
   const auto [known, fresh] = checked_.emplace(std::pair(a.key, b.key), checks_.size());
   if (!fresh) return checks_[known->second].same.value_or(true);
   PlanCheck check{a.key, b.key, {}};
-  if (info_a.dtype != info_b.dtype || info_a.shape != info_b.shape) check.same = false;
-  else if (a.source == b.source && !info_a.alias.empty() && info_a.alias == info_b.alias) check.same = true;
+  if (info_a.dtype != info_b.dtype || info_a.shape != info_b.shape)
+    check.same = false;
+  else if (a.source == b.source && !info_a.alias.empty() && info_a.alias == info_b.alias)
+    check.same = true;
   else if (options_.same && sources_[a.source].source->has_data() && sources_[b.source].source->has_data())
     check.same = options_.same(*sources_[a.source].source, a.tensor, *sources_[b.source].source, b.tensor);
   checks_.push_back(check);
@@ -126,15 +135,18 @@ lang::Matcher Facts::pattern_argument(const Json& argument, lang::KeyPattern& pa
 Json Facts::distinct(const std::string& function, const std::vector<Json>& arguments) const {
   lang::KeyPattern pattern;
   const lang::Matcher matcher = pattern_argument(arguments[0], pattern);
-  if (function == "indices" && std::none_of(pattern.tokens.begin(), pattern.tokens.end(), [](const auto& t) { return t.kind == lang::PatternToken::Kind::star; }))
+  if (function == "indices" && std::none_of(pattern.tokens.begin(), pattern.tokens.end(),
+                                            [](const auto& t) { return t.kind == lang::PatternToken::Kind::star; }))
     throw Error("expression-value", {}, fmt::format("'{}' has no '*' whose values could be listed", pattern.text));
   std::set<std::string, decltype(&natural_less)> texts(&natural_less);
   std::set<int64_t> numbers;
   for (size_t s = 0; s < sources_.size(); ++s)
     keys_.match(s, matcher, [&](const SourceKey&, const lang::Captures& c) {
-      if (function == "indices") numbers.insert(std::stoll(c.stars.front().substr(0, 18)));
+      if (function == "indices")
+        numbers.insert(std::stoll(c.stars.front().substr(0, 18)));
       else if (function == "captures") {
-        if (const std::string* hole = c.hole(arguments[1].is_string() ? arguments[1].get<std::string>() : "")) texts.insert(*hole);
+        if (const std::string* hole = c.hole(arguments[1].is_string() ? arguments[1].get<std::string>() : ""))
+          texts.insert(*hole);
       } else {
         std::string combination;
         for (const auto& star : c.stars) combination += star + "\n";
@@ -144,7 +156,8 @@ Json Facts::distinct(const std::string& function, const std::vector<Json>& argum
       return true;
     });
   if (function == "count") return static_cast<int64_t>(texts.size());
-  return function == "indices" ? Json(std::vector<int64_t>(numbers.begin(), numbers.end())) : Json(std::vector<std::string>(texts.begin(), texts.end()));
+  return function == "indices" ? Json(std::vector<int64_t>(numbers.begin(), numbers.end()))
+                               : Json(std::vector<std::string>(texts.begin(), texts.end()));
 }
 
 std::optional<Value> Facts::call(const std::string& function, const std::vector<Json>& arguments) {
@@ -156,13 +169,15 @@ std::optional<Value> Facts::call(const std::string& function, const std::vector<
       keys_.match(s, matcher, [&](const SourceKey&, const lang::Captures&) { return found = true, false; });
     return Value::of(found);
   }
-  if (function == "count" || function == "indices" || function == "captures") return Value::of(distinct(function, arguments));
+  if (function == "count" || function == "indices" || function == "captures")
+    return Value::of(distinct(function, arguments));
   if (function == "same") return Value::of(same(key_argument(arguments[0]), key_argument(arguments[1])));
   if (function == "values") {
     const SourceKey& key = key_argument(arguments[0]);
     const Source& source = *sources_[key.source].source;
     require_values(key);
-    if (!source.has_data() || !options_.values) throw Error("expression-missing", {}, fmt::format("the values of '{}' are not known: there is no data", key.key));
+    if (!source.has_data() || !options_.values)
+      throw Error("expression-missing", {}, fmt::format("the values of '{}' are not known: there is no data", key.key));
     return Value::of(options_.values(source, key.tensor));
   }
   if (function == "shape") {

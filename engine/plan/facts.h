@@ -1,4 +1,5 @@
-// What the expressions of a rule file can see of a checkpoint: metadata, dims, let, variants, and facts about keys and values.
+// What the expressions of a rule file can see of a checkpoint: metadata, dims, let, variants, and facts about keys and
+// values.
 #pragma once
 
 #include <map>
@@ -9,7 +10,8 @@ namespace remap::plan {
 
 class Facts : public lang::Scope {
  public:
-  Facts(const lang::RuleSet& rules, const KeyTable& keys, const std::vector<NamedSource>& sources, const PlanOptions& options);
+  Facts(const lang::RuleSet& rules, const KeyTable& keys, const std::vector<NamedSource>& sources,
+        const PlanOptions& options);
 
   std::optional<lang::Value> lookup(const std::string& name) override;
   const Json* reference(const std::string& name) override;
@@ -26,10 +28,10 @@ class Facts : public lang::Scope {
   // Entries of let are evaluated once; those evaluated before the dims were bound are evaluated again.
   void forget_let() { let_.clear(); }
 
-  std::map<std::string, int64_t> dims;         // bound so far; "hidden.text" is entry 'text' of the dim 'hidden'
-  lang::VariantValues variants;                // detected or set so far, and texts under 'let' that patterns use
-  std::map<std::string, Json> holes;           // of the key whose shape is looked at
-  std::string target_dtype;                    // "float32"; empty until the target tensors are known
+  std::map<std::string, int64_t> dims;  // bound so far; "hidden.text" is entry 'text' of the dim 'hidden'
+  lang::VariantValues variants;         // detected or set so far, and texts under 'let' that patterns use
+  std::map<std::string, Json> holes;    // of the key whose shape is looked at
+  std::string target_dtype;             // "float32"; empty until the target tensors are known
   const std::vector<PlanCheck>& checks() const { return checks_; }
 
  private:
@@ -45,7 +47,7 @@ class Facts : public lang::Scope {
   std::optional<lang::Value> dim(const std::string& name) const;
   const Json* outside_facts(const std::string& name) const;
 
-  std::map<std::string, Json> let_;            // evaluated entries
+  std::map<std::string, Json> let_;  // evaluated entries
   std::set<std::string> evaluating_;
   std::vector<PlanCheck> checks_;
   std::map<std::pair<std::string, std::string>, size_t> checked_;  // which check is about these keys

@@ -20,7 +20,8 @@ constexpr size_t kMaxMissing = 8;  // that are named
 // the list of names.
 std::optional<size_t> place_of(const AxisParts& parts, const lang::IndexRange& range, const std::string& text) {
   if (!parts.each) {
-    const auto it = std::find_if(parts.parts.begin(), parts.parts.end(), [&](const lang::AxisPart& part) { return part.name == text; });
+    const auto it = std::find_if(parts.parts.begin(), parts.parts.end(),
+                                 [&](const lang::AxisPart& part) { return part.name == text; });
     return it == parts.parts.end() ? std::nullopt : std::optional(static_cast<size_t>(it - parts.parts.begin()));
   }
   constexpr size_t kMaxDigits = 9;
@@ -71,8 +72,10 @@ class Gathering {
     int64_t at = 0;
     for (const auto& [place, part] : grid_) {
       if (place.second == 0) at = 0;
-      if (!regrouped) gathered.pieces.push_back(piece(*part, place.first, at));
-      else if (!add_regrouped(*part, place.first, at, joined, gathered.pieces)) return std::nullopt;
+      if (!regrouped)
+        gathered.pieces.push_back(piece(*part, place.first, at));
+      else if (!add_regrouped(*part, place.first, at, joined, gathered.pieces))
+        return std::nullopt;
       if (rule_.concat) at += part->view.shape()[concat_axis()];
     }
     return gathered;
@@ -83,7 +86,8 @@ class Gathering {
   size_t stack_axis() const { return static_cast<size_t>(rule_.stack->axis); }
 
   bool layout_error(const Part& part, const std::string& wrong) {
-    diagnostics_.error("plan-layout", rule_.place, fmt::format("'{}' of shape {}: {}", part.key->key, to_string(part.info->shape), wrong));
+    diagnostics_.error("plan-layout", rule_.place,
+                       fmt::format("'{}' of shape {}: {}", part.key->key, to_string(part.info->shape), wrong));
     return false;
   }
 
@@ -93,7 +97,8 @@ class Gathering {
                            const std::string& text, const Part& part) -> size_t {
       if (!parts) return 0;
       if (const auto found = place_of(*parts, range, text)) return *found;
-      good = layout_error(part, fmt::format("'{}' of '{{{}}}' is {}", text, parts->hole, parts->each ? "no number" : "none of the parts: " + names(*parts)));
+      good = layout_error(part, fmt::format("'{}' of '{{{}}}' is {}", text, parts->hole,
+                                            parts->each ? "no number" : "none of the parts: " + names(*parts)));
       return 0;
     };
     for (const Part& part : parts_) {
@@ -101,7 +106,8 @@ class Gathering {
                                          place(rule_.concat, concat_range_, part.concat_name, part)};
       if (!good) return false;
       const auto [it, fresh] = grid_.emplace(at, &part);
-      if (!fresh) return layout_error(part, fmt::format("'{}' is the same part of '{}'", it->second->key->key, target_));
+      if (!fresh)
+        return layout_error(part, fmt::format("'{}' is the same part of '{}'", it->second->key->key, target_));
     }
     return true;
   }
@@ -129,9 +135,12 @@ class Gathering {
       for (size_t c = 0; c < n_concat && missing.size() < kMaxMissing; ++c)
         if (!grid_.contains({s, c})) missing.push_back(part_text(s, c));
     if (missing.empty()) return true;
-    const std::string holes = rule_.stack && rule_.concat ? "" : fmt::format(" of '{{{}}}'", rule_.stack ? rule_.stack->hole : rule_.concat->hole);
+    const std::string holes = rule_.stack && rule_.concat
+                                  ? ""
+                                  : fmt::format(" of '{{{}}}'", rule_.stack ? rule_.stack->hole : rule_.concat->hole);
     diagnostics_.error("plan-part-missing", rule_.place,
-                       fmt::format("'{}' needs the parts {}{}, which the checkpoint does not have", target_, join(missing, ", "), holes));
+                       fmt::format("'{}' needs the parts {}{}, which the checkpoint does not have", target_,
+                                   join(missing, ", "), holes));
     return false;
   }
   std::string part_text(size_t s, size_t c) const {
@@ -147,14 +156,17 @@ class Gathering {
     if (!rule_.concat || concat_axis() >= shape.size()) return shape;
     shape[concat_axis()] = 0;
     for (const auto& [at, part] : grid_)
-      if (const Shape own = part->view.shape(); at.first == 0 && own.size() == shape.size()) shape[concat_axis()] += own[concat_axis()];
+      if (const Shape own = part->view.shape(); at.first == 0 && own.size() == shape.size())
+        shape[concat_axis()] += own[concat_axis()];
     return shape;
   }
 
   bool all_fit(const Part& first) {
     const Shape one = shape_of_one();
-    if (rule_.concat && concat_axis() >= one.size()) return layout_error(first, fmt::format("there is no axis {} to join along", concat_axis()));
-    if (rule_.stack && stack_axis() > one.size()) return layout_error(first, fmt::format("there is no axis {} to join along", stack_axis()));
+    if (rule_.concat && concat_axis() >= one.size())
+      return layout_error(first, fmt::format("there is no axis {} to join along", concat_axis()));
+    if (rule_.stack && stack_axis() > one.size())
+      return layout_error(first, fmt::format("there is no axis {} to join along", stack_axis()));
     std::map<size_t, int64_t> lengths;  // along the concat axis, by place in the stack
     for (const auto& [at, part] : grid_) {
       Shape own = part->view.shape();
@@ -163,13 +175,14 @@ class Gathering {
         own[concat_axis()] = one[concat_axis()];
       }
       if (own != one || part->info->dtype != first.info->dtype)
-        return layout_error(*part, fmt::format("it cannot be joined with '{}' of shape {} {}", first.key->key, name(first.info->dtype),
-                                               to_string(first.info->shape)));
+        return layout_error(*part, fmt::format("it cannot be joined with '{}' of shape {} {}", first.key->key,
+                                               name(first.info->dtype), to_string(first.info->shape)));
     }
     for (const auto& [place, length] : lengths)
       if (length != one[concat_axis()])
-        return layout_error(*grid_.at({place, 0}), fmt::format("its parts are {} long along axis {}; those that begin with '{}' are {}", length,
-                                                               concat_axis(), first.key->key, one[concat_axis()]));
+        return layout_error(*grid_.at({place, 0}),
+                            fmt::format("its parts are {} long along axis {}; those that begin with '{}' are {}",
+                                        length, concat_axis(), first.key->key, one[concat_axis()]));
     return true;
   }
 
@@ -177,7 +190,8 @@ class Gathering {
   Piece piece(const Part& part, size_t place, int64_t at) const {
     std::vector<int64_t> origin(part.view.dims.size(), 0);
     std::vector<uint8_t> axes(origin.size());
-    for (size_t d = 0; d < axes.size(); ++d) axes[d] = static_cast<uint8_t>(d + (rule_.stack && d >= stack_axis() ? 1 : 0));
+    for (size_t d = 0; d < axes.size(); ++d)
+      axes[d] = static_cast<uint8_t>(d + (rule_.stack && d >= stack_axis() ? 1 : 0));
     if (rule_.concat) origin[concat_axis()] = at;
     if (rule_.stack) origin.insert(origin.begin() + rule_.stack->axis, static_cast<int64_t>(place));
     return part.view.piece(part.key->source, part.key->tensor, std::move(origin), axes);

@@ -22,7 +22,7 @@ struct Part {
 struct Gathered {
   Shape shape;
   std::vector<Piece> pieces;
-  const SourceKey* first = nullptr;     // of the part at the origin
+  const SourceKey* first = nullptr;  // of the part at the origin
 };
 
 // Joins the parts along the rule's concat axis, and the results along its stack axis. nullopt if a part is missing, too

@@ -80,7 +80,8 @@ std::string normalised(std::string key, const std::vector<Spelling>& spellings, 
 
 }  // namespace
 
-KeyTable::KeyTable(const lang::RuleSet& rules, const std::vector<NamedSource>& sources, Diagnostics& diagnostics, const std::optional<std::string>& root_of_first)
+KeyTable::KeyTable(const lang::RuleSet& rules, const std::vector<NamedSource>& sources, Diagnostics& diagnostics,
+                   const std::optional<std::string>& root_of_first)
     : keys_(sources.size()) {
   std::vector<Spelling> spellings;
   for (const auto& rule : rules.normalise) spellings.push_back({&rule, lang::Matcher(rule.from, {})});
@@ -94,46 +95,64 @@ KeyTable::KeyTable(const lang::RuleSet& rules, const std::vector<NamedSource>& s
       inside.emplace_back(tensor.key);
       prefixes.push_back(files.take(inside.back()));
     }
-    if (std::all_of(prefixes.begin(), prefixes.end(), [](const std::string& p) { return p.empty(); })) std::fill(prefixes.begin(), prefixes.end(), FilePrefixes::of_single_file(spec));
+    if (std::all_of(prefixes.begin(), prefixes.end(), [](const std::string& p) { return p.empty(); }))
+      std::fill(prefixes.begin(), prefixes.end(), FilePrefixes::of_single_file(spec));
     const std::string root = s == 0 && root_of_first ? *root_of_first : pick_root(spec, inside);
     size_t outside = 0;
     for (size_t t = 0; t < manifest.size(); ++t) {
       const auto key = below(inside[t], root, spec.separator);
-      if (!key) ++outside;
-      else keys_[s].push_back({normalised(prefixes[t] + std::string(*key), spellings, rules.tables), static_cast<uint32_t>(s), static_cast<uint32_t>(t)});
+      if (!key)
+        ++outside;
+      else
+        keys_[s].push_back({normalised(prefixes[t] + std::string(*key), spellings, rules.tables),
+                            static_cast<uint32_t>(s), static_cast<uint32_t>(t)});
     }
     const BytePlace place{sources[s].source->path(), {}, {}};
     if (keys_[s].empty()) {
       const std::string_view format = sources[s].source->format();
-      const std::string other = spec.format.empty() || format == "manifest" || format == spec.format ? "" : fmt::format("; the rules are for {} checkpoints, and this is {}", spec.format, format);
-      diagnostics.error("plan-empty-root", place, (root.empty() ? "the checkpoint holds no tensors" : fmt::format("no tensor lies below '{}' ({} lie elsewhere)", root, outside)) + other,
+      const std::string other =
+          spec.format.empty() || format == "manifest" || format == spec.format
+              ? ""
+              : fmt::format("; the rules are for {} checkpoints, and this is {}", spec.format, format);
+      diagnostics.error("plan-empty-root", place,
+                        (root.empty() ? "the checkpoint holds no tensors"
+                                      : fmt::format("no tensor lies below '{}' ({} lie elsewhere)", root, outside)) +
+                            other,
                         "look at the keys with 'remap inspect'");
     }
     std::sort(keys_[s].begin(), keys_[s].end(), [](const SourceKey& a, const SourceKey& b) { return a.key < b.key; });
     for (size_t i = 1; i < keys_[s].size(); ++i)
       if (keys_[s][i].key == keys_[s][i - 1].key)
-        diagnostics.error("plan-spelling-collision", place, fmt::format("'{}' and '{}' are both '{}' once older spellings are normalised", manifest[keys_[s][i - 1].tensor].key, manifest[keys_[s][i].tensor].key, keys_[s][i].key));
+        diagnostics.error(
+            "plan-spelling-collision", place,
+            fmt::format("'{}' and '{}' are both '{}' once older spellings are normalised",
+                        manifest[keys_[s][i - 1].tensor].key, manifest[keys_[s][i].tensor].key, keys_[s][i].key));
   }
 }
 
 std::vector<SourceKey>::const_iterator KeyTable::lower_bound(size_t source, std::string_view key) const {
-  return std::lower_bound(keys_[source].begin(), keys_[source].end(), key, [](const SourceKey& a, std::string_view b) { return a.key < b; });
+  return std::lower_bound(keys_[source].begin(), keys_[source].end(), key,
+                          [](const SourceKey& a, std::string_view b) { return a.key < b; });
 }
 
 namespace {
 
-// Patterns of keys below the root: those that `recognise` asks for, and older spellings. Without what the names of files give.
+// Patterns of keys below the root: those that `recognise` asks for, and older spellings. Without what the names of
+// files give.
 std::vector<std::string> known_keys(const lang::RuleSet& rules) {
   std::vector<std::string> texts;
   for (const auto& spelling : rules.normalise) texts.push_back(spelling.from.text);
   if (rules.recognise)
     lang::visit(rules.recognise->root, [&](const lang::ExpressionNode& node) {
-      if (node.kind == lang::NodeKind::call && node.text == "exists" && node.children[0].literal.is_string()) texts.push_back(node.children[0].literal.get<std::string>());
+      if (node.kind == lang::NodeKind::call && node.text == "exists" && node.children[0].literal.is_string())
+        texts.push_back(node.children[0].literal.get<std::string>());
     });
   const std::string of_file = FilePrefixes::of_single_file(rules.sources.front());
   for (std::string& text : texts)
     for (auto n = std::count(of_file.begin(), of_file.end(), '/'); n > 0; --n) text.erase(0, text.find('/') + 1);
-  std::erase_if(texts, [](const std::string& text) { return text.empty() || text.starts_with("re:") || text.find("${") != std::string::npos; });
+  std::erase_if(texts, [](const std::string& text) {
+    return text.empty() || text.starts_with("re:") || text.find("${") != std::string::npos;
+  });
   return texts;
 }
 
@@ -155,7 +174,9 @@ std::vector<std::string> prefixes_of_known_keys(const lang::RuleSet& rules, cons
   std::vector<lang::Matcher> below_prefix;
   for (const auto& text : known_keys(rules)) {
     Diagnostics ignored;
-    if (const auto pattern = lang::parse_pattern(std::string("**") + spec.separator + text, {rules.text, {}, 0}, rules.tables, ignored)) below_prefix.emplace_back(*pattern, lang::VariantValues{});
+    if (const auto pattern =
+            lang::parse_pattern(std::string("**") + spec.separator + text, {rules.text, {}, 0}, rules.tables, ignored))
+      below_prefix.emplace_back(*pattern, lang::VariantValues{});
   }
   std::set<std::string> found = {""};
   lang::Captures captures;
@@ -165,7 +186,8 @@ std::vector<std::string> prefixes_of_known_keys(const lang::RuleSet& rules, cons
   });
   for (const auto& root : spec.roots) found.erase(root);
   std::vector<std::string> prefixes(found.begin(), found.end());
-  std::stable_sort(prefixes.begin(), prefixes.end(), [](const std::string& a, const std::string& b) { return a.size() < b.size(); });
+  std::stable_sort(prefixes.begin(), prefixes.end(),
+                   [](const std::string& a, const std::string& b) { return a.size() < b.size(); });
   return prefixes;
 }
 
@@ -180,7 +202,9 @@ bool holds_all_keys(const std::string& prefix, const lang::RuleSet& rules, const
       if (part.size() > common.size()) common = part;
     }
   bool all = true;
-  each_key_in_file(rules, manifest, [&](std::string_view key) { all = all && (!below(key, common, spec.separator) || below(key, prefix, spec.separator)); });
+  each_key_in_file(rules, manifest, [&](std::string_view key) {
+    all = all && (!below(key, common, spec.separator) || below(key, prefix, spec.separator));
+  });
   return all;
 }
 

@@ -18,8 +18,10 @@ struct SourceKey {
 
 class KeyTable {
  public:
-  // Reports keys that two spellings collide on, and a root that holds nothing. `root`: of the first source, in place of its own.
-  KeyTable(const lang::RuleSet& rules, const std::vector<NamedSource>& sources, Diagnostics& diagnostics, const std::optional<std::string>& root = {});
+  // Reports keys that two spellings collide on, and a root that holds nothing. `root`: of the first source, in place of
+  // its own.
+  KeyTable(const lang::RuleSet& rules, const std::vector<NamedSource>& sources, Diagnostics& diagnostics,
+           const std::optional<std::string>& root = {});
 
   const std::vector<SourceKey>& keys(size_t source) const { return keys_[source]; }  // sorted by key
   const SourceKey* find(size_t source, std::string_view key) const;
@@ -29,7 +31,8 @@ class KeyTable {
   void match(size_t source, const lang::Matcher& matcher, Visit visit) const {
     const auto& list = keys_[source];
     lang::Captures captures;
-    for (auto it = lower_bound(source, matcher.literal_prefix()); it != list.end() && it->key.starts_with(matcher.literal_prefix()); ++it)
+    for (auto it = lower_bound(source, matcher.literal_prefix());
+         it != list.end() && it->key.starts_with(matcher.literal_prefix()); ++it)
       if (matcher.match(it->key, captures) && !visit(*it, captures)) return;
   }
 
@@ -38,7 +41,8 @@ class KeyTable {
   std::vector<std::vector<SourceKey>> keys_;
 };
 
-// Prefixes, shortest first, below which some key is as `recognise` or an older spelling says, and that are none of the rules' roots.
+// Prefixes, shortest first, below which some key is as `recognise` or an older spelling says, and that are none of the
+// rules' roots.
 std::vector<std::string> prefixes_of_known_keys(const lang::RuleSet& rules, const Manifest& manifest);
 // Whether all keys lie below `prefix`, of those below the part of it that it has in common with a root of the rules.
 bool holds_all_keys(const std::string& prefix, const lang::RuleSet& rules, const Manifest& manifest);

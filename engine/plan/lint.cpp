@@ -75,10 +75,14 @@ void visit_patterns(const lang::RuleSet& set, const std::function<void(const Key
     lang::visit(e.root, [&](const lang::ExpressionNode& call) {
       if (call.kind != lang::NodeKind::call || call.children.empty() || !call.children[0].literal.is_string()) return;
       const auto& rows = lang::function_table();
-      if (std::none_of(rows.begin(), rows.end(), [&](const auto& row) { return row.about_keys && row.name == call.text; })) return;
+      if (std::none_of(rows.begin(), rows.end(),
+                       [&](const auto& row) { return row.about_keys && row.name == call.text; }))
+        return;
       lang::Written at = e.written;
       at.offset += call.children[0].offset + 1;
-      if (const auto pattern = lang::parse_pattern(call.children[0].literal.get<std::string>(), at, set.tables, ignored)) visitor(*pattern);
+      if (const auto pattern =
+              lang::parse_pattern(call.children[0].literal.get<std::string>(), at, set.tables, ignored))
+        visitor(*pattern);
     });
   });
 }
@@ -117,7 +121,8 @@ void lint(const Rules& rules, const LintOptions& options, Diagnostics& diagnosti
     std::vector<Json> values;
     for (const auto& item : variant.values->root.children)
       if (item.kind == lang::NodeKind::literal) values.push_back(item.literal);
-    if (!values.empty() && values.size() == variant.values->root.children.size()) linter.conditions.limit(variant.name, std::move(values));
+    if (!values.empty() && values.size() == variant.values->root.children.size())
+      linter.conditions.limit(variant.name, std::move(values));
   }
   plan::lint_plans(planner);
   plan::lint_refused(linter);
@@ -136,7 +141,9 @@ void lint(const Rules& rules, const LintOptions& options, Diagnostics& diagnosti
 
 RuleFileKind rule_file_kind(const std::string& path) {
   const std::string text = "\n" + read_text_file(path, Limits{}.max_index_bytes);
-  const auto has = [&](const char* section) { return text.find(std::string("\n") + section + ":") != std::string::npos; };
+  const auto has = [&](const char* section) {
+    return text.find(std::string("\n") + section + ":") != std::string::npos;
+  };
   if (has("remap")) return RuleFileKind::rules;
   if (has("remap_schema") || has("remap_fields")) return RuleFileKind::schema;
   return has("remap_model") ? RuleFileKind::model : RuleFileKind::other;
@@ -144,9 +151,12 @@ RuleFileKind rule_file_kind(const std::string& path) {
 
 void lint_schema(const std::string& path, Diagnostics& diagnostics) {
   const auto text = std::make_shared<lang::SourceText>(path, read_text_file(path, Limits{}.max_index_bytes));
-  if (("\n" + text->text()).find("\nremap_fields:") != std::string::npos) lang::parse_common_fields(*text, diagnostics);
-  else if (rule_file_kind(path) == RuleFileKind::schema) lang::parse_schema(text, diagnostics);
-  else lang::parse_yaml(*text, diagnostics);
+  if (("\n" + text->text()).find("\nremap_fields:") != std::string::npos)
+    lang::parse_common_fields(*text, diagnostics);
+  else if (rule_file_kind(path) == RuleFileKind::schema)
+    lang::parse_schema(text, diagnostics);
+  else
+    lang::parse_yaml(*text, diagnostics);
   diagnostics.sort();
 }
 

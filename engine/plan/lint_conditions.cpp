@@ -25,7 +25,9 @@ void results_of(const ExpressionNode& node, const std::function<void(const Expre
 
 void check_variant(const lang::Variant& variant, Diagnostics& diagnostics) {
   if (!variant.values && variant.doc.empty())
-    diagnostics.warning("lint-variant-unexplained", variant.place, fmt::format("nobody can tell what --set {}=… takes", variant.name), "add 'doc: …', and 'values: …' if there are few");
+    diagnostics.warning("lint-variant-unexplained", variant.place,
+                        fmt::format("nobody can tell what --set {}=… takes", variant.name),
+                        "add 'doc: …', and 'values: …' if there are few");
   if (!variant.values || variant.values->root.kind != NodeKind::list) return;
   std::vector<std::string> values;
   for (const auto& item : variant.values->root.children) {
@@ -37,7 +39,8 @@ void check_variant(const lang::Variant& variant, Diagnostics& diagnostics) {
     const auto text = node.literal.get<std::string>();
     if (std::find(values.begin(), values.end(), text) != values.end()) return;
     const std::string near = nearest_name(text, values);
-    diagnostics.warning("lint-variant-value", variant.detect->written.place(node.offset, node.length), fmt::format("'{}' is none of the values of '{}': {}", text, variant.name, join(values, ", ")),
+    diagnostics.warning("lint-variant-value", variant.detect->written.place(node.offset, node.length),
+                        fmt::format("'{}' is none of the values of '{}': {}", text, variant.name, join(values, ", ")),
                         near.empty() ? "add it under 'values'" : fmt::format("did you mean '{}'?", near));
   });
 }
@@ -51,7 +54,8 @@ void lint_conditions(Linter& linter) {
     if (!when || linter.conditions.can_hold({&*when})) return;
     const TextPlace place = when->written.place();
     if (seen.emplace(place.line, place.column).second)
-      linter.diagnostics.warning("lint-condition-never", place, "this condition never holds", "it contradicts itself, or asks for a value that a variant cannot have");
+      linter.diagnostics.warning("lint-condition-never", place, "this condition never holds",
+                                 "it contradicts itself, or asks for a value that a variant cannot have");
   };
   for (const auto& rule : linter.set.rules) check(rule.when);
   for (const auto& file : linter.set.files) check(file.when);

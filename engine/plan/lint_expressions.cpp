@@ -12,24 +12,34 @@ namespace {
 using lang::KeyPattern;
 using lang::PatternToken;
 
-TextPlace place_in(const KeyPattern& pattern, size_t at, size_t length) { return pattern.written.place(at + 3, length); }  // after "re:"
+TextPlace place_in(const KeyPattern& pattern, size_t at, size_t length) {
+  return pattern.written.place(at + 3, length);
+}  // after "re:"
 
 void check_anchors(const KeyPattern& p, Diagnostics& diagnostics) {
   const std::string& e = p.regex;
   const auto report = [&](size_t at, size_t length) {
-    diagnostics.warning("lint-needless-anchor", place_in(p, at, length), fmt::format("'{}' says nothing here: a pattern always matches the whole key", e.substr(at, length)), "leave it out");
+    diagnostics.warning(
+        "lint-needless-anchor", place_in(p, at, length),
+        fmt::format("'{}' says nothing here: a pattern always matches the whole key", e.substr(at, length)),
+        "leave it out");
   };
   if (e.starts_with("^")) report(0, 1);
   if (e.starts_with("\\A")) report(0, 2);
-  if (e.ends_with("\\z")) report(e.size() - 2, 2);
-  else if (e.ends_with("$") && !e.ends_with("\\$")) report(e.size() - 1, 1);
+  if (e.ends_with("\\z"))
+    report(e.size() - 2, 2);
+  else if (e.ends_with("$") && !e.ends_with("\\$"))
+    report(e.size() - 1, 1);
 }
 
 void check_breadth(const KeyPattern& p, Diagnostics& diagnostics) {
   const std::string& e = p.regex;
   const auto report = [&](size_t at, size_t length) {
-    diagnostics.warning("lint-broad-expression", place_in(p, at, length), fmt::format("'{}' takes any number of parts of the key, separators included", e.substr(at, length)),
-                        "say what stands there, such as 'encoder' or '[^.]+'; where any key is meant, a plain pattern with '**' says so");
+    diagnostics.warning(
+        "lint-broad-expression", place_in(p, at, length),
+        fmt::format("'{}' takes any number of parts of the key, separators included", e.substr(at, length)),
+        "say what stands there, such as 'encoder' or '[^.]+'; where any key is meant, a plain pattern with '**' says "
+        "so");
   };
   const size_t begin = e.starts_with("^") ? 1 : 0;
   const size_t open = begin + (e.compare(begin, 1, "(") == 0 ? 1 : 0);
@@ -53,8 +63,11 @@ void check_dots(const KeyPattern& p, Diagnostics& diagnostics) {
     if (e[i] == '[' || e[i] == ']') in_class = e[i] == '[';
     if (in_class || e[i] != '.' || i == 0 || i + 1 == e.size()) continue;
     const auto is_word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; };
-    const bool before = is_word(e[i - 1]) || e[i - 1] == ')' || e[i - 1] == ']' || e[i - 1] == '+', after = is_word(e[i + 1]) || e[i + 1] == '(' || e[i + 1] == '[' || e[i + 1] == '\\';
-    if (before && after) diagnostics.warning("lint-unescaped-dot", place_in(p, i, 1), "'.' matches any character in an expression", "write '\\.' for a dot");
+    const bool before = is_word(e[i - 1]) || e[i - 1] == ')' || e[i - 1] == ']' || e[i - 1] == '+',
+               after = is_word(e[i + 1]) || e[i + 1] == '(' || e[i + 1] == '[' || e[i + 1] == '\\';
+    if (before && after)
+      diagnostics.warning("lint-unescaped-dot", place_in(p, i, 1), "'.' matches any character in an expression",
+                          "write '\\.' for a dot");
   }
 }
 
@@ -65,7 +78,10 @@ void check_plain(const KeyPattern& p, Diagnostics& diagnostics) {
     const size_t at = token.text.find_first_of("\\^(?");
     if (at == std::string::npos) continue;
     const TextPlace place = token.length == 0 ? p.written.place() : p.written.place(token.offset + at, 1);
-    return diagnostics.warning("lint-looks-like-expression", place, fmt::format("'{}' is an ordinary character here, as in every pattern without 're:'", token.text[at]), "begin the pattern with 're:', or leave it out");
+    return diagnostics.warning(
+        "lint-looks-like-expression", place,
+        fmt::format("'{}' is an ordinary character here, as in every pattern without 're:'", token.text[at]),
+        "begin the pattern with 're:', or leave it out");
   }
 }
 

@@ -70,9 +70,11 @@ class Manifests {
       Item& item = items_[place_of(rule)];
       const auto matchers = matchers_of(rule.from, empty_);
       const std::string prefix = matchers.size() > 1 ? "" : matchers.front().literal_prefix();
-      const bool has_alternatives = std::any_of(rule.from.tokens.begin(), rule.from.tokens.end(), [](const PatternToken& t) { return !t.alternatives.empty(); });
+      const bool has_alternatives = std::any_of(rule.from.tokens.begin(), rule.from.tokens.end(),
+                                                [](const PatternToken& t) { return !t.alternatives.empty(); });
       lang::Captures captures;
-      for (auto key = std::lower_bound(keys.begin(), keys.end(), prefix); key != keys.end() && key->starts_with(prefix) && (has_alternatives || !item.matched); ++key)
+      for (auto key = std::lower_bound(keys.begin(), keys.end(), prefix);
+           key != keys.end() && key->starts_with(prefix) && (has_alternatives || !item.matched); ++key)
         for (const auto& matcher : matchers)
           if (matcher.match(*key, captures)) {
             item.matched = true;
@@ -89,36 +91,52 @@ class Manifests {
     const std::string all = examples == 1 ? "the manifest" : fmt::format("any of the {} manifests", examples);
     const bool may_be_absent = rule.optional || rule.when;
     if (!item.matched && may_be_absent) {
-      linter_.diagnostics.add({Severity::note, "lint-rule-unmatched", rule.from.written.place(), fmt::format("'{}' may match nothing, and matches no key of {}: nothing shows that it is right", rule.from.text, all), {}, "give a manifest that has such a key"});
+      linter_.diagnostics.add(
+          {Severity::note,
+           "lint-rule-unmatched",
+           rule.from.written.place(),
+           fmt::format("'{}' may match nothing, and matches no key of {}: nothing shows that it is right",
+                       rule.from.text, all),
+           {},
+           "give a manifest that has such a key"});
       return;
     }
     if (!item.matched) {
-      linter_.diagnostics.warning("lint-rule-unmatched", rule.from.written.place(), fmt::format("'{}' matches no key of {}", rule.from.text, all), "correct the pattern, give a manifest that has such a key, or leave the rule out");
+      linter_.diagnostics.warning("lint-rule-unmatched", rule.from.written.place(),
+                                  fmt::format("'{}' matches no key of {}", rule.from.text, all),
+                                  "correct the pattern, give a manifest that has such a key, or leave the rule out");
       return;
     }
     for (const PatternToken& token : rule.from.tokens)
       if (token.kind == PatternToken::Kind::hole && token.table.empty() && !may_be_absent)
         for (const std::string& text : token.alternatives)
-          if (!item.taken[token.text].contains(text) && (token.length > 0 || !taken_in_block(token, text))) report_alternative(rule, token, text, all);
+          if (!item.taken[token.text].contains(text) && (token.length > 0 || !taken_in_block(token, text)))
+            report_alternative(rule, token, text, all);
   }
   // A hole of a 'within' stands in all rules of the block: that one of them takes a text is enough.
   bool taken_in_block(const PatternToken& token, const std::string& text) {
     for (const Rule& rule : set_.rules)
       for (const PatternToken& other : rule.from.tokens)
-        if (other.length == 0 && other.text == token.text && other.alternatives == token.alternatives && items_[place_of(rule)].taken[token.text].contains(text)) return true;
+        if (other.length == 0 && other.text == token.text && other.alternatives == token.alternatives &&
+            items_[place_of(rule)].taken[token.text].contains(text))
+          return true;
     return false;
   }
-  void report_alternative(const Rule& rule, const PatternToken& token, const std::string& text, const std::string& all) {
+  void report_alternative(const Rule& rule, const PatternToken& token, const std::string& text,
+                          const std::string& all) {
     TextPlace place = rule.from.place_of(token);
     const std::string written = token.length == 0 ? "" : rule.from.written.node.text.substr(token.offset, token.length);
     const size_t colon = written.find(':');
     if (colon != std::string::npos)
       for (size_t at = colon + 1; at < written.size(); at = written.find_first_of("|}", at) + 1)
-        if (written.compare(at, text.size() + 1, text + "|") == 0 || written.compare(at, text.size() + 1, text + "}") == 0) {
+        if (written.compare(at, text.size() + 1, text + "|") == 0 ||
+            written.compare(at, text.size() + 1, text + "}") == 0) {
           place = rule.from.written.place(token.offset + at, text.size());
           break;
         }
-    linter_.diagnostics.warning("lint-alternative-unused", place, fmt::format("'{{{}}}' is never '{}' in {}", token.text, text, all), "leave it out, or give a manifest that has it");
+    linter_.diagnostics.warning("lint-alternative-unused", place,
+                                fmt::format("'{{{}}}' is never '{}' in {}", token.text, text, all),
+                                "leave it out, or give a manifest that has it");
   }
 
   // Entries of 'maps' that no hole took, of the tables that holes of source patterns ask.
@@ -128,16 +146,22 @@ class Manifests {
       const auto item = items_.find(place_of(rule));
       if (!takes_keys(rule) || item == items_.end()) continue;
       for (const PatternToken& token : rule.from.tokens)
-        if (!token.table.empty()) taken[token.table].insert(item->second.taken[token.text].begin(), item->second.taken[token.text].end());
+        if (!token.table.empty())
+          taken[token.table].insert(item->second.taken[token.text].begin(), item->second.taken[token.text].end());
       for (const PatternToken& token : rule.to.tokens)
-        if (!token.table.empty()) taken[token.table].insert(item->second.taken[token.text].begin(), item->second.taken[token.text].end());
+        if (!token.table.empty())
+          taken[token.table].insert(item->second.taken[token.text].begin(), item->second.taken[token.text].end());
     }
     const lang::YamlNode* maps = linter_.root.find("maps");
     if (maps == nullptr) return;
     for (const auto& [name, table] : maps->entries)
       for (const auto& [key, value] : table.entries)
-        if (const auto seen = taken.find(name.text); seen != taken.end() && !seen->second.empty() && !seen->second.contains(key.text))
-          linter_.diagnostics.warning("lint-alternative-unused", lang::place_of(*set_.text, key), fmt::format("no manifest has a key that takes '{}' from the table '{}'", key.text, name.text), "leave it out, or give a manifest that has it");
+        if (const auto seen = taken.find(name.text);
+            seen != taken.end() && !seen->second.empty() && !seen->second.contains(key.text))
+          linter_.diagnostics.warning(
+              "lint-alternative-unused", lang::place_of(*set_.text, key),
+              fmt::format("no manifest has a key that takes '{}' from the table '{}'", key.text, name.text),
+              "leave it out, or give a manifest that has it");
   }
 
   void report_ambiguity() {
@@ -148,8 +172,12 @@ class Manifests {
       if (!manifest.name.empty() || !rules.recognise(*manifest.source, why)) continue;
       for (const Rules& other : linter_.options.others)
         if (other.file() != rules.file() && other.recognise(*manifest.source, why))
-          linter_.diagnostics.warning("lint-family-ambiguous", set_.recognise->written.place(), fmt::format("'{}' and '{}' both recognise {}", rules.family(), other.family(), manifest.source->path()), "make one of the conditions narrower",
-                                      {fmt::format("{}: {}", to_string(Place(other.impl().set.recognise->written.place())), other.impl().set.recognise->text)});
+          linter_.diagnostics.warning(
+              "lint-family-ambiguous", set_.recognise->written.place(),
+              fmt::format("'{}' and '{}' both recognise {}", rules.family(), other.family(), manifest.source->path()),
+              "make one of the conditions narrower",
+              {fmt::format("{}: {}", to_string(Place(other.impl().set.recognise->written.place())),
+                           other.impl().set.recognise->text)});
     }
   }
 
@@ -187,13 +215,18 @@ const TensorInfo* narrowed(const Linter& linter, const Rule& rule, DType target)
     if (manifest.name != rule.source) continue;
     for (const auto& tensor : manifest.source->manifest().tensors()) {
       if (tensor.unread != nullptr) continue;
-      if ((!rule.cast && !is_floating(tensor.dtype)) || tensor.dtype == target || size_bytes(tensor.dtype) < size_bytes(target)) continue;
+      if ((!rule.cast && !is_floating(tensor.dtype)) || tensor.dtype == target ||
+          size_bytes(tensor.dtype) < size_bytes(target))
+        continue;
       Diagnostics none;
       for (const auto& spec : linter.set.sources)
         for (const auto& root : spec.roots)
           if (spec.name == rule.source && tensor.key.starts_with(root))
             for (const auto& matcher : matchers)
-              if (matcher.match(std::string_view(tensor.key).substr(root.empty() ? 0 : std::min(root.size() + 1, tensor.key.size())), ignored)) return &tensor;
+              if (matcher.match(std::string_view(tensor.key)
+                                    .substr(root.empty() ? 0 : std::min(root.size() + 1, tensor.key.size())),
+                                ignored))
+                return &tensor;
     }
   }
   return nullptr;
@@ -205,17 +238,25 @@ void lint_reverse(Linter& linter) {
   const auto note = [&](const TextPlace& place, std::string message, std::string hint = {}) {
     linter.diagnostics.add({Severity::note, "lint-irreversible", place, std::move(message), {}, std::move(hint)});
   };
-  for (const auto& spelling : linter.set.normalise) note(spelling.place, fmt::format("backwards, '{}' comes back as '{}'", spelling.from.text, spelling.to.text));
+  for (const auto& spelling : linter.set.normalise)
+    note(spelling.place, fmt::format("backwards, '{}' comes back as '{}'", spelling.from.text, spelling.to.text));
   std::set<std::pair<int, int>> seen;
   for (const Rule& rule : linter.set.rules) {
     if (!seen.emplace(rule.place.line, rule.place.column).second) continue;
-    if (rule.kind == Rule::Kind::drop && !rule.equal_to) note(rule.place, fmt::format("backwards, '{}' cannot be restored: it is dropped, since {}", rule.from.text, rule.because));
-    if (rule.kind == Rule::Kind::fill) note(rule.place, fmt::format("backwards, '{}' is left out: nothing of the source is in it", rule.to.text));
+    if (rule.kind == Rule::Kind::drop && !rule.equal_to)
+      note(rule.place,
+           fmt::format("backwards, '{}' cannot be restored: it is dropped, since {}", rule.from.text, rule.because));
+    if (rule.kind == Rule::Kind::fill)
+      note(rule.place, fmt::format("backwards, '{}' is left out: nothing of the source is in it", rule.to.text));
     if (rule.kind != Rule::Kind::move) continue;
     const auto target = rule.cast ? rule.cast : linter.set.dtype;
     if (!target) continue;
-    if (const TensorInfo* tensor = narrowed(linter, rule, *target)) note(rule.place, fmt::format("backwards, '{}' is not what it was: the cast from {} to {} rounds", tensor->key, name(tensor->dtype), name(*target)));
-    else if (rule.cast && linter.options.manifests.empty()) note(rule.place, fmt::format("backwards, the cast to {} loses what the source's dtype holds beyond it", name(*target)));
+    if (const TensorInfo* tensor = narrowed(linter, rule, *target))
+      note(rule.place, fmt::format("backwards, '{}' is not what it was: the cast from {} to {} rounds", tensor->key,
+                                   name(tensor->dtype), name(*target)));
+    else if (rule.cast && linter.options.manifests.empty())
+      note(rule.place,
+           fmt::format("backwards, the cast to {} loses what the source's dtype holds beyond it", name(*target)));
   }
 }
 

@@ -14,9 +14,9 @@ using lang::KeyPattern;
 using lang::PatternToken;
 using lang::Rule;
 
-constexpr size_t kMaxSteps = 30'000'000;     // of all searches together
+constexpr size_t kMaxSteps = 30'000'000;  // of all searches together
 constexpr size_t kMaxStepsAPair = 400'000;
-constexpr size_t kTexts = 8;                 // tried, where an automaton cannot tell that a hole takes the same text twice
+constexpr size_t kTexts = 8;  // tried, where an automaton cannot tell that a hole takes the same text twice
 constexpr size_t kMaxSpellings = 32;
 constexpr size_t kMaxReported = 20;
 
@@ -31,7 +31,8 @@ lang::VariantValues placeholders(const lang::RuleSet& set) {
 
 std::string readable(std::string key, const lang::VariantValues& values) {
   for (const auto& [name, text] : values)
-    for (size_t at = key.find(text); at != std::string::npos; at = key.find(text)) key.replace(at, text.size(), "${" + name + "}");
+    for (size_t at = key.find(text); at != std::string::npos; at = key.find(text))
+      key.replace(at, text.size(), "${" + name + "}");
   return key;
 }
 
@@ -41,7 +42,9 @@ std::vector<KeyPattern> spellings_of(const KeyPattern& pattern) {
   for (const PatternToken& hole : pattern.tokens) {
     if (hole.kind != PatternToken::Kind::hole || hole.alternatives.empty()) continue;
     const auto same = [&](const PatternToken& t) { return t.kind == PatternToken::Kind::hole && t.text == hole.text; };
-    if (std::count_if(pattern.tokens.begin(), pattern.tokens.end(), same) < 2 || all.size() * hole.alternatives.size() > kMaxSpellings) continue;
+    if (std::count_if(pattern.tokens.begin(), pattern.tokens.end(), same) < 2 ||
+        all.size() * hole.alternatives.size() > kMaxSpellings)
+      continue;
     std::vector<KeyPattern> next;
     for (const KeyPattern& one : all)
       for (const std::string& text : hole.alternatives) {
@@ -65,7 +68,8 @@ struct Candidate {
   std::vector<Automaton> except_automata;
   bool takes(const std::string& key) const {
     lang::Captures ignored;
-    return matcher.match(key, ignored) && std::none_of(except.begin(), except.end(), [&](const auto& m) { return m.match(key, ignored); });
+    return matcher.match(key, ignored) &&
+           std::none_of(except.begin(), except.end(), [&](const auto& m) { return m.match(key, ignored); });
   }
 };
 
@@ -89,13 +93,23 @@ class Overlaps {
       for (const Rule& rule : linter_.set.rules)
         if (takes_keys(rule) && rule.source == source.name) candidates.push_back(candidate(rule));
       // Sorted by the text with which every match begins, those that can meet stand together.
-      std::stable_sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) { return a.matcher.literal_prefix() < b.matcher.literal_prefix(); });
+      std::stable_sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+        return a.matcher.literal_prefix() < b.matcher.literal_prefix();
+      });
       keys_ = keys(source.name);
       for (size_t a = 0; a < candidates.size(); ++a)
-        for (size_t b = a + 1; b < candidates.size() && candidates[b].matcher.literal_prefix().starts_with(candidates[a].matcher.literal_prefix()); ++b) compare(candidates[a], candidates[b]);
+        for (size_t b = a + 1; b < candidates.size() && candidates[b].matcher.literal_prefix().starts_with(
+                                                            candidates[a].matcher.literal_prefix());
+             ++b)
+          compare(candidates[a], candidates[b]);
     }
     if (steps_ == 0)
-      linter_.diagnostics.add({Severity::note, "lint-rules-overlap", linter_.set.text->place(1, 1), "there are too many rules to compare each with all others; some may meet", {}, "begin patterns with the text that tells them apart"});
+      linter_.diagnostics.add({Severity::note,
+                               "lint-rules-overlap",
+                               linter_.set.text->place(1, 1),
+                               "there are too many rules to compare each with all others; some may meet",
+                               {},
+                               "begin patterns with the text that tells them apart"});
   }
 
  private:
@@ -103,7 +117,8 @@ class Overlaps {
     Candidate one{&rule, lang::Matcher(rule.from, values_), automata_of(rule.from, values_), {}, {}};
     for (const auto& pattern : rule.except) {
       one.except.emplace_back(pattern, values_);
-      if (auto automaton = Automaton::of(one.except.back().regex())) one.except_automata.push_back(std::move(*automaton));
+      if (auto automaton = Automaton::of(one.except.back().regex()))
+        one.except_automata.push_back(std::move(*automaton));
     }
     return one;
   }
@@ -117,14 +132,13 @@ class Overlaps {
   }
 
   // Rules that share out the parts of one tensor match one key on purpose.
-  static bool leaves_parts(const Rule& rule) {
-    return rule.split && rule.split->leaves_parts();
-  }
+  static bool leaves_parts(const Rule& rule) { return rule.split && rule.split->leaves_parts(); }
 
   void compare(const Candidate& a, const Candidate& b) {
     if (steps_ == 0 || reported_ >= kMaxReported || (leaves_parts(*a.rule) && leaves_parts(*b.rule))) return;
     const auto when = [](const Candidate& c) { return c.rule->when ? &*c.rule->when : nullptr; };
-    const bool in_order = std::pair(a.rule->place.line, a.rule->place.column) <= std::pair(b.rule->place.line, b.rule->place.column);
+    const bool in_order =
+        std::pair(a.rule->place.line, a.rule->place.column) <= std::pair(b.rule->place.line, b.rule->place.column);
     const Rule &first = in_order ? *a.rule : *b.rule, &second = in_order ? *b.rule : *a.rule;
     const std::array places = {first.place.line, first.place.column, second.place.line, second.place.column};
     if (seen_.contains(places)) return;
@@ -132,8 +146,11 @@ class Overlaps {
     if (!key || !linter_.conditions.can_hold({when(a), when(b)})) return;
     seen_.insert(places);
     ++reported_;
-    linter_.diagnostics.warning("lint-rules-overlap", second.from.written.place(), fmt::format("two rules can match one key, such as '{}'", readable(*key, values_)), "make one of the patterns narrower, or give both a 'when' that excludes the other",
-                                {fmt::format("{}: {}", to_string(Place(first.place)), first.summary), fmt::format("{}: {}", to_string(Place(second.place)), second.summary)});
+    linter_.diagnostics.warning("lint-rules-overlap", second.from.written.place(),
+                                fmt::format("two rules can match one key, such as '{}'", readable(*key, values_)),
+                                "make one of the patterns narrower, or give both a 'when' that excludes the other",
+                                {fmt::format("{}: {}", to_string(Place(first.place)), first.summary),
+                                 fmt::format("{}: {}", to_string(Place(second.place)), second.summary)});
   }
 
   std::optional<std::string> common_key(const Candidate& a, const Candidate& b) {

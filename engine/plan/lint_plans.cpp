@@ -46,8 +46,10 @@ void lint_plans(Linter& linter) {
     for (const Diagnostic& d : found.items()) {
       const auto [it, fresh] = seen.try_emplace(identity(d));
       if (fresh) it->second.first = i;
-      if (it->second.first == i) it->second.findings.push_back(d);
-      else if (here.insert(it->first).second) ++it->second.cases;
+      if (it->second.first == i)
+        it->second.findings.push_back(d);
+      else if (here.insert(it->first).second)
+        ++it->second.cases;
     }
   }
   for (auto& [id, one] : seen)

@@ -25,7 +25,7 @@ namespace {
 
 using lang::Rule;
 
-constexpr size_t kMaxListed = 20;     // of what a plan leaves open
+constexpr size_t kMaxListed = 20;      // of what a plan leaves open
 constexpr size_t kMaxExplained = 100;  // keys of a kind; of further ones is only said that they are wrong
 
 // One key that one rule matched.
@@ -56,9 +56,17 @@ class Planner {
   // `wrong`: a rule whose shapes are not believed, to see whether all else fits then.
   Planner(const Rules::Impl& rules, const std::vector<NamedSource>& sources, const PlanOptions& options,
           Diagnostics& diagnostics, std::optional<Dims::RuleLine> wrong = std::nullopt)
-      : rules_(rules), wrong_(wrong), set_(rules.set), schema_(rules.schema), sources_(sources), options_(options),
-        diagnostics_(diagnostics), rooted_(keys_below_root(set_, sources, options, diagnostics)), keys_(rooted_.keys),
-        facts_(set_, keys_, sources, options), dims_(facts_) {}
+      : rules_(rules),
+        wrong_(wrong),
+        set_(rules.set),
+        schema_(rules.schema),
+        sources_(sources),
+        options_(options),
+        diagnostics_(diagnostics),
+        rooted_(keys_below_root(set_, sources, options, diagnostics)),
+        keys_(rooted_.keys),
+        facts_(set_, keys_, sources, options),
+        dims_(facts_) {}
 
   std::optional<Plan> run() {
     if (stop()) return std::nullopt;
@@ -121,7 +129,9 @@ class Planner {
   void describe_sources() {
     plan_.family = set_.family;
     plan_.title = set_.title;
-    for (const auto& s : sources_) plan_.sources.push_back({s.name, std::string(s.source->format()), std::make_shared<Manifest>(s.source->manifest())});
+    for (const auto& s : sources_)
+      plan_.sources.push_back(
+          {s.name, std::string(s.source->format()), std::make_shared<Manifest>(s.source->manifest())});
     for (const auto& rule : set_.rules) plan_.rules.push_back({rule.summary, rule.place});
   }
 
@@ -136,20 +146,27 @@ class Planner {
     for (const auto& [name, value] : options_.set)
       if (std::find(names.begin(), names.end(), name) == names.end()) {
         const std::string near = nearest_name(name, names);
-        diagnostics_.error("plan-unknown-variant", {}, fmt::format("--set {}={}: the rules have no variant '{}'", name, value, name), near.empty() ? fmt::format("they have: {}", join(names, ", ")) : fmt::format("did you mean '{}'?", near));
+        diagnostics_.error(
+            "plan-unknown-variant", {}, fmt::format("--set {}={}: the rules have no variant '{}'", name, value, name),
+            near.empty() ? fmt::format("they have: {}", join(names, ", ")) : fmt::format("did you mean '{}'?", near));
       }
     for (const auto& variant : set_.variants) choose_variant(variant);
     note_choices();
   }
 
-  // What the user chose beside the variants, and a root that is not the rules' own, are part of what the plan says of itself.
+  // What the user chose beside the variants, and a root that is not the rules' own, are part of what the plan says of
+  // itself.
   void note_choices() {
     for (const auto& choice : lang::choice_table()) {
       const auto chosen = options_.set.find(std::string(choice.name));
       if (choice.name == "root" && rooted_.root) plan_.variants.emplace_back("root", *rooted_.root);
-      if (choice.name == "dtype" || choice.name == "root" || chosen == options_.set.end() || !choice.applies(set_)) continue;
-      if (!choice.values.empty() && std::find(choice.values.begin(), choice.values.end(), chosen->second) == choice.values.end())
-        diagnostics_.error("plan-unknown-variant", {}, fmt::format("--set {}={}: it cannot be that", choice.name, chosen->second), fmt::format("it can be: {}", fmt::join(choice.values, ", ")));
+      if (choice.name == "dtype" || choice.name == "root" || chosen == options_.set.end() || !choice.applies(set_))
+        continue;
+      if (!choice.values.empty() &&
+          std::find(choice.values.begin(), choice.values.end(), chosen->second) == choice.values.end())
+        diagnostics_.error("plan-unknown-variant", {},
+                           fmt::format("--set {}={}: it cannot be that", choice.name, chosen->second),
+                           fmt::format("it can be: {}", fmt::join(choice.values, ", ")));
       plan_.variants.emplace_back(choice.name, chosen->second);
     }
     std::vector<std::string> known;
@@ -157,7 +174,8 @@ class Planner {
       if (!requirement.waive.empty()) known.push_back(requirement.waive);
     for (const auto& name : waived_)
       if (std::find(known.begin(), known.end(), name) == known.end())
-        diagnostics_.error("plan-unknown-variant", {}, fmt::format("--set waive={}: no check has this name", name), fmt::format("there are: {}", join(known, ", ")));
+        diagnostics_.error("plan-unknown-variant", {}, fmt::format("--set waive={}: no check has this name", name),
+                           fmt::format("there are: {}", join(known, ", ")));
   }
 
   bool chose(const char* name, const char* value) const {
@@ -194,9 +212,10 @@ class Planner {
             if (one.is_string()) names.push_back(one.get<std::string>());
           const std::string near = nearest_name(value.get<std::string>(), names),
                             all = fmt::format("it can be: {}", allowed.dump());
-          diagnostics_.error("plan-unknown-variant", variant.place,
-                             fmt::format("'{}' cannot be \"{}\" for this checkpoint", variant.name, value.get<std::string>()),
-                             near.empty() ? all : fmt::format("did you mean '{}'? {}", near, all));
+          diagnostics_.error(
+              "plan-unknown-variant", variant.place,
+              fmt::format("'{}' cannot be \"{}\" for this checkpoint", variant.name, value.get<std::string>()),
+              near.empty() ? all : fmt::format("did you mean '{}'? {}", near, all));
         }
       }
       facts_.variants[variant.name] = value.get<std::string>();
@@ -209,9 +228,13 @@ class Planner {
 
   // nullopt, and reported, if the checkpoint does not tell.
   std::optional<Json> detected(const lang::Variant& variant) {
-    if (lang::evaluate(*variant.detect, facts_).state != lang::Value::State::omit) return lang::evaluate_present(*variant.detect, facts_);
+    if (lang::evaluate(*variant.detect, facts_).state != lang::Value::State::omit)
+      return lang::evaluate_present(*variant.detect, facts_);
     const std::string choices = variant.values ? ": " + lang::evaluate_present(*variant.values, facts_).dump() : "";
-    diagnostics_.error("plan-variant-open", variant.place, fmt::format("the checkpoint does not tell '{}'{}{}", variant.name, variant.doc.empty() ? "" : ": ", variant.doc), fmt::format("say --set {}=…{}", variant.name, choices));
+    diagnostics_.error("plan-variant-open", variant.place,
+                       fmt::format("the checkpoint does not tell '{}'{}{}", variant.name,
+                                   variant.doc.empty() ? "" : ": ", variant.doc),
+                       fmt::format("say --set {}=…{}", variant.name, choices));
     return std::nullopt;
   }
 
@@ -251,12 +274,16 @@ class Planner {
       try {
         checked_[i] = true;
         if (!lang::evaluate_condition(requirement.condition, facts_) && !waived_.contains(requirement.waive))
-          diagnostics_.error("plan-refused", requirement.condition.written.place(), fmt::format("{}: refused, since {}", sources_.front().source->path(), requirement.because), refusal_hint(requirement), found_values(requirement.condition));
+          diagnostics_.error("plan-refused", requirement.condition.written.place(),
+                             fmt::format("{}: refused, since {}", sources_.front().source->path(), requirement.because),
+                             refusal_hint(requirement), found_values(requirement.condition));
       } catch (const Error& e) {
         checked_[i] = false;  // it may need a dim that the shapes will bind
         if (first_round) continue;
-        if (only_manifest() && e.diagnostic().id == "expression-missing") plan_.open.push_back(fmt::format("required: {}", requirement.condition.text));
-        else diagnostics_.add(e.diagnostic());
+        if (only_manifest() && e.diagnostic().id == "expression-missing")
+          plan_.open.push_back(fmt::format("required: {}", requirement.condition.text));
+        else
+          diagnostics_.add(e.diagnostic());
       }
     }
   }
@@ -274,8 +301,10 @@ class Planner {
     const auto& root = condition.root;
     if (root.kind != lang::NodeKind::binary || (root.text != "==" && root.text != "in")) return {};
     try {
-      const Json left = lang::evaluate(condition, root.children[0], facts_).json, right = lang::evaluate(condition, root.children[1], facts_).json;
-      return {fmt::format("found {} where {}{} was expected", left.dump(), root.text == "in" ? "one of " : "", right.dump())};
+      const Json left = lang::evaluate(condition, root.children[0], facts_).json,
+                 right = lang::evaluate(condition, root.children[1], facts_).json;
+      return {fmt::format("found {} where {}{} was expected", left.dump(), root.text == "in" ? "one of " : "",
+                          right.dump())};
     } catch (const Error&) {
       return {};
     }
@@ -333,7 +362,9 @@ class Planner {
       for (const Match& match : matches_[r]) {
         const TensorInfo& tensor = info(*match.key);
         if (set_.rules[r].kind != Rule::Kind::move || tensor.unread == nullptr) continue;
-        diagnostics_.error("plan-unread-tensor", set_.rules[r].place, fmt::format("'{}' cannot be converted: {}", match.key->key, describe(tensor)), way_on(*tensor.unread));
+        diagnostics_.error("plan-unread-tensor", set_.rules[r].place,
+                           fmt::format("'{}' cannot be converted: {}", match.key->key, describe(tensor)),
+                           way_on(*tensor.unread));
       }
   }
 
@@ -343,17 +374,22 @@ class Planner {
     const RuleMatcher* found = nullptr;
     for (const RuleMatcher& candidate : matchers) {
       if (!candidate.matcher.match(key.key, captures)) continue;
-      if (std::any_of(candidate.except.begin(), candidate.except.end(), [&](const auto& m) { return m.match(key.key, ignored); })) continue;
+      if (std::any_of(candidate.except.begin(), candidate.except.end(),
+                      [&](const auto& m) { return m.match(key.key, ignored); }))
+        continue;
       const Rule& rule = set_.rules[candidate.rule];
       if (found != nullptr && !(leaves_parts(rule) && leaves_parts(set_.rules[found->rule]))) {
         const Rule& first = set_.rules[found->rule];
-        diagnostics_.error("plan-key-matched-twice", rule.place, fmt::format("the key '{}' matches two rules", key.key), "make one of the patterns narrower",
-                  {fmt::format("{}: {}", to_string(Place(first.place)), first.summary), fmt::format("{}: {}", to_string(Place(rule.place)), rule.summary)});
+        diagnostics_.error("plan-key-matched-twice", rule.place, fmt::format("the key '{}' matches two rules", key.key),
+                           "make one of the patterns narrower",
+                           {fmt::format("{}: {}", to_string(Place(first.place)), first.summary),
+                            fmt::format("{}: {}", to_string(Place(rule.place)), rule.summary)});
         continue;
       }
       found = &candidate;
       note_indices(key, captures);
-      if (rule.kind == Rule::Kind::drop) plan_.dropped.push_back({key.source, key.tensor, candidate.rule, rule.because});
+      if (rule.kind == Rule::Kind::drop)
+        plan_.dropped.push_back({key.source, key.tensor, candidate.rule, rule.because});
       matches_[candidate.rule].push_back({&key, std::move(captures)});
     }
     return found != nullptr;
@@ -369,18 +405,20 @@ class Planner {
       const std::string form = KeyForm(key->key).text;
       const auto known = explained.find(form);
       NearMisses::Near near;
-      if (known != explained.end()) near = known->second;
-      else if (explained.size() < kMaxExplained) near = explained[form] = near_misses.explain(key->key);
+      if (known != explained.end())
+        near = known->second;
+      else if (explained.size() < kMaxExplained)
+        near = explained[form] = near_misses.explain(key->key);
       const std::string& original = info(*key).key;
       const bool blamed = near.unused != nullptr;
-      diagnostics_.error("plan-unmatched-key", blamed ? Place(near.place) : source_place(key->source),
-                         fmt::format("no rule matches the key '{}'{} ({})", key->key,
-                                     original == key->key ? "" : fmt::format(" ('{}' in the file)", original),
-                                     describe(info(*key))),
-                         blamed ? "correct this pattern; or add a rule for the key, or drop it with a reason"
-                         : info(*key).unread != nullptr ? way_on(*info(*key).unread)
-                                                        : "add a rule for it, or drop it with a reason",
-                         near.notes);
+      diagnostics_.error(
+          "plan-unmatched-key", blamed ? Place(near.place) : source_place(key->source),
+          fmt::format("no rule matches the key '{}'{} ({})", key->key,
+                      original == key->key ? "" : fmt::format(" ('{}' in the file)", original), describe(info(*key))),
+          blamed                         ? "correct this pattern; or add a rule for the key, or drop it with a reason"
+          : info(*key).unread != nullptr ? way_on(*info(*key).unread)
+                                         : "add a rule for it, or drop it with a reason",
+          near.notes);
     }
   }
 
@@ -414,12 +452,14 @@ class Planner {
     std::vector<NearRule> candidates;
     for (uint32_t r = 0; r < set_.rules.size(); ++r) {
       const Rule& rule = set_.rules[r];
-      if ((rule.kind != Rule::Kind::move && rule.kind != Rule::Kind::drop) || set_.sources[source].name != rule.source) continue;
+      if ((rule.kind != Rule::Kind::move && rule.kind != Rule::Kind::drop) || set_.sources[source].name != rule.source)
+        continue;
       NearRule near{&rule.from, &rule.place, active_[r] ? nullptr : &*rule.when};
       near.unused = active_[r] && matches_[r].empty();
       if (near.unused && rule.kind == Rule::Kind::move && !rule.optional) {
         const RE2 given(lang::regex_of_target(rule.to, rule.from, set_.tables, facts_.variants), RE2::Quiet);
-        near.needed = std::none_of(targets.begin(), targets.end(), [&](const std::string& key) { return RE2::FullMatch(key, given); });
+        near.needed = std::none_of(targets.begin(), targets.end(),
+                                   [&](const std::string& key) { return RE2::FullMatch(key, given); });
       }
       candidates.push_back(near);
     }
@@ -439,8 +479,11 @@ class Planner {
 
   // The indices seen under one prefix, over all rules, must be 0 … n-1.
   void note_indices(const SourceKey& key, const lang::Captures& captures) {
-    if (key.source == noted_.source && captures.stars == noted_.stars && captures.star_offsets == noted_.offsets && key.key.compare(0, noted_.prefix.size(), noted_.prefix) == 0) return;
-    noted_ = {key.source, captures.stars, captures.star_offsets, key.key.substr(0, captures.star_offsets.empty() ? 0 : captures.star_offsets.back())};
+    if (key.source == noted_.source && captures.stars == noted_.stars && captures.star_offsets == noted_.offsets &&
+        key.key.compare(0, noted_.prefix.size(), noted_.prefix) == 0)
+      return;
+    noted_ = {key.source, captures.stars, captures.star_offsets,
+              key.key.substr(0, captures.star_offsets.empty() ? 0 : captures.star_offsets.back())};
     for (size_t i = 0; i < captures.stars.size(); ++i) {
       if (captures.stars[i].size() > 9) continue;
       const size_t begin = std::min(begin_below_files(key), captures.star_offsets[i]);
@@ -472,11 +515,14 @@ class Planner {
       for (const Match& match : matches_[r]) {
         const Shape& shape = info(*match.key).shape;
         if (shape.size() != rule.shape->size()) {
-          diagnostics_.error("plan-shape-mismatch", rule.shape_place, fmt::format("'{}' has the shape {}: {} axes, where the rule says {}", match.key->key, to_string(shape), shape.size(), rule.shape->size()));
+          diagnostics_.error("plan-shape-mismatch", rule.shape_place,
+                             fmt::format("'{}' has the shape {}: {} axes, where the rule says {}", match.key->key,
+                                         to_string(shape), shape.size(), rule.shape->size()));
           continue;
         }
         for (size_t d = 0; d < shape.size(); ++d)
-          if ((*rule.shape)[d].expression) dims_.state(line_of(rule.place), *(*rule.shape)[d].expression, shape[d], d, match.key->key, match.captures);
+          if ((*rule.shape)[d].expression)
+            dims_.state(line_of(rule.place), *(*rule.shape)[d].expression, shape[d], d, match.key->key, match.captures);
       }
     }
     dims_.resolve(wrong_ ? Dims::Blame{{*wrong_}, true, true} : blame(dims_.suspects()), diagnostics_);
@@ -513,7 +559,9 @@ class Planner {
     for (const auto& term : terms) {
       if (!term.expression) throw Error("expression-value", {}, "'_' is no size");
       const Json value = lang::evaluate_present(*term.expression, facts_);
-      if (!value.is_number_integer() || value < 0) throw Error("expression-value", term.expression->written.place(), fmt::format("'{}' is {}; a size was expected", term.expression->text, value.dump()));
+      if (!value.is_number_integer() || value < 0)
+        throw Error("expression-value", term.expression->written.place(),
+                    fmt::format("'{}' is {}; a size was expected", term.expression->text, value.dump()));
       shape.push_back(value.get<int64_t>());
     }
     return shape;
@@ -557,13 +605,16 @@ class Planner {
     }
     const PlannedTensor& first = plan_.tensors[it->second];
     const PlanRule& other = plan_.rules[first.rule];
-    diagnostics_.error("plan-target-twice", rule.place, fmt::format("the target '{}' is given twice", key), "a target tensor has one origin",
-                       {fmt::format("{}: {}", to_string(Place(other.place)), other.summary), fmt::format("{}: {}", to_string(Place(rule.place)), rule.summary)});
+    diagnostics_.error("plan-target-twice", rule.place, fmt::format("the target '{}' is given twice", key),
+                       "a target tensor has one origin",
+                       {fmt::format("{}: {}", to_string(Place(other.place)), other.summary),
+                        fmt::format("{}: {}", to_string(Place(rule.place)), rule.summary)});
     return nullptr;
   }
 
   void layout_error(const Rule& rule, const SourceKey& key, const std::string& wrong) {
-    diagnostics_.error("plan-layout", rule.place, fmt::format("'{}' of shape {}: {}", key.key, to_string(info(key).shape), wrong));
+    diagnostics_.error("plan-layout", rule.place,
+                       fmt::format("'{}' of shape {}: {}", key.key, to_string(info(key).shape), wrong));
   }
 
   // The rule's steps from `first` to before `last` on a view; false if one of them does not fit.
@@ -572,11 +623,14 @@ class Planner {
       const auto& step = rule.steps[i];
       std::string wrong;
       if (step.kind == lang::LayoutStep::Kind::permute)
-        wrong = step.transpose && view.dims.size() != 2 ? fmt::format("'transpose' exchanges the axes of a matrix; this is {}", to_string(view.shape())) : view.permute(step.order);
+        wrong = step.transpose && view.dims.size() != 2
+                    ? fmt::format("'transpose' exchanges the axes of a matrix; this is {}", to_string(view.shape()))
+                    : view.permute(step.order);
       else
         wrong = reshape(step.shape, view);
       if (!wrong.empty()) {
-        diagnostics_.error("plan-layout", step.place, fmt::format("'{}' of shape {}: {}", key.key, to_string(info(key).shape), wrong));
+        diagnostics_.error("plan-layout", step.place,
+                           fmt::format("'{}' of shape {}: {}", key.key, to_string(info(key).shape), wrong));
         return false;
       }
     }
@@ -596,9 +650,13 @@ class Planner {
       if (rule.kind != Rule::Kind::move || matches_[r].empty()) continue;
       try {
         if (!rule.replicated.empty()) keep_first_replicas(rule, r);
-        if (rule.concat || rule.stack) build_gathered(rule, r);
+        if (rule.concat || rule.stack)
+          build_gathered(rule, r);
         else
-          for (const Match& match : matches_[r]) visit_parts(rule, r, match, [&](const lang::Captures& captures, View view) { emit_whole(rule, r, *match.key, captures, std::move(view)); });
+          for (const Match& match : matches_[r])
+            visit_parts(rule, r, match, [&](const lang::Captures& captures, View view) {
+              emit_whole(rule, r, *match.key, captures, std::move(view));
+            });
       } catch (const Error& e) {
         add(e, rule);
       }
@@ -606,9 +664,12 @@ class Planner {
     check_claims();
   }
 
-  // Of the keys that differ only in the replicated hole, the first in natural order is converted; the others must hold the same bytes.
+  // Of the keys that differ only in the replicated hole, the first in natural order is converted; the others must hold
+  // the same bytes.
   void keep_first_replicas(const Rule& rule, uint32_t r) {
-    const auto replica = [&](const Match& match) -> const std::string& { return *match.captures.hole(rule.replicated); };
+    const auto replica = [&](const Match& match) -> const std::string& {
+      return *match.captures.hole(rule.replicated);
+    };
     std::map<std::string, Match*> firsts;
     for (const bool choosing : {true, false})
       for (Match& match : matches_[r]) {
@@ -624,12 +685,19 @@ class Planner {
         const bool same = facts_.same(*match.key, *first->key), first_counts = chose("replicas", "first");
         const Shape &shape = info(*match.key).shape, &kept = info(*first->key).shape;
         if (shape != kept)
-          diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' of shape {} and '{}' of shape {} cannot hold the same values ('replicated: {}')", first->key->key, to_string(kept), match.key->key, to_string(shape), rule.replicated),
-                             "copies have one shape; the checkpoint is not what the rule file takes it for");
+          diagnostics_.error(
+              "plan-twin-differs", rule.place,
+              fmt::format("'{}' of shape {} and '{}' of shape {} cannot hold the same values ('replicated: {}')",
+                          first->key->key, to_string(kept), match.key->key, to_string(shape), rule.replicated),
+              "copies have one shape; the checkpoint is not what the rule file takes it for");
         else if (!same && !first_counts)
-          diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' and '{}' should hold the same values ('replicated: {}'), but they differ", first->key->key, match.key->key, rule.replicated),
-                             "'remap compare' shows how much; --set replicas=first takes the first and drops the others");
-        plan_.dropped.push_back({match.key->source, match.key->tensor, r, (same ? "the same as " : "replicas=first: it differs from ") + info(*first->key).key});
+          diagnostics_.error(
+              "plan-twin-differs", rule.place,
+              fmt::format("'{}' and '{}' should hold the same values ('replicated: {}'), but they differ",
+                          first->key->key, match.key->key, rule.replicated),
+              "'remap compare' shows how much; --set replicas=first takes the first and drops the others");
+        plan_.dropped.push_back({match.key->source, match.key->tensor, r,
+                                 (same ? "the same as " : "replicas=first: it differs from ") + info(*first->key).key});
       }
     std::set<const Match*> kept;
     for (const auto& [key, first] : firsts) kept.insert(first);
@@ -681,7 +749,8 @@ class Planner {
     return to;
   }
 
-  // The key's tensor, or each part of its split, with the rule's steps done. Parts that do not fit are reported and left out.
+  // The key's tensor, or each part of its split, with the rule's steps done. Parts that do not fit are reported and
+  // left out.
   template <typename Visit>
   void visit_parts(const Rule& rule, uint32_t r, const Match& match, Visit visit) {
     View whole = View::of(info(*match.key).shape);
@@ -719,7 +788,8 @@ class Planner {
     };
     if (parts.each) {
       if (shape[axis] == 0) return fail(fmt::format("axis {} has no entries to split", axis));
-      if (static_cast<uint64_t>(shape[axis]) > Limits{}.max_tensors - plan_.tensors.size()) throw too_many_tensors(rule);
+      if (static_cast<uint64_t>(shape[axis]) > Limits{}.max_tensors - plan_.tensors.size())
+        throw too_many_tensors(rule);
       for (int64_t i = 0; i < shape[axis]; ++i) {
         View view = whole;
         const std::string wrong = view.select(axis, i);
@@ -749,7 +819,7 @@ class Planner {
     std::string part;
     size_t axis;
     int64_t begin, end;
-    View whole;   // what is cut: the tensor, or what the steps before the split made of it
+    View whole;  // what is cut: the tensor, or what the steps before the split made of it
   };
   static std::string range_text(const Claim& claim, int64_t begin, int64_t end) {
     std::string axes;
@@ -765,7 +835,9 @@ class Planner {
       std::stable_sort(taken.begin(), taken.end(), [](const Claim& a, const Claim& b) { return a.begin < b.begin; });
       const Claim* before = nullptr;  // reaches furthest
       const auto report_left = [&](const Claim& claim, int64_t begin, int64_t end) {
-        diagnostics_.error("plan-part-left", set_.rules[claim.rule].place, fmt::format("{} is left to another rule ('_'), and none takes it", range_text(claim, begin, end)));
+        diagnostics_.error(
+            "plan-part-left", set_.rules[claim.rule].place,
+            fmt::format("{} is left to another rule ('_'), and none takes it", range_text(claim, begin, end)));
       };
       for (const Claim& claim : taken) {
         const int64_t at = before == nullptr ? 0 : before->end;
@@ -774,10 +846,11 @@ class Planner {
           const std::string what =
               regrouped ? fmt::format("'{}' is split after different steps", claim.key->key)
               : claim.axis != before->axis
-                  ? fmt::format("'{}' is split along axis {} and along axis {}", claim.key->key, before->axis, claim.axis)
+                  ? fmt::format("'{}' is split along axis {} and along axis {}", claim.key->key, before->axis,
+                                claim.axis)
                   : fmt::format("{} is taken twice", range_text(claim, claim.begin, std::min(at, claim.end)));
-          diagnostics_.error("plan-part-twice", set_.rules[claim.rule].place, what, "a part that another rule takes is called '_'",
-                             {claim_text(*before), claim_text(claim)});
+          diagnostics_.error("plan-part-twice", set_.rules[claim.rule].place, what,
+                             "a part that another rule takes is called '_'", {claim_text(*before), claim_text(claim)});
         } else if (claim.begin > at) {
           report_left(claim, at, claim.begin);
         }
@@ -785,12 +858,14 @@ class Planner {
       }
       const int64_t extent = claims.front().whole.shape()[claims.front().axis],
                     end = before == nullptr ? 0 : before->end;
-      if (end < extent && (before == nullptr || before->axis == claims.front().axis)) report_left(claims.front(), end, extent);
+      if (end < extent && (before == nullptr || before->axis == claims.front().axis))
+        report_left(claims.front(), end, extent);
     }
   }
   std::string claim_text(const Claim& claim) const {
     const PlanRule& rule = plan_.rules[claim.rule];
-    return fmt::format("{}: {} is '{}' of {}", to_string(Place(rule.place)), range_text(claim, claim.begin, claim.end), claim.part, rule.summary);
+    return fmt::format("{}: {} is '{}' of {}", to_string(Place(rule.place)), range_text(claim, claim.begin, claim.end),
+                       claim.part, rule.summary);
   }
 
   std::vector<int64_t> part_sizes(const Rule& rule, const lang::AxisParts& split, const SourceKey& key, int64_t total) {
@@ -798,8 +873,10 @@ class Planner {
     std::vector<int64_t> sizes;
     int64_t sum = 0;
     for (const auto& part : parts) {
-      const Json size = part.size ? lang::evaluate_present(*part.size, facts_) : Json(total / static_cast<int64_t>(parts.size()));
-      if (!size.is_number_integer() || size < 0) throw Error("expression-value", part.size->written.place(), fmt::format("'{}' is no size", part.size->text));
+      const Json size =
+          part.size ? lang::evaluate_present(*part.size, facts_) : Json(total / static_cast<int64_t>(parts.size()));
+      if (!size.is_number_integer() || size < 0)
+        throw Error("expression-value", part.size->written.place(), fmt::format("'{}' is no size", part.size->text));
       sizes.push_back(size.get<int64_t>());
       sum += sizes.back();
     }
@@ -812,17 +889,21 @@ class Planner {
   // stack and concat: what differs only in the gathered holes gives one target.
   void build_gathered(const Rule& rule, uint32_t r) {
     std::map<std::string, std::vector<Part>> groups;
-    const auto taken = [](const std::optional<lang::AxisParts>& parts, const lang::Captures& captures) { return parts ? *captures.hole(parts->hole) : std::string(); };
+    const auto taken = [](const std::optional<lang::AxisParts>& parts, const lang::Captures& captures) {
+      return parts ? *captures.hole(parts->hole) : std::string();
+    };
     for (const Match& match : matches_[r])
       visit_parts(rule, r, match, [&](const lang::Captures& captures, View view) {
-        groups[lang::expand(rule.to, rule.from, captures, set_.tables, facts_.variants)].push_back({match.key, &info(*match.key), taken(rule.concat, captures), taken(rule.stack, captures), std::move(view)});
+        groups[lang::expand(rule.to, rule.from, captures, set_.tables, facts_.variants)].push_back(
+            {match.key, &info(*match.key), taken(rule.concat, captures), taken(rule.stack, captures), std::move(view)});
       });
     const auto regroup = [&](const SourceKey& key, View& view) {
       return apply_steps(rule, key, view, rule.steps_of_parts(), rule.steps.size());
     };
     for (const auto& [target, parts] : groups)
       if (auto gathered = gather(rule, target, parts, regroup, diagnostics_))
-        if (PlannedTensor* tensor = add_target(rule, r, target, checked_dtype(rule, *gathered->first), gathered->shape)) {
+        if (PlannedTensor* tensor =
+                add_target(rule, r, target, checked_dtype(rule, *gathered->first), gathered->shape)) {
           tensor->pieces = std::move(gathered->pieces);
           check_whole_bytes(rule, *tensor);
         }
@@ -837,7 +918,8 @@ class Planner {
         if (rule.kind == Rule::Kind::fill) {
           const std::string key = lang::expand(rule.to, {}, {}, set_.tables, facts_.variants);
           const DType dtype = rule.cast ? *rule.cast : dtype_.value_or(main_dtype());
-          if (PlannedTensor* tensor = add_target(rule, r, key, dtype, evaluate_shape(*rule.shape))) tensor->fill = rule.fill;
+          if (PlannedTensor* tensor = add_target(rule, r, key, dtype, evaluate_shape(*rule.shape)))
+            tensor->fill = rule.fill;
         } else if (rule.kind == Rule::Kind::copy) {
           build_copy(rule, r);
         }
@@ -871,20 +953,27 @@ class Planner {
     std::map<DType, int64_t> bytes;
     for (const auto& tensor : plan_.tensors)
       if (is_floating(tensor.dtype)) bytes[tensor.dtype] += data_bytes(tensor);
-    const auto most = std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+    const auto most =
+        std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
     return most == bytes.end() ? DType::f32 : most->first;
   }
 
   // ------------------------------------------------------------ checks
 
-  // A rule that matches nothing is a mistake, unless another rule gave what it would have given, as for older and newer spellings.
+  // A rule that matches nothing is a mistake, unless another rule gave what it would have given, as for older and newer
+  // spellings.
   void check_unused_rules() {
     for (uint32_t r = 0; r < set_.rules.size(); ++r) {
       const Rule& rule = set_.rules[r];
       if (rule.kind != Rule::Kind::move || !active_[r] || rule.optional || !matches_[r].empty()) continue;
       const RE2 targets(lang::regex_of_target(rule.to, rule.from, set_.tables, facts_.variants), RE2::Quiet);
-      const bool given = std::any_of(plan_.tensors.begin(), plan_.tensors.end(), [&](const PlannedTensor& t) { return RE2::FullMatch(t.key, targets); });
-      if (!given) diagnostics_.error("plan-rule-unused", rule.place, fmt::format("no key of the checkpoint matches '{}', and no other rule gives '{}'", rule.from.text, rule.to.text), "say 'optional: true' or 'when: …' if that is right");
+      const bool given = std::any_of(plan_.tensors.begin(), plan_.tensors.end(),
+                                     [&](const PlannedTensor& t) { return RE2::FullMatch(t.key, targets); });
+      if (!given)
+        diagnostics_.error("plan-rule-unused", rule.place,
+                           fmt::format("no key of the checkpoint matches '{}', and no other rule gives '{}'",
+                                       rule.from.text, rule.to.text),
+                           "say 'optional: true' or 'when: …' if that is right");
     }
   }
 
@@ -908,8 +997,12 @@ class Planner {
         if (twin == nullptr) {
           const auto own = lang::without_prefix(*rule.equal_to);
           const std::string whole = own ? lang::expand_source(*own, rule.from, match.captures, facts_.variants) : "";
-          diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' is dropped as equal to '{}', which the checkpoint does not have", match.key->key, twin_name),
-                             own && keys_.find(match.key->source, whole) != nullptr ? lang::prefix_hint("equal_to", *rule.equal_to, whole) : "");
+          diagnostics_.error("plan-twin-differs", rule.place,
+                             fmt::format("'{}' is dropped as equal to '{}', which the checkpoint does not have",
+                                         match.key->key, twin_name),
+                             own && keys_.find(match.key->source, whole) != nullptr
+                                 ? lang::prefix_hint("equal_to", *rule.equal_to, whole)
+                                 : "");
         } else if (!same_as_twin(*match.key, *twin)) {
           differing_twin(rule, *match.key, twin_name);
         }
@@ -919,11 +1012,14 @@ class Planner {
 
   void differing_twin(const Rule& rule, const SourceKey& key, const std::string& twin) {
     if (!chose("twins", "kept"))
-      return diagnostics_.error("plan-twin-differs", rule.place, fmt::format("'{}' is dropped as equal to '{}', but they differ", key.key, twin),
-                                "the checkpoint is not what the rule file takes it for; --set twins=kept drops it nevertheless");
+      return diagnostics_.error(
+          "plan-twin-differs", rule.place,
+          fmt::format("'{}' is dropped as equal to '{}', but they differ", key.key, twin),
+          "the checkpoint is not what the rule file takes it for; --set twins=kept drops it nevertheless");
     const auto is_it = [&](const DroppedTensor& d) { return d.source == key.source && d.tensor == key.tensor; };
     const auto dropped = std::find_if(plan_.dropped.begin(), plan_.dropped.end(), is_it);
-    if (dropped != plan_.dropped.end()) dropped->because += fmt::format("; differs from {}, which is taken (twins=kept)", twin);
+    if (dropped != plan_.dropped.end())
+      dropped->because += fmt::format("; differs from {}, which is taken (twins=kept)", twin);
   }
 
   // ------------------------------------------------------------ config and schema
@@ -935,14 +1031,17 @@ class Planner {
       try {
         if (auto value = lang::instantiate(field, facts_)) object[name] = std::move(*value);
       } catch (const Error& e) {
-        if (only_manifest() && e.diagnostic().id == "expression-missing") plan_.open.push_back(fmt::format("config field {}: {}", name, e.diagnostic().message));
-        else diagnostics_.add(e.diagnostic());
+        if (only_manifest() && e.diagnostic().id == "expression-missing")
+          plan_.open.push_back(fmt::format("config field {}: {}", name, e.diagnostic().message));
+        else
+          diagnostics_.add(e.diagnostic());
       }
     }
     return object;
   }
 
-  // What the target class says by itself, then what the rules suggest, then what the user says, then what the checkpoint shows.
+  // What the target class says by itself, then what the rules suggest, then what the user says, then what the
+  // checkpoint shows.
   void make_config() {
     facts_.target_dtype = std::string(long_name(main_dtype()));
     Json config = schema_ ? fields(schema_->config) : Json::object();
@@ -954,12 +1053,14 @@ class Planner {
     if (schema_) {
       settle(config, "model_type", schema_->model_type);
       const size_t space = schema_->library.rfind(' ');
-      if (space != std::string::npos && !config.contains("transformers_version")) config["transformers_version"] = schema_->library.substr(space + 1);
+      if (space != std::string::npos && !config.contains("transformers_version"))
+        config["transformers_version"] = schema_->library.substr(space + 1);
       check_fields(defaults, given, facts);
     } else if (!set_.model_type.empty()) {
       settle(config, "model_type", set_.model_type);
     }
-    const bool floating = std::any_of(plan_.tensors.begin(), plan_.tensors.end(), [](const auto& t) { return is_floating(t.dtype); });
+    const bool floating =
+        std::any_of(plan_.tensors.begin(), plan_.tensors.end(), [](const auto& t) { return is_floating(t.dtype); });
     if (schema_ || floating) settle(config, "torch_dtype", facts_.target_dtype);
     if (set_.architecture) {
       const auto architecture = lang::instantiate(*set_.architecture, facts_);
@@ -967,7 +1068,9 @@ class Planner {
       settle(config, "architectures", Json::array({plan_.architecture}));
     }
     // What an expression took from elsewhere; the rest has been said.
-    for (const auto& name : take_out_code(config)) plan_.left_behind.push_back(fmt::format("config.json: '{}', which would make a program look for code to run", name));
+    for (const auto& name : take_out_code(config))
+      plan_.left_behind.push_back(
+          fmt::format("config.json: '{}', which would make a program look for code to run", name));
     plan_.config = sorted_keys(config);
     report_left_out();
     note_left_behind(facts);
@@ -977,11 +1080,15 @@ class Planner {
         if (file.when && !lang::evaluate_condition(*file.when, facts_)) continue;
         auto value = lang::instantiate(file.content, facts_);
         if (!value) continue;
-        for (const auto& name : take_out_code(*value)) plan_.left_behind.push_back(fmt::format("{}: '{}', which would make a program look for code to run", file.name, name));
+        for (const auto& name : take_out_code(*value))
+          plan_.left_behind.push_back(
+              fmt::format("{}: '{}', which would make a program look for code to run", file.name, name));
         plan_.files.emplace_back(file.name, sorted_keys(*value));
       } catch (const Error& e) {
-        if (only_manifest() && e.diagnostic().id == "expression-missing") plan_.open.push_back(fmt::format("{}: {}", file.name, e.diagnostic().message));
-        else diagnostics_.add(e.diagnostic());
+        if (only_manifest() && e.diagnostic().id == "expression-missing")
+          plan_.open.push_back(fmt::format("{}: {}", file.name, e.diagnostic().message));
+        else
+          diagnostics_.add(e.diagnostic());
       }
     }
   }
@@ -991,7 +1098,9 @@ class Planner {
     for (const auto* section : {&set_.config, &set_.defaults})
       for (const auto& [field, written] : *section)
         if (field == name && config.contains(name) && !same_value(config[name], value))
-          diagnostics_.error("config-contradiction", written.name_place, fmt::format("{} would be {}; the output's is {}", name, config[name].dump(), value.dump()), "leave the field out: it is written by itself");
+          diagnostics_.error("config-contradiction", written.name_place,
+                             fmt::format("{} would be {}; the output's is {}", name, config[name].dump(), value.dump()),
+                             "leave the field out: it is written by itself");
     config[name] = value;
   }
 
@@ -1005,12 +1114,16 @@ class Planner {
       return Json::object();
     }
     if (const auto code = take_out_code(given); !code.empty())
-      diagnostics_.warning("config-loads-code", config_place(), fmt::format("left out: {}", quoted_names(code)), "such a field makes a program that loads the model look for code to run; it is never written");
+      diagnostics_.warning(
+          "config-loads-code", config_place(), fmt::format("left out: {}", quoted_names(code)),
+          "such a field makes a program that loads the model look for code to run; it is never written");
     for (const auto& [name, value] : options_.config.items())
       if (!lang::common_fields().left_out_because(name).empty()) given.erase(name);
     const std::string model_type = schema_ ? schema_->model_type : set_.model_type;
     if (!model_type.empty() && given.contains("model_type") && given["model_type"] != Json(model_type))
-      diagnostics_.error("config-contradiction", config_place(), fmt::format("model_type is {}; these rules make \"{}\"", given["model_type"].dump(), model_type));
+      diagnostics_.error(
+          "config-contradiction", config_place(),
+          fmt::format("model_type is {}; these rules make \"{}\"", given["model_type"].dump(), model_type));
     return given;
   }
 
@@ -1027,33 +1140,44 @@ class Planner {
     std::map<std::string, std::vector<std::string>> by_reason;
     for (const auto& [name, value] : options_.config.items()) {
       const std::string because = lang::common_fields().left_out_because(name);
-      if (!because.empty() && !lang::common_fields().makes_code_load(name) && (!plan_.config.contains(name) || !same_value(plan_.config[name], value))) by_reason[because].push_back(name);
+      if (!because.empty() && !lang::common_fields().makes_code_load(name) &&
+          (!plan_.config.contains(name) || !same_value(plan_.config[name], value)))
+        by_reason[because].push_back(name);
     }
     for (const auto& [because, names] : by_reason)
-      diagnostics_.warning("config-field-ignored", config_place(), fmt::format("not taken over: {}; {}", quoted_names(names), because));
+      diagnostics_.warning("config-field-ignored", config_place(),
+                           fmt::format("not taken over: {}; {}", quoted_names(names), because));
   }
 
-  // Fields that the target's class does not have. The rules' own names were checked when they were loaded; here are those that
-  // expressions gave, and the user's. A newer class may have more than the schema knows.
+  // Fields that the target's class does not have. The rules' own names were checked when they were loaded; here are
+  // those that expressions gave, and the user's. A newer class may have more than the schema knows.
   void check_fields(const Json& defaults, const Json& given, const Json& facts) {
     for (const Json* layer : {&defaults, &facts})
       for (const auto& unknown : unknown_fields(*layer, *schema_))
-        diagnostics_.error("config-unknown-field", field_place(unknown.path.substr(0, unknown.path.find('.'))), unknown_text(unknown), near_hint(unknown));
+        diagnostics_.error("config-unknown-field", field_place(unknown.path.substr(0, unknown.path.find('.'))),
+                           unknown_text(unknown), near_hint(unknown));
     std::set<std::string> asked;  // by expressions: 'config.NAME' need not be a field of the class
     visit_expressions(set_, [&](const lang::Expression& expression) {
       lang::visit(expression.root, [&](const lang::ExpressionNode& node) {
-        if (node.kind == lang::NodeKind::member && node.children[0].kind == lang::NodeKind::name && node.children[0].text == "config") asked.insert(node.text);
+        if (node.kind == lang::NodeKind::member && node.children[0].kind == lang::NodeKind::name &&
+            node.children[0].text == "config")
+          asked.insert(node.text);
       });
     });
     std::vector<std::string> others;
     for (const auto& unknown : unknown_fields(given, *schema_)) {
       if (asked.contains(unknown.path)) continue;
-      if (unknown.near.empty()) others.push_back(unknown.path);
-      else diagnostics_.error("config-unknown-field", config_place(), unknown_text(unknown), near_hint(unknown));
+      if (unknown.near.empty())
+        others.push_back(unknown.path);
+      else
+        diagnostics_.error("config-unknown-field", config_place(), unknown_text(unknown), near_hint(unknown));
     }
     if (!others.empty())
-      diagnostics_.warning("config-unknown-field", config_place(), fmt::format("{} {} not known for {}: written as given", quoted_names(others), others.size() == 1 ? "is" : "are", schema_->model_type),
-                           fmt::format("the target schema knows the fields of {}; a newer version may have more", schema_->library));
+      diagnostics_.warning(
+          "config-unknown-field", config_place(),
+          fmt::format("{} {} not known for {}: written as given", quoted_names(others),
+                      others.size() == 1 ? "is" : "are", schema_->model_type),
+          fmt::format("the target schema knows the fields of {}; a newer version may have more", schema_->library));
   }
   Place field_place(const std::string& name) const {
     for (const auto* section : {&set_.config, &set_.defaults})
@@ -1061,11 +1185,15 @@ class Planner {
         if (field == name) return value.name_place;
     return {};
   }
-  std::string unknown_text(const UnknownField& unknown) const { return fmt::format("'{}' is not a field of config.json for {}", unknown.path, schema_->model_type); }
-  static std::string near_hint(const UnknownField& unknown) { return unknown.near.empty() ? "leave it out" : fmt::format("did you mean '{}'?", unknown.near); }
+  std::string unknown_text(const UnknownField& unknown) const {
+    return fmt::format("'{}' is not a field of config.json for {}", unknown.path, schema_->model_type);
+  }
+  static std::string near_hint(const UnknownField& unknown) {
+    return unknown.near.empty() ? "leave it out" : fmt::format("did you mean '{}'?", unknown.near);
+  }
 
-  // What a checkpoint says beside its tensors: strings are carried over where the format has a place for them; of a config.json, the
-  // rules know best, but what they left aside is said.
+  // What a checkpoint says beside its tensors: strings are carried over where the format has a place for them; of a
+  // config.json, the rules know best, but what they left aside is said.
   void note_left_behind(const Json& facts) {
     for (const auto& source : sources_) {
       const Json& metadata = source.source->metadata();
@@ -1077,22 +1205,33 @@ class Planner {
           code.push_back(name);
           continue;
         }
-        if (plan_.metadata.emplace(name, text.get<std::string>()).first->second != text.get<std::string>()) lost.push_back(name);
+        if (plan_.metadata.emplace(name, text.get<std::string>()).first->second != text.get<std::string>())
+          lost.push_back(name);
       }
-      if (!lost.empty()) plan_.left_behind.push_back(fmt::format("{}metadata that another source has with another value: {}", of, quoted_names(lost)));
+      if (!lost.empty())
+        plan_.left_behind.push_back(
+            fmt::format("{}metadata that another source has with another value: {}", of, quoted_names(lost)));
       lost.clear();
       for (const auto& [name, value] : object_in(metadata, "index").items())
         if (name != "total_size" && name != "total_parameters") lost.push_back(name);
-      if (!lost.empty()) plan_.left_behind.push_back(fmt::format("{}metadata of the index of shards: {}", of, quoted_names(lost)));
+      if (!lost.empty())
+        plan_.left_behind.push_back(fmt::format("{}metadata of the index of shards: {}", of, quoted_names(lost)));
       lost.clear();
       const Json& config = object_in(metadata, "config");
       if (config.contains("model_type") || config.contains("architectures"))
         for (const auto& [name, value] : config.items()) {
-          if (lang::common_fields().makes_code_load(name)) code.push_back(name + " in config.json");
-          else if (!facts.contains(name) && lang::common_fields().left_out_because(name).empty() && !is_written(name, value)) lost.push_back(name);
+          if (lang::common_fields().makes_code_load(name))
+            code.push_back(name + " in config.json");
+          else if (!facts.contains(name) && lang::common_fields().left_out_because(name).empty() &&
+                   !is_written(name, value))
+            lost.push_back(name);
         }
-      if (!lost.empty()) plan_.left_behind.push_back(fmt::format("{}of the checkpoint's config.json, which --config takes: {}", of, quoted_names(lost)));
-      if (!code.empty()) plan_.left_behind.push_back(fmt::format("{}what would make a program look for code to run: {}", of, quoted_names(code)));
+      if (!lost.empty())
+        plan_.left_behind.push_back(
+            fmt::format("{}of the checkpoint's config.json, which --config takes: {}", of, quoted_names(lost)));
+      if (!code.empty())
+        plan_.left_behind.push_back(
+            fmt::format("{}what would make a program look for code to run: {}", of, quoted_names(code)));
     }
   }
   // In config.json, or by the class itself.
@@ -1100,7 +1239,8 @@ class Planner {
     if (plan_.config.contains(name)) return same_value(plan_.config[name], value);
     if (!schema_) return false;
     return std::any_of(schema_->implied.begin(), schema_->implied.end(), [&](const auto& field) {
-      return field.first == name && field.second.kind == lang::Template::Kind::constant && field.second.constant == value;
+      return field.first == name && field.second.kind == lang::Template::Kind::constant &&
+             field.second.constant == value;
     });
   }
   static const Json& object_in(const Json& metadata, const char* name) {
@@ -1113,9 +1253,13 @@ class Planner {
     for (const auto& [name, fact] : facts.items()) {
       const auto it = given.find(name);
       if (it == given.end()) continue;
-      if (is_config_of_part(name, fact) && it->is_object()) report_contradictions(*it, fact, path + name + ".");
+      if (is_config_of_part(name, fact) && it->is_object())
+        report_contradictions(*it, fact, path + name + ".");
       else if (*it != fact)
-        diagnostics_.error("config-contradiction", BytePlace{options_.config_file, {}, {}}, fmt::format("{}{} is {}; the checkpoint says {}", path, name, it->dump(), fact.dump()), "correct the file, or leave the field out of it; --set config=given takes what the file says");
+        diagnostics_.error(
+            "config-contradiction", BytePlace{options_.config_file, {}, {}},
+            fmt::format("{}{} is {}; the checkpoint says {}", path, name, it->dump(), fact.dump()),
+            "correct the file, or leave the field out of it; --set config=given takes what the file says");
     }
   }
 
@@ -1130,16 +1274,21 @@ class Planner {
       check_config(config);
       demanded = lang::demanded_tensors(*schema_, plan_.architecture, config);
     } catch (const Error& e) {
-      if (only_manifest() && !plan_.open.empty()) plan_.open.push_back(fmt::format("target schema not checked: {}", e.diagnostic().message));
-      else if (e.diagnostic().id != "expression-missing") diagnostics_.add(e.diagnostic());
-      else diagnostics_.error("schema-config", e.diagnostic().place, e.diagnostic().message, "the checkpoint does not say it, and neither do the rules: give it with --config FILE");
+      if (only_manifest() && !plan_.open.empty())
+        plan_.open.push_back(fmt::format("target schema not checked: {}", e.diagnostic().message));
+      else if (e.diagnostic().id != "expression-missing")
+        diagnostics_.add(e.diagnostic());
+      else
+        diagnostics_.error("schema-config", e.diagnostic().place, e.diagnostic().message,
+                           "the checkpoint does not say it, and neither do the rules: give it with --config FILE");
       return;
     }
     if (stop()) return;
     compare_with_schema(demanded);
   }
 
-  // What is wrong already may be wrong because of what the schema can tell: rules that give other tensors or shapes than it has.
+  // What is wrong already may be wrong because of what the schema can tell: rules that give other tensors or shapes
+  // than it has.
   void blame_by_schema() {
     if (!schema_) return;
     Diagnostics before;
@@ -1149,17 +1298,20 @@ class Planner {
     std::swap(before, diagnostics_);
     // Where the settings contradict the shapes that several rules agree on, it is the settings that are wrong.
     const auto& found = diagnostics_.items();
-    const bool refused = std::all_of(found.begin(), found.end(), [](const Diagnostic& d) { return d.id == "plan-refused"; });
+    const bool refused =
+        std::all_of(found.begin(), found.end(), [](const Diagnostic& d) { return d.id == "plan-refused"; });
     for (const auto& d : before.items()) {
       const auto* place = std::get_if<TextPlace>(&d.place);
-      if ((d.id == "schema-wrong-shape" && (!refused || dims_.alone(line_of(*place)))) || (d.id == "schema-unexpected-tensor" && !refused)) diagnostics_.add(d);
+      if ((d.id == "schema-wrong-shape" && (!refused || dims_.alone(line_of(*place)))) ||
+          (d.id == "schema-unexpected-tensor" && !refused))
+        diagnostics_.add(d);
     }
   }
 
   using DemandedTensors = std::vector<lang::DemandedTensor>;
 
-  // One mistake is told once: a rule that gives wrong shapes may give too many or too few tensors for the same reason, and one
-  // whose target is misspelt gives one that is not wanted instead of one that is missing.
+  // One mistake is told once: a rule that gives wrong shapes may give too many or too few tensors for the same reason,
+  // and one whose target is misspelt gives one that is not wanted instead of one that is missing.
   void compare_with_schema(const DemandedTensors& demanded) {
     std::vector<bool> wanted(plan_.tensors.size());
     std::vector<size_t> missing;
@@ -1172,15 +1324,18 @@ class Planner {
       }
       wanted[given->second] = true;
       const PlannedTensor& tensor = plan_.tensors[given->second];
-      if (!fits(tensor.shape, demanded[i].shape)) wrong[line_of(plan_.rules[tensor.rule].place)].emplace_back(given->second, i);
+      if (!fits(tensor.shape, demanded[i].shape))
+        wrong[line_of(plan_.rules[tensor.rule].place)].emplace_back(given->second, i);
     }
     std::vector<size_t> unexpected;
     std::map<Dims::RuleLine, std::vector<std::string>> too_many, too_few;
     for (size_t t = 0; t < wanted.size(); ++t) {
       if (wanted[t]) continue;
       const auto line = line_of(plan_.rules[plan_.tensors[t].rule].place);
-      if (wrong.contains(line)) too_many[line].push_back(plan_.tensors[t].key);
-      else unexpected.push_back(t);
+      if (wrong.contains(line))
+        too_many[line].push_back(plan_.tensors[t].key);
+      else
+        unexpected.push_back(t);
     }
     const auto by_key = [&](size_t a, size_t b) { return plan_.tensors[a].key < plan_.tensors[b].key; };
     std::sort(unexpected.begin(), unexpected.end(), by_key);
@@ -1194,37 +1349,57 @@ class Planner {
       const std::string form = KeyForm(d.key).text;
       const auto known = givers.find(form);
       std::optional<uint32_t> giver;
-      if (known != givers.end()) giver = known->second;
-      else if (givers.size() < kMaxExplained) giver = givers[form] = giver_of(d.key);
-      if (giver && wrong.contains(line_of(set_.rules[*giver].place))) too_few[line_of(set_.rules[*giver].place)].push_back(d.key);
-      else diagnostics_.error("schema-missing-tensor", d.origin->place, fmt::format("{} needs '{}' {}, which no rule gives", plan_.architecture, d.key, to_string(d.shape)), giver ? missing_hint(*giver) : "");
+      if (known != givers.end())
+        giver = known->second;
+      else if (givers.size() < kMaxExplained)
+        giver = givers[form] = giver_of(d.key);
+      if (giver && wrong.contains(line_of(set_.rules[*giver].place)))
+        too_few[line_of(set_.rules[*giver].place)].push_back(d.key);
+      else
+        diagnostics_.error(
+            "schema-missing-tensor", d.origin->place,
+            fmt::format("{} needs '{}' {}, which no rule gives", plan_.architecture, d.key, to_string(d.shape)),
+            giver ? missing_hint(*giver) : "");
     }
     for (const auto& [line, tensors] : wrong)
       for (const auto& [t, i] : tensors) {
         const PlannedTensor& tensor = plan_.tensors[t];
         const PlanRule& rule = plan_.rules[tensor.rule];
-        std::vector<std::string> notes = {fmt::format("{}: the schema says so", to_string(Place(demanded[i].origin->place))), fmt::format("{}: {}", to_string(Place(rule.place)), rule.summary)};
-        if (!too_many[line].empty()) notes.push_back(fmt::format("the rule also gives {}, which {} does not have", and_more(too_many[line]), plan_.architecture));
+        std::vector<std::string> notes = {
+            fmt::format("{}: the schema says so", to_string(Place(demanded[i].origin->place))),
+            fmt::format("{}: {}", to_string(Place(rule.place)), rule.summary)};
+        if (!too_many[line].empty())
+          notes.push_back(fmt::format("the rule also gives {}, which {} does not have", and_more(too_many[line]),
+                                      plan_.architecture));
         if (!too_few[line].empty()) notes.push_back(fmt::format("the rule does not give {}", and_more(too_few[line])));
-        diagnostics_.error("schema-wrong-shape", rule.place, fmt::format("'{}' would have the shape {}; {} needs {}", tensor.key, to_string(tensor.shape), plan_.architecture, to_string(demanded[i].shape)), {}, std::move(notes));
+        diagnostics_.error("schema-wrong-shape", rule.place,
+                           fmt::format("'{}' would have the shape {}; {} needs {}", tensor.key, to_string(tensor.shape),
+                                       plan_.architecture, to_string(demanded[i].shape)),
+                           {}, std::move(notes));
       }
     for (const size_t t : unexpected) {
       const PlannedTensor& tensor = plan_.tensors[t];
       const auto it = meant.find(t);
-      const std::string hint = it == meant.end() ? "" : fmt::format("did you mean '{}'? No rule gives it", demanded[it->second].key);
+      const std::string hint =
+          it == meant.end() ? "" : fmt::format("did you mean '{}'? No rule gives it", demanded[it->second].key);
       std::vector<std::string> notes;
-      if (it != meant.end()) notes.push_back(fmt::format("{}: the schema has it here", to_string(Place(demanded[it->second].origin->place))));
-      diagnostics_.error("schema-unexpected-tensor", plan_.rules[tensor.rule].place, fmt::format("{} has no tensor '{}'", plan_.architecture, tensor.key), hint, std::move(notes));
+      if (it != meant.end())
+        notes.push_back(
+            fmt::format("{}: the schema has it here", to_string(Place(demanded[it->second].origin->place))));
+      diagnostics_.error("schema-unexpected-tensor", plan_.rules[tensor.rule].place,
+                         fmt::format("{} has no tensor '{}'", plan_.architecture, tensor.key), hint, std::move(notes));
     }
   }
 
   static std::string and_more(const std::vector<std::string>& keys) {
-    return keys.size() == 1 ? fmt::format("'{}'", keys.front()) : fmt::format("'{}' and {} more", keys.front(), keys.size() - 1);
+    return keys.size() == 1 ? fmt::format("'{}'", keys.front())
+                            : fmt::format("'{}' and {} more", keys.front(), keys.size() - 1);
   }
 
-  // For targets that are not wanted, the missing one of the same shape that each was meant to be: they differ in one part of the
-  // name, and what is found of one layer is found of all.
-  std::map<size_t, size_t> misspelt(const std::vector<size_t>& unexpected, const std::vector<size_t>& missing, const DemandedTensors& demanded) const {
+  // For targets that are not wanted, the missing one of the same shape that each was meant to be: they differ in one
+  // part of the name, and what is found of one layer is found of all.
+  std::map<size_t, size_t> misspelt(const std::vector<size_t>& unexpected, const std::vector<size_t>& missing,
+                                    const DemandedTensors& demanded) const {
     std::map<std::string, std::map<std::vector<std::string>, size_t>> missing_of;  // by form, then by numbers
     for (const size_t i : missing) {
       KeyForm form(demanded[i].key);
@@ -1249,7 +1424,9 @@ class Planner {
       for (const auto& other : known->second) {
         const auto& numbers = missing_of.at(other);
         const auto it = numbers.find(form.numbers);
-        if (it == numbers.end() || taken.contains(it->second) || !fits(plan_.tensors[t].shape, demanded[it->second].shape)) continue;
+        if (it == numbers.end() || taken.contains(it->second) ||
+            !fits(plan_.tensors[t].shape, demanded[it->second].shape))
+          continue;
         meant[t] = it->second;
         taken.insert(it->second);
         break;
@@ -1269,18 +1446,23 @@ class Planner {
   void check_config(const Json& config) {
     for (const auto& requirement : schema_->require)
       if (!lang::holds(requirement, config))
-        diagnostics_.error("schema-config", requirement.condition.written.place(), fmt::format("config.json would not do: {}", requirement.because), "--config FILE gives what the checkpoint does not record; with --set config=given also what it records otherwise",
+        diagnostics_.error("schema-config", requirement.condition.written.place(),
+                           fmt::format("config.json would not do: {}", requirement.because),
+                           "--config FILE gives what the checkpoint does not record; with --set config=given also what "
+                           "it records otherwise",
                            fields_in(requirement.condition, config));
   }
   // "num_attention_heads is 12", for the fields that a condition names.
   static std::vector<std::string> fields_in(const lang::Expression& condition, const Json& config) {
     std::set<std::string> notes;
     lang::visit(condition.root, [&](const lang::ExpressionNode& node) {
-      const bool part = node.kind == lang::NodeKind::member && node.children[0].kind == lang::NodeKind::name && config.contains(node.children[0].text);
+      const bool part = node.kind == lang::NodeKind::member && node.children[0].kind == lang::NodeKind::name &&
+                        config.contains(node.children[0].text);
       const Json& from = part ? config[node.children[0].text] : config;
       if ((!part && node.kind != lang::NodeKind::name) || !from.is_object()) return;
       const auto it = from.find(node.text);
-      if (it != from.end() && it->is_primitive()) notes.insert(fmt::format("{}{} is {}", part ? node.children[0].text + "." : "", node.text, it->dump()));
+      if (it != from.end() && it->is_primitive())
+        notes.insert(fmt::format("{}{} is {}", part ? node.children[0].text + "." : "", node.text, it->dump()));
     });
     return {notes.begin(), notes.end()};
   }
@@ -1294,13 +1476,17 @@ class Planner {
   std::optional<uint32_t> giver_of(const std::string& key) const {
     for (uint32_t r = 0; r < set_.rules.size(); ++r) {
       const Rule& rule = set_.rules[r];
-      if (rule.kind == Rule::Kind::move && RE2::FullMatch(key, RE2(lang::regex_of_target(rule.to, rule.from, set_.tables, facts_.variants), RE2::Quiet))) return r;
+      if (rule.kind == Rule::Kind::move &&
+          RE2::FullMatch(key, RE2(lang::regex_of_target(rule.to, rule.from, set_.tables, facts_.variants), RE2::Quiet)))
+        return r;
     }
     return std::nullopt;
   }
   std::string missing_hint(uint32_t r) const {
     const Rule& rule = set_.rules[r];
-    return fmt::format("'{}' ({}) would give it, from a key that this checkpoint does not have{}", rule.summary, to_string(Place(rule.place)), active_[r] ? "" : fmt::format("; it holds only when {}", rule.when->text));
+    return fmt::format("'{}' ({}) would give it, from a key that this checkpoint does not have{}", rule.summary,
+                       to_string(Place(rule.place)),
+                       active_[r] ? "" : fmt::format("; it holds only when {}", rule.when->text));
   }
 
   void finish() {
@@ -1308,9 +1494,11 @@ class Planner {
     std::vector<std::string> taken;
     for (const auto& check : plan_.checks)
       if (!check.same) taken.push_back(fmt::format("taken as equal: '{}' and '{}'", check.a, check.b));
-    if (taken.size() > kMaxListed) taken = {fmt::format("taken as equal: {} pairs of tensors, listed as checks", taken.size())};
+    if (taken.size() > kMaxListed)
+      taken = {fmt::format("taken as equal: {} pairs of tensors, listed as checks", taken.size())};
     plan_.open.insert(plan_.open.end(), taken.begin(), taken.end());
-    std::sort(plan_.dropped.begin(), plan_.dropped.end(), [](const auto& a, const auto& b) { return std::tie(a.source, a.tensor) < std::tie(b.source, b.tensor); });
+    std::sort(plan_.dropped.begin(), plan_.dropped.end(),
+              [](const auto& a, const auto& b) { return std::tie(a.source, a.tensor) < std::tie(b.source, b.tensor); });
   }
 
   // The names in --set waive=A,B.
@@ -1348,28 +1536,38 @@ class Planner {
     std::vector<size_t> offsets;
     std::string prefix;
   } noted_;  // the key before: most keys of a layer come together
-  std::map<std::pair<uint32_t, uint32_t>, std::vector<Claim>> claims_;  // by source and tensor, of rules that leave parts
+  std::map<std::pair<uint32_t, uint32_t>, std::vector<Claim>>
+      claims_;  // by source and tensor, of rules that leave parts
   std::unordered_map<std::string, size_t> by_key_;
 };
 
 // Sources in the order of the rule file's own list; reports those that are missing or not known.
-std::vector<NamedSource> in_order(const lang::RuleSet& set, const std::vector<NamedSource>& given, Diagnostics& diagnostics) {
+std::vector<NamedSource> in_order(const lang::RuleSet& set, const std::vector<NamedSource>& given,
+                                  Diagnostics& diagnostics) {
   std::vector<NamedSource> ordered;
   for (const auto& spec : set.sources) {
     const auto it = std::find_if(given.begin(), given.end(), [&](const NamedSource& s) { return s.name == spec.name; });
-    if (it != given.end()) ordered.push_back(*it);
-    else diagnostics.error("plan-source-missing", set.text->place(1, 1), fmt::format("the rules need a source '{}'{}{}", spec.name, spec.doc.empty() ? "" : ": ", spec.doc), fmt::format("give it as {}=PATH", spec.name));
+    if (it != given.end())
+      ordered.push_back(*it);
+    else
+      diagnostics.error(
+          "plan-source-missing", set.text->place(1, 1),
+          fmt::format("the rules need a source '{}'{}{}", spec.name, spec.doc.empty() ? "" : ": ", spec.doc),
+          fmt::format("give it as {}=PATH", spec.name));
   }
   for (const auto& source : given)
-    if (std::none_of(set.sources.begin(), set.sources.end(), [&](const auto& spec) { return spec.name == source.name; }))
-      diagnostics.error("plan-source-unknown", set.text->place(1, 1), fmt::format("the rules know no source '{}'", source.name));
+    if (std::none_of(set.sources.begin(), set.sources.end(),
+                     [&](const auto& spec) { return spec.name == source.name; }))
+      diagnostics.error("plan-source-unknown", set.text->place(1, 1),
+                        fmt::format("the rules know no source '{}'", source.name));
   return ordered;
 }
 
 }  // namespace
 }  // namespace plan
 
-std::optional<Plan> make_plan(const Rules& rules, const std::vector<NamedSource>& sources, const PlanOptions& options, Diagnostics& diagnostics) {
+std::optional<Plan> make_plan(const Rules& rules, const std::vector<NamedSource>& sources, const PlanOptions& options,
+                              Diagnostics& diagnostics) {
   const auto ordered = plan::in_order(rules.impl().set, sources, diagnostics);
   if (diagnostics.has_errors()) return std::nullopt;
   auto plan = plan::Planner(rules.impl(), ordered, options, diagnostics).run();
@@ -1381,7 +1579,8 @@ std::string irreversible_because(const Plan& plan, const PlannedTensor& tensor) 
   if (tensor.fill) return "it is a constant: nothing of the source is in it";
   for (const Piece& piece : tensor.pieces) {
     const DType from = (*plan.sources[piece.source].manifest)[piece.tensor].dtype;
-    if (from != tensor.dtype && size_bytes(from) >= size_bytes(tensor.dtype)) return fmt::format("the cast from {} to {} rounds", name(from), name(tensor.dtype));
+    if (from != tensor.dtype && size_bytes(from) >= size_bytes(tensor.dtype))
+      return fmt::format("the cast from {} to {} rounds", name(from), name(tensor.dtype));
   }
   return "";
 }

@@ -18,8 +18,10 @@ bool is_separator(char c) { return c == '.' || c == '/'; }
 std::vector<std::string> segments_of(const std::string& key) {
   std::vector<std::string> segments(1);
   for (const char c : key) {
-    if (is_separator(c)) segments.emplace_back();
-    else segments.back() += c;
+    if (is_separator(c))
+      segments.emplace_back();
+    else
+      segments.back() += c;
   }
   return segments;
 }
@@ -86,25 +88,29 @@ struct NearMisses::Pattern {
   std::vector<KeyPattern> parts;
   std::vector<lang::Matcher> matchers;  // of the parts
   bool rest = false;                    // one of the parts takes any number of segments
-  bool is_rest(size_t part) const { return parts[part].tokens.size() == 1 && parts[part].tokens[0].kind == PatternToken::Kind::rest; }
+  bool is_rest(size_t part) const {
+    return parts[part].tokens.size() == 1 && parts[part].tokens[0].kind == PatternToken::Kind::rest;
+  }
 };
 
 struct NearMisses::Miss {
-  size_t score = 0, open = 0;           // open: segments that do not fit
+  size_t score = 0, open = 0;  // open: segments that do not fit
   std::string reason;
-  TextPlace place;                      // of the part that fails first
-  bool literal = false;                 // a part that fits says what the key is, and does not take just any text
-  bool typing = false;                  // the part that fails first is nearly right
-  bool in_good_block = false;           // it stands in a 'within' through which keys come to other rules
+  TextPlace place;             // of the part that fails first
+  bool literal = false;        // a part that fits says what the key is, and does not take just any text
+  bool typing = false;         // the part that fails first is nearly right
+  bool in_good_block = false;  // it stands in a 'within' through which keys come to other rules
 };
 
-NearMisses::NearMisses(std::vector<NearRule> rules, const lang::VariantValues& variants) : rules_(std::move(rules)), variants_(variants) {
+NearMisses::NearMisses(std::vector<NearRule> rules, const lang::VariantValues& variants)
+    : rules_(std::move(rules)), variants_(variants) {
   for (const NearRule& rule : rules_) {
     if (rule.inactive != nullptr || rule.pattern->is_regex) continue;
     Pattern one{&rule, segments_of(*rule.pattern), {}, false};
     for (const KeyPattern& part : one.parts) {
       one.matchers.emplace_back(part, variants);
-      one.rest |= std::any_of(part.tokens.begin(), part.tokens.end(), [](const PatternToken& t) { return t.kind == PatternToken::Kind::rest; });
+      one.rest |= std::any_of(part.tokens.begin(), part.tokens.end(),
+                              [](const PatternToken& t) { return t.kind == PatternToken::Kind::rest; });
     }
     patterns_.push_back(std::move(one));
     for (const PatternToken& token : rule.pattern->tokens)
@@ -120,7 +126,8 @@ NearMisses::Miss NearMisses::compare(const std::vector<std::string>& key, const 
   lang::Captures ignored;
   const auto fits = [&](size_t part, const std::string& text) {
     if (!pattern.matchers[part].match(text, ignored)) return false;
-    miss.literal |= std::any_of(parts[part].tokens.begin(), parts[part].tokens.end(), [](const PatternToken& t) { return t.kind == PatternToken::Kind::literal; });
+    miss.literal |= std::any_of(parts[part].tokens.begin(), parts[part].tokens.end(),
+                                [](const PatternToken& t) { return t.kind == PatternToken::Kind::literal; });
     return true;
   };
   size_t same = 0;
@@ -131,7 +138,9 @@ NearMisses::Miss NearMisses::compare(const std::vector<std::string>& key, const 
     for (size_t i = same + 1; i + 1 < parts.size() && i < key.size(); ++i) tail += fits(i, key[i]);
     tail += key.size() >= parts.size();
   } else {
-    while (tail < parts.size() - same && tail < key.size() - same && fits(parts.size() - 1 - tail, key[key.size() - 1 - tail])) ++tail;
+    while (tail < parts.size() - same && tail < key.size() - same &&
+           fits(parts.size() - 1 - tail, key[key.size() - 1 - tail]))
+      ++tail;
   }
   miss.score = 2 * same + tail;
   miss.open = (pattern.rest ? parts.size() : std::max(parts.size(), key.size())) - same - tail;
@@ -145,7 +154,8 @@ NearMisses::Miss NearMisses::compare(const std::vector<std::string>& key, const 
     miss.in_good_block = token.within && good_blocks_.contains(token.within->line);
     if (!miss.in_good_block) miss.place = pattern.rule->pattern->origin_of(token);
   } else if (same == parts.size() && same == key.size()) {
-    miss.reason = "each part fits alone, but not a separator between them ('.' or '/'), or a hole that stands in it twice";
+    miss.reason =
+        "each part fits alone, but not a separator between them ('.' or '/'), or a hole that stands in it twice";
   } else if (same == parts.size()) {
     miss.reason = fmt::format("the pattern ends before '{}'", key[same]);
   } else {
@@ -160,7 +170,8 @@ NearMisses::Near NearMisses::explain(const std::string& key) const {
   Near near;
   for (const NearRule& rule : rules_)
     if (rule.inactive != nullptr && lang::Matcher(*rule.pattern, variants_).match(key, ignored))
-      near.notes.push_back(fmt::format("{}: '{}' matches, but holds only when {}", to_string(Place(*rule.place)), rule.pattern->text, rule.inactive->text));
+      near.notes.push_back(fmt::format("{}: '{}' matches, but holds only when {}", to_string(Place(*rule.place)),
+                                       rule.pattern->text, rule.inactive->text));
   const Pattern *best = nullptr, *unused = nullptr;
   Miss best_miss, unused_miss;
   for (const Pattern& pattern : patterns_) {
@@ -168,7 +179,8 @@ NearMisses::Near NearMisses::explain(const std::string& key) const {
     // Of rules that may have been meant, one whose targets nothing else gives is the likelier.
     const bool meant = pattern.rule->unused && miss.open <= 1 && miss.literal && !miss.in_good_block;
     const auto likely = [](const Pattern& p, const Miss& m) { return std::tuple(p.rule->needed, m.typing, m.score); };
-    if (meant && (unused == nullptr || likely(pattern, miss) > likely(*unused, unused_miss))) unused = &pattern, unused_miss = miss;
+    if (meant && (unused == nullptr || likely(pattern, miss) > likely(*unused, unused_miss)))
+      unused = &pattern, unused_miss = miss;
     if (miss.score > best_miss.score) best = &pattern, best_miss = std::move(miss);
   }
   if (unused == nullptr && near.notes.empty()) {  // a rule whose targets nothing else gives must be meant for some key
@@ -184,10 +196,14 @@ NearMisses::Near NearMisses::explain(const std::string& key) const {
   if (unused != nullptr) {
     near.unused = unused->rule;
     near.place = unused_miss.place;
-    near.notes.insert(near.notes.begin(), fmt::format("this rule, which no key matches, is the nearest: '{}' does not match, since {}", unused->rule->pattern->text, unused_miss.reason));
+    near.notes.insert(near.notes.begin(),
+                      fmt::format("this rule, which no key matches, is the nearest: '{}' does not match, since {}",
+                                  unused->rule->pattern->text, unused_miss.reason));
     return near;
   }
-  if (best != nullptr) near.notes.push_back(fmt::format("{}: nearest rule '{}': {}", to_string(Place(*best->rule->place)), best->rule->pattern->text, best_miss.reason));
+  if (best != nullptr)
+    near.notes.push_back(fmt::format("{}: nearest rule '{}': {}", to_string(Place(*best->rule->place)),
+                                     best->rule->pattern->text, best_miss.reason));
   return near;
 }
 

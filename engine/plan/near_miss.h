@@ -25,8 +25,10 @@ class NearMisses {
   NearMisses(const NearMisses&) = delete;
 
   struct Near {
-    std::vector<std::string> notes;    // one or two lines about the rules that came nearest, and the first place where each failed
-    const NearRule* unused = nullptr;  // the rule that was meant for the key, by all that can be told; its pattern fails at `place`
+    std::vector<std::string>
+        notes;  // one or two lines about the rules that came nearest, and the first place where each failed
+    const NearRule* unused =
+        nullptr;  // the rule that was meant for the key, by all that can be told; its pattern fails at `place`
     TextPlace place = {};
   };
   // Nothing if nothing came near.

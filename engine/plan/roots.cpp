@@ -30,13 +30,16 @@ OtherRoots other_roots(const lang::RuleSet& rules, const NamedSource& source) {
     if (ignored.has_errors() || !recognised(rules, keys, source)) continue;
     if (holds_all_keys(prefix, rules, manifest)) return {prefix, {}};
     // The model that a larger one holds is reported, the part of a model that looks like one is not.
-    const auto inside = [&](const std::string& other) { return prefix.starts_with(other + rules.sources.front().separator); };
+    const auto inside = [&](const std::string& other) {
+      return prefix.starts_with(other + rules.sources.front().separator);
+    };
     if (std::none_of(found.parts.begin(), found.parts.end(), inside)) found.parts.push_back(prefix);
   }
   return found;
 }
 
-RootedKeys keys_below_root(const lang::RuleSet& rules, const std::vector<NamedSource>& sources, const PlanOptions& options, Diagnostics& diagnostics) {
+RootedKeys keys_below_root(const lang::RuleSet& rules, const std::vector<NamedSource>& sources,
+                           const PlanOptions& options, Diagnostics& diagnostics) {
   std::optional<std::string> root;
   const auto chosen = options.set.find("root");
   if (chosen != options.set.end()) root = chosen->second;
@@ -52,8 +55,10 @@ RootedKeys keys_below_root(const lang::RuleSet& rules, const std::vector<NamedSo
       std::vector<std::string> quoted;
       for (const auto& part : others.parts) quoted.push_back("'" + part + "'");
       diagnostics.error("plan-root-open", BytePlace{sources.front().source->path(), {}, {}},
-                        fmt::format("the keys of {} lie below {}{}", rules.family, join(quoted, " and below "), quoted.size() == 1 ? ", with others beside it" : ""),
-                        fmt::format("say --set root={}{} to convert these and leave out the others", others.parts.front(), quoted.size() == 1 ? "" : ", for example,"));
+                        fmt::format("the keys of {} lie below {}{}", rules.family, join(quoted, " and below "),
+                                    quoted.size() == 1 ? ", with others beside it" : ""),
+                        fmt::format("say --set root={}{} to convert these and leave out the others",
+                                    others.parts.front(), quoted.size() == 1 ? "" : ", for example,"));
       return {std::move(keys), {}};
     }
   }

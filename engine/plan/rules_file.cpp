@@ -25,20 +25,29 @@ Text built_in_text(const std::vector<lang::BuiltInFile>& files, std::string_view
   return nullptr;
 }
 
-Text file_text(const std::string& path) { return std::make_shared<lang::SourceText>(path, read_text_file(path, Limits{}.max_index_bytes)); }
+Text file_text(const std::string& path) {
+  return std::make_shared<lang::SourceText>(path, read_text_file(path, Limits{}.max_index_bytes));
+}
 
 std::vector<std::string> names_in(const std::string& folder) {
   std::vector<std::string> names;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error))
-    if (entry.is_regular_file() && entry.path().extension() == ".yaml" && !entry.path().filename().string().ends_with(".schema.yaml")) names.push_back(entry.path().stem().string());
-  if (error) throw Error("io-read", BytePlace{folder, {}, {}}, fmt::format("the folder of rule files cannot be listed: {}", error.message()), "correct --rules-dir or REMAP_RULES_DIR");
+    if (entry.is_regular_file() && entry.path().extension() == ".yaml" &&
+        !entry.path().filename().string().ends_with(".schema.yaml"))
+      names.push_back(entry.path().stem().string());
+  if (error)
+    throw Error("io-read", BytePlace{folder, {}, {}},
+                fmt::format("the folder of rule files cannot be listed: {}", error.message()),
+                "correct --rules-dir or REMAP_RULES_DIR");
   std::sort(names.begin(), names.end());
   return names;
 }
 
 // Whether a rule file is about the family, as its line 'family: NAME' says.
-bool is_about(std::string_view text, const std::string& family) { return text.find("\nfamily: " + family + "\n") != std::string_view::npos; }
+bool is_about(std::string_view text, const std::string& family) {
+  return text.find("\nfamily: " + family + "\n") != std::string_view::npos;
+}
 
 // A rule file's name, or the family it is about; the user's folders come first.
 Text find_by_name(const std::string& name, const std::vector<std::string>& folders) {
@@ -62,14 +71,16 @@ Text find_rules(const std::string& name, const std::vector<std::string>& folders
     Text text = file_text(name);
     const std::string_view begin = std::string_view(text->text()).substr(0, 4096);
     if (begin.find('\0') == std::string_view::npos) return text;
-    diagnostics.error("rules-not-found", BytePlace{name, {}, {}}, "this is not text, so it is not a rule file",
-                      fmt::format("if it is the checkpoint, give it without --rules: remap [--rules RULES] {} -o OUT", name));
+    diagnostics.error(
+        "rules-not-found", BytePlace{name, {}, {}}, "this is not text, so it is not a rule file",
+        fmt::format("if it is the checkpoint, give it without --rules: remap [--rules RULES] {} -o OUT", name));
     return nullptr;
   }
   if (Text text = find_by_name(name, folders)) return text;
   if (fs::is_directory(name, ignored)) {
-    diagnostics.error("rules-not-found", BytePlace{name, {}, {}}, "this is a folder, not a rule file",
-                      fmt::format("if it is the checkpoint, give it without --rules: remap [--rules RULES] {} -o OUT", name));
+    diagnostics.error(
+        "rules-not-found", BytePlace{name, {}, {}}, "this is a folder, not a rule file",
+        fmt::format("if it is the checkpoint, give it without --rules: remap [--rules RULES] {} -o OUT", name));
     return nullptr;
   }
   const auto names = Rules::known(folders);
@@ -95,7 +106,8 @@ Text find_companion(const std::string& beside, const std::string& name, const st
 std::string not_found_hint(const std::string& name, const std::string& suffix, const std::string& otherwise) {
   std::vector<std::string> names;
   for (const auto& file : lang::built_in_schemas())
-    if (file.name.ends_with(suffix) && (!suffix.empty() || file.name.find('.') == std::string_view::npos)) names.emplace_back(file.name.substr(0, file.name.size() - suffix.size()));
+    if (file.name.ends_with(suffix) && (!suffix.empty() || file.name.find('.') == std::string_view::npos))
+      names.emplace_back(file.name.substr(0, file.name.size() - suffix.size()));
   const std::string near = nearest_name(name, names);
   return near.empty() ? otherwise : fmt::format("did you mean '{}'?", near);
 }
@@ -110,10 +122,17 @@ std::string roots_text(const std::vector<std::string>& roots) {
 
 }  // namespace
 
-std::optional<Rules> Rules::load(const std::string& name, Diagnostics& diagnostics, const std::vector<std::string>& folders) { return load(name, diagnostics, folders, false); }
-std::optional<Rules> Rules::load_to_plan(const std::string& name, Diagnostics& diagnostics, const std::vector<std::string>& folders) { return load(name, diagnostics, folders, true); }
+std::optional<Rules> Rules::load(const std::string& name, Diagnostics& diagnostics,
+                                 const std::vector<std::string>& folders) {
+  return load(name, diagnostics, folders, false);
+}
+std::optional<Rules> Rules::load_to_plan(const std::string& name, Diagnostics& diagnostics,
+                                         const std::vector<std::string>& folders) {
+  return load(name, diagnostics, folders, true);
+}
 
-std::optional<Rules> Rules::load(const std::string& name, Diagnostics& diagnostics, const std::vector<std::string>& folders, bool leave_unknown_names) {
+std::optional<Rules> Rules::load(const std::string& name, Diagnostics& diagnostics,
+                                 const std::vector<std::string>& folders, bool leave_unknown_names) {
   const Text text = find_rules(name, folders, diagnostics);
   if (!text) return std::nullopt;
   auto impl = std::make_shared<Impl>();
@@ -123,7 +142,10 @@ std::optional<Rules> Rules::load(const std::string& name, Diagnostics& diagnosti
   if (!impl->set.schema.empty()) {
     const Text schema = find_companion(impl->set.schema + ".schema.yaml", impl->set.schema, text->file());
     if (!schema) {
-      diagnostics.error("schema-not-found", impl->set.schema_place, fmt::format("there is no target schema '{}'", impl->set.schema), not_found_hint(impl->set.schema, "", "put it beside the rules as NAME.schema.yaml, or into ../schemas/NAME.yaml"));
+      diagnostics.error("schema-not-found", impl->set.schema_place,
+                        fmt::format("there is no target schema '{}'", impl->set.schema),
+                        not_found_hint(impl->set.schema, "",
+                                       "put it beside the rules as NAME.schema.yaml, or into ../schemas/NAME.yaml"));
       return std::nullopt;
     }
     impl->schema = lang::parse_schema(schema, diagnostics);
@@ -131,11 +153,15 @@ std::optional<Rules> Rules::load(const std::string& name, Diagnostics& diagnosti
   }
   plan::check_templates(impl->set, impl->schema, diagnostics);
   if (diagnostics.has_errors()) return std::nullopt;
-  for (const auto& [wanted, place, model] : {std::tuple{impl->set.verify_source, impl->set.verify_source_place, &impl->source_model}, std::tuple{impl->set.verify_target, impl->set.verify_target_place, &impl->target_model}}) {
+  for (const auto& [wanted, place, model] :
+       {std::tuple{impl->set.verify_source, impl->set.verify_source_place, &impl->source_model},
+        std::tuple{impl->set.verify_target, impl->set.verify_target_place, &impl->target_model}}) {
     if (wanted.empty()) continue;
     *model = find_companion(wanted + ".model.yaml", wanted + ".model", text->file());
     if (!*model) {
-      diagnostics.error("model-not-found", place, fmt::format("there is no forward pass '{}'", wanted), not_found_hint(wanted, ".model", "put it beside the rules as NAME.model.yaml, or into ../schemas"));
+      diagnostics.error(
+          "model-not-found", place, fmt::format("there is no forward pass '{}'", wanted),
+          not_found_hint(wanted, ".model", "put it beside the rules as NAME.model.yaml, or into ../schemas"));
       return std::nullopt;
     }
   }
@@ -172,8 +198,11 @@ std::vector<std::string> Rules::architectures() const {
 
 std::vector<Rules::Need> Rules::sources() const {
   std::vector<Need> needs;
-  for (const auto& spec : impl_->set.sources) needs.push_back({spec.name, spec.format, roots_text(spec.roots), spec.doc, false, "", spec.files ? spec.files->text : ""});
-  for (const auto& spec : impl_->set.documents) needs.push_back({spec.name, spec.format, "", spec.doc, true, spec.beside, ""});
+  for (const auto& spec : impl_->set.sources)
+    needs.push_back(
+        {spec.name, spec.format, roots_text(spec.roots), spec.doc, false, "", spec.files ? spec.files->text : ""});
+  for (const auto& spec : impl_->set.documents)
+    needs.push_back({spec.name, spec.format, "", spec.doc, true, spec.beside, ""});
   return needs;
 }
 

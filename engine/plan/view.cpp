@@ -31,7 +31,8 @@ Shape View::shape() const {
 std::string View::slice(size_t axis, int64_t begin, int64_t length) {
   if (axis >= dims.size()) return fmt::format("there is no axis {} in {}", axis, to_string(shape()));
   const int64_t extent = extent_of(dims[axis]);
-  if (begin < 0 || length < 0 || begin + length > extent) return fmt::format("[{}, {}) is not inside axis {} of {}", begin, begin + length, axis, to_string(shape()));
+  if (begin < 0 || length < 0 || begin + length > extent)
+    return fmt::format("[{}, {}) is not inside axis {} of {}", begin, begin + length, axis, to_string(shape()));
   if (extent == 0) return "";  // all of nothing
   int64_t inner = extent;
   for (Factor& f : dims[axis]) {
@@ -42,7 +43,8 @@ std::string View::slice(size_t axis, int64_t begin, int64_t length) {
       return "";
     }
     // The slice lies inside one step of this factor, or it cannot be expressed.
-    if (begin / inner != (begin + length - 1) / inner) return fmt::format("[{}, {}) cuts across a reshaped axis of {}", begin, begin + length, to_string(shape()));
+    if (begin / inner != (begin + length - 1) / inner)
+      return fmt::format("[{}, {}) cuts across a reshaped axis of {}", begin, begin + length, to_string(shape()));
     origin[f.source_dim] += begin / inner * f.source_step;
     f.extent = 1;
     begin %= inner;
@@ -57,7 +59,8 @@ std::string View::select(size_t axis, int64_t index) {
 }
 
 std::string View::permute(const std::vector<int>& order) {
-  if (order.size() != dims.size()) return fmt::format("{} axes are ordered, the tensor has {}: {}", order.size(), dims.size(), to_string(shape()));
+  if (order.size() != dims.size())
+    return fmt::format("{} axes are ordered, the tensor has {}: {}", order.size(), dims.size(), to_string(shape()));
   std::vector<std::vector<Factor>> permuted;
   for (const int axis : order) permuted.push_back(dims[static_cast<size_t>(axis)]);
   dims = std::move(permuted);
@@ -66,7 +69,9 @@ std::string View::permute(const std::vector<int>& order) {
 
 std::string View::reshape(const Shape& wanted) {
   const Shape before = shape();
-  if (element_count(before) != element_count(wanted)) return fmt::format("{} has {} elements, {} has {}", to_string(before), element_count(before), to_string(wanted), element_count(wanted));
+  if (element_count(before) != element_count(wanted))
+    return fmt::format("{} has {} elements, {} has {}", to_string(before), element_count(before), to_string(wanted),
+                       element_count(wanted));
   if (element_count(before) == 0) {
     dims.clear();
     for (const int64_t dim : wanted) dims.push_back({{dim, 1, 0}});
@@ -160,7 +165,8 @@ Piece View::piece(uint32_t source, uint32_t tensor, const View& target, std::str
   return piece;
 }
 
-Piece View::piece(uint32_t source, uint32_t tensor, std::vector<int64_t> target_origin, const std::vector<uint8_t>& target_axes) const {
+Piece View::piece(uint32_t source, uint32_t tensor, std::vector<int64_t> target_origin,
+                  const std::vector<uint8_t>& target_axes) const {
   Piece piece;
   piece.source = source;
   piece.tensor = tensor;
@@ -172,7 +178,9 @@ Piece View::piece(uint32_t source, uint32_t tensor, std::vector<int64_t> target_
       if (f.extent != 1) piece.axes.push_back({f.extent, step, f.source_step, target_axes[d], f.source_dim});
     }
   }
-  const auto all_zero = [](const std::vector<int64_t>& v) { return std::all_of(v.begin(), v.end(), [](int64_t x) { return x == 0; }); };
+  const auto all_zero = [](const std::vector<int64_t>& v) {
+    return std::all_of(v.begin(), v.end(), [](int64_t x) { return x == 0; });
+  };
   if (!all_zero(target_origin)) piece.target_origin = std::move(target_origin);
   if (!all_zero(origin)) piece.source_origin = origin;
   return piece;

@@ -24,10 +24,13 @@ std::string marked_line(const TextPlace& place, const std::string& hint) {
   const size_t start = static_cast<size_t>(place.column) - 1;
   for (size_t i = 0; i < start && i < place.source_line.size(); ++i) {
     const auto byte = static_cast<unsigned char>(place.source_line[i]);
-    if (byte == '\t') caret += '\t';
-    else if ((byte & 0xC0) != 0x80) caret += ' ';  // one column a character, not a byte
+    if (byte == '\t')
+      caret += '\t';
+    else if ((byte & 0xC0) != 0x80)
+      caret += ' ';  // one column a character, not a byte
   }
-  const size_t end = std::min(static_cast<size_t>(std::max(place.end_column - 1, place.column)), std::max(place.source_line.size(), start + 1));
+  const size_t end = std::min(static_cast<size_t>(std::max(place.end_column - 1, place.column)),
+                              std::max(place.source_line.size(), start + 1));
   caret += '^';
   for (size_t i = start + 1; i < end; ++i) caret += '~';
   return fmt::format("{}{}\n{}{}{}\n", number, place.source_line, caret, hint.empty() ? "" : " ", hint);
@@ -58,7 +61,8 @@ TextPlace cut(TextPlace place) {
 
 std::string text_of(const Diagnostic& d, const Place& shown) {
   const std::string place = to_string(d.place);
-  std::string text = fmt::format("{}{}{}[{}]: {}\n", place, place.empty() ? "" : ": ", to_string(d.severity), d.id, d.message);
+  std::string text =
+      fmt::format("{}{}{}[{}]: {}\n", place, place.empty() ? "" : ": ", to_string(d.severity), d.id, d.message);
   const auto* range = std::get_if<TextPlace>(&shown);
   const std::string line = range == nullptr ? "" : marked_line(*range, d.hint);
   text += line;
@@ -102,7 +106,8 @@ Frame frame_of(const std::string& message) {
     const char c = message[i];
     if ((c == '\'' || c == '"') && (i == 0 || !is_word(message[i - 1]))) {
       size_t end = message.find(c, i + 1);
-      while (end != std::string::npos && end + 1 < message.size() && is_word(message[end + 1])) end = message.find(c, end + 1);
+      while (end != std::string::npos && end + 1 < message.size() && is_word(message[end + 1]))
+        end = message.find(c, end + 1);
       if (end != std::string::npos) {
         frame.quoted.push_back(message.substr(i + 1, end - i - 1));
         frame.text += "''";
@@ -126,12 +131,14 @@ Frame frame_of(const std::string& message) {
 // Errors first, and causes before what follows from them.
 std::pair<Severity, bool> rank_of(const Diagnostic& d) { return {d.severity, follows_from_others(d.id)}; }
 
-// Findings of one kind at one place; or, where the place is no text that a person would correct, anywhere for one reason.
+// Findings of one kind at one place; or, where the place is no text that a person would correct, anywhere for one
+// reason.
 using Kind = std::tuple<std::pair<Severity, bool>, std::string, std::string, std::string, std::string>;
 
 Kind kind_of(const Diagnostic& d, const Frame& frame) {
   std::string place;
-  if (std::holds_alternative<TextPlace>(d.place)) place = to_string(d.place);
+  if (std::holds_alternative<TextPlace>(d.place))
+    place = to_string(d.place);
   else
     for (const auto& note : d.notes) place += frame_of(note).text + "\n";
   return {rank_of(d), d.id, std::move(place), frame.text, frame_of(d.hint).text};
@@ -161,12 +168,14 @@ std::string others_text(const std::vector<const Diagnostic*>& members, const std
   std::set<std::string> files, messages;
   for (const Diagnostic* d : members) {
     messages.insert(d->message);
-    if (const auto* place = std::get_if<BytePlace>(&d->place)) files.insert(place->member.empty() ? place->file : place->file + "!" + place->member);
+    if (const auto* place = std::get_if<BytePlace>(&d->place))
+      files.insert(place->member.empty() ? place->file : place->file + "!" + place->member);
   }
   std::string text = messages.size() > 1 ? fmt::format("{} in all", messages.size()) : "";
   if (!names.empty()) text += ": " + listed(report::fold_keys(std::move(names)));
   if (files.size() < 2) return text;
-  const std::string where = fmt::format("in {} files: {}", files.size(), listed(report::fold_keys({files.begin(), files.end()})));
+  const std::string where =
+      fmt::format("in {} files: {}", files.size(), listed(report::fold_keys({files.begin(), files.end()})));
   return text.empty() ? where : fmt::format("{} ({})", text, where);
 }
 
@@ -190,10 +199,12 @@ std::vector<FoldedFinding> fold_findings(const Diagnostics& diagnostics) {
     group.members.push_back(&d);
     group.frames.push_back(std::move(frame));
   }
-  std::stable_sort(groups.begin(), groups.end(), [](const auto& a, const auto& b) { return std::get<0>(a.first) < std::get<0>(b.first); });
+  std::stable_sort(groups.begin(), groups.end(),
+                   [](const auto& a, const auto& b) { return std::get<0>(a.first) < std::get<0>(b.first); });
   std::vector<FoldedFinding> folded;
   for (const auto& [kind, group] : groups)
-    folded.push_back({*group.members.front(), group.members.size(), group.members.size() == 1 ? "" : others_text(group.members, group.frames)});
+    folded.push_back({*group.members.front(), group.members.size(),
+                      group.members.size() == 1 ? "" : others_text(group.members, group.frames)});
   return folded;
 }
 
@@ -202,7 +213,8 @@ std::string render_text(const Diagnostics& diagnostics, const FindingsTextOption
   if (options.full) {
     std::vector<const Diagnostic*> all;
     for (const Diagnostic& d : diagnostics.items()) all.push_back(&d);
-    std::stable_sort(all.begin(), all.end(), [](const Diagnostic* a, const Diagnostic* b) { return rank_of(*a) < rank_of(*b); });
+    std::stable_sort(all.begin(), all.end(),
+                     [](const Diagnostic* a, const Diagnostic* b) { return rank_of(*a) < rank_of(*b); });
     for (const Diagnostic* d : all) text += render_text(*d);
     return text;
   }
@@ -219,14 +231,19 @@ std::string render_text(const Diagnostics& diagnostics, const FindingsTextOption
       const size_t room = options.max_lines - 1;
       size_t end = 0;
       for (size_t i = 0; i < room; ++i) end = next.find('\n', end) + 1;
-      return fmt::format("{}… cut short{}; {}\n", next.substr(0, end), folded.size() > 1 ? fmt::format(", and {} more findings", diagnostics.size() - folded[0].count) : "", options.way_on);
+      return fmt::format(
+          "{}… cut short{}; {}\n", next.substr(0, end),
+          folded.size() > 1 ? fmt::format(", and {} more findings", diagnostics.size() - folded[0].count) : "",
+          options.way_on);
     }
     text += next;
     lines += lines_in(next);
   }
   size_t left = 0;
   for (size_t i = shown; i < folded.size(); ++i) left += folded[i].count;
-  if (left > 0) text += fmt::format("… and {} more finding{} of {} kind{}; {}\n", left, left == 1 ? "" : "s", folded.size() - shown, folded.size() - shown == 1 ? "" : "s", options.way_on);
+  if (left > 0)
+    text += fmt::format("… and {} more finding{} of {} kind{}; {}\n", left, left == 1 ? "" : "s", folded.size() - shown,
+                        folded.size() - shown == 1 ? "" : "s", options.way_on);
   return text;
 }
 

@@ -14,17 +14,27 @@ namespace {
 
 using report::Line;
 
-std::string place(const Plan& plan, uint32_t rule) { return fmt::format("{}:{}", plan.rules[rule].place.file, plan.rules[rule].place.line); }
-std::string what(const PlannedTensor& tensor) { return fmt::format("{} {}", name(tensor.dtype), to_string(tensor.shape)); }
+std::string place(const Plan& plan, uint32_t rule) {
+  return fmt::format("{}:{}", plan.rules[rule].place.file, plan.rules[rule].place.line);
+}
+std::string what(const PlannedTensor& tensor) {
+  return fmt::format("{} {}", name(tensor.dtype), to_string(tensor.shape));
+}
 std::string from(const Plan& plan, const PlannedTensor& tensor) { return "← " + report::origin_of(plan, tensor).text; }
 
 // What is not told apart by these cells may fold: sign, key, what it is, where it comes from, which rule.
 Line line_of(const PlanDiff& diff, const TensorChange& change) {
-  if (!change.before) return {{change.key, what(*change.after), from(*diff.after, *change.after), place(*diff.after, change.after->rule)}, "+"};
-  if (!change.after) return {{change.key, what(*change.before), from(*diff.before, *change.before), place(*diff.before, change.before->rule)}, "-"};
+  if (!change.before)
+    return {{change.key, what(*change.after), from(*diff.after, *change.after), place(*diff.after, change.after->rule)},
+            "+"};
+  if (!change.after)
+    return {{change.key, what(*change.before), from(*diff.before, *change.before),
+             place(*diff.before, change.before->rule)},
+            "-"};
   const bool retyped = change.dtype || change.shape;
   return {{change.key, retyped ? what(*change.before) + " → " + what(*change.after) : what(*change.after),
-           from(*diff.after, *change.after) + (change.source ? "  was " + from(*diff.before, *change.before) : ""), place(*diff.after, change.after->rule)},
+           from(*diff.after, *change.after) + (change.source ? "  was " + from(*diff.before, *change.before) : ""),
+           place(*diff.after, change.after->rule)},
           "!"};
 }
 
@@ -53,9 +63,14 @@ std::string body(const PlanDiff& diff) {
     }
   text += report::table(rows, {78, 40, 84});
   std::vector<Line> drops;
-  for (const auto& drop : diff.drops) drops.push_back({{(drop.after ? "! now dropped: " : "! no longer dropped: ") + drop.key, (drop.after ? drop.after : drop.before)->because}, {}});
+  for (const auto& drop : diff.drops)
+    drops.push_back({{(drop.after ? "! now dropped: " : "! no longer dropped: ") + drop.key,
+                      (drop.after ? drop.after : drop.before)->because},
+                     {}});
   text += report::table(report::fold(std::move(drops)), {90});
-  for (const auto& field : diff.fields) text += fmt::format("! {}: {}{}{} → {}\n", field.file, field.field, field.field.empty() ? "" : ": ", value_text(field.before), value_text(field.after));
+  for (const auto& field : diff.fields)
+    text += fmt::format("! {}: {}{}{} → {}\n", field.file, field.field, field.field.empty() ? "" : ": ",
+                        value_text(field.before), value_text(field.after));
   return text;
 }
 
@@ -85,19 +100,34 @@ std::string summary(const PlanDiff& diff) {
   return join(parts, ", ");
 }
 
-std::string render_text(const PlanDiff& diff) { return diff.empty() ? fmt::format("no change: {}\n", summary(diff)) : body(diff) + "\n" + summary(diff) + "\n"; }
+std::string render_text(const PlanDiff& diff) {
+  return diff.empty() ? fmt::format("no change: {}\n", summary(diff)) : body(diff) + "\n" + summary(diff) + "\n";
+}
 
-std::string render_markdown(const PlanDiff& diff) { return diff.empty() ? fmt::format("No change: {}\n", summary(diff)) : fmt::format("{}\n\n```diff\n{}```\n", summary(diff), body(diff)); }
+std::string render_markdown(const PlanDiff& diff) {
+  return diff.empty() ? fmt::format("No change: {}\n", summary(diff))
+                      : fmt::format("{}\n\n```diff\n{}```\n", summary(diff), body(diff));
+}
 
 Json render_json(const PlanDiff& diff) {
   Json json = {{"remap_diff", 1}, {"same", diff.n_same}};
   const auto side = [](const Plan& plan, const PlannedTensor* tensor) {
-    return tensor == nullptr ? Json() : Json{{"dtype", name(tensor->dtype)}, {"shape", tensor->shape}, {"origin", report::origin_of(plan, *tensor).text}, {"rule", place(plan, tensor->rule)}};
+    return tensor == nullptr ? Json()
+                             : Json{{"dtype", name(tensor->dtype)},
+                                    {"shape", tensor->shape},
+                                    {"origin", report::origin_of(plan, *tensor).text},
+                                    {"rule", place(plan, tensor->rule)}};
   };
   json["tensors"] = Json::array();
-  for (const auto& change : diff.tensors) json["tensors"].push_back({{"key", change.key}, {"before", side(*diff.before, change.before)}, {"after", side(*diff.after, change.after)}});
+  for (const auto& change : diff.tensors)
+    json["tensors"].push_back({{"key", change.key},
+                               {"before", side(*diff.before, change.before)},
+                               {"after", side(*diff.after, change.after)}});
   json["dropped"] = Json::array();
-  for (const auto& drop : diff.drops) json["dropped"].push_back({{"key", drop.key}, {"before", drop.before ? Json(drop.before->because) : Json()}, {"after", drop.after ? Json(drop.after->because) : Json()}});
+  for (const auto& drop : diff.drops)
+    json["dropped"].push_back({{"key", drop.key},
+                               {"before", drop.before ? Json(drop.before->because) : Json()},
+                               {"after", drop.after ? Json(drop.after->because) : Json()}});
   json["fields"] = Json::array();
   for (const auto& field : diff.fields) {
     Json entry = {{"file", field.file}, {"field", field.field}};

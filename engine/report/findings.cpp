@@ -13,12 +13,18 @@ namespace {
 std::string escaped(const std::string& text, bool property) {
   std::string result;
   for (const char c : text) {
-    if (c == '%') result += "%25";
-    else if (c == '\r') result += "%0D";
-    else if (c == '\n') result += "%0A";
-    else if (property && c == ':') result += "%3A";
-    else if (property && c == ',') result += "%2C";
-    else result += c;
+    if (c == '%')
+      result += "%25";
+    else if (c == '\r')
+      result += "%0D";
+    else if (c == '\n')
+      result += "%0A";
+    else if (property && c == ':')
+      result += "%3A";
+    else if (property && c == ',')
+      result += "%2C";
+    else
+      result += c;
   }
   return result;
 }
@@ -50,7 +56,9 @@ int character_column(const TextPlace& place, int column) {
 std::string github_line(const Diagnostic& d) {
   const std::string command(d.severity == Severity::note ? "notice" : to_string(d.severity));
   std::string properties;
-  const auto add = [&](const std::string& name, const std::string& value) { properties += fmt::format("{}{}={}", properties.empty() ? "" : ",", name, escaped(value, true)); };
+  const auto add = [&](const std::string& name, const std::string& value) {
+    properties += fmt::format("{}{}={}", properties.empty() ? "" : ",", name, escaped(value, true));
+  };
   if (const std::string file = file_of(d.place); !file.empty()) add("file", file);
   if (const auto* t = std::get_if<TextPlace>(&d.place); t != nullptr && t->line > 0) {
     add("line", std::to_string(t->line));
@@ -68,7 +76,8 @@ std::string uri(const std::string& path) {
   std::string text;
   for (const char c : path) {
     const auto byte = static_cast<unsigned char>(c);
-    const bool plain = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') || std::string_view("-._~/").find(c) != std::string_view::npos;
+    const bool plain = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') ||
+                       std::string_view("-._~/").find(c) != std::string_view::npos;
     text += plain ? std::string(1, c) : fmt::format("%{:02X}", byte);
   }
   return text;
@@ -108,10 +117,15 @@ Json render_sarif(const Diagnostics& diagnostics, const std::string& version) {
   }
   for (const auto& row : diagnostic_table())
     if (used.contains(std::string(row.id)))
-      rules.push_back({{"id", row.id}, {"shortDescription", {{"text", row.purpose}}}, {"defaultConfiguration", {{"level", to_string(row.severity)}}}});
+      rules.push_back({{"id", row.id},
+                       {"shortDescription", {{"text", row.purpose}}},
+                       {"defaultConfiguration", {{"level", to_string(row.severity)}}}});
   Json driver = {{"name", "remap"}, {"version", version}, {"rules", std::move(rules)}};
-  Json run = {{"tool", {{"driver", std::move(driver)}}}, {"columnKind", "unicodeCodePoints"}, {"results", std::move(results)}};
-  return {{"$schema", "https://json.schemastore.org/sarif-2.1.0.json"}, {"version", "2.1.0"}, {"runs", Json::array({std::move(run)})}};
+  Json run = {
+      {"tool", {{"driver", std::move(driver)}}}, {"columnKind", "unicodeCodePoints"}, {"results", std::move(results)}};
+  return {{"$schema", "https://json.schemastore.org/sarif-2.1.0.json"},
+          {"version", "2.1.0"},
+          {"runs", Json::array({std::move(run)})}};
 }
 
 Json render_findings(const Diagnostics& diagnostics) {
@@ -121,7 +135,11 @@ Json render_findings(const Diagnostics& diagnostics) {
     findings.push_back(render_json(d));
     ++counts[d.severity];
   }
-  return {{"remap_lint", 1}, {"findings", std::move(findings)}, {"errors", counts[Severity::error]}, {"warnings", counts[Severity::warning]}, {"notes", counts[Severity::note]}};
+  return {{"remap_lint", 1},
+          {"findings", std::move(findings)},
+          {"errors", counts[Severity::error]},
+          {"warnings", counts[Severity::warning]},
+          {"notes", counts[Severity::note]}};
 }
 
 }  // namespace remap

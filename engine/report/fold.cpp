@@ -26,7 +26,8 @@ struct Number {
   bool padded = false;  // has leading zeros
 };
 
-// A text's numbers; what stands between them is appended to `frame`, with a mark for each number. False if a number is too long.
+// A text's numbers; what stands between them is appended to `frame`, with a mark for each number. False if a number is
+// too long.
 bool take_apart(const std::string& text, std::string& frame, std::vector<Number>& numbers) {
   for (size_t i = 0; i < text.size();) {
     if (!is_digit(text[i])) {
@@ -47,11 +48,11 @@ bool take_apart(const std::string& text, std::string& frame, std::vector<Number>
 
 // Lines that differ in nothing but numbers.
 struct Group {
-  std::vector<std::string> frames;           // a cell each
-  std::vector<size_t> first;                 // a cell each: which of a member's numbers is its first one
+  std::vector<std::string> frames;  // a cell each
+  std::vector<size_t> first;        // a cell each: which of a member's numbers is its first one
   std::vector<size_t> lines;
-  std::vector<Number> numbers;               // line after line, cell after cell
-  size_t per_line = 0;                       // numbers of a line
+  std::vector<Number> numbers;  // line after line, cell after cell
+  size_t per_line = 0;          // numbers of a line
   const Number& number(size_t member, size_t n) const { return numbers[member * per_line + n]; }
   size_t positions() const { return first.size() > 1 ? first[1] : per_line; }  // numbers in the first cell
 };
@@ -75,13 +76,15 @@ using Members = std::vector<size_t>;  // indices into Group::lines
 // The width of a padded number; 0 if none is padded, nullopt if they are of different widths.
 std::optional<size_t> padding(const Group& group, const Members& members, size_t n) {
   const size_t digits = group.number(members.front(), n).digits;
-  const auto all = [&](auto condition) { return std::all_of(members.begin(), members.end(), [&](size_t m) { return condition(group.number(m, n)); }); };
+  const auto all = [&](auto condition) {
+    return std::all_of(members.begin(), members.end(), [&](size_t m) { return condition(group.number(m, n)); });
+  };
   if (all([](const Number& number) { return !number.padded; })) return 0;
   return all([&](const Number& number) { return number.digits == digits; }) ? std::optional(digits) : std::nullopt;
 }
 
-// Members whose numbers are a full product stay together. Others are parted by a position: the values of it that go with the same
-// numbers elsewhere stay together.
+// Members whose numbers are a full product stay together. Others are parted by a position: the values of it that go
+// with the same numbers elsewhere stay together.
 void part_into_products(const Group& group, Members members, std::vector<Members>& products) {
   const size_t positions = group.positions();
   // One position alone is a product whatever its values.
@@ -138,12 +141,17 @@ std::optional<Row> fold_members(const Group& group, const Members& members) {
       const auto digits = padding(group, members, n);
       if (!digits) return std::nullopt;
       std::optional<std::set<int64_t>> values;
-      if (c == 0) values = sets[n];
-      else if (std::all_of(members.begin(), members.end(), [&](size_t m) { return number(m) == number(members.front()); })) values.emplace({number(members.front())});
+      if (c == 0)
+        values = sets[n];
+      else if (std::all_of(members.begin(), members.end(),
+                           [&](size_t m) { return number(m) == number(members.front()); }))
+        values.emplace({number(members.front())});
       // Otherwise the number is that of a position of the first cell, perhaps moved by a constant.
       for (size_t p = 0; p < positions && !values; ++p) {
         const int64_t offset = number(members.front()) - group.number(members.front(), p).value;
-        if (!std::all_of(members.begin(), members.end(), [&](size_t m) { return number(m) - group.number(m, p).value == offset; })) continue;
+        if (!std::all_of(members.begin(), members.end(),
+                         [&](size_t m) { return number(m) - group.number(m, p).value == offset; }))
+          continue;
         values.emplace();
         for (const int64_t v : sets[p]) values->insert(v + offset);
       }
@@ -181,7 +189,8 @@ void fold_segment(std::vector<std::vector<std::string>>& keys, size_t position) 
     const auto& list = words[i];
     if (list.size() < 2) continue;
     const size_t shown = list.size() > kListed ? kShown : list.size();
-    std::string& text = merged[i][position] = fmt::format("{{{}", fmt::join(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(shown), ","));
+    std::string& text = merged[i][position] =
+        fmt::format("{{{}", fmt::join(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(shown), ","));
     text += list.size() > shown ? fmt::format(",… {} more}}", list.size() - shown) : "}";
   }
   keys = std::move(merged);
@@ -201,7 +210,8 @@ std::vector<std::string> fold_keys(std::vector<std::string> keys) {
     auto& parts = segments.emplace_back(1);
     for (size_t i = 0; i < row[0].size(); ++i) {
       const char c = row[0][i];
-      const bool inside = row[0].compare(i, 2, "..") == 0 || (i > 0 && row[0].compare(i - 1, 2, "..") == 0);  // of {0..11}
+      const bool inside =
+          row[0].compare(i, 2, "..") == 0 || (i > 0 && row[0].compare(i - 1, 2, "..") == 0);  // of {0..11}
       if ((c == '.' || c == '/') && !inside) {
         parts.push_back(std::string(1, c));
         parts.emplace_back();
@@ -258,7 +268,9 @@ std::vector<Row> fold(std::vector<Line> lines) {
     part_into_products(group, std::move(all), products);
     for (const auto& members : products) {
       if (auto folded = members.size() > 1 ? fold_members(group, members) : std::nullopt) {
-        const auto least = std::min_element(members.begin(), members.end(), [&](size_t a, size_t b) { return natural_less(lines[group.lines[a]].cells[0], lines[group.lines[b]].cells[0]); });
+        const auto least = std::min_element(members.begin(), members.end(), [&](size_t a, size_t b) {
+          return natural_less(lines[group.lines[a]].cells[0], lines[group.lines[b]].cells[0]);
+        });
         placed.emplace_back(group.lines[*least], std::move(*folded));
         continue;
       }
@@ -275,7 +287,8 @@ std::vector<Row> fold(std::vector<Line> lines) {
 }
 
 std::vector<Row> in_order(std::vector<Line> lines) {
-  std::sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) { return natural_less(a.cells[0], b.cells[0]); });
+  std::sort(lines.begin(), lines.end(),
+            [](const Line& a, const Line& b) { return natural_less(a.cells[0], b.cells[0]); });
   std::vector<Row> result;
   for (auto& line : lines) result.push_back(std::move(line.cells));
   return result;
@@ -283,7 +296,10 @@ std::vector<Row> in_order(std::vector<Line> lines) {
 
 std::string table(const std::vector<Row>& lines, const std::vector<size_t>& limits) {
   // Characters, not bytes: arrows and ellipses occur.
-  const auto width = [](const std::string& s) { return static_cast<size_t>(std::count_if(s.begin(), s.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; })); };
+  const auto width = [](const std::string& s) {
+    return static_cast<size_t>(
+        std::count_if(s.begin(), s.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  };
   std::vector<size_t> widths(limits.size(), 0);
   for (const auto& line : lines)
     for (size_t c = 0; c < limits.size() && c < line.size(); ++c)
@@ -304,8 +320,10 @@ std::string table(const std::vector<Row>& lines, const std::vector<size_t>& limi
 
 std::string table_cell(std::string text) {
   for (size_t at = 0; (at = text.find_first_of("|`\n", at)) != std::string::npos; at += 1) {
-    if (text[at] == '|') text.insert(at++, "\\");
-    else text[at] = ' ';
+    if (text[at] == '|')
+      text.insert(at++, "\\");
+    else
+      text[at] = ' ';
   }
   return text;
 }

@@ -6,8 +6,8 @@
 
 namespace remap::report {
 
-// A table row; lines with equal `group` may fold. `cells` are folded together: a number in a later cell that always equals one in the
-// first cell is written as the same set.
+// A table row; lines with equal `group` may fold. `cells` are folded together: a number in a later cell that always
+// equals one in the first cell is written as the same set.
 struct Line {
   std::vector<std::string> cells;
   std::string group;
@@ -23,8 +23,8 @@ std::vector<Row> in_order(std::vector<Line> lines);
 // Keys, repetitions left out, as few as say the same: "layers.{0..11}.{attn,mlp}.weight". In natural order.
 std::vector<std::string> fold_keys(std::vector<std::string> keys);
 
-// Lines as a table: a column is as wide as its widest cell that is not wider than its limit, so that one long key does not push
-// everything aside. The last cell needs no limit.
+// Lines as a table: a column is as wide as its widest cell that is not wider than its limit, so that one long key does
+// not push everything aside. The last cell needs no limit.
 std::string table(const std::vector<Row>& lines, const std::vector<size_t>& limits);
 
 // Text for a cell of a Markdown table.

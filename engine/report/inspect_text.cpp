@@ -28,7 +28,8 @@ void print_tree(const Json& json, int depth, bool whole, std::string& out) {
       out += fmt::format("{:{}}… {} more\n", "", 2 + 2 * depth, json.size() - kShortEntries);
       return;
     }
-    const bool deeper = value.is_object() && !value.empty() && (whole || depth + 1 < kShortDepth) && !value.contains("$tensor") && !value.contains("$tensors");
+    const bool deeper = value.is_object() && !value.empty() && (whole || depth + 1 < kShortDepth) &&
+                        !value.contains("$tensor") && !value.contains("$tensors");
     out += fmt::format("{:{}}{}:{}\n", "", 2 + 2 * depth, name, deeper ? "" : " " + one_line(value, whole));
     if (deeper) print_tree(value, depth + 1, whole, out);
   }
@@ -66,7 +67,8 @@ std::string render_text(const Source& source, const InspectTextOptions& options)
     if (unread > 0) lines.back().cells.push_back(why);
   }
   if (!lines.empty()) text += "\ntensors:\n";
-  return text + report::table(options.folded ? report::fold(std::move(lines)) : report::in_order(std::move(lines)), {100, 8});
+  return text +
+         report::table(options.folded ? report::fold(std::move(lines)) : report::in_order(std::move(lines)), {100, 8});
 }
 
 }  // namespace remap

@@ -13,7 +13,9 @@ std::string render_folded_manifest(const Source& source) {
   std::vector<TensorInfo> tensors;
   for (const TensorInfo& tensor : source.manifest().tensors()) {
     if (tensor.key.find_first_of("{}") != std::string::npos)
-      throw Error("usage", BytePlace{source.path(), {}, {}}, fmt::format("the key '{}' holds a brace, which a folded manifest cannot say", tensor.key), "use --format json");
+      throw Error("usage", BytePlace{source.path(), {}, {}},
+                  fmt::format("the key '{}' holds a brace, which a folded manifest cannot say", tensor.key),
+                  "use --format json");
     const std::string why = tensor.unread == nullptr ? "" : tensor.unread->why,
                       dtype = tensor.unread == nullptr ? dtype_text(tensor) : tensor.unread->dtype;
     // Tied tensors are named one by one.
@@ -24,8 +26,10 @@ std::string render_folded_manifest(const Source& source) {
   for (const auto& row : report::fold(std::move(lines))) {
     std::optional<Shape> shape;
     if (row[2] != "?") shape = Json::parse(row[2]).get<Shape>();
-    if (row[4].empty()) tensors.push_back({row[0], *parse_dtype(row[1]), std::move(*shape), row[3]});
-    else tensors.push_back(unread_tensor(row[0], row[4], row[1], std::move(shape)));
+    if (row[4].empty())
+      tensors.push_back({row[0], *parse_dtype(row[1]), std::move(*shape), row[3]});
+    else
+      tensors.push_back(unread_tensor(row[0], row[4], row[1], std::move(shape)));
   }
   return manifest_to_json(tensors, source, true);
 }

@@ -11,7 +11,9 @@
 namespace remap::report {
 namespace {
 
-const TensorInfo& source_of(const Plan& plan, const Piece& piece) { return (*plan.sources[piece.source].manifest)[piece.tensor]; }
+const TensorInfo& source_of(const Plan& plan, const Piece& piece) {
+  return (*plan.sources[piece.source].manifest)[piece.tensor];
+}
 
 std::string key_of(const Plan& plan, const Piece& piece) {
   const PlanSource& source = plan.sources[piece.source];
@@ -23,7 +25,9 @@ int64_t origin(const std::vector<int64_t>& origins, size_t dim) { return origins
 // Each source dimension is walked by one axis, without gaps.
 bool is_box(const Piece& piece) {
   std::vector<int> uses(256, 0);
-  return std::all_of(piece.axes.begin(), piece.axes.end(), [&](const Axis& a) { return a.source_step == 1 && a.target_step == 1 && ++uses[a.source_dim] == 1; });
+  return std::all_of(piece.axes.begin(), piece.axes.end(), [&](const Axis& a) {
+    return a.source_step == 1 && a.target_step == 1 && ++uses[a.source_dim] == 1;
+  });
 }
 
 // "[3]", "[0:32]", "[:, 4:8]", or "" for the whole tensor.
@@ -31,11 +35,15 @@ std::string slice_text(const Piece& piece, const Shape& shape) {
   std::vector<std::string> parts;
   size_t used = 0;
   for (size_t d = 0; d < shape.size(); ++d) {
-    const auto axis = std::find_if(piece.axes.begin(), piece.axes.end(), [&](const Axis& a) { return a.source_dim == d; });
+    const auto axis =
+        std::find_if(piece.axes.begin(), piece.axes.end(), [&](const Axis& a) { return a.source_dim == d; });
     const int64_t begin = origin(piece.source_origin, d);
-    if (axis == piece.axes.end() && shape[d] != 1) parts.push_back(std::to_string(begin)), used = d + 1;
-    else if (axis != piece.axes.end() && axis->extent != shape[d]) parts.push_back(fmt::format("{}:{}", begin, begin + axis->extent)), used = d + 1;
-    else parts.emplace_back(":");
+    if (axis == piece.axes.end() && shape[d] != 1)
+      parts.push_back(std::to_string(begin)), used = d + 1;
+    else if (axis != piece.axes.end() && axis->extent != shape[d])
+      parts.push_back(fmt::format("{}:{}", begin, begin + axis->extent)), used = d + 1;
+    else
+      parts.emplace_back(":");
   }
   parts.resize(used);
   return parts.empty() ? "" : "[" + join(parts, ", ") + "]";
@@ -79,7 +87,8 @@ Json piece_json(const Plan& plan, const Piece& piece) {
   if (!piece.source_origin.empty()) json["source_origin"] = piece.source_origin;
   if (!piece.target_origin.empty()) json["target_origin"] = piece.target_origin;
   Json axes = Json::array();
-  for (const Axis& a : piece.axes) axes.push_back(Json::array({a.extent, a.target_dim, a.target_step, a.source_dim, a.source_step}));
+  for (const Axis& a : piece.axes)
+    axes.push_back(Json::array({a.extent, a.target_dim, a.target_step, a.source_dim, a.source_step}));
   json["axes"] = std::move(axes);
   return json;
 }

@@ -22,10 +22,13 @@ std::string rule_place(const Plan& plan, uint32_t rule) {
 }
 
 std::string dtype_text(const Plan& plan, const PlannedTensor& tensor) {
-  const auto is_same = [&](const Piece& piece) { return (*plan.sources[piece.source].manifest)[piece.tensor].dtype == tensor.dtype; };
+  const auto is_same = [&](const Piece& piece) {
+    return (*plan.sources[piece.source].manifest)[piece.tensor].dtype == tensor.dtype;
+  };
   if (std::all_of(tensor.pieces.begin(), tensor.pieces.end(), is_same)) return std::string(name(tensor.dtype));
   std::set<std::string> from;
-  for (const Piece& piece : tensor.pieces) from.insert(std::string(name((*plan.sources[piece.source].manifest)[piece.tensor].dtype)));
+  for (const Piece& piece : tensor.pieces)
+    from.insert(std::string(name((*plan.sources[piece.source].manifest)[piece.tensor].dtype)));
   return fmt::format("{}→{}", *from.begin(), name(tensor.dtype));
 }
 
@@ -37,7 +40,8 @@ std::string header(const Plan& plan) {
   std::string text = plan.title.empty() ? plan.family + "\n" : fmt::format("{}: {}\n", plan.family, plan.title);
   std::vector<std::string> facts;
   if (!plan.architecture.empty()) facts.push_back("gives " + plan.architecture);
-  for (const auto& [name, value] : plan.variants) facts.push_back(fmt::format("{} = {}", name, value.empty() ? "''" : value));
+  for (const auto& [name, value] : plan.variants)
+    facts.push_back(fmt::format("{} = {}", name, value.empty() ? "''" : value));
   if (!facts.empty()) text += join(facts, ", ") + "\n";
   std::vector<std::string> dims;
   for (const auto& dim : plan.dims) dims.push_back(fmt::format("{} {}", dim.name, dim.value));
@@ -46,7 +50,8 @@ std::string header(const Plan& plan) {
 }
 
 Line tensor_line(const Plan& plan, const PlannedTensor& tensor, bool places) {
-  const std::string what = dtype_text(plan, tensor) + " " + to_string(tensor.shape), place = places ? rule_place(plan, tensor.rule) : "";
+  const std::string what = dtype_text(plan, tensor) + " " + to_string(tensor.shape),
+                    place = places ? rule_place(plan, tensor.rule) : "";
   return {{tensor.key, what, "← " + report::origin_of(plan, tensor).text, place}, what + place};
 }
 
@@ -55,16 +60,24 @@ std::string dropped_text(const Plan& plan, const PlanTextOptions& options) {
   std::vector<Line> lines;
   for (const auto& d : plan.dropped) {
     const PlanSource& source = plan.sources[d.source];
-    lines.push_back({{(source.name.empty() ? "" : source.name + ":") + (*source.manifest)[d.tensor].key, d.because, options.stable ? "" : rule_place(plan, d.rule)}, {}});
+    lines.push_back({{(source.name.empty() ? "" : source.name + ":") + (*source.manifest)[d.tensor].key, d.because,
+                      options.stable ? "" : rule_place(plan, d.rule)},
+                     {}});
   }
-  return "\ndropped:\n" + report::table(arranged(std::move(lines), options.folded), options.stable ? kUnpadded : std::vector<size_t>{80, 60});
+  return "\ndropped:\n" + report::table(arranged(std::move(lines), options.folded),
+                                        options.stable ? kUnpadded : std::vector<size_t>{80, 60});
 }
 
 std::string checks_text(const Plan& plan, bool folded) {
   std::vector<Line> lines;
-  for (const auto& check : plan.checks) lines.push_back({{check.a, check.b, check.same ? (*check.same ? "hold the same values" : "differ") : "are taken as equal: there is no data to compare"}, {}});
+  for (const auto& check : plan.checks)
+    lines.push_back({{check.a, check.b,
+                      check.same ? (*check.same ? "hold the same values" : "differ")
+                                 : "are taken as equal: there is no data to compare"},
+                     {}});
   std::string text = lines.empty() ? "" : "\n";
-  for (const auto& row : arranged(std::move(lines), folded)) text += fmt::format("check: '{}' and '{}' {}\n", row[0], row[1], row[2]);
+  for (const auto& row : arranged(std::move(lines), folded))
+    text += fmt::format("check: '{}' and '{}' {}\n", row[0], row[1], row[2]);
   return text;
 }
 
@@ -87,18 +100,23 @@ std::string summary(const Plan& plan) {
     ++counts[report::origin_of(plan, tensor).kind];
     bytes += static_cast<uint64_t>(data_bytes(tensor));
   }
-  static const std::vector<std::pair<OriginKind, const char*>> kNames = {{OriginKind::renamed, "renamed"}, {OriginKind::transposed, "transposed"}, {OriginKind::regrouped, "regrouped"}, {OriginKind::part, "part of a tensor"}, {OriginKind::joined, "joined"}, {OriginKind::filled, "filled"}};
+  static const std::vector<std::pair<OriginKind, const char*>> kNames = {
+      {OriginKind::renamed, "renamed"},     {OriginKind::transposed, "transposed"},
+      {OriginKind::regrouped, "regrouped"}, {OriginKind::part, "part of a tensor"},
+      {OriginKind::joined, "joined"},       {OriginKind::filled, "filled"}};
   std::vector<std::string> parts;
   for (const auto& [kind, text] : kNames)
     if (counts[kind] > 0) parts.push_back(fmt::format("{} {}", counts[kind], text));
-  return fmt::format("{} tensors, {}: {}; {} dropped", plan.tensors.size(), human_bytes(bytes), join(parts, ", "), plan.dropped.size());
+  return fmt::format("{} tensors, {}: {}; {} dropped", plan.tensors.size(), human_bytes(bytes), join(parts, ", "),
+                     plan.dropped.size());
 }
 
 std::string render_text(const Plan& plan, const PlanTextOptions& options) {
   std::string text = options.header ? header(plan) : "";
   std::vector<Line> lines;
   for (const auto& tensor : plan.tensors) lines.push_back(tensor_line(plan, tensor, !options.stable));
-  text += report::table(arranged(std::move(lines), options.folded), options.stable ? kUnpadded : std::vector<size_t>{76, 24, 84});
+  text += report::table(arranged(std::move(lines), options.folded),
+                        options.stable ? kUnpadded : std::vector<size_t>{76, 24, 84});
   text += dropped_text(plan, options);
   text += checks_text(plan, options.folded);
   if (const std::string beside = beside_text(plan); !beside.empty()) text += "\n" + beside;
@@ -110,11 +128,19 @@ std::string render_text(const Plan& plan, const PlanTextOptions& options) {
 std::string render_markdown(const Plan& plan) {
   std::vector<Line> lines;
   for (const auto& tensor : plan.tensors) lines.push_back(tensor_line(plan, tensor, true));
-  std::string text = fmt::format("**{}**{}\n\n{}\n\n<details><summary>every tensor</summary>\n\n| target | dtype, shape | source | rule |\n|---|---|---|---|\n", plan.family, plan.architecture.empty() ? "" : " gives " + plan.architecture, summary(plan));
-  for (const auto& row : report::fold(std::move(lines))) text += fmt::format("| `{}` | {} | `{}` | {} |\n", report::table_cell(row[0]), row[1], report::table_cell(row[2].substr(std::string("← ").size())), row[3]);
+  std::string text = fmt::format(
+      "**{}**{}\n\n{}\n\n<details><summary>every tensor</summary>\n\n| target | dtype, shape | source | rule "
+      "|\n|---|---|---|---|\n",
+      plan.family, plan.architecture.empty() ? "" : " gives " + plan.architecture, summary(plan));
+  for (const auto& row : report::fold(std::move(lines)))
+    text += fmt::format("| `{}` | {} | `{}` | {} |\n", report::table_cell(row[0]), row[1],
+                        report::table_cell(row[2].substr(std::string("← ").size())), row[3]);
   std::vector<Line> dropped;
-  for (const auto& d : plan.dropped) dropped.push_back({{(*plan.sources[d.source].manifest)[d.tensor].key, d.because, rule_place(plan, d.rule)}, {}});
-  for (const auto& row : report::fold(std::move(dropped))) text += fmt::format("| dropped | | `{}`: {} | {} |\n", report::table_cell(row[0]), report::table_cell(row[1]), row[2]);
+  for (const auto& d : plan.dropped)
+    dropped.push_back({{(*plan.sources[d.source].manifest)[d.tensor].key, d.because, rule_place(plan, d.rule)}, {}});
+  for (const auto& row : report::fold(std::move(dropped)))
+    text +=
+        fmt::format("| dropped | | `{}`: {} | {} |\n", report::table_cell(row[0]), report::table_cell(row[1]), row[2]);
   text += "\n</details>\n";
   if (const std::string beside = beside_text(plan); !beside.empty()) text += "\n" + report::table_cell(beside);
   return text;
@@ -132,12 +158,16 @@ Json render_json(const Plan& plan) {
   json["variants"] = Json::object();
   for (const auto& [name, value] : plan.variants) json["variants"][name] = value;
   json["dims"] = Json::object();
-  for (const auto& dim : plan.dims) json["dims"][dim.name] = {{"value", dim.value}, {"origin", dim.origin}, {"rule", fmt::format("{}:{}", dim.place.file, dim.place.line)}};
+  for (const auto& dim : plan.dims)
+    json["dims"][dim.name] = {
+        {"value", dim.value}, {"origin", dim.origin}, {"rule", fmt::format("{}:{}", dim.place.file, dim.place.line)}};
   Json tensors = Json::array();
   for (const auto& tensor : plan.tensors) {
     Json one = {{"key", tensor.key}, {"dtype", name(tensor.dtype)}, {"shape", tensor.shape}};
-    if (tensor.fill) one["fill"] = *tensor.fill;
-    else one["pieces"] = Json::array();
+    if (tensor.fill)
+      one["fill"] = *tensor.fill;
+    else
+      one["pieces"] = Json::array();
     for (const Piece& piece : tensor.pieces) one["pieces"].push_back(report::piece_json(plan, piece));
     one["origin"] = report::origin_of(plan, tensor).text;
     one["rule"] = rule_place(plan, tensor.rule);
@@ -146,10 +176,15 @@ Json render_json(const Plan& plan) {
   }
   json["tensors"] = std::move(tensors);
   Json dropped = Json::array();
-  for (const auto& d : plan.dropped) dropped.push_back({{"source", plan.sources[d.source].name}, {"key", (*plan.sources[d.source].manifest)[d.tensor].key}, {"because", d.because}, {"rule", rule_place(plan, d.rule)}});
+  for (const auto& d : plan.dropped)
+    dropped.push_back({{"source", plan.sources[d.source].name},
+                       {"key", (*plan.sources[d.source].manifest)[d.tensor].key},
+                       {"because", d.because},
+                       {"rule", rule_place(plan, d.rule)}});
   json["dropped"] = std::move(dropped);
   json["checks"] = Json::array();
-  for (const auto& check : plan.checks) json["checks"].push_back({{"same", {check.a, check.b}}, {"result", check.same ? Json(*check.same) : Json()}});
+  for (const auto& check : plan.checks)
+    json["checks"].push_back({{"same", {check.a, check.b}}, {"result", check.same ? Json(*check.same) : Json()}});
   json["config"] = plan.config;
   json["files"] = Json::object();
   for (const auto& [name, body] : plan.files) json["files"][name] = body;

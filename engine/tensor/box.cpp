@@ -26,7 +26,9 @@ Box common_part(const Box& a, const Box& b) {
   return common;
 }
 
-bool is_empty(const Box& box) { return std::any_of(box.extent.begin(), box.extent.end(), [](int64_t extent) { return extent <= 0; }); }
+bool is_empty(const Box& box) {
+  return std::any_of(box.extent.begin(), box.extent.end(), [](int64_t extent) { return extent <= 0; });
+}
 
 int64_t offset_in_tile(const Box& part, const Box& tile, const std::vector<int64_t>& strides) {
   int64_t offset = 0;

@@ -81,7 +81,8 @@ Manifest::Manifest(std::vector<TensorInfo> tensors, const std::string& file) : t
   const auto twice = std::adjacent_find(tensors_.begin(), tensors_.end(),
                                         [](const TensorInfo& a, const TensorInfo& b) { return a.key == b.key; });
   if (twice != tensors_.end())
-    throw Error("manifest-duplicate-key", BytePlace{file, {}, {}}, fmt::format("the tensor '{}' is named twice", twice->key));
+    throw Error("manifest-duplicate-key", BytePlace{file, {}, {}},
+                fmt::format("the tensor '{}' is named twice", twice->key));
 }
 
 size_t Manifest::find(std::string_view key) const {
@@ -94,19 +95,22 @@ int64_t element_count(const Shape& shape, const std::string& what) {
   int64_t count = 1;
   for (const int64_t dim : shape) {
     if (dim < 0)
-      throw Error("tensor-shape-overflow", {}, fmt::format("{} has the shape {}: a dimension is negative", what, to_string(shape)));
+      throw Error("tensor-shape-overflow", {},
+                  fmt::format("{} has the shape {}: a dimension is negative", what, to_string(shape)));
     if (dim == 0) count = 0;
   }
   if (count == 0) return 0;
   for (const int64_t dim : shape) {
     const auto product = checked_mul(count, dim);
     if (!product)
-      throw Error("tensor-shape-overflow", {}, fmt::format("{} has the shape {}: more elements than can be counted", what, to_string(shape)));
+      throw Error("tensor-shape-overflow", {},
+                  fmt::format("{} has the shape {}: more elements than can be counted", what, to_string(shape)));
     count = *product;
   }
   // 16 bytes is the widest element, so that bytes can be counted too.
   if (!checked_mul<int64_t>(count, 16))
-    throw Error("tensor-shape-overflow", {}, fmt::format("{} has the shape {}: more bytes than can be counted", what, to_string(shape)));
+    throw Error("tensor-shape-overflow", {},
+                fmt::format("{} has the shape {}: more bytes than can be counted", what, to_string(shape)));
   return count;
 }
 

@@ -29,7 +29,8 @@ struct Value {
 
 class Weights {
  public:
-  Weights(const lang::RuleSet& rules, const std::vector<NamedSource>& sources, const Rounding& rounding, Diagnostics& diagnostics)
+  Weights(const lang::RuleSet& rules, const std::vector<NamedSource>& sources, const Rounding& rounding,
+          Diagnostics& diagnostics)
       : sources_(sources), rounding_(rounding), keys_(rules, sources, diagnostics) {}
 
   const plan::KeyTable& keys() const { return keys_; }
@@ -38,7 +39,9 @@ class Weights {
       if (const auto* found = keys_.find(s, key)) return found;
     return nullptr;
   }
-  const TensorInfo& info(const plan::SourceKey& key) const { return sources_[key.source].source->manifest()[key.tensor]; }
+  const TensorInfo& info(const plan::SourceKey& key) const {
+    return sources_[key.source].source->manifest()[key.tensor];
+  }
 
   // A range of the first axis, or all of it, as float32; in place where it is stored so.
   Tensor load(const plan::SourceKey& key, std::optional<std::pair<int64_t, int64_t>> range) {
@@ -63,7 +66,9 @@ class Weights {
     Box box{Shape(tensor.shape.size(), 0), tensor.shape};
     if (range) {
       if (tensor.shape.empty() || range->first < 0 || range->second > tensor.shape[0] || range->first > range->second)
-        throw Error("verify-shape", {}, fmt::format("'{}' of shape {} has no part {} to {}", tensor.key, to_string(tensor.shape), range->first, range->second));
+        throw Error("verify-shape", {},
+                    fmt::format("'{}' of shape {} has no part {} to {}", tensor.key, to_string(tensor.shape),
+                                range->first, range->second));
       box.origin[0] = range->first;
       box.extent[0] = range->second - range->first;
     }
@@ -72,7 +77,8 @@ class Weights {
     const auto tiles = source.tile_boxes(key.tensor);
     if (tensor.dtype == DType::f32 && tiles.size() == 1 && !rounding_.contains({&source, key.tensor})) {
       const TileView view = source.load(key.tensor, 0, buffer_);
-      const int64_t row = tensor.shape.empty() || tensor.shape[0] == 0 ? count : element_count(tensor.shape) / tensor.shape[0];
+      const int64_t row =
+          tensor.shape.empty() || tensor.shape[0] == 0 ? count : element_count(tensor.shape) / tensor.shape[0];
       if (view.fd >= 0 && is_dense(view, tensor.shape) && reinterpret_cast<uintptr_t>(view.data) % alignof(float) == 0)
         return {box.extent, nullptr, reinterpret_cast<const float*>(view.data) + (range ? range->first * row : 0)};
     }
@@ -94,8 +100,14 @@ class Weights {
 
 class Runner : public lang::Scope {
  public:
-  Runner(const ModelFile& model, const std::vector<NamedSource>& sources, const Json& config, const Sample& sample, const ForwardOptions& options, Diagnostics& diagnostics)
-      : model_(model), n_sources_(sources.size()), weights_(model.rules, sources, options.rounding, diagnostics), options_{{}, {}, {}, options.documents, config, ""}, facts_(model.rules, weights_.keys(), sources, options_), max_records_(options.max_records) {
+  Runner(const ModelFile& model, const std::vector<NamedSource>& sources, const Json& config, const Sample& sample,
+         const ForwardOptions& options, Diagnostics& diagnostics)
+      : model_(model),
+        n_sources_(sources.size()),
+        weights_(model.rules, sources, options.rounding, diagnostics),
+        options_{{}, {}, {}, options.documents, config, ""},
+        facts_(model.rules, weights_.keys(), sources, options_),
+        max_records_(options.max_records) {
     for (const auto& [name, value] : sample.values) variables_[name] = Value::of(value);
     for (const auto& [name, value] : sample.tensors) variables_[name] = Value::of(value);
   }
@@ -114,12 +126,15 @@ class Runner : public lang::Scope {
       if (entry == name) return lang::evaluate(expression, *this);
     return facts_.lookup(name);
   }
-  const Json* reference(const std::string& name) override { return variables_.contains(name) ? nullptr : facts_.reference(name); }
+  const Json* reference(const std::string& name) override {
+    return variables_.contains(name) ? nullptr : facts_.reference(name);
+  }
   std::optional<lang::Value> call(const std::string& function, const std::vector<Json>& arguments) override {
     std::vector<Json> filled = arguments;
     for (Json& argument : filled)
       if (argument.is_string()) argument = fill(argument.get<std::string>());
-    if (function == "repeated") return lang::Value::of(Json(std::vector<Json>(static_cast<size_t>(filled[1].get<int64_t>()), filled[0])));
+    if (function == "repeated")
+      return lang::Value::of(Json(std::vector<Json>(static_cast<size_t>(filled[1].get<int64_t>()), filled[0])));
     if (function == "inverse_sqrt") return lang::Value::of(Json(1.0 / std::sqrt(filled[0].get<double>())));
     if (function == "rotary_frequencies") return lang::Value::of(frequencies(filled));
     if (function == "frame_mask") return lang::Value::of(frame_mask(filled));
@@ -165,7 +180,9 @@ class Runner : public lang::Scope {
     if (!v.tensor) throw Error("expression-value", {}, fmt::format("'{}' is no tensor", step.expression->text));
     Record record{fill(step.name), std::move(*v.tensor), {}};
     const auto mask = variables_.find("mask");
-    if (mask != variables_.end() && mask->second.json.is_array() && static_cast<int64_t>(mask->second.json.size()) == record.value.rows()) record.keep = booleans(mask->second.json);
+    if (mask != variables_.end() && mask->second.json.is_array() &&
+        static_cast<int64_t>(mask->second.json.size()) == record.value.rows())
+      record.keep = booleans(mask->second.json);
     records_.push_back(std::move(record));
     weights_.n_records = records_.size();
   }
@@ -183,9 +200,13 @@ class Runner : public lang::Scope {
       const std::string body = text.substr(i + 1, close - i - 1);
       const size_t sign = body.find_first_of("+-");
       const auto known = lookup(body.substr(0, sign));
-      if (!known || known->state != lang::Value::State::present) filled += text.substr(i, close + 1 - i);
-      else if (known->json.is_string()) filled += fill(known->json.get<std::string>(), depth + 1);
-      else filled += std::to_string(known->json.get<int64_t>() + (sign == std::string::npos ? 0 : std::stoll(body.substr(sign))));
+      if (!known || known->state != lang::Value::State::present)
+        filled += text.substr(i, close + 1 - i);
+      else if (known->json.is_string())
+        filled += fill(known->json.get<std::string>(), depth + 1);
+      else
+        filled += std::to_string(known->json.get<int64_t>() +
+                                 (sign == std::string::npos ? 0 : std::stoll(body.substr(sign))));
       i = close + 1;
     }
     return filled;
@@ -196,13 +217,20 @@ class Runner : public lang::Scope {
   Value value(const lang::Expression& e, const ExpressionNode& node) {
     if (node.kind == NodeKind::name)
       if (const auto it = variables_.find(node.text); it != variables_.end()) return it->second;
-    if (node.kind == NodeKind::literal && node.literal.is_string()) return Value::of(Json(fill(node.literal.get<std::string>())));
+    if (node.kind == NodeKind::literal && node.literal.is_string())
+      return Value::of(Json(fill(node.literal.get<std::string>())));
     static const std::set<std::string> kArithmetic = {"+", "-", "*", "/", "//", "%"};
     if (node.kind == NodeKind::binary && kArithmetic.contains(node.text)) return arithmetic(e, node);
-    if (node.kind == NodeKind::conditional) return value(e, condition(e, node.children[1]) ? node.children[0] : node.children[2]);
-    if (node.kind == NodeKind::call && std::any_of(part_table().begin(), part_table().end(), [&](const auto& row) { return row.name == node.text; })) return part(e, node);
+    if (node.kind == NodeKind::conditional)
+      return value(e, condition(e, node.children[1]) ? node.children[0] : node.children[2]);
+    if (node.kind == NodeKind::call &&
+        std::any_of(part_table().begin(), part_table().end(), [&](const auto& row) { return row.name == node.text; }))
+      return part(e, node);
     const lang::Value plain = lang::evaluate(e, node, *this);
-    if (plain.state != lang::Value::State::present) throw Error("expression-missing", {}, fmt::format("'{}' has no value: {} is not there", e.text.substr(node.offset, node.length), plain.what));
+    if (plain.state != lang::Value::State::present)
+      throw Error(
+          "expression-missing", {},
+          fmt::format("'{}' has no value: {} is not there", e.text.substr(node.offset, node.length), plain.what));
     return Value::of(plain.json);
   }
 
@@ -213,11 +241,14 @@ class Runner : public lang::Scope {
     if (!a.tensor && !b.tensor) {  // as in every other expression, with what the sides came to
       ExpressionNode plain = node;
       for (size_t side = 0; side < 2; ++side) {
-        plain.children[side] = {NodeKind::literal, {}, side == 0 ? a.json : b.json, {}, node.children[side].offset, node.children[side].length};
+        plain.children[side] = {NodeKind::literal,           {},
+                                side == 0 ? a.json : b.json, {},
+                                node.children[side].offset,  node.children[side].length};
       }
       return Value::of(lang::evaluate(e, plain, *this).json);
     }
-    if (node.text != "+" && node.text != "*") throw Error("expression-value", {}, fmt::format("'{}' is not defined for tensors", node.text));
+    if (node.text != "+" && node.text != "*")
+      throw Error("expression-value", {}, fmt::format("'{}' is not defined for tensors", node.text));
     if (!a.tensor) std::swap(a, b);
     if (b.tensor) return Value::of(node.text == "+" ? add(*a.tensor, *b.tensor) : multiply(*a.tensor, *b.tensor));
     const auto number = b.json.get<float>();
@@ -229,7 +260,9 @@ class Runner : public lang::Scope {
 
   Tensor load(const std::string& key, std::optional<std::pair<int64_t, int64_t>> range = {}) {
     const auto* found = weights_.find(key);
-    if (found == nullptr) throw Error("verify-missing", {}, fmt::format("the checkpoint has no tensor '{}'", key), "the forward pass of this layout needs it");
+    if (found == nullptr)
+      throw Error("verify-missing", {}, fmt::format("the checkpoint has no tensor '{}'", key),
+                  "the forward pass of this layout needs it");
     return weights_.load(*found, range);
   }
   std::optional<Tensor> load_if(const std::string& key) {
@@ -265,9 +298,16 @@ class Runner : public lang::Scope {
   }
 
   static Json frequencies(const std::vector<Json>& a) {
-    const auto number = [&](size_t i) { return a[i].is_number() ? a[i].get<double>() : throw Error("expression-value", {}, fmt::format("argument {} of 'rotary_frequencies' is no number", i + 1)); };
-    if (a.size() != 2 && a.size() != 6) throw Error("expression-value", {}, "'rotary_frequencies' needs a head's width and theta, and of a scaling all four numbers");
-    return rotary_frequencies(static_cast<int64_t>(number(0)), number(1), a.size() == 2 ? RopeScaling{} : RopeScaling{number(2), number(3), number(4), number(5)});
+    const auto number = [&](size_t i) {
+      return a[i].is_number() ? a[i].get<double>()
+                              : throw Error("expression-value", {},
+                                            fmt::format("argument {} of 'rotary_frequencies' is no number", i + 1));
+    };
+    if (a.size() != 2 && a.size() != 6)
+      throw Error("expression-value", {},
+                  "'rotary_frequencies' needs a head's width and theta, and of a scaling all four numbers");
+    return rotary_frequencies(static_cast<int64_t>(number(0)), number(1),
+                              a.size() == 2 ? RopeScaling{} : RopeScaling{number(2), number(3), number(4), number(5)});
   }
 
   // The tensors whose keys differ in the pattern's hole.
@@ -275,25 +315,33 @@ class Runner : public lang::Scope {
     Diagnostics diagnostics;
     const auto pattern = lang::parse_pattern(text, {model_.rules.text, {}, 0}, {}, diagnostics);
     if (!pattern) throw Error("expression-value", {}, diagnostics.items().front().message);
-    if (axis != 0 && axis != 1) throw Error("expression-value", {}, fmt::format("'joined' along axis {}: 0 or 1 was expected", axis));
+    if (axis != 0 && axis != 1)
+      throw Error("expression-value", {}, fmt::format("'joined' along axis {}: 0 or 1 was expected", axis));
     std::map<std::string, const plan::SourceKey*, decltype(&natural_less)> found(&natural_less);
     for (size_t s = 0; s < n_sources_; ++s)
-      weights_.keys().match(s, lang::Matcher(*pattern, {}), [&](const plan::SourceKey& key, const lang::Captures& captures) {
-        if (captures.holes.size() != 1) throw Error("expression-value", {}, fmt::format("'{}' has not one hole, whose numbers would order the parts", text));
-        found.emplace(captures.holes.front().second, &key);
-        return true;
-      });
-    if (found.empty()) throw Error("verify-missing", {}, fmt::format("the checkpoint has no tensor '{}'", text), "the forward pass of this layout needs it");
+      weights_.keys().match(
+          s, lang::Matcher(*pattern, {}), [&](const plan::SourceKey& key, const lang::Captures& captures) {
+            if (captures.holes.size() != 1)
+              throw Error("expression-value", {},
+                          fmt::format("'{}' has not one hole, whose numbers would order the parts", text));
+            found.emplace(captures.holes.front().second, &key);
+            return true;
+          });
+    if (found.empty())
+      throw Error("verify-missing", {}, fmt::format("the checkpoint has no tensor '{}'", text),
+                  "the forward pass of this layout needs it");
     std::vector<const plan::SourceKey*> keys;
     for (const auto& [number, key] : found) keys.push_back(key);
     return weights_.load_joined(keys, axis);
   }
 
   static Tensor masked(const Tensor& x, const std::vector<bool>& keep) {
-    if (static_cast<int64_t>(keep.size()) != x.rows()) throw Error("verify-shape", {}, fmt::format("a mask of {} for {} rows", keep.size(), x.rows()));
+    if (static_cast<int64_t>(keep.size()) != x.rows())
+      throw Error("verify-shape", {}, fmt::format("a mask of {} for {} rows", keep.size(), x.rows()));
     NewTensor out(x.shape);
     for (int64_t r = 0; r < x.rows(); ++r)
-      if (keep[static_cast<size_t>(r)]) std::copy_n(x.data + r * x.columns(), x.columns(), out.data.get() + r * x.columns());
+      if (keep[static_cast<size_t>(r)])
+        std::copy_n(x.data + r * x.columns(), x.columns(), out.data.get() + r * x.columns());
     return out;
   }
 
@@ -303,12 +351,25 @@ class Runner : public lang::Scope {
     std::vector<Value> a;
     for (const auto& child : node.children) a.push_back(value(e, child));
     const auto tensor = [&](size_t i) -> const Tensor& {
-      if (i >= a.size() || !a[i].tensor) throw Error("expression-value", {}, fmt::format("argument {} of '{}' is no tensor", i + 1, f));
+      if (i >= a.size() || !a[i].tensor)
+        throw Error("expression-value", {}, fmt::format("argument {} of '{}' is no tensor", i + 1, f));
       return *a[i].tensor;
     };
-    const auto text = [&](size_t i) { return a[i].json.is_string() ? a[i].json.get<std::string>() : throw Error("expression-value", {}, fmt::format("argument {} of '{}' is no text", i + 1, f)); };
-    const auto integer = [&](size_t i) { return a[i].json.is_number_integer() ? a[i].json.get<int64_t>() : throw Error("expression-value", {}, fmt::format("argument {} of '{}' is no integer", i + 1, f)); };
-    const auto number = [&](size_t i) { return a[i].json.is_number() ? a[i].json.get<float>() : throw Error("expression-value", {}, fmt::format("argument {} of '{}' is no number", i + 1, f)); };
+    const auto text = [&](size_t i) {
+      return a[i].json.is_string()
+                 ? a[i].json.get<std::string>()
+                 : throw Error("expression-value", {}, fmt::format("argument {} of '{}' is no text", i + 1, f));
+    };
+    const auto integer = [&](size_t i) {
+      return a[i].json.is_number_integer()
+                 ? a[i].json.get<int64_t>()
+                 : throw Error("expression-value", {}, fmt::format("argument {} of '{}' is no integer", i + 1, f));
+    };
+    const auto number = [&](size_t i) {
+      return a[i].json.is_number()
+                 ? a[i].json.get<float>()
+                 : throw Error("expression-value", {}, fmt::format("argument {} of '{}' is no number", i + 1, f));
+    };
 
     if (f == "weight") return Value::of(load(text(0)));
     if (f == "part") {
@@ -320,7 +381,8 @@ class Runner : public lang::Scope {
     if (f == "joined") return Value::of(joined(text(0), integer(1)));
     if (f == "embedding") return Value::of(embedding(a[0].tensor ? tensor(0) : load(text(0)), integers(a[1].json)));
     if (f == "rotary") {
-      if (text(3) != "neighbours" && text(3) != "halves") throw Error("expression-value", {}, fmt::format("'rotary' turns 'neighbours' or 'halves', not '{}'", text(3)));
+      if (text(3) != "neighbours" && text(3) != "halves")
+        throw Error("expression-value", {}, fmt::format("'rotary' turns 'neighbours' or 'halves', not '{}'", text(3)));
       return Value::of(rotary(tensor(0), integer(1), a[2].json.get<std::vector<double>>(), text(3) == "neighbours"));
     }
     if (f == "linear") {
@@ -340,25 +402,36 @@ class Runner : public lang::Scope {
     if (f == "attention") {
       AttentionOptions options;
       options.heads = integer(3);
-      options.scale = a[4].json == Json("sqrt") ? 1.0f / std::sqrt(static_cast<float>(tensor(0).columns()) / static_cast<float>(options.heads)) : number(4);
+      options.scale =
+          a[4].json == Json("sqrt")
+              ? 1.0f / std::sqrt(static_cast<float>(tensor(0).columns()) / static_cast<float>(options.heads))
+              : number(4);
       std::vector<bool> keep;
       for (size_t i = 5; i < a.size(); ++i) {
-        if (a[i].tensor) options.bias = &*a[i].tensor;
-        else if (a[i].json == Json("causal")) options.causal = true;
-        else if (a[i].json.is_array()) keep = booleans(a[i].json), options.keep = &keep;
+        if (a[i].tensor)
+          options.bias = &*a[i].tensor;
+        else if (a[i].json == Json("causal"))
+          options.causal = true;
+        else if (a[i].json.is_array())
+          keep = booleans(a[i].json), options.keep = &keep;
       }
-      if (options.keep != nullptr && static_cast<int64_t>(keep.size()) != tensor(1).rows()) throw Error("verify-shape", {}, fmt::format("a mask of {} for {} keys", keep.size(), tensor(1).rows()));
+      if (options.keep != nullptr && static_cast<int64_t>(keep.size()) != tensor(1).rows())
+        throw Error("verify-shape", {}, fmt::format("a mask of {} for {} keys", keep.size(), tensor(1).rows()));
       return Value::of(attention(tensor(0), tensor(1), tensor(2), options));
     }
-    if (f == "relative_bias") return Value::of(relative_bias(tensor(0), integer(1), integer(2), a.size() == 4, integer(3)));
+    if (f == "relative_bias")
+      return Value::of(relative_bias(tensor(0), integer(1), integer(2), a.size() == 4, integer(3)));
     if (f == "conv1d" || f == "conv2d") {
       const Tensor w = load(text(1) + ".weight");
       const auto bias = load_if(text(1) + ".bias");
       const Tensor* b = bias ? &*bias : nullptr;
-      return Value::of(f == "conv1d" ? conv1d(tensor(0), w, b, integer(2), integer(3), a.size() == 5 ? integer(4) : 1) : conv2d(tensor(0), w, b, integer(2), integer(3)));
+      return Value::of(f == "conv1d" ? conv1d(tensor(0), w, b, integer(2), integer(3), a.size() == 5 ? integer(4) : 1)
+                                     : conv2d(tensor(0), w, b, integer(2), integer(3)));
     }
     if (f == "masked") return Value::of(masked(tensor(0), booleans(a[1].json)));
-    if (f == "patches") return Value::of(transpose(reshape(tensor(0), {tensor(0).shape.at(0), tensor(0).size() / tensor(0).shape.at(0)})));
+    if (f == "patches")
+      return Value::of(
+          transpose(reshape(tensor(0), {tensor(0).shape.at(0), tensor(0).size() / tensor(0).shape.at(0)})));
     if (f == "normalised") return Value::of(normalised(tensor(0)));
     if (f == "exponential") return Value::of(exponential(tensor(0)));
     if (f == "max_pool") return Value::of(max_pool_2(tensor(0)));
@@ -375,7 +448,8 @@ class Runner : public lang::Scope {
     return Value::of(call(f, plain)->json);
   }
 
-  // Top-1 routing with a capacity that drops nothing. One expert's weights are read at a time, and only of those that were chosen.
+  // Top-1 routing with a capacity that drops nothing. One expert's weights are read at a time, and only of those that
+  // were chosen.
   Tensor experts(const lang::Expression& e, const ExpressionNode& node) {
     const Value x = value(e, node.children[0]), logits = value(e, node.children[1]);
     if (!x.tensor || !logits.tensor) throw Error("expression-value", {}, "'experts' routes the rows of a tensor");
@@ -391,10 +465,12 @@ class Runner : public lang::Scope {
       variables_["x"] = Value::of(embedding(*x.tensor, mine));
       variables_["e"] = Value::of(Json(expert));
       const Value y = value(e, node.children[2]);
-      if (!y.tensor || y.tensor->columns() != width) throw Error("verify-shape", {}, "an expert's value has another width than its input");
+      if (!y.tensor || y.tensor->columns() != width)
+        throw Error("verify-shape", {}, "an expert's value has another width than its input");
       for (size_t i = 0; i < mine.size(); ++i) {
         const float p = probabilities.data[mine[i] * probabilities.columns() + expert];
-        for (int64_t c = 0; c < width; ++c) out.data[static_cast<size_t>(mine[i] * width + c)] = p * y.tensor->data[static_cast<int64_t>(i) * width + c];
+        for (int64_t c = 0; c < width; ++c)
+          out.data[static_cast<size_t>(mine[i] * width + c)] = p * y.tensor->data[static_cast<int64_t>(i) * width + c];
       }
     }
     variables_["x"] = outer_x;
@@ -429,7 +505,8 @@ Tensor read_values(const Source& source, size_t tensor, const Box& box, const Ro
   return out;
 }
 
-ForwardResult run_forward(const ModelFile& model, const std::vector<NamedSource>& sources, const Json& config, const Sample& sample, const ForwardOptions& options) {
+ForwardResult run_forward(const ModelFile& model, const std::vector<NamedSource>& sources, const Json& config,
+                          const Sample& sample, const ForwardOptions& options) {
   Diagnostics diagnostics;
   Runner runner(model, sources, config, sample, options, diagnostics);
   if (diagnostics.has_errors()) throw Error(diagnostics.items().front());

@@ -9,7 +9,8 @@
 
 namespace remap::forward {
 
-void gemm_avx512(float* out, const float* x, const float* w, int64_t m, int64_t n, int64_t k, int64_t begin, int64_t end);
+void gemm_avx512(float* out, const float* x, const float* w, int64_t m, int64_t n, int64_t k, int64_t begin,
+                 int64_t end);
 void gemm_avx2(float* out, const float* x, const float* w, int64_t m, int64_t n, int64_t k, int64_t begin, int64_t end);
 
 namespace {
@@ -30,7 +31,8 @@ void multiply_transposed(float* out, const float* x, const float* w, int64_t m, 
   static const Kernel kernel = best_kernel();
   constexpr int64_t kColumns = 128;  // columns are cut at the same places whatever the number of threads
   for_ranges((n + kColumns - 1) / kColumns, m * n * k, [&](int64_t begin, int64_t end) {
-    for (int64_t block = begin; block < end; ++block) kernel(out, x, w, m, n, k, block * kColumns, std::min(n, (block + 1) * kColumns));
+    for (int64_t block = begin; block < end; ++block)
+      kernel(out, x, w, m, n, k, block * kColumns, std::min(n, (block + 1) * kColumns));
   });
 }
 

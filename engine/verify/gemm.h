@@ -1,5 +1,6 @@
-// The matrix product that linear layers come down to: out [m, n] = x [m, k] * w [n, k]^T, all row-major and dense. Uses the best
-// instructions of the machine it runs on, and several threads for large products; the result does not depend on their number.
+// The matrix product that linear layers come down to: out [m, n] = x [m, k] * w [n, k]^T, all row-major and dense. Uses
+// the best instructions of the machine it runs on, and several threads for large products; the result does not depend
+// on their number.
 #pragma once
 
 #include <cstdint>

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <numbers>
 
-#include <Eigen/Dense>
 #include <fmt/format.h>
+#include <Eigen/Dense>
 
 #include "remap/diagnostic.h"
 #include "verify/gemm.h"
@@ -52,7 +52,8 @@ Tensor both(const char* part, const Tensor& a, const Tensor& b, F f) {
   const int64_t n = a.size(), m = b.size();
   require(m == n || m == 1 || (b.rows() == 1 && b.columns() == a.columns()), part, a, b);
   NewTensor out(a.shape);
-  for (int64_t i = 0; i < n; ++i) out.data[static_cast<size_t>(i)] = f(a.data[i], b.data[m == n ? i : m == 1 ? 0 : i % m]);
+  for (int64_t i = 0; i < n; ++i)
+    out.data[static_cast<size_t>(i)] = f(a.data[i], b.data[m == n ? i : m == 1 ? 0 : i % m]);
   return out;
 }
 
@@ -72,8 +73,10 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor* bias) {
 Tensor embedding(const Tensor& table, const std::vector<int64_t>& ids) {
   NewTensor out({static_cast<int64_t>(ids.size()), table.columns()});
   for (size_t i = 0; i < ids.size(); ++i) {
-    if (ids[i] < 0 || ids[i] >= table.rows()) misfit(fmt::format("embedding: index {} of a table with {} rows", ids[i], table.rows()));
-    std::copy_n(table.data + ids[i] * table.columns(), table.columns(), out.data.get() + static_cast<int64_t>(i) * table.columns());
+    if (ids[i] < 0 || ids[i] >= table.rows())
+      misfit(fmt::format("embedding: index {} of a table with {} rows", ids[i], table.rows()));
+    std::copy_n(table.data + ids[i] * table.columns(), table.columns(),
+                out.data.get() + static_cast<int64_t>(i) * table.columns());
   }
   return out;
 }
@@ -88,7 +91,9 @@ Tensor layer_norm(const Tensor& x, const Tensor* weight, const Tensor* bias, flo
     const float mean = row.mean();
     result = row - mean;
     result *= 1.0f / std::sqrt(result.square().mean() + eps);
-    if (weight != nullptr) result = result * Eigen::Map<const Eigen::ArrayXf>(weight->data, n) + Eigen::Map<const Eigen::ArrayXf>(bias->data, n);
+    if (weight != nullptr)
+      result =
+          result * Eigen::Map<const Eigen::ArrayXf>(weight->data, n) + Eigen::Map<const Eigen::ArrayXf>(bias->data, n);
   }
   return out;
 }
@@ -99,14 +104,18 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps) {
   NewTensor out(x.shape);
   for (int64_t r = 0; r < x.rows(); ++r) {
     const Eigen::Map<const Eigen::ArrayXf> row(x.data + r * n, n);
-    Eigen::Map<Eigen::ArrayXf>(out.data.get() + r * n, n) = row * (1.0f / std::sqrt(row.square().mean() + eps)) * Eigen::Map<const Eigen::ArrayXf>(weight.data, n);
+    Eigen::Map<Eigen::ArrayXf>(out.data.get() + r * n, n) =
+        row * (1.0f / std::sqrt(row.square().mean() + eps)) * Eigen::Map<const Eigen::ArrayXf>(weight.data, n);
   }
   return out;
 }
 
 Tensor activation(const Tensor& x, const std::string& name) {
-  if (name == "gelu") return each(x, [](float v) { return 0.5f * v * (1.0f + std::erf(v * static_cast<float>(std::numbers::sqrt2 / 2))); });
-  if (name == "gelu_new") return each(x, [](float v) { return 0.5f * v * (1.0f + std::tanh(0.7978845608f * (v + 0.044715f * v * v * v))); });
+  if (name == "gelu")
+    return each(x,
+                [](float v) { return 0.5f * v * (1.0f + std::erf(v * static_cast<float>(std::numbers::sqrt2 / 2))); });
+  if (name == "gelu_new")
+    return each(x, [](float v) { return 0.5f * v * (1.0f + std::tanh(0.7978845608f * (v + 0.044715f * v * v * v))); });
   if (name == "relu") return each(x, [](float v) { return std::max(v, 0.0f); });
   if (name == "tanh") return each(x, [](float v) { return std::tanh(v); });
   if (name == "silu") return each(x, [](float v) { return v / (1.0f + std::exp(-v)); });
@@ -175,7 +184,8 @@ Tensor concat_columns(const std::vector<Tensor>& parts) {
 }
 
 Tensor rows(const Tensor& x, int64_t begin, int64_t end) {
-  if (begin < 0 || end > x.rows() || begin > end) misfit(fmt::format("rows {} to {} of {}", begin, end, to_string(x.shape)));
+  if (begin < 0 || end > x.rows() || begin > end)
+    misfit(fmt::format("rows {} to {} of {}", begin, end, to_string(x.shape)));
   Tensor part = x;
   part.shape = {end - begin, x.columns()};
   part.data += begin * x.columns();
@@ -191,7 +201,8 @@ Tensor transpose(const Tensor& x) {
 Tensor reshape(const Tensor& x, Shape shape) {
   Tensor result = x;
   result.shape = std::move(shape);
-  if (result.size() != x.size()) misfit(fmt::format("{} cannot become {}", to_string(x.shape), to_string(result.shape)));
+  if (result.size() != x.size())
+    misfit(fmt::format("{} cannot become {}", to_string(x.shape), to_string(result.shape)));
   return result;
 }
 
@@ -211,7 +222,8 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attent
     for (int64_t i = 0; i < n_query; ++i) {
       auto row = scores.row(i).array();
       for (int64_t j = 0; j < n_key; ++j)
-        if ((options.keep != nullptr && !(*options.keep)[static_cast<size_t>(j)]) || (options.causal && j > i)) scores(i, j) = -std::numeric_limits<float>::infinity();
+        if ((options.keep != nullptr && !(*options.keep)[static_cast<size_t>(j)]) || (options.causal && j > i))
+          scores(i, j) = -std::numeric_limits<float>::infinity();
       const float top = row.maxCoeff();
       if (!std::isfinite(top)) {  // nothing to attend to: a padded position, whose value nobody reads
         row.setZero();
@@ -230,16 +242,24 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attent
 }
 
 Tensor relative_bias(const Tensor& table, int64_t n_query, int64_t n_key, bool bidirectional, int64_t max_distance) {
-  const int64_t heads = table.columns(), all = table.rows(), buckets = bidirectional ? all / 2 : all, exact = buckets / 2;
+  const int64_t heads = table.columns(), all = table.rows(), buckets = bidirectional ? all / 2 : all,
+                exact = buckets / 2;
   NewTensor out({heads, n_query, n_key});
   for (int64_t i = 0; i < n_query; ++i)
     for (int64_t j = 0; j < n_key; ++j) {
       const int64_t relative = j - i;
       int64_t bucket = bidirectional && relative > 0 ? buckets : 0;
       const int64_t n = bidirectional ? std::abs(relative) : std::max<int64_t>(-relative, 0);
-      if (n < exact) bucket += n;
-      else bucket += std::min<int64_t>(buckets - 1, exact + static_cast<int64_t>(std::log(static_cast<float>(n) / static_cast<float>(exact)) / std::log(static_cast<float>(max_distance) / static_cast<float>(exact)) * static_cast<float>(buckets - exact)));
-      for (int64_t h = 0; h < heads; ++h) out.data[static_cast<size_t>((h * n_query + i) * n_key + j)] = table.data[bucket * heads + h];
+      if (n < exact)
+        bucket += n;
+      else
+        bucket += std::min<int64_t>(
+            buckets - 1,
+            exact + static_cast<int64_t>(std::log(static_cast<float>(n) / static_cast<float>(exact)) /
+                                         std::log(static_cast<float>(max_distance) / static_cast<float>(exact)) *
+                                         static_cast<float>(buckets - exact)));
+      for (int64_t h = 0; h < heads; ++h)
+        out.data[static_cast<size_t>((h * n_query + i) * n_key + j)] = table.data[bucket * heads + h];
     }
   return out;
 }
@@ -247,9 +267,13 @@ Tensor relative_bias(const Tensor& table, int64_t n_query, int64_t n_key, bool b
 std::vector<double> rotary_frequencies(int64_t head, double theta, const RopeScaling& scaling) {
   std::vector<double> frequencies;
   for (int64_t i = 0; 2 * i < head; ++i) {
-    const double f = std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(head)), wavelength = 2 * std::numbers::pi / f;
+    const double f = std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(head)),
+                 wavelength = 2 * std::numbers::pi / f;
     // Long waves are slowed down, short ones kept, and between the two it changes gradually.
-    const double kept = scaling.factor == 1 ? 1 : std::clamp((scaling.original / wavelength - scaling.low) / (scaling.high - scaling.low), 0.0, 1.0);
+    const double kept =
+        scaling.factor == 1
+            ? 1
+            : std::clamp((scaling.original / wavelength - scaling.low) / (scaling.high - scaling.low), 0.0, 1.0);
     frequencies.push_back(kept * f + (1 - kept) * f / scaling.factor);
   }
   return frequencies;
@@ -257,14 +281,16 @@ std::vector<double> rotary_frequencies(int64_t head, double theta, const RopeSca
 
 Tensor rotary(const Tensor& x, int64_t heads, const std::vector<double>& frequencies, bool neighbours) {
   const auto half = static_cast<int64_t>(frequencies.size());
-  if (heads <= 0 || half == 0 || x.columns() != heads * 2 * half) misfit(fmt::format("rotary: {} is not {} heads of {}", to_string(x.shape), heads, 2 * half));
+  if (heads <= 0 || half == 0 || x.columns() != heads * 2 * half)
+    misfit(fmt::format("rotary: {} is not {} heads of {}", to_string(x.shape), heads, 2 * half));
   NewTensor out(x.shape);
   for (int64_t t = 0; t < x.rows(); ++t)
     for (int64_t i = 0; i < half; ++i) {
       const double angle = static_cast<double>(t) * frequencies[static_cast<size_t>(i)];
       const auto cosine = static_cast<float>(std::cos(angle)), sine = static_cast<float>(std::sin(angle));
       for (int64_t h = 0; h < heads; ++h) {
-        const int64_t at = t * x.columns() + h * 2 * half, first = at + (neighbours ? 2 * i : i), second = at + (neighbours ? 2 * i + 1 : i + half);
+        const int64_t at = t * x.columns() + h * 2 * half, first = at + (neighbours ? 2 * i : i),
+                      second = at + (neighbours ? 2 * i + 1 : i + half);
         out.data[static_cast<size_t>(first)] = x.data[first] * cosine - x.data[second] * sine;
         out.data[static_cast<size_t>(second)] = x.data[second] * cosine + x.data[first] * sine;
       }
@@ -272,9 +298,13 @@ Tensor rotary(const Tensor& x, int64_t heads, const std::vector<double>& frequen
   return out;
 }
 
-Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor* bias, int64_t stride, int64_t padding, int64_t groups) {
-  require(weight.shape.size() == 3 && groups > 0 && weight.shape[1] * groups == x.columns() && weight.shape[0] % groups == 0, "conv1d", x, weight);
-  const int64_t out_all = weight.shape[0], in = weight.shape[1], kernel = weight.shape[2], out_group = out_all / groups, length = x.rows();
+Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor* bias, int64_t stride, int64_t padding,
+              int64_t groups) {
+  require(weight.shape.size() == 3 && groups > 0 && weight.shape[1] * groups == x.columns() &&
+              weight.shape[0] % groups == 0,
+          "conv1d", x, weight);
+  const int64_t out_all = weight.shape[0], in = weight.shape[1], kernel = weight.shape[2], out_group = out_all / groups,
+                length = x.rows();
   const int64_t frames = (length + 2 * padding - kernel) / stride + 1;
   if (frames < 1) misfit(fmt::format("conv1d: {} frames are fewer than the kernel of {}", length, kernel));
   NewTensor out({frames, out_all});
@@ -287,7 +317,8 @@ Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor* bias, int64_t
           columns(f, c * kernel + k) = t < 0 || t >= length ? 0.0f : x.data[t * x.columns() + g * in + c];
         }
     const View w(weight.data + g * out_group * in * kernel, out_group, in * kernel);
-    StridedTarget(out.data.get() + g * out_group, frames, out_group, Eigen::OuterStride<>(out_all)).noalias() = columns * w.transpose();
+    StridedTarget(out.data.get() + g * out_group, frames, out_group, Eigen::OuterStride<>(out_all)).noalias() =
+        columns * w.transpose();
   }
   if (bias != nullptr) view(out).rowwise() += Eigen::Map<const Eigen::RowVectorXf>(bias->data, bias->size());
   return out;
@@ -297,7 +328,8 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor* bias, int64_t
   require(x.shape.size() == 3 && weight.shape.size() == 4 && weight.shape[1] == x.shape[0], "conv2d", x, weight);
   const int64_t in = x.shape[0], height = x.shape[1], width = x.shape[2], kh = weight.shape[2], kw = weight.shape[3];
   const int64_t out_h = (height + 2 * padding - kh) / stride + 1, out_w = (width + 2 * padding - kw) / stride + 1;
-  if (out_h < 1 || out_w < 1) misfit(fmt::format("conv2d: an image of {} is smaller than the kernel", to_string(x.shape)));
+  if (out_h < 1 || out_w < 1)
+    misfit(fmt::format("conv2d: an image of {} is smaller than the kernel", to_string(x.shape)));
   Matrix columns(in * kh * kw, out_h * out_w);
   for (int64_t c = 0; c < in; ++c)
     for (int64_t i = 0; i < kh; ++i)
@@ -323,14 +355,17 @@ Tensor max_pool_2(const Tensor& x) {
     for (int64_t y = 0; y < height; ++y)
       for (int64_t z = 0; z < width; ++z) {
         const float* at = x.data + (c * x.shape[1] + 2 * y) * x.shape[2] + 2 * z;
-        out.data[static_cast<size_t>((c * height + y) * width + z)] = std::max({at[0], at[1], at[x.shape[2]], at[x.shape[2] + 1]});
+        out.data[static_cast<size_t>((c * height + y) * width + z)] =
+            std::max({at[0], at[1], at[x.shape[2]], at[x.shape[2] + 1]});
       }
   return out;
 }
 
 std::vector<int64_t> argmax_rows(const Tensor& x) {
   std::vector<int64_t> best;
-  for (int64_t r = 0; r < x.rows(); ++r) best.push_back(std::max_element(x.data + r * x.columns(), x.data + (r + 1) * x.columns()) - (x.data + r * x.columns()));
+  for (int64_t r = 0; r < x.rows(); ++r)
+    best.push_back(std::max_element(x.data + r * x.columns(), x.data + (r + 1) * x.columns()) -
+                   (x.data + r * x.columns()));
   return best;
 }
 

@@ -1,6 +1,6 @@
-// Parts of encoders, computed with Eigen in float32. A sequence is [T, H]: a row a position; an image is [C, height, width].
-// Weights of linear maps are [out, in], of convolutions [out, in / groups, kernel …], as PyTorch has them. Shapes that do not fit
-// throw Error "verify-shape", which says what was found. Private to the engine.
+// Parts of encoders, computed with Eigen in float32. A sequence is [T, H]: a row a position; an image is [C, height,
+// width]. Weights of linear maps are [out, in], of convolutions [out, in / groups, kernel …], as PyTorch has them.
+// Shapes that do not fit throw Error "verify-shape", which says what was found. Private to the engine.
 #pragma once
 
 #include <optional>
@@ -22,7 +22,7 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps);
 // "gelu" (erf), "gelu_new" (tanh approximation), "relu", "tanh", "silu".
 Tensor activation(const Tensor& x, const std::string& name);
 Tensor softmax(const Tensor& x);
-Tensor normalised(const Tensor& x);   // every row divided by its Euclidean length
+Tensor normalised(const Tensor& x);  // every row divided by its Euclidean length
 Tensor exponential(const Tensor& x);
 Tensor add(const Tensor& a, const Tensor& b);  // same shape, or b is one row added to every row of a, or one number
 Tensor multiply(const Tensor& a, const Tensor& b);
@@ -35,32 +35,35 @@ Tensor reshape(const Tensor& x, Shape shape);
 
 struct AttentionOptions {
   int64_t heads = 1;
-  float scale = 1;                    // of the scores
+  float scale = 1;                          // of the scores
   const std::vector<bool>* keep = nullptr;  // keys that may be attended to
   bool causal = false;
-  const Tensor* bias = nullptr;       // [heads, T_query, T_key], added to the scores
+  const Tensor* bias = nullptr;  // [heads, T_query, T_key], added to the scores
 };
-// Multi-head attention on projected q, k, v: heads lie side by side in the last axis. k and v may have fewer heads, as many fewer as
-// their rows are shorter.
+// Multi-head attention on projected q, k, v: heads lie side by side in the last axis. k and v may have fewer heads, as
+// many fewer as their rows are shorter.
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options);
 
-// T5's relative position bias: table [buckets, heads] -> [heads, query, key]. Source: Raffel et al. 2020 and its reference code.
+// T5's relative position bias: table [buckets, heads] -> [heads, query, key]. Source: Raffel et al. 2020 and its
+// reference code.
 Tensor relative_bias(const Tensor& table, int64_t n_query, int64_t n_key, bool bidirectional, int64_t max_distance);
 
-// Rotary position embedding (Su et al. 2021): theta^(-2i/head), i < head/2. With a factor: frequencies of wavelengths above
-// original/low are divided by it, those below original/high kept (Llama 3.1).
+// Rotary position embedding (Su et al. 2021): theta^(-2i/head), i < head/2. With a factor: frequencies of wavelengths
+// above original/low are divided by it, those below original/high kept (Llama 3.1).
 struct RopeScaling {
   double factor = 1, low = 1, high = 1, original = 0;
 };
 std::vector<double> rotary_frequencies(int64_t head, double theta, const RopeScaling& scaling);
-// Turns pairs of elements of each head by position times frequency i: elements 2i and 2i+1 if `neighbours`, else i and i + head/2.
+// Turns pairs of elements of each head by position times frequency i: elements 2i and 2i+1 if `neighbours`, else i and
+// i + head/2.
 Tensor rotary(const Tensor& x, int64_t heads, const std::vector<double>& frequencies, bool neighbours);
 
 // x [T, in] -> [frames, out]; `padding` zeros on both sides.
-Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor* bias, int64_t stride, int64_t padding, int64_t groups);
+Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor* bias, int64_t stride, int64_t padding,
+              int64_t groups);
 // x [in, height, width] -> [out, height', width'].
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor* bias, int64_t stride, int64_t padding);
-Tensor max_pool_2(const Tensor& x);  // 2 x 2, stride 2
+Tensor max_pool_2(const Tensor& x);                 // 2 x 2, stride 2
 std::vector<int64_t> argmax_rows(const Tensor& x);  // the first of equals
 
 }  // namespace remap::forward

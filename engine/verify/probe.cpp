@@ -31,7 +31,9 @@ class Random {
 class ConfigScope : public lang::Scope {
  public:
   explicit ConfigScope(const Json& config) : config_(config) {}
-  std::optional<lang::Value> lookup(const std::string& name) override { return name == "config" ? std::optional(lang::Value::of(config_)) : std::nullopt; }
+  std::optional<lang::Value> lookup(const std::string& name) override {
+    return name == "config" ? std::optional(lang::Value::of(config_)) : std::nullopt;
+  }
   const Json* reference(const std::string& name) override { return name == "config" ? &config_ : nullptr; }
   std::optional<lang::Value> call(const std::string&, const std::vector<Json>&) override { return std::nullopt; }
 
@@ -54,13 +56,15 @@ constexpr int64_t kTokens = 12, kPaddedTokens = 7;
 constexpr size_t kMinSamples = 2, kMaxSamples = 4;
 
 void add_tokens(Sample& sample, const InputSpec& spec, const Json& config, size_t index, Random& random) {
-  const int64_t vocab = number(spec, "vocab", config, 2), pad = number(spec, "pad", config, 0), begin = number(spec, "begin", config, -1), end = number(spec, "end", config, -1);
+  const int64_t vocab = number(spec, "vocab", config, 2), pad = number(spec, "pad", config, 0),
+                begin = number(spec, "begin", config, -1), end = number(spec, "end", config, -1);
   const int64_t length = std::min(kTokens, number(spec, "longest", config, kTokens));
   const int64_t real = index % 2 == 1 && !spec.mask.empty() ? std::min(kPaddedTokens, length) : length;
   std::vector<int64_t> ids, mask;
   for (int64_t i = 0; i < length; ++i) {
     int64_t id = pad;
-    while (i < real && id == pad) id = static_cast<int64_t>(random.next() % static_cast<uint64_t>(std::max<int64_t>(vocab, 2)));
+    while (i < real && id == pad)
+      id = static_cast<int64_t>(random.next() % static_cast<uint64_t>(std::max<int64_t>(vocab, 2)));
     if (i == 0 && begin >= 0) id = begin;
     if (i == real - 1 && end >= 0) id = end;
     ids.push_back(id);
@@ -75,15 +79,18 @@ void add_waveform(Sample& sample, const InputSpec& spec, const Json& config, siz
   NewTensor wave({length, 1});
   double sum = 0, squares = 0;
   for (int64_t i = 0; i < real; ++i) {
-    const float value = std::sin(0.05f * static_cast<float>(i + 1) * (1.0f + static_cast<float>(index))) + random.uniform() - 0.5f;
+    const float value =
+        std::sin(0.05f * static_cast<float>(i + 1) * (1.0f + static_cast<float>(index))) + random.uniform() - 0.5f;
     wave.data[static_cast<size_t>(i)] = value;
     sum += value;
     squares += static_cast<double>(value) * value;
   }
-  const double mean = sum / static_cast<double>(real), deviation = std::sqrt(squares / static_cast<double>(real) - mean * mean + 1e-7);
+  const double mean = sum / static_cast<double>(real),
+               deviation = std::sqrt(squares / static_cast<double>(real) - mean * mean + 1e-7);
   std::vector<int64_t> mask;
   for (int64_t i = 0; i < length; ++i) {
-    if (i < real) wave.data[static_cast<size_t>(i)] = static_cast<float>((wave.data[static_cast<size_t>(i)] - mean) / deviation);
+    if (i < real)
+      wave.data[static_cast<size_t>(i)] = static_cast<float>((wave.data[static_cast<size_t>(i)] - mean) / deviation);
     mask.push_back(i < real ? 1 : 0);
   }
   sample.tensors[spec.name] = wave;
@@ -97,11 +104,14 @@ void add_image(Sample& sample, const InputSpec& spec, const Json& config, Random
   sample.tensors[spec.name] = image;
 }
 
-void add_zeros(Sample& sample, const InputSpec& spec) { sample.values[spec.name] = std::vector<int64_t>(sample.values.at(spec.like).size(), 0); }
+void add_zeros(Sample& sample, const InputSpec& spec) {
+  sample.values[spec.name] = std::vector<int64_t>(sample.values.at(spec.like).size(), 0);
+}
 
 void add_choice(Sample& sample, const InputSpec& spec, const Json& config, size_t index) {
   const auto list = field(spec, "of", config);
-  if (!list || !list->is_array() || list->empty()) throw Error("verify-input", {}, fmt::format("there is nothing to choose '{}' from", spec.name));
+  if (!list || !list->is_array() || list->empty())
+    throw Error("verify-input", {}, fmt::format("there is nothing to choose '{}' from", spec.name));
   sample.values[spec.name] = (*list)[index % list->size()];
 }
 
@@ -120,12 +130,18 @@ std::vector<Sample> make_probe(const ModelFile& target, const Json& config) {
   for (size_t i = 0; i < samples.size(); ++i) {
     Random random(1 + i);
     for (const auto& spec : target.inputs) {
-      if (spec.kind == "tokens") add_tokens(samples[i], spec, config, i, random);
-      else if (spec.kind == "waveform") add_waveform(samples[i], spec, config, i, random);
-      else if (spec.kind == "image") add_image(samples[i], spec, config, random);
-      else if (spec.kind == "zeros") add_zeros(samples[i], spec);
-      else if (spec.kind == "choice") add_choice(samples[i], spec, config, i);
-      else throw Error("model-syntax", {}, fmt::format("'{}' is no kind of input", spec.kind));
+      if (spec.kind == "tokens")
+        add_tokens(samples[i], spec, config, i, random);
+      else if (spec.kind == "waveform")
+        add_waveform(samples[i], spec, config, i, random);
+      else if (spec.kind == "image")
+        add_image(samples[i], spec, config, random);
+      else if (spec.kind == "zeros")
+        add_zeros(samples[i], spec);
+      else if (spec.kind == "choice")
+        add_choice(samples[i], spec, config, i);
+      else
+        throw Error("model-syntax", {}, fmt::format("'{}' is no kind of input", spec.kind));
     }
   }
   return samples;
@@ -151,22 +167,30 @@ std::vector<Sample> read_probe(const ModelFile& target, const Json& config, cons
   for (const auto& spec : target.inputs) {
     const auto found = read(spec.name);
     if (!found) {
-      if (spec.kind != "zeros") throw Error("verify-input", place, fmt::format("the input '{}' is not there", spec.name), "the file holds a tensor [batch, …] for each input of the model");
+      if (spec.kind != "zeros")
+        throw Error("verify-input", place, fmt::format("the input '{}' is not there", spec.name),
+                    "the file holds a tensor [batch, …] for each input of the model");
       for (Sample& sample : samples) add_zeros(sample, spec);
       continue;
     }
     const auto& [shape, values] = *found;
     const auto batch = static_cast<size_t>(shape[0]);
     if (samples.empty()) samples.resize(batch);
-    if (samples.size() != batch) throw Error("verify-input", place, fmt::format("'{}' has {} samples, another input {}", spec.name, batch, samples.size()));
+    if (samples.size() != batch)
+      throw Error("verify-input", place,
+                  fmt::format("'{}' has {} samples, another input {}", spec.name, batch, samples.size()));
     const size_t each = batch == 0 ? 0 : values.size() / batch;
     const auto mask = spec.mask.empty() ? std::nullopt : read("attention_mask");
     for (size_t b = 0; b < batch; ++b) {
-      const auto begin = values.begin() + static_cast<std::ptrdiff_t>(b * each), end = begin + static_cast<std::ptrdiff_t>(each);
-      if (spec.kind == "tokens" || spec.kind == "zeros") samples[b].values[spec.name] = std::vector<int64_t>(begin, end);
-      else if (spec.kind == "choice") add_choice(samples[b], spec, config, static_cast<size_t>(*begin));
+      const auto begin = values.begin() + static_cast<std::ptrdiff_t>(b * each),
+                 end = begin + static_cast<std::ptrdiff_t>(each);
+      if (spec.kind == "tokens" || spec.kind == "zeros")
+        samples[b].values[spec.name] = std::vector<int64_t>(begin, end);
+      else if (spec.kind == "choice")
+        add_choice(samples[b], spec, config, static_cast<size_t>(*begin));
       else {
-        NewTensor tensor(spec.kind == "waveform" ? Shape{static_cast<int64_t>(each), 1} : Shape(shape.begin() + 1, shape.end()));
+        NewTensor tensor(spec.kind == "waveform" ? Shape{static_cast<int64_t>(each), 1}
+                                                 : Shape(shape.begin() + 1, shape.end()));
         std::copy(begin, end, tensor.data.get());
         samples[b].tensors[spec.name] = tensor;
       }

@@ -5,12 +5,12 @@
 
 namespace remap::forward {
 
-// Deterministic samples for what the target's model file asks: token sequences, one of them padded, each choice (such as a
-// language) in turn, waveforms of zero mean and unit variance, images in 0 … 1.
+// Deterministic samples for what the target's model file asks: token sequences, one of them padded, each choice (such
+// as a language) in turn, waveforms of zero mean and unit variance, images in 0 … 1.
 std::vector<Sample> make_probe(const ModelFile& target, const Json& config);
 
-// Samples from a safetensors file: a tensor [batch, …] for each input, `attention_mask` for its mask (all ones if it is not there).
-// Choices are indices.
+// Samples from a safetensors file: a tensor [batch, …] for each input, `attention_mask` for its mask (all ones if it is
+// not there). Choices are indices.
 std::vector<Sample> read_probe(const ModelFile& target, const Json& config, const std::string& path);
 
 }  // namespace remap::forward

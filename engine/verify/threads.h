@@ -1,4 +1,5 @@
-// Runs independent parts of one step on all cores. Results must not depend on how the work is cut. Private to the engine.
+// Runs independent parts of one step on all cores. Results must not depend on how the work is cut. Private to the
+// engine.
 #pragma once
 
 #include <algorithm>

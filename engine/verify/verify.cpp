@@ -43,21 +43,27 @@ std::vector<NamedSource> named_in(const ModelFile& model, const std::vector<Name
   std::vector<NamedSource> ordered;
   for (const auto& spec : model.rules.sources) {
     const auto it = std::find_if(given.begin(), given.end(), [&](const NamedSource& s) { return s.name == spec.name; });
-    if (it == given.end()) throw Error("verify-input", {}, fmt::format("the forward pass needs a source '{}'", spec.name));
+    if (it == given.end())
+      throw Error("verify-input", {}, fmt::format("the forward pass needs a source '{}'", spec.name));
     ordered.push_back(*it);
   }
   return ordered;
 }
 
 void compare(const Record& a, const Record& b, LayerDifference& layer, double& sum, int64_t& count) {
-  if (a.value.size() != b.value.size()) throw Error("verify-shape", {}, fmt::format("'{}' is {} in one layout and {} in the other", a.name, to_string(a.value.shape), to_string(b.value.shape)));
+  if (a.value.size() != b.value.size())
+    throw Error("verify-shape", {},
+                fmt::format("'{}' is {} in one layout and {} in the other", a.name, to_string(a.value.shape),
+                            to_string(b.value.shape)));
   const int64_t columns = a.value.columns();
   for (int64_t r = 0; r < a.value.rows(); ++r) {
     const auto row = static_cast<size_t>(r);
     if ((!a.keep.empty() && !a.keep[row]) || (!b.keep.empty() && !b.keep[row])) continue;
     for (int64_t c = 0; c < columns; ++c) {
       const double x = a.value.data[r * columns + c], y = b.value.data[r * columns + c];
-      const double difference = std::isnan(x) != std::isnan(y) ? INFINITY : x == y || std::isnan(x) ? 0 : std::abs(x - y);
+      const double difference = std::isnan(x) != std::isnan(y) ? INFINITY
+                                : x == y || std::isnan(x)      ? 0
+                                                               : std::abs(x - y);
       layer.max_absolute_diff = std::max(layer.max_absolute_diff, difference);
       sum += difference;
       ++count;
@@ -65,7 +71,8 @@ void compare(const Record& a, const Record& b, LayerDifference& layer, double& s
   }
 }
 
-// The same for two tensors that hold the same values in any order, so that a transpose does not hide where they came from.
+// The same for two tensors that hold the same values in any order, so that a transpose does not hide where they came
+// from.
 struct Fingerprint {
   uint64_t sum = 0, count = 0;
   auto operator<=>(const Fingerprint&) const = default;
@@ -101,7 +108,9 @@ struct Side {
     std::vector<std::string> names;
     for (const StoredPart& part : load.parts) {
       const TensorInfo& info = sources[part.source].source->manifest()[part.tensor];
-      names.push_back(part.box.extent == info.shape ? "'" + info.key + "'" : fmt::format("'{}'[{}:{}]", info.key, part.box.origin[0], part.box.origin[0] + part.box.extent[0]));
+      names.push_back(part.box.extent == info.shape ? "'" + info.key + "'"
+                                                    : fmt::format("'{}'[{}:{}]", info.key, part.box.origin[0],
+                                                                  part.box.origin[0] + part.box.extent[0]));
     }
     return fmt::format("{}", fmt::join(names, " + "));
   }
@@ -124,11 +133,13 @@ bool is_zero(const std::vector<NamedSource>& sources, const Load& load) {
 }
 
 // Both layouts name the parts of a layer in the same order, so the tensors behind them can be matched by their values.
-std::string cause_of(const Side& source, const ForwardResult& a, const Side& target, const ForwardResult& b, size_t record) {
+std::string cause_of(const Side& source, const ForwardResult& a, const Side& target, const ForwardResult& b,
+                     size_t record) {
   const auto wanted = loads_before(a, record);
   auto found = loads_before(b, record);
   // A tensor that a layout adds and that changes nothing, such as the embedding of the only token type.
-  if (found.size() > wanted.size()) std::erase_if(found, [&](const Load& load) { return is_zero(target.sources, load); });
+  if (found.size() > wanted.size())
+    std::erase_if(found, [&](const Load& load) { return is_zero(target.sources, load); });
   if (found.size() != wanted.size()) return fmt::format("the two do not read the same tensors for this: {}", kSettings);
   // Each tensor of the source is read once, however many of the target's are looked for among them.
   std::vector<std::optional<Fingerprint>> prints(a.loads.size());
@@ -142,12 +153,17 @@ std::string cause_of(const Side& source, const ForwardResult& a, const Side& tar
     if (print == fingerprint(source.sources, wanted[p], source.options.rounding)) continue;
     std::string holds;
     for (size_t l = 0; l < a.loads.size() && holds.empty(); ++l)
-      if (element_count(a.loads[l]) == static_cast<int64_t>(print.count) && print_of(l) == print) holds = source.name(a.loads[l]);
-    wrong.push_back(fmt::format("{} holds {}, where {} belongs", target.name(found[p]), holds.empty() ? "values that the source does not use" : holds, source.name(wanted[p])));
+      if (element_count(a.loads[l]) == static_cast<int64_t>(print.count) && print_of(l) == print)
+        holds = source.name(a.loads[l]);
+    wrong.push_back(fmt::format("{} holds {}, where {} belongs", target.name(found[p]),
+                                holds.empty() ? "values that the source does not use" : holds, source.name(wanted[p])));
     if (wrong.size() == 4) break;
   }
   if (!wrong.empty()) return fmt::format("{}", fmt::join(wrong, "; "));
-  return fmt::format("every tensor of this part holds the right values, perhaps in another order: a transpose is missing or too much, or {}", kSettings);
+  return fmt::format(
+      "every tensor of this part holds the right values, perhaps in another order: a transpose is missing or too much, "
+      "or {}",
+      kSettings);
 }
 
 // What the conversion rounds would differ by that much, and hide what else is different.
@@ -156,7 +172,8 @@ Rounding rounding_of(const Plan& plan, const std::vector<const Source*>& sources
   for (const auto& tensor : plan.tensors)
     for (const Piece& piece : tensor.pieces) {
       const DType from = sources[piece.source]->manifest()[piece.tensor].dtype;
-      if (from != tensor.dtype && size_bytes(from) >= size_bytes(tensor.dtype)) rounding[{sources[piece.source], piece.tensor}] = tensor.dtype;
+      if (from != tensor.dtype && size_bytes(from) >= size_bytes(tensor.dtype))
+        rounding[{sources[piece.source], piece.tensor}] = tensor.dtype;
     }
   return rounding;
 }
@@ -195,7 +212,9 @@ class ByteCheck {
     if (index == Manifest::npos) return "it is not in the target";
     const TensorInfo& info = target_.manifest()[index];
     if (info.unread != nullptr) return fmt::format("its bytes are not read: it is {}", info.unread->why);
-    if (info.dtype != planned.dtype || info.shape != planned.shape) return fmt::format("it is {} {}; the plan makes {} {}", name(info.dtype), to_string(info.shape), name(planned.dtype), to_string(planned.shape));
+    if (info.dtype != planned.dtype || info.shape != planned.shape)
+      return fmt::format("it is {} {}; the plan makes {} {}", name(info.dtype), to_string(info.shape),
+                         name(planned.dtype), to_string(planned.shape));
     const PlannedTensor stored = exec::stored(planned, sources_);
     const Shape& shape = stored.shape;
     Box box{Shape(shape.size(), 0), shape};
@@ -247,9 +266,12 @@ std::vector<std::pair<std::string, std::string>> duplicates_in(const Plan& plan)
   for (const auto& tensor : plan.tensors) {
     if (tensor.pieces.empty()) continue;
     auto& others = by_source[{tensor.pieces.front().source, tensor.pieces.front().tensor}];
-    const auto same = std::find_if(others.begin(), others.end(), [&](const PlannedTensor* other) { return other->pieces == tensor.pieces; });
-    if (same != others.end()) duplicates.emplace_back(tensor.key, (*same)->key);
-    else others.push_back(&tensor);
+    const auto same = std::find_if(others.begin(), others.end(),
+                                   [&](const PlannedTensor* other) { return other->pieces == tensor.pieces; });
+    if (same != others.end())
+      duplicates.emplace_back(tensor.key, (*same)->key);
+    else
+      others.push_back(&tensor);
   }
   return duplicates;
 }
@@ -257,12 +279,18 @@ std::vector<std::pair<std::string, std::string>> duplicates_in(const Plan& plan)
 }  // namespace
 }  // namespace forward
 
-VerifyReport verify(const Rules& rules, const Plan& plan, const std::vector<NamedSource>& sources, const Source& target, const Json& config, const VerifyOptions& options) {
+VerifyReport verify(const Rules& rules, const Plan& plan, const std::vector<NamedSource>& sources, const Source& target,
+                    const Json& config, const VerifyOptions& options) {
   using namespace forward;
   const Rules::Impl& impl = rules.impl();
-  if (!impl.source_model || !impl.target_model) throw Error("usage", {}, fmt::format("{} names no forward passes", rules.file()), "add 'verify: {source: NAME, target: NAME}'");
+  if (!impl.source_model || !impl.target_model)
+    throw Error("usage", {}, fmt::format("{} names no forward passes", rules.file()),
+                "add 'verify: {source: NAME, target: NAME}'");
   const auto plan_sources = sources_of(plan, sources);
-  Side from{load_model(impl.source_model), {}, options.config, {options.documents, rounding_of(plan, plan_sources), options.max_records}};
+  Side from{load_model(impl.source_model),
+            {},
+            options.config,
+            {options.documents, rounding_of(plan, plan_sources), options.max_records}};
   Side to{load_model(impl.target_model), {}, config, {{}, {}, options.max_records}};
   for (const auto& [name, value] : plan.variants)
     if (name == "root") root_of_first(from.model) = {value};
@@ -272,7 +300,9 @@ VerifyReport verify(const Rules& rules, const Plan& plan, const std::vector<Name
   VerifyReport report;
   report.family = plan.family;
   report.architecture = plan.architecture;
-  report.source_library = from.model.library + (from.options.rounding.empty() ? "" : " with the weights rounded as the conversion rounds them");
+  report.source_library =
+      from.model.library +
+      (from.options.rounding.empty() ? "" : " with the weights rounded as the conversion rounds them");
   report.target_library = to.model.library;
 
   auto samples = options.input.empty() ? make_probe(to.model, config) : read_probe(to.model, config, options.input);
@@ -289,8 +319,10 @@ VerifyReport verify(const Rules& rules, const Plan& plan, const std::vector<Name
       for (const StoredPart& part : load.parts) read.insert(target.manifest()[part.tensor].key);
     for (size_t i = 0; i < b.records.size(); ++i) {
       const Record& record = b.records[i];
-      const auto same = std::find_if(a.records.begin(), a.records.end(), [&](const Record& r) { return r.name == record.name; });
-      if (same == a.records.end()) throw Error("model-syntax", {}, fmt::format("the source's forward pass records no '{}'", record.name));
+      const auto same =
+          std::find_if(a.records.begin(), a.records.end(), [&](const Record& r) { return r.name == record.name; });
+      if (same == a.records.end())
+        throw Error("model-syntax", {}, fmt::format("the source's forward pass records no '{}'", record.name));
       if (index.emplace(record.name, report.layers.size()).second) {
         report.layers.push_back({record.name, record.value.shape, 0, 0, true});
         sums.push_back(0);
@@ -318,7 +350,8 @@ VerifyReport verify(const Rules& rules, const Plan& plan, const std::vector<Name
     const PlannedTensor& planned = plan.tensors[i];
     planned_keys.insert(planned.key);
     TensorAccount account{planned.key, VouchedBy::none, std::move(faults[i])};
-    if (account.fault.empty()) account.by = read.contains(planned.key) ? VouchedBy::forward_and_bytes : VouchedBy::bytes;
+    if (account.fault.empty())
+      account.by = read.contains(planned.key) ? VouchedBy::forward_and_bytes : VouchedBy::bytes;
     bytes_agree &= account.fault.empty();
     report.tensors.push_back(std::move(account));
   }
@@ -331,7 +364,8 @@ VerifyReport verify(const Rules& rules, const Plan& plan, const std::vector<Name
   std::sort(report.tensors.begin(), report.tensors.end(), [](const auto& x, const auto& y) { return x.key < y.key; });
   report.duplicates = duplicates_in(plan);
   if (plan.parameter_sum) report.sums = parameter_sums(plan, plan_sources, target);
-  report.passed = bytes_agree && (!report.sums || report.sums->agree) && !report.first_divergence && !report.layers.empty();
+  report.passed =
+      bytes_agree && (!report.sums || report.sums->agree) && !report.first_divergence && !report.layers.empty();
   return report;
 }
 

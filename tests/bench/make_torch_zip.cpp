@@ -1,5 +1,5 @@
-// Writes a checkpoint as torch.save would write fairseq's RoBERTa, without torch: a zip archive of stored members, a pickle made by
-// hand, random weights. For measuring; any size, zip64 where the archive needs it.
+// Writes a checkpoint as torch.save would write fairseq's RoBERTa, without torch: a zip archive of stored members, a
+// pickle made by hand, random weights. For measuring; any size, zip64 where the archive needs it.
 //   make_torch_zip FILE [layers=24] [hidden=1024] [ffn=4096] [vocab=50265]
 // The defaults give roberta.large, 1.4 GB; 84 layers give 4.5 GB.
 #include <cstdint>
@@ -49,7 +49,8 @@ std::vector<Tensor> tensors_of(const Model& m) {
   add(trunk + "embed_positions.weight", {m.positions, m.hidden});
   for (int64_t i = 0; i < m.layers; ++i) {
     const std::string layer = trunk + "layers." + std::to_string(i) + ".";
-    for (const char* name : {"k_proj", "v_proj", "q_proj", "out_proj"}) add_linear(layer + "self_attn." + name, m.hidden, m.hidden);
+    for (const char* name : {"k_proj", "v_proj", "q_proj", "out_proj"})
+      add_linear(layer + "self_attn." + name, m.hidden, m.hidden);
     add_norm(layer + "self_attn_layer_norm");
     add_linear(layer + "fc1", m.ffn, m.hidden);
     add_linear(layer + "fc2", m.hidden, m.ffn);
@@ -121,7 +122,8 @@ void pickle_tensor(Pickle& pickle, const Tensor& tensor) {
 }
 
 void pickle_args(Pickle& pickle, const Model& m) {
-  const std::pair<const char*, const char*> texts[] = {{"arch", "roberta_large"}, {"task", "masked_lm"}, {"criterion", "masked_lm"}};
+  const std::pair<const char*, const char*> texts[] = {
+      {"arch", "roberta_large"}, {"task", "masked_lm"}, {"criterion", "masked_lm"}};
   const std::pair<const char*, const char*> functions[] = {{"activation_fn", "gelu"}, {"pooler_activation_fn", "tanh"}};
   const std::pair<const char*, int64_t> integers[] = {{"encoder_layers", m.layers},
                                                       {"encoder_embed_dim", m.hidden},
@@ -274,7 +276,8 @@ int main(int argc, char** argv) {
     if (tensor.storage != next_storage) continue;
     values.resize(static_cast<size_t>(element_count(tensor)));
     fill_randomly(values, state);
-    zip.add("archive/data/" + std::to_string(next_storage++), reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+    zip.add("archive/data/" + std::to_string(next_storage++), reinterpret_cast<const char*>(values.data()),
+            values.size() * sizeof(float));
   }
   zip.add("archive/version", "3\n", 2);
   zip.finish();

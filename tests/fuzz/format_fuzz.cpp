@@ -1,5 +1,5 @@
-// Any text laid out as a rule file: if it can be, laying the result out again changes nothing, and the rules it gives are those that the
-// text gave.
+// Any text laid out as a rule file: if it can be, laying the result out again changes nothing, and the rules it gives
+// are those that the text gave.
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -21,6 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!twice || *twice != *once) std::abort();
   const lang::SourceText before("fuzz.yaml", text), after("fuzz.yaml", *once);
   const auto tree = lang::parse_yaml(before, diagnostics), laid_out = lang::parse_yaml(after, diagnostics);
-  if (!tree || !laid_out || nlohmann::json(lang::to_json(*tree)) != nlohmann::json(lang::to_json(*laid_out))) std::abort();
+  if (!tree || !laid_out || nlohmann::json(lang::to_json(*tree)) != nlohmann::json(lang::to_json(*laid_out)))
+    std::abort();
   return 0;
 }

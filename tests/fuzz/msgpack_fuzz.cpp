@@ -17,7 +17,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (const auto& leaf : leaves)
       if (const auto* array = std::get_if<remap::formats::InlineArray>(&leaf.value))
         for (const auto run : array->runs)  // runs lie inside the file
-          if (!run.empty() && (run.data() < bytes.data() || run.data() + run.size() > bytes.data() + size)) __builtin_trap();
+          if (!run.empty() && (run.data() < bytes.data() || run.data() + run.size() > bytes.data() + size))
+            __builtin_trap();
   } catch (const remap::Error&) {
   }
   return 0;

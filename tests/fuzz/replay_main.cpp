@@ -4,7 +4,8 @@
 //   NAME_fuzz [--mutations N] [--seed S] FILE_OR_FOLDER…
 //
 // A target returns for any input: throwing, crashing, taking kMaxBytes of memory or kMaxSeconds of time is a failure.
-// The input that failed is written to failed-input in the working directory; give that file to the program to see it again.
+// The input that failed is written to failed-input in the working directory; give that file to the program to see it
+// again.
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -97,7 +98,8 @@ void watch_for_crashes() {
 Bytes mutate(Bytes bytes, const Bytes& other, std::mt19937_64& random) {
   const auto below = [&](size_t n) { return n == 0 ? 0 : static_cast<size_t>(random() % n); };
   const auto at = [&](size_t i) { return bytes.begin() + static_cast<std::ptrdiff_t>(i); };
-  static constexpr uint64_t kEdges[] = {0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, ~uint64_t{0} >> 1, ~uint64_t{0}};
+  static constexpr uint64_t kEdges[] = {
+      0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, ~uint64_t{0} >> 1, ~uint64_t{0}};
   for (size_t i = 0, n = 1 + below(4); i < n; ++i) {
     const size_t size = bytes.size();
     const size_t place = below(size);
@@ -116,7 +118,8 @@ Bytes mutate(Bytes bytes, const Bytes& other, std::mt19937_64& random) {
         const uint64_t value = kEdges[below(std::size(kEdges))];
         const size_t width = std::min(size - place, size_t{1} << below(4));
         const bool big = below(2) == 1;
-        for (size_t b = 0; b < width; ++b) bytes[place + b] = static_cast<uint8_t>(value >> (8 * (big ? width - 1 - b : b)));
+        for (size_t b = 0; b < width; ++b)
+          bytes[place + b] = static_cast<uint8_t>(value >> (8 * (big ? width - 1 - b : b)));
         break;
       }
       case 4:  // a run is lost
@@ -200,7 +203,8 @@ int main(int argc, char** argv) try {
   for (size_t n = 0; n < mutations; ++n) {
     const Input& base = inputs[n % inputs.size()];
     const Input& other = inputs[random() % inputs.size()];
-    if (!run({"mutation " + std::to_string(n) + " (of " + base.name + ")", mutate(base.bytes, other.bytes, random)})) return 1;
+    if (!run({"mutation " + std::to_string(n) + " (of " + base.name + ")", mutate(base.bytes, other.bytes, random)}))
+      return 1;
   }
   std::printf("%zu inputs, %zu mutations\n", inputs.size(), mutations);
   return 0;

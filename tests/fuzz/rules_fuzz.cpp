@@ -1,5 +1,5 @@
-// Any text as a rule file, linted if it is one, as a target schema and as a Python list: reports mistakes or parses; never throws,
-// crashes or hangs.
+// Any text as a rule file, linted if it is one, as a target schema and as a Python list: reports mistakes or parses;
+// never throws, crashes or hangs.
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -13,7 +13,8 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace remap;
-  const auto text = std::make_shared<lang::SourceText>("fuzz.yaml", std::string(reinterpret_cast<const char*>(data), size));
+  const auto text =
+      std::make_shared<lang::SourceText>("fuzz.yaml", std::string(reinterpret_cast<const char*>(data), size));
   Diagnostics rules, schema;
   if (auto set = lang::parse_rules(text, rules)) {
     auto impl = std::make_shared<Rules::Impl>();

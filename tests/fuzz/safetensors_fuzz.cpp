@@ -12,7 +12,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     remap::Limits limits;
     limits.max_header_bytes = 1 << 20;
     for (const auto& entry : remap::formats::parse_safetensors(bytes, "fuzz", limits).entries)
-      if (entry.begin + static_cast<uint64_t>(remap::data_bytes(entry.info)) > size) __builtin_trap();  // would read past the mapping
+      if (entry.begin + static_cast<uint64_t>(remap::data_bytes(entry.info)) > size)
+        __builtin_trap();  // would read past the mapping
   } catch (const remap::Error&) {
   }
   return 0;

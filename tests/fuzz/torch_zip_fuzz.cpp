@@ -1,4 +1,5 @@
-// Any bytes are a torch checkpoint, zip or legacy, or an Error; the tensors of one that opens can be read to their last byte.
+// Any bytes are a torch checkpoint, zip or legacy, or an Error; the tensors of one that opens can be read to their last
+// byte.
 #include "formats/torch_source.h"
 
 #include <cstddef>

@@ -18,13 +18,16 @@ struct Checkpoint {
     const auto source = open_source(path, {{}, subtree, {}});
     metadata = source->metadata();
     for (const auto& info : source->manifest().tensors())
-      if (info.key.starts_with(subtree)) tensors.push_back({info.key, info.dtype, info.shape, tensor_bytes(*source, info.key)});
+      if (info.key.starts_with(subtree))
+        tensors.push_back({info.key, info.dtype, info.shape, tensor_bytes(*source, info.key)});
   }
   MemoryTensor& at(const std::string& key) {
     return *std::find_if(tensors.begin(), tensors.end(), [&](const MemoryTensor& t) { return t.key == key; });
   }
   // A tensor of zeros.
-  void add(const std::string& key, const Shape& shape) { tensors.push_back({key, DType::f32, shape, std::vector<std::byte>(static_cast<size_t>(element_count(shape)) * 4)}); }
+  void add(const std::string& key, const Shape& shape) {
+    tensors.push_back({key, DType::f32, shape, std::vector<std::byte>(static_cast<size_t>(element_count(shape)) * 4)});
+  }
   MemorySource source() const { return MemorySource(tensors, metadata); }
 };
 

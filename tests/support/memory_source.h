@@ -18,15 +18,16 @@ struct MemoryTensor {
   std::string key;
   DType dtype = DType::f32;
   Shape shape;
-  std::vector<std::byte> bytes;       // row-major
-  Shape tile = {};                    // extent of a tile, ragged at the edges; empty: one tile, served in place
-  bool reversed_strides = false;      // tiles are decoded with the first dimension innermost
+  std::vector<std::byte> bytes;   // row-major
+  Shape tile = {};                // extent of a tile, ragged at the edges; empty: one tile, served in place
+  bool reversed_strides = false;  // tiles are decoded with the first dimension innermost
   std::string alias = {};
 };
 
 class MemorySource : public Source {
  public:
-  explicit MemorySource(std::vector<MemoryTensor> tensors, Json metadata = Json::object()) : tensors_(std::move(tensors)), metadata_(std::move(metadata)) {
+  explicit MemorySource(std::vector<MemoryTensor> tensors, Json metadata = Json::object())
+      : tensors_(std::move(tensors)), metadata_(std::move(metadata)) {
     std::sort(tensors_.begin(), tensors_.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
     std::vector<TensorInfo> infos;
     for (const MemoryTensor& t : tensors_) infos.push_back({t.key, t.dtype, t.shape, t.alias});
@@ -62,7 +63,9 @@ class MemorySource : public Source {
 
   TileView load(size_t index, size_t tile, TileBuffer& buffer) const override {
     ++n_loads;
-    if (fail_at.count({index, tile}) > 0) throw Error("io-read", BytePlace{path_, {}, {}}, "tile " + std::to_string(tile) + " of '" + tensors_[index].key + "' is damaged");
+    if (fail_at.count({index, tile}) > 0)
+      throw Error("io-read", BytePlace{path_, {}, {}},
+                  "tile " + std::to_string(tile) + " of '" + tensors_[index].key + "' is damaged");
     const MemoryTensor& t = tensors_[index];
     const Shape strides = row_major(t.shape);
     if (t.tile.empty()) return {t.bytes.data(), strides, -1, 0};
@@ -83,7 +86,8 @@ class MemorySource : public Source {
         from += (box.origin[d] + at[d]) * strides[d];
         to += at[d] * view.strides[d];
       }
-      std::memcpy(buffer.data() + static_cast<size_t>(to) * size, t.bytes.data() + static_cast<size_t>(from) * size, size);
+      std::memcpy(buffer.data() + static_cast<size_t>(to) * size, t.bytes.data() + static_cast<size_t>(from) * size,
+                  size);
     }
     view.data = buffer.data();
     return view;

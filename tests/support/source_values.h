@@ -47,7 +47,8 @@ std::string text_error_of(Action action) {
     action();
   } catch (const Error& error) {
     const auto* place = std::get_if<TextPlace>(&error.diagnostic().place);
-    const std::string at = place != nullptr ? std::to_string(place->line) + ":" + std::to_string(place->column) + " " : "";
+    const std::string at =
+        place != nullptr ? std::to_string(place->line) + ":" + std::to_string(place->column) + " " : "";
     return at + error.diagnostic().id + ": " + error.diagnostic().message;
   }
   return "nothing was thrown";

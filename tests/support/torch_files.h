@@ -34,7 +34,9 @@ class Pickle {
   }
   Pickle& text(std::string_view text) { return *this << "X" << little(static_cast<uint32_t>(text.size())) << text; }
   Pickle& integer(int32_t value) { return *this << "J" << little(value); }
-  Pickle& global(std::string_view module, std::string_view name) { return *this << "c" << module << "\n" << name << "\n"; }
+  Pickle& global(std::string_view module, std::string_view name) {
+    return *this << "c" << module << "\n" << name << "\n";
+  }
   Pickle& tuple(std::vector<int> values) {
     *this << "(";
     for (const int value : values) integer(value);
@@ -127,7 +129,8 @@ inline std::string build_zip(std::vector<ZipEntry> entries, ZipDamage damage = Z
     ZipEntry& entry = entries[i];
     const auto is = [&](ZipDamage kind) { return i == 0 && damage == kind; };
     std::string packed = entry.deflate ? deflated(entry.data) : entry.data;
-    uint32_t crc = static_cast<uint32_t>(crc32(0, reinterpret_cast<const Bytef*>(entry.data.data()), static_cast<uInt>(entry.data.size())));
+    uint32_t crc = static_cast<uint32_t>(
+        crc32(0, reinterpret_cast<const Bytef*>(entry.data.data()), static_cast<uInt>(entry.data.size())));
     uint32_t size = static_cast<uint32_t>(entry.data.size());
     if (is(bad_crc)) crc ^= 1;
     if (is(bad_deflate)) packed.assign(packed.size(), '\xff');
@@ -143,8 +146,8 @@ inline std::string build_zip(std::vector<ZipEntry> entries, ZipDamage damage = Z
 
     const bool late = entry.descriptor;
     file += is(local_signature) ? "PK\x03\x05" : "PK\x03\x04";
-    file += little<uint16_t>(20) + little<uint16_t>(is(local_flags) ? flags ^ 8 : flags) + little<uint16_t>(is(local_method) ? 8 : method) +
-            little<uint32_t>(0);
+    file += little<uint16_t>(20) + little<uint16_t>(is(local_flags) ? flags ^ 8 : flags) +
+            little<uint16_t>(is(local_method) ? 8 : method) + little<uint32_t>(0);
     file += little<uint32_t>(late            ? 0
                              : is(local_crc) ? crc ^ 1
                                              : crc) +
@@ -155,8 +158,8 @@ inline std::string build_zip(std::vector<ZipEntry> entries, ZipDamage damage = Z
     std::string local = entry.name;
     if (is(local_name)) local.back() ^= 1;
     const std::string padding = "FB" + little<uint16_t>(4) + "ZZZZ";  // as torch pads
-    file +=
-        little<uint16_t>(static_cast<uint16_t>(local.size())) + little<uint16_t>(static_cast<uint16_t>(padding.size())) + local + padding;
+    file += little<uint16_t>(static_cast<uint16_t>(local.size())) +
+            little<uint16_t>(static_cast<uint16_t>(padding.size())) + local + padding;
     file += packed;
     if (late) file += "PK\x07\x08" + little(crc) + little(packed_size) + little(size);
 
@@ -176,17 +179,17 @@ inline std::string build_zip(std::vector<ZipEntry> entries, ZipDamage damage = Z
     std::string extra;
     if (damage == zip64 || is(zip64_extra_absent)) {
       if (damage == zip64)
-        extra =
-            little<uint16_t>(1) + little<uint16_t>(24) + little<uint64_t>(size) + little<uint64_t>(packed_size) + little<uint64_t>(header);
+        extra = little<uint16_t>(1) + little<uint16_t>(24) + little<uint64_t>(size) + little<uint64_t>(packed_size) +
+                little<uint64_t>(header);
       size = packed_size = header = 0xffffffff;
     }
     directory += is(directory_signature) ? "PK\x01\x03" : "PK\x01\x02";
-    directory += little<uint16_t>(20) + little<uint16_t>(20) + little(flags) + little(method) + little<uint32_t>(0) + little(crc) +
-                 little(packed_size) + little(size);
-    directory += little<uint16_t>(static_cast<uint16_t>(entry.name.size())) + little<uint16_t>(static_cast<uint16_t>(extra.size())) +
-                 little<uint16_t>(0);
-    directory += little<uint16_t>(is(member_on_other_disk) ? 1 : 0) + little<uint16_t>(0) + little<uint32_t>(0) + little(header) +
-                 entry.name + extra;
+    directory += little<uint16_t>(20) + little<uint16_t>(20) + little(flags) + little(method) + little<uint32_t>(0) +
+                 little(crc) + little(packed_size) + little(size);
+    directory += little<uint16_t>(static_cast<uint16_t>(entry.name.size())) +
+                 little<uint16_t>(static_cast<uint16_t>(extra.size())) + little<uint16_t>(0);
+    directory += little<uint16_t>(is(member_on_other_disk) ? 1 : 0) + little<uint16_t>(0) + little<uint32_t>(0) +
+                 little(header) + entry.name + extra;
   }
   uint64_t offset = file.size(), size = directory.size(), count = entries.size();
   file += directory;
@@ -196,7 +199,8 @@ inline std::string build_zip(std::vector<ZipEntry> entries, ZipDamage damage = Z
   const bool wide = damage == zip64 || damage == zip64_disagrees;
   if (wide) {
     const uint64_t at = file.size();
-    file += "PK\x06\x06" + little<uint64_t>(44) + little<uint16_t>(45) + little<uint16_t>(45) + little<uint32_t>(0) + little<uint32_t>(0);
+    file += "PK\x06\x06" + little<uint64_t>(44) + little<uint16_t>(45) + little<uint16_t>(45) + little<uint32_t>(0) +
+            little<uint32_t>(0);
     file += little(count) + little(count) + little(size) + little(offset);
     file += "PK\x06\x07" + little<uint32_t>(0) + little(at) + little<uint32_t>(1);
   }
@@ -204,7 +208,8 @@ inline std::string build_zip(std::vector<ZipEntry> entries, ZipDamage damage = Z
   if (damage == no_end) return file;
   const auto narrow = [&](uint64_t value) { return damage == zip64 ? 0xffffffffu : static_cast<uint32_t>(value); };
   const uint16_t members = damage == zip64 ? 0xffff : static_cast<uint16_t>(count + (damage == zip64_disagrees));
-  file += "PK\x05\x06" + little<uint16_t>(damage == several_disks ? 1 : 0) + little<uint16_t>(0) + little(members) + little(members);
+  file += "PK\x05\x06" + little<uint16_t>(damage == several_disks ? 1 : 0) + little<uint16_t>(0) + little(members) +
+          little(members);
   return file + little(narrow(size)) + little(narrow(offset)) + little<uint16_t>(0);
 }
 
@@ -228,8 +233,9 @@ struct LegacyStorage {
   uint64_t elements;
   std::string bytes;
 };
-inline std::string build_torch_legacy(const std::string& pickle, const std::vector<LegacyStorage>& storages, bool little_endian = true) {
-  const std::string magic = Pickle() .operator<<("\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19").stop();
+inline std::string build_torch_legacy(const std::string& pickle, const std::vector<LegacyStorage>& storages,
+                                      bool little_endian = true) {
+  const std::string magic = Pickle().operator<<("\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19").stop();
   Pickle protocol, info, keys;
   protocol << "M" << little<uint16_t>(1001);
   info << "}";

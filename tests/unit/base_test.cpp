@@ -61,5 +61,6 @@ TEST_CASE("a manifest refuses the same key twice and shapes that overflow") {
 TEST_CASE("diagnostic ids are sorted and unique") {
   const auto& rows = diagnostic_table();
   CHECK(std::is_sorted(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.id < b.id; }));
-  CHECK(std::adjacent_find(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.id == b.id; }) == rows.end());
+  CHECK(std::adjacent_find(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.id == b.id; }) ==
+        rows.end());
 }

@@ -1,5 +1,6 @@
-// Runs the files of tests/cases: each holds input files, commands, and what the commands print and return. See tests/cases/README.md.
-// REMAP_UPDATE=1 writes what was printed into the files; read the difference before you commit it.
+// Runs the files of tests/cases: each holds input files, commands, and what the commands print and return. See
+// tests/cases/README.md. REMAP_UPDATE=1 writes what was printed into the files; read the difference before you commit
+// it.
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -18,9 +19,9 @@ namespace {
 
 struct Section {
   enum class Kind { comment, file, run } kind = Kind::comment;
-  std::string title;                    // file name, or command
-  std::string body;                     // of a file or comment
-  std::string out, err;                 // of a run
+  std::string title;     // file name, or command
+  std::string body;      // of a file or comment
+  std::string out, err;  // of a run
   int exit_code = 0;
 };
 
@@ -98,7 +99,8 @@ std::vector<std::pair<size_t, size_t>> blocks(const std::string& text, const std
   return found;
 }
 
-// The console blocks of a page, and its files (```yaml NAME), in order: start and end of their bodies, and the file's name.
+// The console blocks of a page, and its files (```yaml NAME), in order: start and end of their bodies, and the file's
+// name.
 struct PageBlock {
   size_t start, end;
   std::string file;
@@ -120,8 +122,10 @@ std::vector<Section> parse_console(const std::string& text) {
   std::vector<Section> sections;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with("$ ")) sections.push_back({Section::Kind::run, line.substr(2), {}, {}, {}, 0});
-    else sections.back().out += line + "\n";
+    if (line.starts_with("$ "))
+      sections.push_back({Section::Kind::run, line.substr(2), {}, {}, {}, 0});
+    else
+      sections.back().out += line + "\n";
   }
   return sections;
 }
@@ -135,10 +139,13 @@ bool fits(const std::string& got, const std::string& wanted) {
   while (!rest.empty()) {
     const size_t gap = rest.find("…\n");
     const std::string part = rest.substr(0, gap);
-    const size_t found = anywhere ? got.find(part, at) : (got.compare(at, part.size(), part) == 0 ? at : std::string::npos);
+    const size_t found =
+        anywhere ? got.find(part, at) : (got.compare(at, part.size(), part) == 0 ? at : std::string::npos);
     if (found == std::string::npos) return false;
     at = found + part.size();
-    if (gap == std::string::npos) return anywhere ? got.size() >= part.size() && got.compare(got.size() - part.size(), part.size(), part) == 0 : at == got.size();
+    if (gap == std::string::npos)
+      return anywhere ? got.size() >= part.size() && got.compare(got.size() - part.size(), part.size(), part) == 0
+                      : at == got.size();
     rest = rest.substr(gap + std::string("…\n").size());
     anywhere = true;
   }
@@ -267,15 +274,18 @@ TEST_CASE("the examples of the documentation give what they say", "[docs]") {
           if (section.kind == Section::Kind::file) folder.write(section.title, section.body);
           if (section.kind != Section::Kind::run) continue;
           const Section got = run(section, folder.path());
-          if (update) section = got;
-          else check(got, section);
+          if (update)
+            section = got;
+          else
+            check(got, section);
         }
         if (update) text.replace(block->first, block->second - block->first, print(sections));
       }
       if (update) std::ofstream(file, std::ios::binary) << text;
       // The console blocks and files of one page share a folder that looks like the repository.
       remap::test::TempFolder folder;
-      for (const char* name : {"rules", "schemas", "tests"}) fs::create_directory_symlink(fs::path(REMAP_SOURCE_DIR) / name, folder.path(name));
+      for (const char* name : {"rules", "schemas", "tests"})
+        fs::create_directory_symlink(fs::path(REMAP_SOURCE_DIR) / name, folder.path(name));
       for (const auto& block : page_blocks(text)) {
         const std::string body = text.substr(block.start, block.end - block.start);
         if (!block.file.empty()) {

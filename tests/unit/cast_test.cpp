@@ -5,8 +5,8 @@
 #include <cstring>
 #include <limits>
 
-#include "ops/cast.h"
 #include "base/float_bits.h"
+#include "ops/cast.h"
 #include "remap/diagnostic.h"
 #include "support/catch.h"
 
@@ -45,8 +45,10 @@ uint16_t nearest_f16(double value) {
   const double magnitude = std::abs(value);
   if (magnitude >= 65520) return static_cast<uint16_t>(sign | 0x7c00);
   int low = 0, high = 0x7bff;
-  while (high - low > 1) (value_of_f16(static_cast<uint16_t>((low + high) / 2)) <= magnitude ? low : high) = (low + high) / 2;
-  const double below = magnitude - value_of_f16(static_cast<uint16_t>(low)), above = value_of_f16(static_cast<uint16_t>(high)) - magnitude;
+  while (high - low > 1)
+    (value_of_f16(static_cast<uint16_t>((low + high) / 2)) <= magnitude ? low : high) = (low + high) / 2;
+  const double below = magnitude - value_of_f16(static_cast<uint16_t>(low)),
+               above = value_of_f16(static_cast<uint16_t>(high)) - magnitude;
   const int nearest = below < above ? low : above < below ? high : low % 2 == 0 ? low : high;
   return static_cast<uint16_t>(sign | nearest);
 }
@@ -73,7 +75,8 @@ TEST_CASE("every f16 has the value its bits define") {
   for (size_t i = 0; i < all.size(); ++i) {
     const double expected = value_of_f16(all[i]);
     const float value = std::bit_cast<float>(wide[i]);
-    wrong += std::isnan(expected) ? !std::isnan(value) : (value != expected || std::signbit(value) != std::signbit(expected));
+    wrong += std::isnan(expected) ? !std::isnan(value)
+                                  : (value != expected || std::signbit(value) != std::signbit(expected));
   }
   CHECK(wrong == 0);
 }
@@ -84,7 +87,8 @@ TEST_CASE("narrowing to f16 is the nearest value, on and beside every tie, from 
     const double low = value_of_f16(static_cast<uint16_t>(pattern));
     const double high = pattern == 0x7bff ? 65536 : value_of_f16(static_cast<uint16_t>(pattern + 1));
     const double tie = (low + high) / 2;
-    for (const double value : {low, tie, std::nextafter(tie, 0.0), std::nextafter(tie, 1e9), std::nextafter(low, 1e9)}) {
+    for (const double value :
+         {low, tie, std::nextafter(tie, 0.0), std::nextafter(tie, 1e9), std::nextafter(low, 1e9)}) {
       wrong += f16_of_f64(bits(value)) != nearest_f16(value);
       wrong += f16_of_f64(bits(-value)) != nearest_f16(-value);
     }
@@ -159,7 +163,8 @@ TEST_CASE("from f64 there is one rounding, not two") {
 
 TEST_CASE("8-bit floats") {
   CHECK(cast<uint32_t, uint8_t>(DType::f32, DType::f8_e4m3, {0x00, 0x80, 0x01, 0x08, 0x38, 0x7e, 0xfe}) ==
-        std::vector<uint32_t>{bits(0.0f), bits(-0.0f), bits(0x1p-9f), bits(0x1p-6f), bits(1.0f), bits(448.0f), bits(-448.0f)});
+        std::vector<uint32_t>{bits(0.0f), bits(-0.0f), bits(0x1p-9f), bits(0x1p-6f), bits(1.0f), bits(448.0f),
+                              bits(-448.0f)});
   CHECK(std::isnan(std::bit_cast<float>(f32_of_f8_e4m3(0x7f))));
   CHECK(std::isnan(std::bit_cast<float>(f32_of_f8_e4m3(0xff))));
   CHECK(cast<uint16_t, uint8_t>(DType::f16, DType::f8_e5m2, {0x3c, 0x01, 0x7b, 0x7c, 0xfd}) ==
@@ -196,9 +201,11 @@ TEST_CASE("integers go only where all of their values exist") {
       {c128, {c64}},
   };
   for (const Row& row : rows)
-    for (const DType to : {boolean, u8, i8, u16, i16, u32, i32, u64, i64, f8_e4m3, f8_e5m2, f16, bf16, f32, f64, c64, c128}) {
+    for (const DType to :
+         {boolean, u8, i8, u16, i16, u32, i32, u64, i64, f8_e4m3, f8_e5m2, f16, bf16, f32, f64, c64, c128}) {
       INFO(name(row.from) << " to " << name(to));
-      CHECK(cast_supported(to, row.from) == (to == row.from || std::find(row.to.begin(), row.to.end(), to) != row.to.end()));
+      CHECK(cast_supported(to, row.from) ==
+            (to == row.from || std::find(row.to.begin(), row.to.end(), to) != row.to.end()));
     }
   CHECK(cast<int64_t, int8_t>(i64, i8, {-128, 127, 0}) == std::vector<int64_t>{-128, 127, 0});
   CHECK(cast<uint32_t, int16_t>(f32, i16, {-32768}) == std::vector<uint32_t>{bits(-32768.0f)});
@@ -217,13 +224,13 @@ TEST_CASE("integers go only where all of their values exist") {
 TEST_CASE("a cast may transpose, and complex numbers are cast by part") {
   const std::vector<uint16_t> from = {0x3c00, 0x4000, 0x4200, 0x4400, 0x4500, 0x4600};  // 1 to 6, [2,3]
   std::vector<float> to(6);
-  strided_cast(reinterpret_cast<std::byte*>(to.data()), DType::f32, reinterpret_cast<const std::byte*>(from.data()), DType::f16,
-               normalised({0, 0, {{2, 1, 3}, {3, 2, 1}}}));
+  strided_cast(reinterpret_cast<std::byte*>(to.data()), DType::f32, reinterpret_cast<const std::byte*>(from.data()),
+               DType::f16, normalised({0, 0, {{2, 1, 3}, {3, 2, 1}}}));
   CHECK(to == std::vector<float>{1, 4, 2, 5, 3, 6});
   std::vector<double> parts(4);
   const std::vector<float> complex = {1, 2, 3, 4};
-  strided_cast(reinterpret_cast<std::byte*>(parts.data()), DType::c128, reinterpret_cast<const std::byte*>(complex.data()), DType::c64,
-               normalised({1, 0, {{2, -1, 1}}}));
+  strided_cast(reinterpret_cast<std::byte*>(parts.data()), DType::c128,
+               reinterpret_cast<const std::byte*>(complex.data()), DType::c64, normalised({1, 0, {{2, -1, 1}}}));
   CHECK(parts == std::vector<double>{3, 4, 1, 2});
 }
 
@@ -235,10 +242,20 @@ TEST_CASE("a fill value is encoded only where the type can hold it") {
     uint64_t bits;
   };
   const Row rows[] = {
-      {0, DType::f32, true, 0},          {1, DType::bf16, true, 0x3f80},     {0.1, DType::f32, true, bits(0.1f)}, {-1, DType::i64, true, ~uint64_t{0}},
-      {1, DType::boolean, true, 1},      {2, DType::boolean, false, 0},      {256, DType::u8, false, 0},          {-1, DType::u8, false, 0},
-      {0.5, DType::i32, false, 0},       {0x1p63, DType::i64, false, 0},     {-0x1p63, DType::i64, true, 1ull << 63}, {1, DType::f8_e4m3, true, 0x38},
-      {0.3, DType::f8_e4m3, false, 0},   {1, DType::c64, true, bits(1.0f)},
+      {0, DType::f32, true, 0},
+      {1, DType::bf16, true, 0x3f80},
+      {0.1, DType::f32, true, bits(0.1f)},
+      {-1, DType::i64, true, ~uint64_t{0}},
+      {1, DType::boolean, true, 1},
+      {2, DType::boolean, false, 0},
+      {256, DType::u8, false, 0},
+      {-1, DType::u8, false, 0},
+      {0.5, DType::i32, false, 0},
+      {0x1p63, DType::i64, false, 0},
+      {-0x1p63, DType::i64, true, 1ull << 63},
+      {1, DType::f8_e4m3, true, 0x38},
+      {0.3, DType::f8_e4m3, false, 0},
+      {1, DType::c64, true, bits(1.0f)},
   };
   for (const Row& row : rows) {
     INFO(row.value << " as " << name(row.to));

@@ -1,5 +1,5 @@
-// Whole conversions at the level of the library, for what the bundled checkpoints do not show: untied heads, half precision,
-// any number of threads, and a manifest in place of a checkpoint.
+// Whole conversions at the level of the library, for what the bundled checkpoints do not show: untied heads, half
+// precision, any number of threads, and a manifest in place of a checkpoint.
 #include <algorithm>
 #include <random>
 
@@ -30,10 +30,13 @@ struct Result {
       if (tensor.key == key) return &tensor;
     return nullptr;
   }
-  const std::vector<std::byte>& data(const std::string& key) const { return bytes[static_cast<size_t>(find(key) - plan->tensors.data())]; }
+  const std::vector<std::byte>& data(const std::string& key) const {
+    return bytes[static_cast<size_t>(find(key) - plan->tensors.data())];
+  }
 };
 
-Result convert(const Rules& rules, const Source& source, std::map<std::string, std::string> set = {}, int threads = 2, std::map<std::string, Json> documents = {}) {
+Result convert(const Rules& rules, const Source& source, std::map<std::string, std::string> set = {}, int threads = 2,
+               std::map<std::string, Json> documents = {}) {
   Diagnostics diagnostics;
   Result result;
   PlanOptions options;
@@ -97,7 +100,8 @@ TEST_CASE("untied logits are written, with the copies of the embedding that load
   INFO(result.messages);
   REQUIRE(result.plan);
   CHECK(result.plan->config["tie_word_embeddings"] == Json(false));
-  for (const char* copy : {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight"}) CHECK(result.data(copy) == result.data("shared.weight"));
+  for (const char* copy : {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight"})
+    CHECK(result.data(copy) == result.data("shared.weight"));
   const auto& head = result.data("lm_head.weight");
   for (int64_t v = 0; v < vocab; ++v)
     for (int64_t d = 0; d < d_model; ++d)
@@ -108,7 +112,8 @@ TEST_CASE("half precision is widened exactly; dtype=keep moves it as it is") {
   Checkpoint checkpoint(kData + "/switch/source/checkpoint_1200", "target");
   for (auto& tensor : checkpoint.tensors) {  // the upper halves of the float32 values are bfloat16 values
     std::vector<std::byte> half;
-    for (size_t i = 0; i < tensor.bytes.size(); i += 4) half.insert(half.end(), {tensor.bytes[i + 2], tensor.bytes[i + 3]});
+    for (size_t i = 0; i < tensor.bytes.size(); i += 4)
+      half.insert(half.end(), {tensor.bytes[i + 2], tensor.bytes[i + 3]});
     tensor.dtype = DType::bf16;
     tensor.bytes = std::move(half);
   }
@@ -147,7 +152,9 @@ TEST_CASE("the same bytes with any number of threads, and the same plan from a m
   }
 }
 
-TEST_CASE("concat inside stack, split inside concat, and parts left to another rule give the values that their definitions say") {
+TEST_CASE(
+    "concat inside stack, split inside concat, and parts left to another rule give the values that their definitions "
+    "say") {
   TempFolder folder;
   const Rules toy = rules(folder.write("toy.yaml", R"(remap: 1
 family: toy
@@ -162,8 +169,9 @@ rules:
     for (size_t i = 0; i < values.size(); ++i) values[i] = first + static_cast<int32_t>(i);
     return MemoryTensor{key, DType::i32, shape, bytes_of(values)};
   };
-  const MemorySource source({tensor("e.0.w1", {2, 1}, 0), tensor("e.0.w3", {2, 2}, 10), tensor("e.1.w1", {2, 1}, 20), tensor("e.1.w3", {2, 2}, 30),
-                             tensor("2.qkv", {3, 2}, 40), tensor("0.qkv", {3, 2}, 50), tensor("01.qkv", {3, 2}, 60)});
+  const MemorySource source({tensor("e.0.w1", {2, 1}, 0), tensor("e.0.w3", {2, 2}, 10), tensor("e.1.w1", {2, 1}, 20),
+                             tensor("e.1.w3", {2, 2}, 30), tensor("2.qkv", {3, 2}, 40), tensor("0.qkv", {3, 2}, 50),
+                             tensor("01.qkv", {3, 2}, 60)});
   const Result result = convert(toy, source);
   INFO(result.messages);
   REQUIRE(result.plan);
@@ -173,7 +181,8 @@ rules:
   CHECK(result.data("v") == bytes_of<int32_t>({54, 64, 44, 55, 65, 45}));
 }
 
-TEST_CASE("files of one checkpoint: interleaved in any order and by any number of threads; copies of a tensor must agree") {
+TEST_CASE(
+    "files of one checkpoint: interleaved in any order and by any number of threads; copies of a tensor must agree") {
   const std::string folder = kData + "/llama/llama31-two-shards/source";
   const std::map<std::string, Json> params = {{"params", read_document(folder + "/params.json", "json")}};
   const Rules llama = rules("llama");
@@ -200,7 +209,8 @@ TEST_CASE("an output that is tied is left out if it equals the embedding, and wr
   const std::map<std::string, Json> params = {{"params", read_document(folder + "/params.json", "json")}};
   const Rules llama = rules("llama");
   Checkpoint checkpoint(folder, "");
-  for (const std::string file : {"consolidated.00.pth/", "consolidated.01.pth/"}) checkpoint.at(file + "output.weight").bytes = checkpoint.at(file + "tok_embeddings.weight").bytes;
+  for (const std::string file : {"consolidated.00.pth/", "consolidated.01.pth/"})
+    checkpoint.at(file + "output.weight").bytes = checkpoint.at(file + "tok_embeddings.weight").bytes;
   const Result tied = convert(llama, checkpoint.source(), {}, 2, params);
   INFO(tied.messages);
   REQUIRE(tied.plan);

@@ -1,5 +1,5 @@
-// The executor against an elementwise reference: random plans, ragged tiles, one and several threads, mapped files and memory; and
-// the comparison of tensors.
+// The executor against an elementwise reference: random plans, ragged tiles, one and several threads, mapped files and
+// memory; and the comparison of tensors.
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -15,9 +15,9 @@
 #include "remap/diagnostic.h"
 #include "remap/execute.h"
 #include "support/catch.h"
-#include "tensor/sub_byte.h"
 #include "support/memory_sink.h"
 #include "support/memory_source.h"
+#include "tensor/sub_byte.h"
 
 using namespace remap;
 using remap::test::bytes_of;
@@ -51,7 +51,8 @@ std::vector<std::vector<std::byte>> run_naively(const Plans& tensors, const std:
           from += rest % axis.extent * axis.source_step * source_strides[axis.source_dim];
           rest /= axis.extent;
         }
-        std::memcpy(bytes.data() + static_cast<size_t>(to) * size, source.bytes.data() + static_cast<size_t>(from) * size, size);
+        std::memcpy(bytes.data() + static_cast<size_t>(to) * size,
+                    source.bytes.data() + static_cast<size_t>(from) * size, size);
       }
     }
   }
@@ -128,35 +129,48 @@ const std::vector<Operation>& operations() {
          plans.push_back(target(source, plans.size(), shape, {piece}));
        }},
       {"split the first axis into transposed tensors",
-       [](Random& random) { return Shape{random.pick(1, 6), random.pick(1, 40), random.pick(1, 40)}; },
+       [](Random& random) {
+         return Shape{random.pick(1, 6), random.pick(1, 40), random.pick(1, 40)};
+       },
        [](Random&, const TensorInfo& source, uint32_t tensor, Plans& plans) {
          for (int64_t e = 0; e < source.shape[0]; ++e)
-           plans.push_back(target(source, plans.size(), {source.shape[2], source.shape[1]},
-                                  {{0, tensor, {{source.shape[1], 1, 1, 1, 1}, {source.shape[2], 1, 1, 0, 2}}, {}, {e, 0, 0}}}));
+           plans.push_back(
+               target(source, plans.size(), {source.shape[2], source.shape[1]},
+                      {{0, tensor, {{source.shape[1], 1, 1, 1, 1}, {source.shape[2], 1, 1, 0, 2}}, {}, {e, 0, 0}}}));
        }},
       {"reshape [a*b, c] to [c, b, a]",
-       [](Random& random) { return Shape{12 * random.pick(1, 3), random.pick(1, 9)}; },
+       [](Random& random) {
+         return Shape{12 * random.pick(1, 3), random.pick(1, 9)};
+       },
        [](Random& random, const TensorInfo& source, uint32_t tensor, Plans& plans) {
-         const int64_t b = std::vector<int64_t>{1, 2, 3, 4, 6, 12}[static_cast<size_t>(random.pick(0, 5))], a = source.shape[0] / b;
-         plans.push_back(target(source, plans.size(), {source.shape[1], b, a},
-                                {{0, tensor, {{a, 1, b, 2, 0}, {b, 1, 1, 1, 0}, {source.shape[1], 1, 1, 0, 1}}, {}, {}}}));
+         const int64_t b = std::vector<int64_t>{1, 2, 3, 4, 6, 12}[static_cast<size_t>(random.pick(0, 5))],
+                       a = source.shape[0] / b;
+         plans.push_back(
+             target(source, plans.size(), {source.shape[1], b, a},
+                    {{0, tensor, {{a, 1, b, 2, 0}, {b, 1, 1, 1, 0}, {source.shape[1], 1, 1, 0, 1}}, {}, {}}}));
        }},
       {"reshape [a*b*c] to [b, c*a] with axes that share a dimension on both sides",
        [](Random& random) { return Shape{24 * random.pick(1, 4)}; },
        [](Random&, const TensorInfo& source, uint32_t tensor, Plans& plans) {
          const int64_t a = 4, b = 3, c = source.shape[0] / 12;
-         plans.push_back(target(source, plans.size(), {b, c * a}, {{0, tensor, {{c, a, 1, 1, 0}, {a, 1, b * c, 1, 0}, {b, 1, c, 0, 0}}, {}, {}}}));
+         plans.push_back(target(source, plans.size(), {b, c * a},
+                                {{0, tensor, {{c, a, 1, 1, 0}, {a, 1, b * c, 1, 0}, {b, 1, c, 0, 0}}, {}, {}}}));
        }},
       {"interleave two halves, one of them backwards",
-       [](Random& random) { return Shape{2 * random.pick(1, 20), random.pick(1, 5)}; },
+       [](Random& random) {
+         return Shape{2 * random.pick(1, 20), random.pick(1, 5)};
+       },
        [](Random&, const TensorInfo& source, uint32_t tensor, Plans& plans) {
          const int64_t half = source.shape[0] / 2, width = source.shape[1];
-         plans.push_back(target(source, plans.size(), source.shape,
-                                {{0, tensor, {{half, 2, 1, 0, 0}, {width, 1, 1, 1, 1}}, {}, {}},
-                                 {0, tensor, {{width, 1, 1, 1, 1}, {half, 2, -1, 0, 0}}, {1, 0}, {source.shape[0] - 1, 0}}}));
+         plans.push_back(
+             target(source, plans.size(), source.shape,
+                    {{0, tensor, {{half, 2, 1, 0, 0}, {width, 1, 1, 1, 1}}, {}, {}},
+                     {0, tensor, {{width, 1, 1, 1, 1}, {half, 2, -1, 0, 0}}, {1, 0}, {source.shape[0] - 1, 0}}}));
        }},
       {"every third row, written from the end",
-       [](Random& random) { return Shape{random.pick(1, 50), random.pick(1, 8)}; },
+       [](Random& random) {
+         return Shape{random.pick(1, 50), random.pick(1, 8)};
+       },
        [](Random&, const TensorInfo& source, uint32_t tensor, Plans& plans) {
          const int64_t rows = (source.shape[0] + 2) / 3, width = source.shape[1];
          plans.push_back(target(source, plans.size(), {rows, width},
@@ -204,7 +218,8 @@ TEST_CASE("random plans give what their pieces say, whatever the tiles and the n
           tensors.push_back(random_tensor(random, "t" + std::to_string(t), dtype, operation.source_shape(random)));
         const MemorySource source(tensors);
         Plans plans;
-        for (uint32_t t = 0; t < source.manifest().size(); ++t) operation.add_targets(random, source.manifest()[t], t, plans);
+        for (uint32_t t = 0; t < source.manifest().size(); ++t)
+          operation.add_targets(random, source.manifest()[t], t, plans);
         const auto expected = run_naively(plans, {&source});
         REQUIRE(run(plans, {&source}, 1) == expected);
         REQUIRE(run(plans, {&source}, 3) == expected);
@@ -238,15 +253,22 @@ TEST_CASE("a part of a planned tensor holds what the whole one holds there") {
 TEST_CASE("every tile is loaded once, whatever is made of it, and not at all if nothing is") {
   Random random(1);
   const int64_t n_experts = 8;
-  const MemorySource source({{"wi", DType::f32, {n_experts, 6, 10}, random.bytes(n_experts * 60 * 4), {n_experts, 3, 4}}});
+  const MemorySource source(
+      {{"wi", DType::f32, {n_experts, 6, 10}, random.bytes(n_experts * 60 * 4), {n_experts, 3, 4}}});
   Plans plans;
   for (int64_t e = 0; e < n_experts; ++e)
-    plans.push_back({"expert_" + std::to_string(e), DType::f32, {10, 6}, {{0, 0, {{6, 1, 1, 1, 1}, {10, 1, 1, 0, 2}}, {}, {e, 0, 0}}}, {}, 0});
+    plans.push_back({"expert_" + std::to_string(e),
+                     DType::f32,
+                     {10, 6},
+                     {{0, 0, {{6, 1, 1, 1, 1}, {10, 1, 1, 0, 2}}, {}, {e, 0, 0}}},
+                     {},
+                     0});
   CHECK(run(plans, {&source}, 2) == run_naively(plans, {&source}));
   CHECK(source.n_loads == 6);  // 1 x 2 x 3 tiles
   source.n_loads = 0;
   // The last two columns alone: one of three columns of tiles.
-  const Plans corner = {{"corner", DType::f32, {6, 2}, {{0, 0, {{6, 1, 1, 0, 1}, {2, 1, 1, 1, 2}}, {}, {0, 0, 8}}}, {}, 0}};
+  const Plans corner = {
+      {"corner", DType::f32, {6, 2}, {{0, 0, {{6, 1, 1, 0, 1}, {2, 1, 1, 1, 2}}, {}, {0, 0, 8}}}, {}, 0}};
   CHECK(run(corner, {&source}, 1) == run_naively(corner, {&source}));
   CHECK(source.n_loads == 2);
 }
@@ -256,7 +278,12 @@ TEST_CASE("a large mapped tensor is shared between threads and comes out the sam
   const int64_t rows = 3000, columns = 2500;  // 30 MB: several blocks
   const MemorySource source({{"w", DType::f32, {rows, columns}, random.bytes(rows * columns * 4)}});
   Plans plans = renamed(source);
-  plans.push_back({"transposed", DType::f32, {columns, rows}, {{0, 0, {{rows, 1, 1, 1, 0}, {columns, 1, 1, 0, 1}}, {}, {}}}, {}, 0});
+  plans.push_back({"transposed",
+                   DType::f32,
+                   {columns, rows},
+                   {{0, 0, {{rows, 1, 1, 1, 0}, {columns, 1, 1, 0, 1}}, {}, {}}},
+                   {},
+                   0});
   const auto one = run(plans, {&source}, 1);
   CHECK((one == run_naively(plans, {&source})));
   CHECK((run(plans, {&source}, 4) == one));
@@ -295,7 +322,8 @@ TEST_CASE("casts, fills, empty tensors and scalars are written too") {
 TEST_CASE("the error is that of the first tensor in the order of the plan, on any number of threads") {
   Random random(5);
   std::vector<MemoryTensor> tensors;
-  for (int t = 0; t < 40; ++t) tensors.push_back({"t" + std::to_string(100 + t), DType::f32, {64}, random.bytes(256), {16}});
+  for (int t = 0; t < 40; ++t)
+    tensors.push_back({"t" + std::to_string(100 + t), DType::f32, {64}, random.bytes(256), {16}});
   MemorySource source(tensors);
   for (const size_t t : {7u, 8u, 9u, 20u, 39u}) source.fail_at.insert({t, 2});
   source.fail_at.insert({7, 3});
@@ -303,7 +331,9 @@ TEST_CASE("the error is that of the first tensor in the order of the plan, on an
     for (int round = 0; round < 20; ++round) {
       const Plans plans = renamed(source);
       MemorySink sink(plans);
-      CHECK(message_of([&] { execute(plans, {&source}, sink, {threads, {}, nullptr}); }) == "memory: error[io-read]: tile 2 of 't107' is damaged");
+      CHECK(message_of([&] {
+              execute(plans, {&source}, sink, {threads, {}, nullptr});
+            }) == "memory: error[io-read]: tile 2 of 't107' is damaged");
     }
 }
 
@@ -314,13 +344,20 @@ TEST_CASE("what cannot be run is refused before anything is written") {
     PlannedTensor plan;
   };
   const Row rows[] = {
-      {"error[plan-inconsistent]: the plan for 'x' [5] cannot be run: a piece reaches outside of its source 'a' [4]", {"x", DType::f32, {5}, {{0, 0, {{5, 1, 1, 0, 0}}, {}, {}}}, {}, 0}},
-      {"error[plan-inconsistent]: the plan for 'x' [3] cannot be run: a piece reaches outside of it", {"x", DType::f32, {3}, {{0, 0, {{4, 1, 1, 0, 0}}, {}, {}}}, {}, 0}},
-      {"error[plan-inconsistent]: the plan for 'x' [4] cannot be run: its pieces have 3 elements", {"x", DType::f32, {4}, {{0, 0, {{3, 1, 1, 0, 0}}, {}, {}}}, {}, 0}},
-      {"error[plan-inconsistent]: the plan for 'x' [4] cannot be run: a piece reaches outside of it", {"x", DType::f32, {4}, {{0, 0, {{4, -1, 1, 0, 0}}, {}, {}}}, {}, 0}},
-      {"error[plan-inconsistent]: the plan for 'x' [4] cannot be run: a piece names source 1 of 1", {"x", DType::f32, {4}, {{1, 0, {{4, 1, 1, 0, 0}}, {}, {}}}, {}, 0}},
-      {"error[cast-unsupported]: 'x' is int32 and is made of 'a', which is float32: there is no such cast", {"x", DType::i32, {4}, {{0, 0, {{4, 1, 1, 0, 0}}, {}, {}}}, {}, 0}},
-      {"error[fill-unrepresentable]: 'x' is filled with 0.5, which int64 cannot hold", {"x", DType::i64, {4}, {}, 0.5, 0}},
+      {"error[plan-inconsistent]: the plan for 'x' [5] cannot be run: a piece reaches outside of its source 'a' [4]",
+       {"x", DType::f32, {5}, {{0, 0, {{5, 1, 1, 0, 0}}, {}, {}}}, {}, 0}},
+      {"error[plan-inconsistent]: the plan for 'x' [3] cannot be run: a piece reaches outside of it",
+       {"x", DType::f32, {3}, {{0, 0, {{4, 1, 1, 0, 0}}, {}, {}}}, {}, 0}},
+      {"error[plan-inconsistent]: the plan for 'x' [4] cannot be run: its pieces have 3 elements",
+       {"x", DType::f32, {4}, {{0, 0, {{3, 1, 1, 0, 0}}, {}, {}}}, {}, 0}},
+      {"error[plan-inconsistent]: the plan for 'x' [4] cannot be run: a piece reaches outside of it",
+       {"x", DType::f32, {4}, {{0, 0, {{4, -1, 1, 0, 0}}, {}, {}}}, {}, 0}},
+      {"error[plan-inconsistent]: the plan for 'x' [4] cannot be run: a piece names source 1 of 1",
+       {"x", DType::f32, {4}, {{1, 0, {{4, 1, 1, 0, 0}}, {}, {}}}, {}, 0}},
+      {"error[cast-unsupported]: 'x' is int32 and is made of 'a', which is float32: there is no such cast",
+       {"x", DType::i32, {4}, {{0, 0, {{4, 1, 1, 0, 0}}, {}, {}}}, {}, 0}},
+      {"error[fill-unrepresentable]: 'x' is filled with 0.5, which int64 cannot hold",
+       {"x", DType::i64, {4}, {}, 0.5, 0}},
   };
   for (const Row& row : rows) {
     const Plans plans = {row.plan};
@@ -343,12 +380,15 @@ TEST_CASE("work can be cancelled, and tells how far it is") {
   const Plans plans = renamed(source);
   MemorySink sink(plans);
   uint64_t last_done = 0, last_total = 0;
-  execute(plans, {&source}, sink, {2, [&](uint64_t done, uint64_t total) { last_done = done, last_total = total; }, nullptr});
+  execute(plans, {&source}, sink,
+          {2, [&](uint64_t done, uint64_t total) { last_done = done, last_total = total; }, nullptr});
   CHECK(last_done == 2000);
   CHECK(last_total == 2000);
   const std::atomic<bool> cancel = true;
   MemorySink other(plans);
-  CHECK(message_of([&] { execute(plans, {&source}, other, {2, {}, &cancel}); }) == "error[cancelled]: stopped before all tensors were written");
+  CHECK(message_of([&] {
+          execute(plans, {&source}, other, {2, {}, &cancel});
+        }) == "error[cancelled]: stopped before all tensors were written");
 }
 
 TEST_CASE("tensors are equal if every bit is, whatever their tiles") {
@@ -365,14 +405,17 @@ TEST_CASE("tensors are equal if every bit is, whatever their tiles") {
     CHECK_FALSE(tensors_equal(MemorySource({a}), 0, MemorySource({b}), 0));
     CHECK_FALSE(compare_tensors(MemorySource({a}), 0, MemorySource({b}), 0).bits_equal);
   }
-  const MemorySource tied({{"a", DType::f32, {1}, bytes_of<float>({1}), {}, false, "s"}, {"b", DType::f32, {1}, bytes_of<float>({1}), {}, false, "s"}});
+  const MemorySource tied({{"a", DType::f32, {1}, bytes_of<float>({1}), {}, false, "s"},
+                           {"b", DType::f32, {1}, bytes_of<float>({1}), {}, false, "s"}});
   CHECK(tensors_equal(tied, 0, tied, 1));
   CHECK(tied.n_loads == 0);
 }
 
 TEST_CASE("differences are measured on values") {
   const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
-  const auto compare = [](const MemoryTensor& a, const MemoryTensor& b) { return compare_tensors(MemorySource({a}), 0, MemorySource({b}), 0); };
+  const auto compare = [](const MemoryTensor& a, const MemoryTensor& b) {
+    return compare_tensors(MemorySource({a}), 0, MemorySource({b}), 0);
+  };
   const auto floats = [](const std::vector<float>& values) {
     return MemoryTensor{"t", DType::f32, {static_cast<int64_t>(values.size())}, bytes_of(values)};
   };
@@ -381,14 +424,20 @@ TEST_CASE("differences are measured on values") {
   CHECK(compare(floats({0.0f}), floats({-0.0f})) == TensorDifference{false, 1, 0, 0, 0, 0});
   CHECK(compare(floats({infinity, 1}), floats({infinity, 1.5})) == TensorDifference{false, 2, 1, 0, 0.5, 0.25});
   CHECK(compare(floats({infinity}), floats({1})).max_absolute_diff == infinity);
-  CHECK(compare(floats({1, -2}), {"t", DType::bf16, {2}, bytes_of<uint16_t>({0x3f80, 0xc000})}) == TensorDifference{false, 2, 0, 0, 0, 0});
+  CHECK(compare(floats({1, -2}), {"t", DType::bf16, {2}, bytes_of<uint16_t>({0x3f80, 0xc000})}) ==
+        TensorDifference{false, 2, 0, 0, 0, 0});
   const int64_t big = int64_t{1} << 60;
-  CHECK(compare({"t", DType::i64, {2}, bytes_of<int64_t>({big, 5})}, {"t", DType::i64, {2}, bytes_of<int64_t>({big + 1, 5})}).count_different == 1);
+  CHECK(compare({"t", DType::i64, {2}, bytes_of<int64_t>({big, 5})},
+                {"t", DType::i64, {2}, bytes_of<int64_t>({big + 1, 5})})
+            .count_different == 1);
   CHECK(compare({"t", DType::c64, {1}, bytes_of<float>({1, 2})}, {"t", DType::c64, {1}, bytes_of<float>({1, 3})}) ==
         TensorDifference{false, 2, 1, 0, 1, 0.5});
-  CHECK(message_of([&] { compare(floats({1}), floats({1, 2})); }) == "error[compare-shape]: 't' has the shape [1] and 't' [2]");
-  CHECK(message_of([&] { compare(floats({1}), {"t", DType::c64, {1}, bytes_of<float>({1, 2})}); }) ==
-        "error[compare-dtype]: 't' is float32 and 't' is complex64: complex and real numbers are not compared");
+  CHECK(message_of([&] {
+          compare(floats({1}), floats({1, 2}));
+        }) == "error[compare-shape]: 't' has the shape [1] and 't' [2]");
+  CHECK(message_of([&] {
+          compare(floats({1}), {"t", DType::c64, {1}, bytes_of<float>({1, 2})});
+        }) == "error[compare-dtype]: 't' is float32 and 't' is complex64: complex and real numbers are not compared");
 }
 
 TEST_CASE("pieces of tensors whose elements share bytes move whole bytes, or are refused") {

@@ -117,16 +117,30 @@ TEST_CASE("mistakes in expressions are named where they are") {
       {"1 // 0", "test.yaml:1:1: error[expression-value]: division by zero"},
       {"7 / 2", "test.yaml:1:1: error[expression-value]: 7 is not divisible by 2"},
       {"hidden + 'x'", "test.yaml:1:1: error[expression-value]: '+' needs two numbers; found 32 and \"x\""},
-      {"1 if hidden else 2", "test.yaml:1:6: error[expression-value]: a condition must be true or false; 'hidden' is 32"},
-      {"meta.cfg.model.width + 1", "test.yaml:1:1: error[expression-missing]: 'meta.cfg.model.width' has no value: meta.cfg.model.width is not there"},
+      {"1 if hidden else 2",
+       "test.yaml:1:6: error[expression-value]: a condition must be true or false; 'hidden' is 32"},
+      {"meta.cfg.model.width + 1",
+       "test.yaml:1:1: error[expression-missing]: 'meta.cfg.model.width' has no value: meta.cfg.model.width is not "
+       "there"},
       {"nowhere + 1", "test.yaml:1:1: error[expression-unknown-name]: nothing is called 'nowhere'"},
-      {"9223372036854775807 + 1", "test.yaml:1:1: error[expression-value]: the result is too large for a 64-bit integer"},
+      {"9223372036854775807 + 1",
+       "test.yaml:1:1: error[expression-value]: the result is too large for a 64-bit integer"},
       {"range(100000000)", "test.yaml:1:1: error[expression-value]: the list is too long"},
-      {"python_list('__import__(1)')", "test.yaml:1:1: error[expression-value]: \"__import__(1)\" is not a list of a kind that remap reads: a list was expected at character 1, found '_'"},
-      {"python_list('[1, 2')", "test.yaml:1:1: error[expression-value]: \"[1, 2\" is not a list of a kind that remap reads: ',' or ']' was expected at character 6, found the end"},
-      {"python_list('[1] * 999999999')", "test.yaml:1:1: error[expression-value]: \"[1] * 999999999\" is not a list of a kind that remap reads: it has more than 100000 entries"},
-      {"python_list('[1] * 90000 * 90000')", "test.yaml:1:1: error[expression-value]: \"[1] * 90000 * 90000\" is not a list of a kind that remap reads: it has more than 100000 entries"},
-      {"python_list('[1] 2')", "test.yaml:1:1: error[expression-value]: \"[1] 2\" is not a list of a kind that remap reads: '+' or '*' was expected at character 5, found '2'"},
+      {"python_list('__import__(1)')",
+       "test.yaml:1:1: error[expression-value]: \"__import__(1)\" is not a list of a kind that remap reads: a list was "
+       "expected at character 1, found '_'"},
+      {"python_list('[1, 2')",
+       "test.yaml:1:1: error[expression-value]: \"[1, 2\" is not a list of a kind that remap reads: ',' or ']' was "
+       "expected at character 6, found the end"},
+      {"python_list('[1] * 999999999')",
+       "test.yaml:1:1: error[expression-value]: \"[1] * 999999999\" is not a list of a kind that remap reads: it has "
+       "more than 100000 entries"},
+      {"python_list('[1] * 90000 * 90000')",
+       "test.yaml:1:1: error[expression-value]: \"[1] * 90000 * 90000\" is not a list of a kind that remap reads: it "
+       "has more than 100000 entries"},
+      {"python_list('[1] 2')",
+       "test.yaml:1:1: error[expression-value]: \"[1] 2\" is not a list of a kind that remap reads: '+' or '*' was "
+       "expected at character 5, found '2'"},
       {"sqrt(195)", "test.yaml:1:1: error[expression-value]: 195 is not the square of a whole number"},
       {"index_of(['x', 'x'])", "test.yaml:1:1: error[expression-value]: \"x\" is twice in the list"},
       {"column([[1], []], 0)", "test.yaml:1:1: error[expression-value]: [] has no entry 0"},
@@ -141,6 +155,7 @@ TEST_CASE("mistakes in expressions are named where they are") {
 
 TEST_CASE("nesting is bounded") {
   CHECK(message_of(std::string(10000, '(')).find("nested too deeply") != std::string::npos);
-  CHECK(message_of(std::string("python_list('").append(10000, '[') + "')").find("nested too deeply") != std::string::npos);
+  CHECK(message_of(std::string("python_list('").append(10000, '[') + "')").find("nested too deeply") !=
+        std::string::npos);
   CHECK(message_of(std::string(10000, '-') + "1").find("nested too deeply") != std::string::npos);
 }

@@ -17,7 +17,9 @@ Diagnostics lost_keys(size_t layers) {
   Diagnostics found;
   for (size_t i = 0; i < layers; ++i)
     for (const char* part : {"attn", "mlp"})
-      found.error("plan-unmatched-key", BytePlace{"m.json", {}, {}}, fmt::format("no rule matches the key 'layers.{}.{}.weight' (F32 [{}])", i, part, i + 4), "add a rule for it");
+      found.error("plan-unmatched-key", BytePlace{"m.json", {}, {}},
+                  fmt::format("no rule matches the key 'layers.{}.{}.weight' (F32 [{}])", i, part, i + 4),
+                  "add a rule for it");
   return found;
 }
 
@@ -43,15 +45,23 @@ TEST_CASE("what differs and what does not") {
     Diagnostic a, b;
     const char* others;  // of the one finding that both are; "two" if they are two
   };
-  const auto error = [](Place place, std::string message, std::string id = "plan-layout") { return Diagnostic{Severity::error, std::move(id), std::move(place), std::move(message)}; };
+  const auto error = [](Place place, std::string message, std::string id = "plan-layout") {
+    return Diagnostic{Severity::error, std::move(id), std::move(place), std::move(message)};
+  };
   const std::vector<Row> rows = {
-      {"numbers outside of quotes", error(at(3), "axis 0 has 3 entries"), error(at(3), "axis 1 has 12 entries"), "2 in all"},
-      {"shapes of other ranks", error(at(3), "'a' of shape [2,3]"), error(at(3), "'b' of shape [2]"), "2 in all: {a,b}"},
+      {"numbers outside of quotes", error(at(3), "axis 0 has 3 entries"), error(at(3), "axis 1 has 12 entries"),
+       "2 in all"},
+      {"shapes of other ranks", error(at(3), "'a' of shape [2,3]"), error(at(3), "'b' of shape [2]"),
+       "2 in all: {a,b}"},
       {"a number with zeros before it", error(at(3), "'s.08'"), error(at(3), "'s.09'"), "2 in all: s.{08..09}"},
-      {"the string that differs most is shown", error(at(3), "'x' and 'y.1' differ"), error(at(3), "'x' and 'y.2' differ"), "2 in all: y.{1..2}"},
-      {"an apostrophe is no quote", error(at(3), "the checkpoint's 'a' is lost"), error(at(3), "the checkpoint's 'b' is lost"), "2 in all: {a,b}"},
-      {"the same message twice, as of two manifests", error(BytePlace{"a.json", {}, {}}, "'k'"), error(BytePlace{"b.json", {}, {}}, "'k'"), "in 2 files: {a,b}.json"},
-      {"keys in two files", error(BytePlace{"a.json", {}, {}}, "'k.1'"), error(BytePlace{"b.json", {}, {}}, "'k.2'"), "2 in all: k.{1..2} (in 2 files: {a,b}.json)"},
+      {"the string that differs most is shown", error(at(3), "'x' and 'y.1' differ"),
+       error(at(3), "'x' and 'y.2' differ"), "2 in all: y.{1..2}"},
+      {"an apostrophe is no quote", error(at(3), "the checkpoint's 'a' is lost"),
+       error(at(3), "the checkpoint's 'b' is lost"), "2 in all: {a,b}"},
+      {"the same message twice, as of two manifests", error(BytePlace{"a.json", {}, {}}, "'k'"),
+       error(BytePlace{"b.json", {}, {}}, "'k'"), "in 2 files: {a,b}.json"},
+      {"keys in two files", error(BytePlace{"a.json", {}, {}}, "'k.1'"), error(BytePlace{"b.json", {}, {}}, "'k.2'"),
+       "2 in all: k.{1..2} (in 2 files: {a,b}.json)"},
       {"other words", error(at(3), "'a' is lost"), error(at(3), "'a' is found"), "two"},
       {"another line", error(at(3), "'a'"), error(at(4), "'b'"), "two"},
       {"another column", error(at(3, 5), "'a'"), error(at(3, 9), "'b'"), "two"},
@@ -88,7 +98,13 @@ TEST_CASE("errors come before warnings, causes before what follows from them") {
 TEST_CASE("whatever is found, of whatever kind: a bound on the lines, and what is left out is counted") {
   for (const auto& row : diagnostic_table()) {
     Diagnostics many;
-    for (int i = 0; i < 400; ++i) many.add({row.severity, std::string(row.id), at(i + 1), fmt::format("'{}' is wrong", i), {"one note", "and another"}, "mend it"});
+    for (int i = 0; i < 400; ++i)
+      many.add({row.severity,
+                std::string(row.id),
+                at(i + 1),
+                fmt::format("'{}' is wrong", i),
+                {"one note", "and another"},
+                "mend it"});
     const std::string text = render_text(many);
     INFO(text);
     CHECK(lines_in(text) <= 50);
@@ -130,7 +146,8 @@ TEST_CASE("keys are folded by numbers first, then by words") {
   for (char c = 'a'; c <= 'z'; ++c) many.push_back(fmt::format("lang.{}.w", c));
   const std::vector<Row> rows = {
       {{"a.1", "a.0", "a.1"}, {"a.{0..1}"}},
-      {{"encoder/layers_0/q", "encoder/layers_1/q", "decoder/layers_0/q", "decoder/layers_1/q"}, {"{decoder,encoder}/layers_{0..1}/q"}},
+      {{"encoder/layers_0/q", "encoder/layers_1/q", "decoder/layers_0/q", "decoder/layers_1/q"},
+       {"{decoder,encoder}/layers_{0..1}/q"}},
       {{"a.x.w", "a.y.w", "b.x.w"}, {"{a,b}.x.w", "a.y.w"}},
       {{"a.x", "a.x.w"}, {"a.x", "a.x.w"}},
       {many, {"lang.{a,b,c,… 23 more}.w"}},
@@ -141,7 +158,9 @@ TEST_CASE("keys are folded by numbers first, then by words") {
 
 TEST_CASE("a hundred thousand findings take no time to tell") {
   Diagnostics found;
-  for (int i = 0; i < 120'000; ++i) found.error("plan-unmatched-key", BytePlace{"m.json", {}, {}}, fmt::format("no rule matches the key 'layers.{}.experts.{}.w'", i / 2000, i % 2000));
+  for (int i = 0; i < 120'000; ++i)
+    found.error("plan-unmatched-key", BytePlace{"m.json", {}, {}},
+                fmt::format("no rule matches the key 'layers.{}.experts.{}.w'", i / 2000, i % 2000));
   const std::string text = render_text(found);
   CHECK(text.find("120000 in all: layers.{0..59}.experts.{0..1999}.w") != std::string::npos);
   CHECK(lines_in(text) == 2);

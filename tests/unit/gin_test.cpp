@@ -68,7 +68,8 @@ TEST_CASE("gin statements become values") {
       {"A = @scope/mod.f()", R"j({"A":{"$ref":"scope/mod.f()"}})j"},
       {"A = [@f, @g( ), %h]", R"j({"A":[{"$ref":"f"},{"$ref":"g()"},{"$macro":"h"}]})j"},
       // imports
-      {"from __gin__ import dynamic_registration\nimport  a.b as c # x\nA = 1", R"({"$imports":["from __gin__ import dynamic_registration","import a.b as c"],"A":1})"},
+      {"from __gin__ import dynamic_registration\nimport  a.b as c # x\nA = 1",
+       R"({"$imports":["from __gin__ import dynamic_registration","import a.b as c"],"A":1})"},
       {"import = 1", R"({"import":1})"},
       // blocks
       {"m.C:\n  a = 1\n  # between\n\n  b = [\n1]\nD = 2", R"({"m.C.a":1,"m.C.b":[1],"D":2})"},
@@ -130,7 +131,8 @@ TEST_CASE("gin mistakes are reported with line and column") {
 
 TEST_CASE("a short gin file cannot make a large value") {
   std::string doubling = "M0 = [1, 1]\n";
-  for (int i = 1; i < 64; ++i) doubling += "M" + std::to_string(i) + " = [%M" + std::to_string(i - 1) + ", %M" + std::to_string(i - 1) + "]\n";
+  for (int i = 1; i < 64; ++i)
+    doubling += "M" + std::to_string(i) + " = [%M" + std::to_string(i - 1) + ", %M" + std::to_string(i - 1) + "]\n";
   CHECK(contains(error_of([&] { parse_gin(doubling, "x"); }), "limit-exceeded"));
   // Each macro adds little depth; together they would be deeper than any reader of the value expects.
   std::string nesting = "M0 = 1\n";
@@ -154,10 +156,13 @@ TEST_CASE("the config that T5X wrote beside the reference checkpoint is read who
   CHECK(gin["HEAD_DIM"] == 10);
   CHECK(gin["DROPOUT_RATE"].is_number_float());
   CHECK(gin["TASK_FEATURE_LENGTHS"].dump() == R"({"inputs":512,"targets":114})");
-  CHECK(gin["ENCODER_SPARSE_LAYOUT"].dump() == R"({"$macro":"flaxformer.architectures.moe.moe_enums.LayerLayout.MIXED"})");
+  CHECK(gin["ENCODER_SPARSE_LAYOUT"].dump() ==
+        R"({"$macro":"flaxformer.architectures.moe.moe_enums.LayerLayout.MIXED"})");
   CHECK(gin["ARCHITECTURE"].dump() == R"j({"$ref":"t5_architecture.EncoderDecoder()"})j");
   CHECK(gin["dense.MlpBlock.activations"].dump() == R"(["relu"])");
   CHECK(gin["bias_init/linen.initializers.normal.stddev"] == 1e-6);
-  CHECK(gin["seqio.SentencePieceVocabulary.sentencepiece_model_file"] == "gs://t5-data/vocabs/cc_all.32000.100extra/sentencepiece.model");
-  CHECK(gin["moe_architecture.SparseDecoder.sparse_layout"].dump() == R"({"$macro":"flaxformer.architectures.moe.moe_enums.LayerLayout.MIXED"})");
+  CHECK(gin["seqio.SentencePieceVocabulary.sentencepiece_model_file"] ==
+        "gs://t5-data/vocabs/cc_all.32000.100extra/sentencepiece.model");
+  CHECK(gin["moe_architecture.SparseDecoder.sparse_layout"].dump() ==
+        R"({"$macro":"flaxformer.architectures.moe.moe_enums.LayerLayout.MIXED"})");
 }

@@ -1,5 +1,5 @@
-// The rules of the house, read off the sources themselves: which stage may include which, that the engine knows no model
-// family, that every diagnostic is a row of the table, and that every source is listed.
+// The rules of the house, read off the sources themselves: which stage may include which, that the engine knows no
+// model family, that every diagnostic is a row of the table, and that every source is listed.
 #include "lang/rules.h"
 #include "plan/config.h"
 #include "remap/diagnostic.h"
@@ -131,7 +131,13 @@ TEST_CASE("includes go one way") {
 
 TEST_CASE("the engine and the command line name no model family") {
   // Spelt so that a search for the names does not find this file.
-  static const RE2 family("(?i)rober" "ta|xmo" "d|data2" "vec|fla" "va|switch_" "transformers");
+  static const RE2 family(
+      "(?i)rober"
+      "ta|xmo"
+      "d|data2"
+      "vec|fla"
+      "va|switch_"
+      "transformers");
   CHECK(matches(code(), family) == no_faults);
 }
 
@@ -144,7 +150,8 @@ TEST_CASE("every diagnostic that is reported is a row of the table, and every ro
   auto files = code();
   std::erase_if(files, [](const auto& file) { return file.path == "engine/base/diagnostic_table.cpp"; });
 
-  // An id is what an error is given on the spot, or a word that looks like one and is handed to a function that reports later.
+  // An id is what an error is given on the spot, or a word that looks like one and is handed to a function that reports
+  // later.
   static const RE2 reported(R"re((?:\bError|[.>]error|[.>]warning)\s*\(\s*"([^"]*)")re");
   static const RE2 built(R"re(\bSeverity::[a-z]+,\s*"([^"]*)")re");
   static const RE2 word(R"re("([a-z0-9]+(?:-[a-z0-9]+)*)")re");
@@ -152,7 +159,8 @@ TEST_CASE("every diagnostic that is reported is a row of the table, and every ro
   auto ids = captures(files, reported);
   ids.merge(captures(files, built));
   for (const auto& [text, path] : words)
-    if (text.find('-') != std::string::npos && subjects.contains(text.substr(0, text.find('-')))) ids.try_emplace(text, path);
+    if (text.find('-') != std::string::npos && subjects.contains(text.substr(0, text.find('-'))))
+      ids.try_emplace(text, path);
   std::vector<std::string> faults;
   for (const auto& [id, path] : ids)
     if (!rows.contains(id)) faults.push_back(fmt::format("{}: '{}' is not a row of diagnostic_table()", path, id));
@@ -162,7 +170,11 @@ TEST_CASE("every diagnostic that is reported is a row of the table, and every ro
 }
 
 TEST_CASE("no file names a path of a developer's machine") {
-  static const RE2 path("(?m)(?:^|[^A-Za-z0-9_.])/(?:wo" "rk|ro" "ot|ho" "me)/[A-Za-z]");
+  static const RE2 path(
+      "(?m)(?:^|[^A-Za-z0-9_.])/(?:wo"
+      "rk|ro"
+      "ot|ho"
+      "me)/[A-Za-z]");
   auto files = files_below({"engine", "cli", "rules", "schemas", "tests", "docs", ".ci"}, {});
   for (const char* name : {"CMakeLists.txt", "CMakePresets.json", "Makefile", "README.md"})
     if (fs::exists(kRoot / name)) files.push_back({name, read(kRoot / name)});
@@ -175,12 +187,15 @@ TEST_CASE("no file names a path of a developer's machine") {
 // What editors complete and show is what the parser takes: the same fields, with the same words.
 TEST_CASE("the editors' schema of rule files is the engine's table of fields, and every rule file names it") {
   const remap::Json schema = remap::read_document((kRoot / "schemas/rules.schema.json").string(), "json");
-  const auto faults_of = [](const std::string& what, remap::Json properties, const std::vector<remap::lang::FieldRow>& rows) {
+  const auto faults_of = [](const std::string& what, remap::Json properties,
+                            const std::vector<remap::lang::FieldRow>& rows) {
     std::vector<std::string> faults;
     for (const auto& row : rows) {
       const std::string name(row.name);
-      if (!properties.contains(name)) faults.push_back(fmt::format("{}: '{}' is missing", what, name));
-      else if (properties[name].value("description", "") != row.purpose) faults.push_back(fmt::format("{}: '{}' is described in other words", what, name));
+      if (!properties.contains(name))
+        faults.push_back(fmt::format("{}: '{}' is missing", what, name));
+      else if (properties[name].value("description", "") != row.purpose)
+        faults.push_back(fmt::format("{}: '{}' is described in other words", what, name));
       properties.erase(name);
     }
     for (const auto& [name, _] : properties.items()) faults.push_back(fmt::format("{}: '{}' is no field", what, name));
@@ -203,7 +218,8 @@ TEST_CASE("the target schemas know every field of the config.json files in tests
   for (const auto& file : files_below({"schemas"}, {".yaml"})) {
     remap::Diagnostics diagnostics;
     if (file.text.find("remap_schema: 1") == std::string::npos) continue;
-    const auto schema = remap::lang::parse_schema(std::make_shared<remap::lang::SourceText>(file.path, file.text), diagnostics);
+    const auto schema =
+        remap::lang::parse_schema(std::make_shared<remap::lang::SourceText>(file.path, file.text), diagnostics);
     CAPTURE(file.path);
     REQUIRE(schema);
     CHECK_FALSE(schema->fields.empty());
@@ -217,7 +233,8 @@ TEST_CASE("the target schemas know every field of the config.json files in tests
     const auto schema = schemas.find(config.value("model_type", ""));
     if (schema == schemas.end()) continue;
     ++n_configs;
-    for (const auto& unknown : remap::plan::unknown_fields(config, schema->second)) faults.push_back(fmt::format("{}: {}", file.path, unknown.path));
+    for (const auto& unknown : remap::plan::unknown_fields(config, schema->second))
+      faults.push_back(fmt::format("{}: {}", file.path, unknown.path));
   }
   CHECK(n_configs > 10);
   CHECK(faults == no_faults);
@@ -228,7 +245,8 @@ TEST_CASE("docs/rule-language.md names every function, every field and every cho
   const std::string docs = read(kRoot / "docs/rule-language.md");
   std::vector<std::string> faults;
   for (const auto& row : remap::lang::function_table())
-    if (!RE2::PartialMatch(docs, "`" + RE2::QuoteMeta(std::string(row.name)) + "[`(]")) faults.push_back(std::string(row.name));
+    if (!RE2::PartialMatch(docs, "`" + RE2::QuoteMeta(std::string(row.name)) + "[`(]"))
+      faults.push_back(std::string(row.name));
   for (const auto* table : {&remap::lang::rule_field_table(), &remap::lang::file_field_table()})
     for (const auto& row : *table)
       if (!RE2::PartialMatch(docs, "\\b" + RE2::QuoteMeta(std::string(row.name)) + "\\b"))
@@ -242,7 +260,8 @@ TEST_CASE("docs/lint.md names everything that lint can say") {
   const std::string docs = read(kRoot / "docs/lint.md");
   std::vector<std::string> faults;
   for (const auto& row : remap::diagnostic_table())
-    if (row.id.starts_with("lint-") && docs.find("`" + std::string(row.id) + "`") == std::string::npos) faults.push_back(std::string(row.id));
+    if (row.id.starts_with("lint-") && docs.find("`" + std::string(row.id) + "`") == std::string::npos)
+      faults.push_back(std::string(row.id));
   CHECK(faults == no_faults);
 }
 
@@ -262,7 +281,8 @@ TEST_CASE("every source, public header and test is listed for the build") {
   for (const auto& file : files_below({"tests/unit"}, {".cpp"})) {
     std::string name;
     RE2::FullMatch(file.path, "tests/unit/(.+)_test\\.cpp", &name);
-    if (!RE2::PartialMatch(tests, "remap_test(?:_program)?\\(" + RE2::QuoteMeta(name) + "[\\s)]")) faults.push_back(file.path);
+    if (!RE2::PartialMatch(tests, "remap_test(?:_program)?\\(" + RE2::QuoteMeta(name) + "[\\s)]"))
+      faults.push_back(file.path);
   }
   CHECK(faults == no_faults);
 }

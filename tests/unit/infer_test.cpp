@@ -1,4 +1,5 @@
-// `remap infer` on pairs of layouts: what it proposes is planned, run and compared, with weights and from lists of tensors alone.
+// `remap infer` on pairs of layouts: what it proposes is planned, run and compared, with weights and from lists of
+// tensors alone.
 #include "remap/infer.h"
 
 #include <algorithm>
@@ -97,15 +98,18 @@ std::optional<Plan> planned(const std::string& text, const Source& source) { ret
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines = {""};
   for (const char c : text) {
-    if (c == '\n') lines.emplace_back();
-    else lines.back() += c;
+    if (c == '\n')
+      lines.emplace_back();
+    else
+      lines.back() += c;
   }
   return lines;
 }
 
 }  // namespace
 
-TEST_CASE("by values: the plan of the proposal is the target, with at most one and a half times the rules of the table") {
+TEST_CASE(
+    "by values: the plan of the proposal is the target, with at most one and a half times the rules of the table") {
   REQUIRE(pairs().size() == 10);
   for (const auto& name : pairs()) {
     INFO(name);
@@ -124,7 +128,8 @@ TEST_CASE("by names: nine tensors of ten are right, and what is wrong or open is
   const test::TempFolder folder;
   for (const auto& name : pairs()) {
     INFO(name);
-    const auto source = open_source(kPairs + name + "/source.safetensors"), target = open_source(kPairs + name + "/target.safetensors");
+    const auto source = open_source(kPairs + name + "/source.safetensors"),
+               target = open_source(kPairs + name + "/target.safetensors");
     const auto from = listed(folder, "s", *source), to = listed(folder, "t", *target);
     const auto result = propose(*from, *to);
     INFO(text_of(result.diagnostics) << result.rules.text);
@@ -148,11 +153,15 @@ TEST_CASE("by names: nine tensors of ten are right, and what is wrong or open is
       }
       std::set<std::string> found;
       for (const auto& piece : given[key]->pieces) found.insert(from->manifest()[piece.tensor].key);
-      if (found == sources) ++right;
-      else CHECK(lines[static_cast<size_t>(plan->rules[given[key]->rule].place.line) - 2].find("# check") != std::string::npos);
+      if (found == sources)
+        ++right;
+      else
+        CHECK(lines[static_cast<size_t>(plan->rules[given[key]->rule].place.line) - 2].find("# check") !=
+              std::string::npos);
     }
     CHECK(10 * right >= 9 * wanted.size());
-    CHECK(result.rules.text.find("(rotary)") == std::string::npos);   // the projections keep their names, or are fused and marked so
+    CHECK(result.rules.text.find("(rotary)") ==
+          std::string::npos);  // the projections keep their names, or are fused and marked so
   }
 }
 
@@ -161,15 +170,15 @@ namespace {
 // A converted checkpoint, and the rule file that ships for it.
 struct Shipped {
   std::string rules, source, target;
-  std::string second, second_name, document;   // a further checkpoint, params.json
+  std::string second, second_name, document;  // a further checkpoint, params.json
 };
 
 // What a proposal from lists gives, beside the plan of the rules that ship.
 struct Compared {
   InferredRules proposal;
   std::optional<Plan> plan, shipped;
-  size_t right = 0;                    // from the same tensors, or others that hold the same bytes
-  std::vector<std::string> unmarked;   // from others, and nothing says that this may be wrong
+  size_t right = 0;                   // from the same tensors, or others that hold the same bytes
+  std::vector<std::string> unmarked;  // from others, and nothing says that this may be wrong
 };
 
 Compared compare_with_shipped(const Shipped& row, bool json) {
@@ -177,7 +186,9 @@ Compared compare_with_shipped(const Shipped& row, bool json) {
   const test::TempFolder folder;
   std::vector<std::unique_ptr<Source>> checkpoints, lists;
   std::vector<NamedSource> real, listed_sources;
-  const auto list = [&](const std::string& name, const Source& source) { return listed(folder, name, json ? manifest_to_json(source) : manifest_to_text(source.manifest())); };
+  const auto list = [&](const std::string& name, const Source& source) {
+    return listed(folder, name, json ? manifest_to_json(source) : manifest_to_text(source.manifest()));
+  };
   const auto add = [&](const std::string& path, const std::string& name) {
     checkpoints.push_back(open_source(kData + "/" + path));
     lists.push_back(list("s" + name, *checkpoints.back()));
@@ -205,27 +216,33 @@ Compared compare_with_shipped(const Shipped& row, bool json) {
   REQUIRE(result.plan);
   const auto refs_of = [&](const Plan& plan, const PlannedTensor& tensor) {
     std::vector<std::pair<uint32_t, size_t>> refs;
-    for (const auto& piece : tensor.pieces) refs.emplace_back(piece.source, real[piece.source].source->manifest().find((*plan.sources[piece.source].manifest)[piece.tensor].key));
+    for (const auto& piece : tensor.pieces)
+      refs.emplace_back(piece.source, real[piece.source].source->manifest().find(
+                                          (*plan.sources[piece.source].manifest)[piece.tensor].key));
     std::sort(refs.begin(), refs.end());
     refs.erase(std::unique(refs.begin(), refs.end()), refs.end());
     return refs;
   };
   const auto same_bytes = [&](const auto& a, const auto& b) {
-    return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [&](const auto& x, const auto& y) { return tensors_equal(*real[x.first].source, x.second, *real[y.first].source, y.second); });
+    return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [&](const auto& x, const auto& y) {
+             return tensors_equal(*real[x.first].source, x.second, *real[y.first].source, y.second);
+           });
   };
   const auto lines = lines_of(result.proposal.text);
   std::map<std::string, const PlannedTensor*> given;
   for (const auto& tensor : result.plan->tensors) given[tensor.key] = &tensor;
   for (const auto& tensor : result.shipped->tensors) {
     if (!given.contains(tensor.key)) {
-      if (result.proposal.text.find("# open: nothing gives '" + tensor.key + "'") == std::string::npos) result.unmarked.push_back(tensor.key);
+      if (result.proposal.text.find("# open: nothing gives '" + tensor.key + "'") == std::string::npos)
+        result.unmarked.push_back(tensor.key);
       continue;
     }
     const PlannedTensor& own = *given[tensor.key];
     const bool alike = own.dtype == tensor.dtype && own.shape == tensor.shape;
     const auto refs = refs_of(*result.plan, own), wanted = refs_of(*result.shipped, tensor);
     result.right += alike && (refs == wanted || same_bytes(refs, wanted));
-    const bool marked = lines[static_cast<size_t>(result.plan->rules[own.rule].place.line) - 2].find("# check") != std::string::npos;
+    const bool marked =
+        lines[static_cast<size_t>(result.plan->rules[own.rule].place.line) - 2].find("# check") != std::string::npos;
     if (!(alike && refs == wanted) && !marked) result.unmarked.push_back(tensor.key);
   }
   return result;
@@ -235,7 +252,8 @@ Compared compare_with_shipped(const Shipped& row, bool json) {
 
 TEST_CASE("by names: a source of several files, cut along different axes") {
   const std::string meta = "llama/two-shards/source/13B", newer = "llama/llama31-two-shards/source";
-  for (const auto& row : {Shipped{"llama", meta, "llama/two-shards/expected", "", "", meta + "/params.json"}, Shipped{"llama", newer, "llama/llama31-two-shards/expected", "", "", newer + "/params.json"}})
+  for (const auto& row : {Shipped{"llama", meta, "llama/two-shards/expected", "", "", meta + "/params.json"},
+                          Shipped{"llama", newer, "llama/llama31-two-shards/expected", "", "", newer + "/params.json"}})
     for (const bool json : {true, false}) {
       INFO(row.source << (json ? " json" : " text"));
       const auto result = compare_with_shipped(row, json);
@@ -246,26 +264,31 @@ TEST_CASE("by names: a source of several files, cut along different axes") {
       CHECK(result.plan->tensors.size() == 21);
       CHECK(result.right == 21);
       CHECK(result.proposal.rules <= 10);
-      CHECK(result.proposal.text.find("source: {format: torch, files: \"consolidated.{rank}.pth\"}") != std::string::npos);
+      CHECK(result.proposal.text.find("source: {format: torch, files: \"consolidated.{rank}.pth\"}") !=
+            std::string::npos);
       // Where names and shapes decide all, the same elements are read; the order of the rows of q and k is marked.
       const auto lines = lines_of(result.proposal.text);
       for (size_t i = 0; i < result.plan->tensors.size(); ++i) {
         const PlannedTensor &own = result.plan->tensors[i], &shipped = result.shipped->tensors[i];
         INFO(own.key);
-        if (own.key.find("q_proj") == std::string::npos && own.key.find("k_proj") == std::string::npos) CHECK(own.pieces == shipped.pieces);
-        else CHECK(lines[static_cast<size_t>(result.plan->rules[own.rule].place.line) - 2].find("# check: the order of the rows of q and k (rotary)") != std::string::npos);
+        if (own.key.find("q_proj") == std::string::npos && own.key.find("k_proj") == std::string::npos)
+          CHECK(own.pieces == shipped.pieces);
+        else
+          CHECK(lines[static_cast<size_t>(result.plan->rules[own.rule].place.line) - 2].find(
+                    "# check: the order of the rows of q and k (rotary)") != std::string::npos);
       }
     }
 }
 
 TEST_CASE("by names: what is wrong for a checkpoint of an original library is marked or open") {
-  const std::vector<Shipped> rows = {{"roberta", "roberta/source/model.pt", "roberta/expected", "", "", ""},
-                                     {"roberta", "roberta/source-mnli/model.pt", "roberta/expected-mnli", "", "", ""},
-                                     {"xmod", "xmod/source/model.pt", "xmod/expected", "", "", ""},
-                                     {"data2vec-audio", "data2vec-audio/source/model.pt", "data2vec-audio/expected", "", "", ""},
-                                     {"data2vec-audio", "data2vec-audio/source-ctc/model.pt", "data2vec-audio/expected-ctc", "", "", ""},
-                                     {"flava", "flava/source/model.pt", "flava/expected", "flava/source/encoder.pkl", "codebook", ""},
-                                     {"switch", "switch/source/checkpoint_1200", "switch/expected", "", "", ""}};
+  const std::vector<Shipped> rows = {
+      {"roberta", "roberta/source/model.pt", "roberta/expected", "", "", ""},
+      {"roberta", "roberta/source-mnli/model.pt", "roberta/expected-mnli", "", "", ""},
+      {"xmod", "xmod/source/model.pt", "xmod/expected", "", "", ""},
+      {"data2vec-audio", "data2vec-audio/source/model.pt", "data2vec-audio/expected", "", "", ""},
+      {"data2vec-audio", "data2vec-audio/source-ctc/model.pt", "data2vec-audio/expected-ctc", "", "", ""},
+      {"flava", "flava/source/model.pt", "flava/expected", "flava/source/encoder.pkl", "codebook", ""},
+      {"switch", "switch/source/checkpoint_1200", "switch/expected", "", "", ""}};
   for (const auto& row : rows)
     for (const bool json : {true, false}) {
       INFO(row.source << (json ? " json" : " text"));
@@ -313,11 +336,14 @@ Matrix fresh(Shape shape) {
   for (auto& v : m.values) v = next++;
   return m;
 }
-Matrix constant(Shape shape, float value) { return {shape, std::vector<float>(static_cast<size_t>(element_count(shape)), value)}; }
+Matrix constant(Shape shape, float value) {
+  return {shape, std::vector<float>(static_cast<size_t>(element_count(shape)), value)};
+}
 Matrix transposed(const Matrix& m) {
   Matrix t{{m.shape[1], m.shape[0]}, m.values};
   for (int64_t i = 0; i < m.shape[0]; ++i)
-    for (int64_t j = 0; j < m.shape[1]; ++j) t.values[static_cast<size_t>(j * m.shape[0] + i)] = m.values[static_cast<size_t>(i * m.shape[1] + j)];
+    for (int64_t j = 0; j < m.shape[1]; ++j)
+      t.values[static_cast<size_t>(j * m.shape[0] + i)] = m.values[static_cast<size_t>(i * m.shape[1] + j)];
   return t;
 }
 Matrix joined(const std::vector<Matrix>& parts) {
@@ -341,7 +367,9 @@ Matrix regrouped(const Matrix& m, int64_t blocks, int64_t rows) {
   for (int64_t b = 0; b < blocks; ++b)
     for (int64_t i = 0; i < rows; ++i)
       for (int64_t j = 0; j < columns; ++j)
-        for (int64_t w = 0; w < width; ++w) r.values[static_cast<size_t>(((b * columns + j) * rows + i) * width + w)] = m.values[static_cast<size_t>(((b * rows + i) * columns + j) * width + w)];
+        for (int64_t w = 0; w < width; ++w)
+          r.values[static_cast<size_t>(((b * columns + j) * rows + i) * width + w)] =
+              m.values[static_cast<size_t>(((b * rows + i) * columns + j) * width + w)];
   return r;
 }
 
@@ -369,11 +397,14 @@ TEST_CASE("by values: every operation, with constants and tied tensors that valu
   to.add("model.types.weight", constant({2, 16}, 0));
   for (int l = 0; l < 3; ++l) {
     const std::string s = fmt::format("transformer.h.{}.", l), t = fmt::format("model.layers.{}.", l);
-    const Matrix q = fresh({16, 16}), k = fresh({8, 16}), v = fresh({8, 16}), o = fresh({16, 16}), conv = fresh({16, 3, 2});
+    const Matrix q = fresh({16, 16}), k = fresh({8, 16}), v = fresh({8, 16}), o = fresh({16, 16}),
+                 conv = fresh({16, 3, 2});
     from.add(s + "attn.c_attn.weight", joined({q, k, v}));
     from.add(s + "attn.c_attn.bias", constant({32}, 0));
-    to.add(t + "self_attn.q_proj.weight", q), to.add(t + "self_attn.k_proj.weight", k), to.add(t + "self_attn.v_proj.weight", v);
-    to.add(t + "self_attn.q_proj.bias", constant({16}, 0)), to.add(t + "self_attn.k_proj.bias", constant({8}, 0)), to.add(t + "self_attn.v_proj.bias", constant({8}, 0));
+    to.add(t + "self_attn.q_proj.weight", q), to.add(t + "self_attn.k_proj.weight", k),
+        to.add(t + "self_attn.v_proj.weight", v);
+    to.add(t + "self_attn.q_proj.bias", constant({16}, 0)), to.add(t + "self_attn.k_proj.bias", constant({8}, 0)),
+        to.add(t + "self_attn.v_proj.bias", constant({8}, 0));
     from.add(s + "attn.c_proj.weight", o);
     to.add(t + "self_attn.o_proj.weight", transposed(o));
     const Matrix rotary = fresh({16, 5});
@@ -386,13 +417,15 @@ TEST_CASE("by values: every operation, with constants and tied tensors that valu
     std::vector<Matrix> both, down;
     for (int e = 0; e < 4; ++e) {
       const Matrix gate = fresh({12, 16}), up = fresh({12, 16}), out = fresh({16, 12});
-      from.add(fmt::format("{}moe.{}.gate.weight", s, e), gate), from.add(fmt::format("{}moe.{}.up.weight", s, e), up), from.add(fmt::format("{}moe.{}.down.weight", s, e), out);
+      from.add(fmt::format("{}moe.{}.gate.weight", s, e), gate), from.add(fmt::format("{}moe.{}.up.weight", s, e), up),
+          from.add(fmt::format("{}moe.{}.down.weight", s, e), out);
       both.push_back(joined({gate, up})), down.push_back(transposed(out));
     }
     to.add(t + "mlp.experts.gate_up_proj", stacked(both));
     to.add(t + "mlp.experts.down_proj", stacked(down));
     std::vector<Matrix> adapters;
-    for (int e = 0; e < 3; ++e) adapters.push_back(fresh({6, 16})), to.add(fmt::format("{}adapter_{}.weight", t, e), adapters.back());
+    for (int e = 0; e < 3; ++e)
+      adapters.push_back(fresh({6, 16})), to.add(fmt::format("{}adapter_{}.weight", t, e), adapters.back());
     from.add(s + "adapters", stacked(adapters));
     from.add(s + "conv", conv);
     to.add(t + "conv.weight", {{16, 6}, conv.values});
@@ -405,7 +438,9 @@ TEST_CASE("by values: every operation, with constants and tied tensors that valu
   CHECK(result.rules.open_targets.empty());
   CHECK(result.rules.open_sources == std::vector<std::string>{"transformer.step"});
   CHECK(result.rules.rules <= 15);
-  for (const char* what : {"copy_of: model.embed_tokens.weight", "fill: 0", "split: {axis: 0, each: e}", "transpose: true, stack", "concat: {axis: 0, of: {part: [gate, up]}}, stack", "reshape: [16, 6]", "permute: [0, 2, 1, 3]", "because: \"open: "})
+  for (const char* what : {"copy_of: model.embed_tokens.weight", "fill: 0", "split: {axis: 0, each: e}",
+                           "transpose: true, stack", "concat: {axis: 0, of: {part: [gate, up]}}, stack",
+                           "reshape: [16, 6]", "permute: [0, 2, 1, 3]", "because: \"open: "})
     CHECK(result.rules.text.find(what) != std::string::npos);
 }
 
@@ -460,7 +495,9 @@ class Dice {
   }
   bool chance(int64_t percent) { return roll(100) < percent; }
   template <typename T>
-  T one_of(const std::vector<T>& list) { return list[static_cast<size_t>(roll(static_cast<int64_t>(list.size())))]; }
+  T one_of(const std::vector<T>& list) {
+    return list[static_cast<size_t>(roll(static_cast<int64_t>(list.size())))];
+  }
 
  private:
   uint64_t state_;
@@ -643,7 +680,8 @@ void check_proof(const test::MemorySource& source, const test::MemorySource& tar
   CHECK(result.rules.reproduced == given.size());
   for (const auto& key : missing) {
     std::string shown = key;
-    std::replace_if(shown.begin(), shown.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, '?');
+    std::replace_if(
+        shown.begin(), shown.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, '?');
     INFO(key);
     CHECK(result.rules.text.find("'" + shown + "'") != std::string::npos);
   }
@@ -658,7 +696,7 @@ TEST_CASE(
   struct Row {
     const char* name;
     void (*add)(Layer&);
-    size_t rules;   // at most, for all layers
+    size_t rules;  // at most, for all layers
   };
   const std::vector<Row> rows = {{"experts in ranges", experts_in_ranges, 3},
                                  {"fused experts", fused_experts, 2},
@@ -748,7 +786,9 @@ TEST_CASE("by values: whatever the target is, what the proposal does not give is
 }
 
 TEST_CASE("by values: several named sources") {
-  const auto model = open_source(kData + "/flava/source/model.pt"), codebook = open_source(kData + "/flava/source/encoder.pkl"), target = open_source(kData + "/flava/expected");
+  const auto model = open_source(kData + "/flava/source/model.pt"),
+             codebook = open_source(kData + "/flava/source/encoder.pkl"),
+             target = open_source(kData + "/flava/expected");
   Diagnostics diagnostics;
   const auto result = infer_rules({{"", model.get()}, {"codebook", codebook.get()}}, *target, {"mine"}, diagnostics);
   INFO(text_of(diagnostics) << result.text);
@@ -759,13 +799,15 @@ TEST_CASE("by values: several named sources") {
 
 TEST_CASE("the same inputs give the same text") {
   const std::string pair = kPairs + "molmo2";
-  const auto first = propose(pair + "/source.safetensors", pair + "/target.safetensors"), second = propose(pair + "/source.safetensors", pair + "/target.safetensors");
+  const auto first = propose(pair + "/source.safetensors", pair + "/target.safetensors"),
+             second = propose(pair + "/source.safetensors", pair + "/target.safetensors");
   CHECK(first.rules.text == second.rules.text);
 }
 
 TEST_CASE("lists that have little to do with each other are answered, and all of it is open or marked") {
   const test::TempFolder folder;
-  const auto from = listed(folder, "s", "a.b F32 [2,3]\nc F32 [4]\n\"d{e}*\" F32 [5]\n\"\\\\1 x\" F32 [0]\n"), to = listed(folder, "t", "x F32 [7,7]\ny.z F32 [4]\n\"d{e}*\" F32 [5]\n\"q r\" F32 [0]\n");
+  const auto from = listed(folder, "s", "a.b F32 [2,3]\nc F32 [4]\n\"d{e}*\" F32 [5]\n\"\\\\1 x\" F32 [0]\n"),
+             to = listed(folder, "t", "x F32 [7,7]\ny.z F32 [4]\n\"d{e}*\" F32 [5]\n\"q r\" F32 [0]\n");
   const auto result = propose(*from, *to);
   INFO(text_of(result.diagnostics) << result.rules.text);
   CHECK(result.rules.targets == 4);
@@ -776,7 +818,8 @@ TEST_CASE("lists that have little to do with each other are answered, and all of
 
 TEST_CASE("nothing on one side") {
   const test::TempFolder folder;
-  const auto none = listed(folder, "s", "{\"remap_manifest\": 1, \"format\": \"torch\", \"tensors\": []}"), one = listed(folder, "t", "x F32 [7,7]\n");
+  const auto none = listed(folder, "s", "{\"remap_manifest\": 1, \"format\": \"torch\", \"tensors\": []}"),
+             one = listed(folder, "t", "x F32 [7,7]\n");
   CHECK(propose(*none, *one).rules.open_targets == std::vector<std::string>{"x"});
   CHECK(propose(*one, *none).rules.targets == 0);
 }
@@ -786,7 +829,8 @@ TEST_CASE("a hundred thousand tensors by name") {
   std::string source, target;
   for (int layer = 0; layer < 48; ++layer)
     for (int expert = 0; expert < 512; ++expert)
-      for (const auto& [from, to] : {std::pair{"w1", "gate_proj"}, std::pair{"w2", "down_proj"}, std::pair{"w3", "up_proj"}}) {
+      for (const auto& [from, to] :
+           {std::pair{"w1", "gate_proj"}, std::pair{"w2", "down_proj"}, std::pair{"w3", "up_proj"}}) {
         const char* shape = from == std::string("w2") ? "[64,128]" : "[128,64]";
         source += fmt::format("layers.{}.moe.experts.{}.{}.weight BF16 {}\n", layer, expert, from, shape);
         target += fmt::format("model.layers.{}.mlp.experts.{}.{}.weight BF16 {}\n", layer, expert, to, shape);

@@ -18,7 +18,10 @@ TEST_CASE("a text manifest is read in every spelling of the listings we have") {
                                                "\"d e\\t\" I64 [1]"));
   CHECK(source->format() == "manifest");
   CHECK(!source->has_data());
-  const std::vector<TensorInfo> expected = {{"a.weight", DType::f32, {32, 32}}, {"b.weight", DType::f32, {30, 24}}, {"c", DType::bf16, {}}, {"d e\t", DType::i64, {1}}};
+  const std::vector<TensorInfo> expected = {{"a.weight", DType::f32, {32, 32}},
+                                            {"b.weight", DType::f32, {30, 24}},
+                                            {"c", DType::bf16, {}},
+                                            {"d e\t", DType::i64, {1}}};
   CHECK(source->manifest().tensors() == expected);
   CHECK(source->metadata() == Json::object());
   TileBuffer buffer;
@@ -31,9 +34,11 @@ TEST_CASE("a JSON manifest keeps format, metadata and ties") {
   const char* list = R"({"remap_manifest":1,"format":"torch","metadata":{"args":{"layers":2}},
     "tensors":[{"key":"b","dtype":"F16","shape":[2],"alias":"s"},{"key":"a","dtype":"torch.float16","shape":[2],"alias":"s"}]})";
   const auto source = open_source(folder.write("m.json", list));
-  CHECK(source->manifest().tensors() == std::vector<TensorInfo>{{"a", DType::f16, {2}, "s"}, {"b", DType::f16, {2}, "s"}});
+  CHECK(source->manifest().tensors() ==
+        std::vector<TensorInfo>{{"a", DType::f16, {2}, "s"}, {"b", DType::f16, {2}, "s"}});
   CHECK(source->metadata().dump() == R"({"args":{"layers":2},"$format":"torch"})");
-  const auto object = open_source(folder.write("o.json", R"({"remap_manifest":1,"tensors":{"x":{"dtype":"U8","shape":[]}}})"));
+  const auto object =
+      open_source(folder.write("o.json", R"({"remap_manifest":1,"tensors":{"x":{"dtype":"U8","shape":[]}}})"));
   CHECK(object->manifest().tensors() == std::vector<TensorInfo>{{"x", DType::u8, {}}});
 }
 
@@ -52,7 +57,11 @@ TEST_CASE("what is written is read back the same") {
 
 TEST_CASE("odd keys survive the text form") {
   const TempFolder folder;
-  const Manifest manifest({{"#a", DType::f32, {}}, {"\"b\"", DType::f32, {1}}, {"c d", DType::f32, {}}, {"e\nf", DType::f32, {}}, {"g[1]", DType::f32, {2}}});
+  const Manifest manifest({{"#a", DType::f32, {}},
+                           {"\"b\"", DType::f32, {1}},
+                           {"c d", DType::f32, {}},
+                           {"e\nf", DType::f32, {}},
+                           {"g[1]", DType::f32, {2}}});
   CHECK(manifest_to_text(manifest).find("\"#a\"\tF32\t[]\n") != std::string::npos);
   CHECK(open_source(folder.write("m", manifest_to_text(manifest)))->manifest() == manifest);
 }
@@ -149,6 +158,7 @@ TEST_CASE("what is no checkpoint is called by its name") {
   const TempFolder empty;
   CHECK(contains(error_of([&] { open_source(empty.path()); }), "source-unknown-format: the folder is empty"));
   empty.write("notes.txt", "hello");
-  CHECK(contains(error_of([&] { open_source(empty.path()); }), "source-unknown-format: the folder holds nothing known: looked for model.safetensors"));
+  CHECK(contains(error_of([&] { open_source(empty.path()); }),
+                 "source-unknown-format: the folder holds nothing known: looked for model.safetensors"));
   CHECK(contains(error_of([&] { open_source(empty.path("absent")); }), "io-read"));
 }

@@ -1,5 +1,6 @@
-// Every rule of every rule file left out, given twice, and exchanged with every other one: planning has to catch it with some
-// bundled checkpoint of the family, or one changed as the test says. What names and shapes cannot tell is listed in tests/mutants.
+// Every rule of every rule file left out, given twice, and exchanged with every other one: planning has to catch it
+// with some bundled checkpoint of the family, or one changed as the test says. What names and shapes cannot tell is
+// listed in tests/mutants.
 #include <cstdlib>
 #include <fstream>
 #include <set>
@@ -36,7 +37,9 @@ Input input(std::shared_ptr<const Source> source) {
   return in;
 }
 Input input(const std::string& path) { return input(std::shared_ptr<const Source>(open_source(kData + path))); }
-Input input(const Checkpoint& checkpoint) { return input(std::make_shared<MemorySource>(checkpoint.tensors, checkpoint.metadata)); }
+Input input(const Checkpoint& checkpoint) {
+  return input(std::make_shared<MemorySource>(checkpoint.tensors, checkpoint.metadata));
+}
 
 Input input(const Checkpoint& checkpoint, const std::map<std::string, std::string>& set) {
   Input in = input(checkpoint);
@@ -50,7 +53,8 @@ std::vector<Input> roberta_inputs() {
   Checkpoint untied(kData + "/roberta/source/model.pt", "model");
   flip_a_bit(untied, "model.encoder.lm_head.weight");
   untied.add("model.classification_heads.other.dense.weight", {32, 32});
-  return {input("/roberta/source/model.pt"), input("/roberta/source-mnli/model.pt"), input("/roberta/source/model.2019.pt"), input("/xlmr/source/model.0122.pt"),
+  return {input("/roberta/source/model.pt"), input("/roberta/source-mnli/model.pt"),
+          input("/roberta/source/model.2019.pt"), input("/xlmr/source/model.0122.pt"),
           input(untied, {{"head", "mlm"}})};
 }
 
@@ -63,14 +67,17 @@ std::vector<Input> xmod_inputs() {
   args["encoder_normalize_before"] = args["adapter_layer_norm"] = true;
   for (const char* part : {"weight", "bias"}) {
     pre_norm.add(std::string("model.encoder.sentence_encoder.layer_norm.") + part, {24});
-    for (int layer = 0; layer < 2; ++layer) pre_norm.add(fmt::format("model.encoder.sentence_encoder.layers.{}.adapter_layer_norm.{}", layer, part), {24});
+    for (int layer = 0; layer < 2; ++layer)
+      pre_norm.add(fmt::format("model.encoder.sentence_encoder.layers.{}.adapter_layer_norm.{}", layer, part), {24});
   }
-  return {input("/xmod/source/model.pt"), input("/xmod/source-mnli/model.pt"), input(untied, {{"head", "mlm"}}), input(pre_norm)};
+  return {input("/xmod/source/model.pt"), input("/xmod/source-mnli/model.pt"), input(untied, {{"head", "mlm"}}),
+          input(pre_norm)};
 }
 
 std::vector<Input> audio_inputs() {
   Checkpoint with_bias(kData + "/data2vec-audio/source/model.pt", "model");
-  for (int layer = 0; layer < 4; ++layer) with_bias.add(fmt::format("model.feature_extractor.conv_layers.{}.0.bias", layer), {16});
+  for (int layer = 0; layer < 4; ++layer)
+    with_bias.add(fmt::format("model.feature_extractor.conv_layers.{}.0.bias", layer), {16});
   return {input("/data2vec-audio/source/model.pt"), input("/data2vec-audio/source-ctc/model.pt"), input(with_bias)};
 }
 
@@ -91,7 +98,8 @@ std::vector<Input> switch_inputs() {
 std::vector<Input> llama_inputs() {
   const std::string by_columns = "/llama/two-shards/source/13B", by_rows = "/llama/llama31-two-shards/source";
   Checkpoint tied(kData + by_rows, "");
-  for (const std::string file : {"consolidated.00.pth/", "consolidated.01.pth/"}) tied.at(file + "output.weight").bytes = tied.at(file + "tok_embeddings.weight").bytes;
+  for (const std::string file : {"consolidated.00.pth/", "consolidated.01.pth/"})
+    tied.at(file + "output.weight").bytes = tied.at(file + "tok_embeddings.weight").bytes;
   std::vector<Input> inputs = {input(by_columns), input(by_rows), input(tied)};
   for (Input& in : inputs) in.options.documents["params"] = read_document(kData + by_rows + "/params.json", "json");
   inputs[0].options.documents["params"] = read_document(kData + by_columns + "/params.json", "json");
@@ -113,7 +121,8 @@ using Group = std::vector<size_t>;
 std::vector<Group> groups_of(const std::vector<lang::Rule>& rules) {
   std::vector<Group> groups;
   for (size_t r = 0; r < rules.size(); ++r) {
-    const bool same = r > 0 && rules[r].place.line == rules[r - 1].place.line && rules[r].place.column == rules[r - 1].place.column;
+    const bool same =
+        r > 0 && rules[r].place.line == rules[r - 1].place.line && rules[r].place.column == rules[r - 1].place.column;
     if (!same) groups.emplace_back();
     groups.back().push_back(r);
   }
@@ -145,20 +154,36 @@ class Family {
     std::string text;
     size_t exchanged = 0;
     for (const Group& group : groups) {
-      if (survives([&](auto& set) { set.rules.erase(set.rules.begin() + static_cast<std::ptrdiff_t>(group.front()), set.rules.begin() + static_cast<std::ptrdiff_t>(group.back()) + 1); })) text += "left out: " + name_of(rules, group) + "\n";
-      if (survives([&](auto& set) { for (const size_t r : group) set.rules.push_back(set.rules[r]); })) text += "twice: " + name_of(rules, group) + "\n";
+      if (survives([&](auto& set) {
+            set.rules.erase(set.rules.begin() + static_cast<std::ptrdiff_t>(group.front()),
+                            set.rules.begin() + static_cast<std::ptrdiff_t>(group.back()) + 1);
+          }))
+        text += "left out: " + name_of(rules, group) + "\n";
+      if (survives([&](auto& set) {
+            for (const size_t r : group) set.rules.push_back(set.rules[r]);
+          }))
+        text += "twice: " + name_of(rules, group) + "\n";
     }
     for (size_t a = 0; a < groups.size(); ++a)
       for (size_t b = a + 1; b < groups.size(); ++b) {
-        if (groups[a].size() != groups[b].size() || !has_target(rules[groups[a][0]]) || !has_target(rules[groups[b][0]])) continue;
+        if (groups[a].size() != groups[b].size() || !has_target(rules[groups[a][0]]) ||
+            !has_target(rules[groups[b][0]]))
+          continue;
         ++exchanged;
-        if (exchange_survives(groups[a], groups[b])) text += fmt::format("exchanged: {} and {}\n", name_of(rules, groups[a]), name_of(rules, groups[b]));
+        if (exchange_survives(groups[a], groups[b]))
+          text += fmt::format("exchanged: {} and {}\n", name_of(rules, groups[a]), name_of(rules, groups[b]));
       }
     for (const auto& [name, table] : original_->set.tables)
       for (size_t a = 0; a < table.size(); ++a)
         for (size_t b = a + 1; b < table.size(); ++b)
-          if (survives([&, &n = name](auto& set) { std::swap(set.tables.at(n)[a].second, set.tables.at(n)[b].second); })) text += fmt::format("exchanged: {} and {} in maps.{}\n", table[a].second, table[b].second, name);
-    return fmt::format("{} rules left out, given twice, and {} pairs exchanged. Planning catches all but these; only comparing outputs can:\n\n", groups.size(), exchanged) + text;
+          if (survives(
+                  [&, &n = name](auto& set) { std::swap(set.tables.at(n)[a].second, set.tables.at(n)[b].second); }))
+            text += fmt::format("exchanged: {} and {} in maps.{}\n", table[a].second, table[b].second, name);
+    return fmt::format(
+               "{} rules left out, given twice, and {} pairs exchanged. Planning catches all but these; only comparing "
+               "outputs can:\n\n",
+               groups.size(), exchanged) +
+           text;
   }
 
  private:
@@ -167,7 +192,8 @@ class Family {
   bool survives(Change change) const {
     auto mutant = std::make_shared<Rules::Impl>(*original_);
     change(mutant->set);
-    return std::all_of(inputs_.begin(), inputs_.end(), [&](const Input& in) { return plan_errors(mutant, in).empty(); });
+    return std::all_of(inputs_.begin(), inputs_.end(),
+                       [&](const Input& in) { return plan_errors(mutant, in).empty(); });
   }
 
   bool exchange_survives(const Group& a, const Group& b) const {

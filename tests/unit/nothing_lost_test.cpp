@@ -40,7 +40,7 @@ struct Type {
   const char* storage;  // torch's class; "" if the tensor itself says its dtype
   const char* name;     // torch.name
   DType dtype;
-  int size;             // bytes of what torch counts as one element
+  int size;  // bytes of what torch counts as one element
 };
 const std::vector<Type> kTypes = {{"FloatStorage", "", DType::f32, 4},
                                   {"HalfStorage", "", DType::f16, 2},
@@ -109,8 +109,10 @@ class Generator {
     }
     const auto entries = [&](bool numbers) {
       for (const auto& [key, number] : keys) {
-        if (number && numbers) pickle_.integer(std::stoi(key));
-        else pickle_.text(key);
+        if (number && numbers)
+          pickle_.integer(std::stoi(key));
+        else
+          pickle_.text(key);
         value(joined(path, key), depth + 1);
       }
     };
@@ -122,12 +124,36 @@ class Generator {
     std::sort(keys.begin(), keys.end());
     keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
     switch (kind) {
-      case 0: pickle_ << "}("; entries(true); pickle_ << "u"; return;
-      case 1: pickle_.global("collections", "OrderedDict") << ")R("; entries(true); pickle_ << "u"; return;
-      case 2: pickle_ << "]("; items(); pickle_ << "e"; return;
-      case 3: pickle_ << "("; items(); pickle_ << "t"; return;
-      case 4: pickle_.global("argparse", "Namespace") << ")\x81}("; entries(false); pickle_ << "ub"; return;
-      default: pickle_.global("my.code", "Thing") << ")\x81}("; entries(false); pickle_ << "ub"; return;
+      case 0:
+        pickle_ << "}(";
+        entries(true);
+        pickle_ << "u";
+        return;
+      case 1:
+        pickle_.global("collections", "OrderedDict") << ")R(";
+        entries(true);
+        pickle_ << "u";
+        return;
+      case 2:
+        pickle_ << "](";
+        items();
+        pickle_ << "e";
+        return;
+      case 3:
+        pickle_ << "(";
+        items();
+        pickle_ << "t";
+        return;
+      case 4:
+        pickle_.global("argparse", "Namespace") << ")\x81}(";
+        entries(false);
+        pickle_ << "ub";
+        return;
+      default:
+        pickle_.global("my.code", "Thing") << ")\x81}(";
+        entries(false);
+        pickle_ << "ub";
+        return;
     }
   }
 
@@ -179,10 +205,10 @@ class Generator {
     View view{some_storage(), 0, {}, {}};
     const int n = storages_[view.storage].elements();
     switch (below(6)) {
-      case 0: return view;                                                       // one element
-      case 1: view.shape = {0, 3}, view.strides = {3, 1}; return view;           // none
+      case 0: return view;                                                                      // one element
+      case 1: view.shape = {0, 3}, view.strides = {3, 1}; return view;                          // none
       case 2: view.offset = below(n), view.shape = {3, 1}, view.strides = {0, 1}; return view;  // expanded
-      case 3: {                                                                  // transposed
+      case 3: {                                                                                 // transposed
         const int rows = 1 + below(n), columns = n / rows;
         view.shape = {columns, rows}, view.strides = {1, columns};
         return view;
@@ -216,7 +242,8 @@ class Generator {
   void storage_id(const View& view) {
     const Storage& storage = storages_[view.storage];
     const bool untyped = *storage.type->storage == 0;
-    pickle_.storage({.type = untyped ? "UntypedStorage" : storage.type->storage, .key = std::to_string(view.storage),
+    pickle_.storage({.type = untyped ? "UntypedStorage" : storage.type->storage,
+                     .key = std::to_string(view.storage),
                      .elements = untyped ? static_cast<int>(storage.bytes.size()) : storage.elements()});
   }
   // The arguments of _rebuild_tensor_v2 or v3, without the marks around them.
@@ -312,7 +339,8 @@ class Generator {
     return out;
   }
   void array_of(const char* code, const char* order, int n, const std::function<void()>& content) {
-    pickle_.global("numpy.core.multiarray", "_reconstruct").global("numpy", "ndarray") << "K\0\x85" "C\1b\x87R(K\1"s;
+    pickle_.global("numpy.core.multiarray", "_reconstruct").global("numpy", "ndarray") << "K\0\x85"
+                                                                                          "C\1b\x87R(K\1"s;
     pickle_.tuple({n}).global("numpy", "dtype").text(code) << "\x89\x88\x87R(K\3";
     pickle_.text(order) << "NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89"s;
     content();
@@ -371,7 +399,12 @@ class Generator {
               << "\x89)";
           pickle_.global("torch", "bits8");
         });
-      case 6: return array_of("O8", "|", 2, [&] { pickle_ << "]("; inner(); pickle_ << "Ne"; });
+      case 6:
+        return array_of("O8", "|", 2, [&] {
+          pickle_ << "](";
+          inner();
+          pickle_ << "Ne";
+        });
       case 7: return call("my.code", "rebuild", inner);
       default: return storage_id(six);
     }
@@ -433,8 +466,10 @@ void check_list(const TempFolder& folder, const std::string& list, const std::st
   CHECK(read->manifest().tensors().size() == source.manifest().tensors().size());
   const Planned again = plan_of(folder, rules_text, *read);
   REQUIRE(again.plan.has_value() == planned.plan.has_value());
-  if (planned.plan) CHECK(again.plan->tensors == planned.plan->tensors);
-  else CHECK(again.errors == planned.errors);
+  if (planned.plan)
+    CHECK(again.plan->tensors == planned.plan->tensors);
+  else
+    CHECK(again.errors == planned.errors);
 }
 
 }  // namespace

@@ -35,7 +35,8 @@ class TemporaryFolder {
   // Everything in it, hidden names included, sorted.
   std::vector<std::string> names() const {
     std::vector<std::string> names;
-    for (const auto& entry : fs::recursive_directory_iterator(path_)) names.push_back(fs::relative(entry.path(), path_).string());
+    for (const auto& entry : fs::recursive_directory_iterator(path_))
+      names.push_back(fs::relative(entry.path(), path_).string());
     std::sort(names.begin(), names.end());
     return names;
   }
@@ -50,7 +51,9 @@ std::string read_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-void write_file(const std::string& path, const std::string& contents) { std::ofstream(path, std::ios::binary) << contents; }
+void write_file(const std::string& path, const std::string& contents) {
+  std::ofstream(path, std::ios::binary) << contents;
+}
 
 const std::string kData = REMAP_TEST_DATA;
 
@@ -73,15 +76,17 @@ std::vector<PlannedTensor> identity(const Source& source, std::vector<std::strin
   return plan;
 }
 
-void write_identity(const Source& source, const std::string& path, const OutputOptions& options = {}, std::vector<std::string> order = {},
-                    int threads = 0) {
+void write_identity(const Source& source, const std::string& path, const OutputOptions& options = {},
+                    std::vector<std::string> order = {}, int threads = 0) {
   const auto plan = identity(source, std::move(order));
   OutputFolder output(path, plan, options);
   execute(plan, {&source}, output, {threads, {}, nullptr});
   output.commit();
 }
 
-std::vector<PlannedTensor> one_tensor(Shape shape = {2}, DType dtype = DType::f32) { return {{"w", dtype, std::move(shape), {}, 0.0, 0}}; }
+std::vector<PlannedTensor> one_tensor(Shape shape = {2}, DType dtype = DType::f32) {
+  return {{"w", dtype, std::move(shape), {}, 0.0, 0}};
+}
 
 void write_one(const std::string& path, const OutputOptions& options = {}) {
   const auto plan = one_tensor();
@@ -122,7 +127,8 @@ TEST_CASE("the same bytes come from memory as from a mapped file, and from tiles
   TileBuffer scratch;
   for (size_t t = 0; t < mapped->manifest().size(); ++t) {
     const TensorInfo& info = mapped->manifest()[t];
-    test::MemoryTensor tensor{info.key, info.dtype, info.shape, std::vector<std::byte>(static_cast<size_t>(data_bytes(info)))};
+    test::MemoryTensor tensor{info.key, info.dtype, info.shape,
+                              std::vector<std::byte>(static_cast<size_t>(data_bytes(info)))};
     read_box(*mapped, t, {Shape(info.shape.size(), 0), info.shape}, tensor.bytes.data(), scratch);
     in_place.push_back(tensor);
     for (const int64_t extent : info.shape) tensor.tile.push_back((extent + 1) / 2);
@@ -141,8 +147,9 @@ TEST_CASE("shards and their index have the bytes that transformers writes") {
   // The order of the model's own state dict, by which transformers fills shards.
   std::vector<std::string> order = {"model.embed_tokens.weight"};
   for (const char* layer : {"0", "1", "2"})
-    for (const char* part : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj",
-                             "mlp.down_proj", "input_layernorm", "post_attention_layernorm"})
+    for (const char* part :
+         {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj",
+          "mlp.up_proj", "mlp.down_proj", "input_layernorm", "post_attention_layernorm"})
       order.push_back(std::string("model.layers.") + layer + "." + part + ".weight");
   order.push_back("model.norm.weight");
   order.push_back("lm_head.weight");
@@ -161,8 +168,10 @@ TEST_CASE("shards and their index have the bytes that transformers writes") {
 
 TEST_CASE("a tensor larger than a shard stands alone") {
   const TemporaryFolder folder;
-  const std::vector<PlannedTensor> plan = {
-      {"a", DType::u8, {4}, {}, 1.0, 0}, {"b", DType::u8, {50}, {}, 2.0, 0}, {"c", DType::u8, {6}, {}, 3.0, 0}, {"d", DType::u8, {4}, {}, 4.0, 0}};
+  const std::vector<PlannedTensor> plan = {{"a", DType::u8, {4}, {}, 1.0, 0},
+                                           {"b", DType::u8, {50}, {}, 2.0, 0},
+                                           {"c", DType::u8, {6}, {}, 3.0, 0},
+                                           {"d", DType::u8, {4}, {}, 4.0, 0}};
   OutputOptions options;
   options.max_shard_bytes = 10;
   OutputFolder output(folder / "out", plan, options);
@@ -191,7 +200,8 @@ TEST_CASE("a failure midway leaves nothing behind, and an old output as it was")
   const TemporaryFolder folder;
   write_one(folder / "out");
   const std::string before = read_file(folder / "out/model.safetensors");
-  test::MemorySource source({{"a", DType::u8, {1}, std::vector<std::byte>(1), {1}}, {"b", DType::u8, {1}, std::vector<std::byte>(1), {1}}});
+  test::MemorySource source(
+      {{"a", DType::u8, {1}, std::vector<std::byte>(1), {1}}, {"b", DType::u8, {1}, std::vector<std::byte>(1), {1}}});
   source.fail_at.insert({1, 0});
   OutputOptions force;
   force.force = true;
@@ -279,7 +289,9 @@ TEST_CASE("what does not fit is refused before work starts") {
 
 TEST_CASE("names and types the format cannot hold are refused") {
   const TemporaryFolder folder;
-  const auto refuse = [&](const PlannedTensor& tensor) { return error_of([&] { OutputFolder output(folder / "out", {tensor}); }).id; };
+  const auto refuse = [&](const PlannedTensor& tensor) {
+    return error_of([&] { OutputFolder output(folder / "out", {tensor}); }).id;
+  };
   CHECK(refuse({"w", DType::c128, {1}, {}, 0.0, 0}) == "output-dtype");
   CHECK(refuse({"__metadata__", DType::f32, {1}, {}, 0.0, 0}) == "output-name");
   CHECK(refuse({"\xff", DType::f32, {1}, {}, 0.0, 0}) == "output-name");
@@ -306,7 +318,8 @@ TEST_CASE("files and folder have the permissions the user asks for by umask") {
 TEST_CASE("a model without tensors is a file too") {
   const TemporaryFolder folder;
   OutputFolder(folder / "out", {}).commit();
-  CHECK(read_file(folder / "out/model.safetensors") == std::string("\x20\0\0\0\0\0\0\0", 8) + R"({"__metadata__":{"format":"pt"}})");
+  CHECK(read_file(folder / "out/model.safetensors") ==
+        std::string("\x20\0\0\0\0\0\0\0", 8) + R"({"__metadata__":{"format":"pt"}})");
 }
 
 TEST_CASE("a folder that holds an input is not replaced, whatever way leads to it") {
@@ -318,23 +331,35 @@ TEST_CASE("a folder that holds an input is not replaced, whatever way leads to i
   write_file(folder / "out/model.bin", "weights");
   write_file(folder / "elsewhere/far.bin", "weights");
   fs::create_symlink("out", folder / "link");
-  fs::create_symlink("../../out/model.bin", folder / "src/parts/0");       // a part of the source is in the output
-  fs::create_symlink("../elsewhere/far.bin", folder / "out/near.bin");   // a link of the output is the input
+  fs::create_symlink("../../out/model.bin", folder / "src/parts/0");    // a part of the source is in the output
+  fs::create_symlink("../elsewhere/far.bin", folder / "out/near.bin");  // a link of the output is the input
   fs::create_hard_link(folder / "out/model.bin", folder / "second.bin");
   fs::create_symlink("src", folder / "loop");
-  fs::create_symlink("..", folder / "src/up");                           // leads above: not a part of the source
+  fs::create_symlink("..", folder / "src/up");  // leads above: not a part of the source
   struct Row {
     const char* out;
     const char* input;
     bool refused;
   };
   const Row rows[] = {
-      {"out", "out", true},           {"out/", "out/model.bin", true},    {"elsewhere/../out", "out/model.bin", true},
-      {"./out", "link/model.bin", true}, {"out", "link/", true},          {"link/../out", "src/../out/model.bin", true},
-      {"out", "out/near.bin", true},  {"out", "second.bin", true},        {"out", "src", true},
-      {"out", "loop/parts/0", true},  {"out", "src/parts", true},         {"out", "out/not/there", true},
-      {"out", "src/model.bin", false}, {"out", "elsewhere", false},       {"out", "out/../src/model.bin", false},
-      {"out", "not/there", false},    {"out", "", false},                 {"elsewhere", "out/near.bin", true},
+      {"out", "out", true},
+      {"out/", "out/model.bin", true},
+      {"elsewhere/../out", "out/model.bin", true},
+      {"./out", "link/model.bin", true},
+      {"out", "link/", true},
+      {"link/../out", "src/../out/model.bin", true},
+      {"out", "out/near.bin", true},
+      {"out", "second.bin", true},
+      {"out", "src", true},
+      {"out", "loop/parts/0", true},
+      {"out", "src/parts", true},
+      {"out", "out/not/there", true},
+      {"out", "src/model.bin", false},
+      {"out", "elsewhere", false},
+      {"out", "out/../src/model.bin", false},
+      {"out", "not/there", false},
+      {"out", "", false},
+      {"elsewhere", "out/near.bin", true},
   };
   for (const Row& row : rows) {
     INFO(row.out << " from " << row.input);
@@ -396,8 +421,10 @@ TEST_CASE("the folder that the program runs in, and home, are not replaced") {
   CHECK(refusal.message == "is the folder that the program runs in, or holds it");
   ::setenv("HOME", (folder / "here").c_str(), 1);
   CHECK(error_of([&] { write_one(folder / "here", force); }).message == "is the home folder, or holds it");
-  if (home.empty()) ::unsetenv("HOME");
-  else ::setenv("HOME", home.c_str(), 1);
+  if (home.empty())
+    ::unsetenv("HOME");
+  else
+    ::setenv("HOME", home.c_str(), 1);
 }
 
 TEST_CASE("links that lead nowhere and pipes are said, and stay") {
@@ -440,8 +467,9 @@ TEST_CASE("shards are cut so that each header keeps to the limit") {
   const uint64_t kLarge = 5'000'000'000, kFormat = Limits{}.max_header_bytes;
   CHECK(kFormat == 100'000'000);  // MAX_HEADER_SIZE of the safetensors library
   const Row rows[] = {
-      {100, 20, 20'000, kLarge, 1},  {1000, 20, 20'000, kLarge, 4}, {1000, 20, 20'001, kLarge, 4}, {1000, 20, 20'007, kLarge, 4},
-      {1000, 20, 20'000, 1000, 6},   {100, 20, 20'000, 100, 3},     {700'000, 120, kFormat, kLarge, 2},
+      {100, 20, 20'000, kLarge, 1},       {1000, 20, 20'000, kLarge, 4}, {1000, 20, 20'001, kLarge, 4},
+      {1000, 20, 20'007, kLarge, 4},      {1000, 20, 20'000, 1000, 6},   {100, 20, 20'000, 100, 3},
+      {700'000, 120, kFormat, kLarge, 2},
   };
   for (const Row& row : rows) {
     INFO(row.tensors << " tensors, header " << row.max_header_bytes << ", shards " << row.max_shard_bytes);
@@ -473,8 +501,11 @@ TEST_CASE("what could not be read again is not written") {
   header.max_header_bytes = 100;
   index.max_index_bytes = 1000;
   const Row rows[] = {
-      {many_tensors(1, 60), header, "the header of a file with '000000000000000000000000000000000000000000000000000000000000' alone would have 143 B; a safetensors header has at most 96 B"},
-      {many_tensors(100, 60), index, "the index of 100 files would have 10.47 kB; at most 1.00 kB are read (max_index_bytes)"},
+      {many_tensors(1, 60), header,
+       "the header of a file with '000000000000000000000000000000000000000000000000000000000000' alone would have 143 "
+       "B; a safetensors header has at most 96 B"},
+      {many_tensors(100, 60), index,
+       "the index of 100 files would have 10.47 kB; at most 1.00 kB are read (max_index_bytes)"},
       {many_tensors(1, 4097), none, "has 4097 bytes; at most 4096 are read (max_key_bytes)"},
       {{{"w", DType::f32, Shape(33, 1), {}, 0.0, 0}}, none, "'w' has 33 dimensions; at most 32 are read (max_rank)"},
   };

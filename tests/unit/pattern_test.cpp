@@ -7,7 +7,8 @@ using namespace remap::lang;
 
 namespace {
 
-const Tables kTables = {{"qkv", {{"q", "query"}, {"k", "key"}, {"v", "value"}}}, {"ff", {{"encoder", "1"}, {"decoder", "2"}}}};
+const Tables kTables = {{"qkv", {{"q", "query"}, {"k", "key"}, {"v", "value"}}},
+                        {"ff", {{"encoder", "1"}, {"decoder", "2"}}}};
 
 KeyPattern pattern(const std::string& text) {
   auto source = std::make_shared<SourceText>("test.yaml", text);
@@ -40,9 +41,9 @@ TEST_CASE("patterns match whole keys and give target keys") {
   };
   const Row rows[] = {
       {"a.b", "c", "a.b", "c"},
-      {"a.b", "c", "aXb", "-"},      // a dot is a dot
-      {"a.b", "c", "a.b.c", "-"},    // a prefix is no match
-      {"a.b", "c", "x.a.b", "-"},    // nor is a suffix
+      {"a.b", "c", "aXb", "-"},    // a dot is a dot
+      {"a.b", "c", "a.b.c", "-"},  // a prefix is no match
+      {"a.b", "c", "x.a.b", "-"},  // nor is a suffix
       {"layers.*.w", "layer.*.w", "layers.12.w", "layer.12.w"},
       {"layers.*.w", "layer.*.w", "layers.x.w", "-"},
       {"a.*.b.*", "*.x.*", "a.3.b.4", "3.x.4"},
@@ -91,7 +92,8 @@ TEST_CASE("mistakes in patterns are named where they are") {
       {"a.*", "b.*.*", "test.yaml:1:1: error[pattern-missing-capture]: 'b.*.*' has 2 '*', 'a.*' has 1"},
       {"a.{x}", "b.{y}", "test.yaml:1:3: error[pattern-missing-capture]: '{y}' is not a hole of 'a.{x}'"},
       {"a.{x}", "b.{x+1}", "test.yaml:1:3: error[pattern-missing-capture]: '{x}' is moved by 1 but takes any text"},
-      {"{s:encoder|other}", "{s:ff}", "test.yaml:1:1: error[pattern-missing-capture]: maps.ff has no entry for 'other', which '{s}' can take"},
+      {"{s:encoder|other}", "{s:ff}",
+       "test.yaml:1:1: error[pattern-missing-capture]: maps.ff has no entry for 'other', which '{s}' can take"},
       {"re:(a)", "\\2", "test.yaml:1:1: error[pattern-missing-capture]: '\\2' is not a group of '(a)', which has 1"},
   };
   for (const Row& row : rows) {

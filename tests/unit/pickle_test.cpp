@@ -1,4 +1,5 @@
-// The pickle machine: what every opcode makes, what it refuses, and that nothing a pickle names is ever more than a name.
+// The pickle machine: what every opcode makes, what it refuses, and that nothing a pickle names is ever more than a
+// name.
 #include "formats/pickle.h"
 #include "formats/pickle_known.h"
 #include "formats/pickle_scalars.h"
@@ -31,7 +32,8 @@ std::string dump(const PickleGraph& graph, PickleRef ref, int depth = 0) {
   if (depth > 8) return "...";
   const auto join = [&](const std::vector<PickleRef>& items, bool pairs) {
     std::string out;
-    for (size_t i = 0; i < items.size(); ++i) out += (i == 0 ? "" : pairs && i % 2 == 1 ? ": " : ", ") + dump(graph, items[i], depth + 1);
+    for (size_t i = 0; i < items.size(); ++i)
+      out += (i == 0 ? "" : pairs && i % 2 == 1 ? ": " : ", ") + dump(graph, items[i], depth + 1);
     return out;
   };
   switch (graph.kind(ref)) {
@@ -51,8 +53,8 @@ std::string dump(const PickleGraph& graph, PickleRef ref, int depth = 0) {
     case PickleKind::persistent: return "@" + dump(graph, graph.persistent_id(ref), depth + 1);
     case PickleKind::object: {
       const PickleObject& o = graph.object(ref);
-      std::string out =
-          "<" + std::string(o.made_by_new ? "new " : "") + dump(graph, o.callable, depth + 1) + dump(graph, o.arguments, depth + 1);
+      std::string out = "<" + std::string(o.made_by_new ? "new " : "") + dump(graph, o.callable, depth + 1) +
+                        dump(graph, o.arguments, depth + 1);
       if (o.keywords != kNoValue) out += "**" + dump(graph, o.keywords, depth + 1);
       for (const PickleRef state : o.states) out += " state " + dump(graph, state, depth + 1);
       if (!o.items.empty()) out += " items " + join(o.items, false);
@@ -96,11 +98,17 @@ TEST_CASE("every opcode makes the value Python makes") {
       {"STRING", "S'a\\n\\'\\x41\\101'\n", "'a\n'AA'"},
       {"STRING that is no UTF-8", "S'\\xff'\n", "b'\xff'"},
       {"BINSTRING", "T" + little<int32_t>(2) + "ab", "'ab'"},
-      {"SHORT_BINSTRING", "U\x02" "ab", "'ab'"},
+      {"SHORT_BINSTRING",
+       "U\x02"
+       "ab",
+       "'ab'"},
       {"UNICODE", "Va\\u00e9\\U0001f600\xe9\n", "'a\u00e9\U0001f600\u00e9'"},
       {"BINUNICODE", "X" + little<uint32_t>(2) + "\u00e9", "'\u00e9'"},
       {"BINUNICODE with a surrogate", "X" + little<uint32_t>(3) + "\xed\xb2\x80", "'\xed\xb2\x80'"},
-      {"SHORT_BINUNICODE", "\x8c\x01" "a", "'a'"},
+      {"SHORT_BINUNICODE",
+       "\x8c\x01"
+       "a",
+       "'a'"},
       {"BINUNICODE8", "\x8d" + little<uint64_t>(1) + "a", "'a'"},
       {"BINBYTES", "B" + little<uint32_t>(1) + "\xff", "b'\xff'"},
       {"SHORT_BINBYTES", "C\x01\xff", "b'\xff'"},
@@ -115,13 +123,28 @@ TEST_CASE("every opcode makes the value Python makes") {
       {"SETITEM, SETITEMS", "}K\1K\2s(K\3K\4u", "{1: 2, 3: 4}"},
       {"EMPTY_SET, ADDITEMS", "\x8f(K\1K\2\x90", "set{1, 2}"},
       {"FROZENSET", "(K\1\x91", "frozenset{1}"},
-      {"POP, DUP", "K\1K\2" "02\x86", "(1, 1)"},
+      {"POP, DUP",
+       "K\1K\2"
+       "02\x86",
+       "(1, 1)"},
       {"POP of a mark", "K\1(0", "1"},
-      {"POP_MARK", "K\1(K\2K\3" "1", "1"},
+      {"POP_MARK",
+       "K\1(K\2K\3"
+       "1",
+       "1"},
       {"PUT, GET", "K\1p7\n0g7\n", "1"},
-      {"BINPUT, LONG_BINGET", "K\1q\7" "0j\7\0\0\0"s, "1"},
-      {"LONG_BINPUT, far away", "K\1r\xff\xff\xff\xff" "0j\xff\xff\xff\xff", "1"},
-      {"MEMOIZE", "K\1\x94K\2\x94" "00h\1h\0\x86"s, "(2, 1)"},
+      {"BINPUT, LONG_BINGET",
+       "K\1q\7"
+       "0j\7\0\0\0"s,
+       "1"},
+      {"LONG_BINPUT, far away",
+       "K\1r\xff\xff\xff\xff"
+       "0j\xff\xff\xff\xff",
+       "1"},
+      {"MEMOIZE",
+       "K\1\x94K\2\x94"
+       "00h\1h\0\x86"s,
+       "(2, 1)"},
       {"FRAME", "\x95" + little<uint64_t>(2) + "N", "None"},
       {"PERSID", "Pabc\n", "@'abc'"},
       {"BINPERSID", "K\1Q", "@1"},
@@ -170,7 +193,10 @@ TEST_CASE("malformed pickles are refused by name") {
       {"TUPLE without a mark", "Nt.", "pickle-no-mark"},
       {"TUPLE2 of one", "N\x86.", "pickle-stack-underflow"},
       {"TUPLE2 across a mark", "N(N\x86.", "pickle-stack-underflow"},
-      {"APPEND to nothing", "N" "a.", "pickle-stack-underflow"},
+      {"APPEND to nothing",
+       "N"
+       "a.",
+       "pickle-stack-underflow"},
       {"APPEND to a tuple", ")Na.", "pickle-wrong-type"},
       {"APPENDS to a dict", "}(Ne.", "pickle-wrong-type"},
       {"APPENDS without a mark", "]e.", "pickle-no-mark"},
@@ -190,10 +216,22 @@ TEST_CASE("malformed pickles are refused by name") {
       {"FLOAT of letters", "Fabc\n.", "pickle-bad-number"},
       {"a line without an end", "I1", "pickle-truncated"},
       {"BININT cut short", "J\1\2", "pickle-truncated"},
-      {"BINUNICODE of four thousand million bytes", "X\xff\xff\xff\xff" "a", "pickle-truncated"},
-      {"BINUNICODE8 of all bytes there can be", "\x8d\xff\xff\xff\xff\xff\xff\xff\xff" "a", "pickle-truncated"},
-      {"BINBYTES8 of all bytes there can be", "\x8e\xff\xff\xff\xff\xff\xff\xff\xff" "a", "pickle-truncated"},
-      {"BYTEARRAY8 of all bytes there can be", "\x96\xff\xff\xff\xff\xff\xff\xff\xff" "a", "pickle-truncated"},
+      {"BINUNICODE of four thousand million bytes",
+       "X\xff\xff\xff\xff"
+       "a",
+       "pickle-truncated"},
+      {"BINUNICODE8 of all bytes there can be",
+       "\x8d\xff\xff\xff\xff\xff\xff\xff\xff"
+       "a",
+       "pickle-truncated"},
+      {"BINBYTES8 of all bytes there can be",
+       "\x8e\xff\xff\xff\xff\xff\xff\xff\xff"
+       "a",
+       "pickle-truncated"},
+      {"BYTEARRAY8 of all bytes there can be",
+       "\x96\xff\xff\xff\xff\xff\xff\xff\xff"
+       "a",
+       "pickle-truncated"},
       {"BINSTRING of a negative length", "T\xff\xff\xff\xff.", "pickle-bad-number"},
       {"LONG4 of a negative length", "\x8b\xff\xff\xff\xff.", "pickle-bad-number"},
       {"LONG4 longer than the file", "\x8b\xff\xff\xff\x7f.", "pickle-truncated"},
@@ -233,14 +271,16 @@ TEST_CASE("the message says where, what was found and what was expected") {
     read(Pickle(2).integer(7).bytes() + "Na.");
     FAIL("nothing was thrown");
   } catch (const Error& error) {
-    CHECK(error.what() == "a.pt!archive/data.pkl@0x8: error[pickle-wrong-type]: APPEND needs a list to append to, found an integer"s);
+    CHECK(error.what() ==
+          "a.pt!archive/data.pkl@0x8: error[pickle-wrong-type]: APPEND needs a list to append to, found an integer"s);
   }
 }
 
 TEST_CASE("limits are kept") {
   Limits few_objects;
   few_objects.max_pickle_objects = 10;
-  CHECK(test::contains(test::error_of([&] { read(std::string(20, ']') + ".", few_objects); }), "max_pickle_objects (10)"));
+  CHECK(test::contains(test::error_of([&] { read(std::string(20, ']') + ".", few_objects); }),
+                       "max_pickle_objects (10)"));
   Limits small_memo;
   small_memo.max_pickle_memo = 1;
   CHECK(test::contains(test::error_of([&] { read("Nq\0q\1."s, small_memo); }), "max_pickle_memo (1)"));
@@ -283,22 +323,24 @@ TEST_CASE("a class or function is a name, however a pickle asks for it to be cal
 }
 
 TEST_CASE("a truncated pickle throws, whatever its length") {
-  const std::string whole = Pickle(4).tensor({}).text("key").tuple({1, 2, 3}).bytes() + "\x87\x95" + little<uint64_t>(1) + ".";
+  const std::string whole =
+      Pickle(4).tensor({}).text("key").tuple({1, 2, 3}).bytes() + "\x87\x95" + little<uint64_t>(1) + ".";
   CHECK(read(whole).size() > 0);
   for (size_t length = 0; length < whole.size(); ++length) CHECK_THROWS_AS(read(whole.substr(0, length)), Error);
 }
 
 TEST_CASE("what is said to be long must be there before room is made for it") {
   // Each claims gigabytes in a few bytes; a reader that believed it would need them.
-  for (const auto& claim :
-       {"X\xff\xff\xff\x7f"s, "B\xff\xff\xff\x7f"s, "\x8e\0\0\0\0\1\0\0\0"s, "T\xff\xff\xff\x7f"s, "Nr\xff\xff\xff\x7f"s})
+  for (const auto& claim : {"X\xff\xff\xff\x7f"s, "B\xff\xff\xff\x7f"s, "\x8e\0\0\0\0\1\0\0\0"s, "T\xff\xff\xff\x7f"s,
+                            "Nr\xff\xff\xff\x7f"s})
     CHECK_THROWS_AS(read(claim), Error);
 }
 
 TEST_CASE("one value used a million times costs no more than its uses") {
   // A thousand classes share a name of a megabyte and a state of ten thousand fields, and are given it ten times each.
   Pickle pickle;
-  pickle.text(std::string(1 << 20, 'm')) << "q\1" << "}q\2(";
+  pickle.text(std::string(1 << 20, 'm')) << "q\1"
+                                         << "}q\2(";
   for (int i = 0; i < 10'000; ++i) pickle.integer(i) << "N";
   pickle << "u](";
   for (int i = 0; i < 10'000; ++i) pickle << "h\1h\1\x93)\x81h\2b";

@@ -1,5 +1,5 @@
-// One mistake in one rule of a shipped rule file, planned on manifests of published size: whatever it is, the text is short, and
-// its first line names the rule that is wrong, or a key that no rule matches any more.
+// One mistake in one rule of a shipped rule file, planned on manifests of published size: whatever it is, the text is
+// short, and its first line names the rule that is wrong, or a key that no rule matches any more.
 #include <cstdlib>
 #include <fstream>
 #include <set>
@@ -61,8 +61,10 @@ std::vector<Range> rules_in(const Lines& lines) {
     if (lines[first].compare(depth, 2, "- ") != 0) continue;
     size_t last = first + 1;
     bool block = false;
-    for (; last < end && !lines[last].empty() && indent(lines[last]) > depth; ++last) block |= lines[last].compare(indent(lines[last]), 6, "rules:") == 0;
-    while (lines[last - 1].find_first_not_of(' ') == lines[last - 1].find('#')) --last;  // a comment belongs to what is below it
+    for (; last < end && !lines[last].empty() && indent(lines[last]) > depth; ++last)
+      block |= lines[last].compare(indent(lines[last]), 6, "rules:") == 0;
+    while (lines[last - 1].find_first_not_of(' ') == lines[last - 1].find('#'))
+      --last;  // a comment belongs to what is below it
     if (!block) found.push_back({first, last});
   }
   return found;
@@ -95,12 +97,16 @@ std::string joined(const Lines& parts) {
 }
 
 // One rule's text, wrongly written in many ways.
-std::vector<std::pair<std::string, std::string>> mistakes_in(const std::string& rule, const std::vector<std::string>& dims) {
+std::vector<std::pair<std::string, std::string>> mistakes_in(const std::string& rule,
+                                                             const std::vector<std::string>& dims) {
   std::vector<std::pair<std::string, std::string>> made;
-  static const RE2 axis(R"(axis: (\d))"), shape(R"((?:shape|linear|norm): \[([^\]"]+)\])"), transpose("transpose: (true)");
-  static const RE2 name(R"re(\b(from|keep|to|drop|copy_of): ("[^"]*"|[^,}\n]+))re"), word(R"((?:^|[./"_}])([A-Za-z]{2,})(?:[./"_{]|$))");
+  static const RE2 axis(R"(axis: (\d))"), shape(R"((?:shape|linear|norm): \[([^\]"]+)\])"),
+      transpose("transpose: (true)");
+  static const RE2 name(R"re(\b(from|keep|to|drop|copy_of): ("[^"]*"|[^,}\n]+))re"),
+      word(R"((?:^|[./"_}])([A-Za-z]{2,})(?:[./"_{]|$))");
   re2::StringPiece rest(rule), part, field;
-  while (RE2::FindAndConsume(&rest, axis, &part)) made.emplace_back("axis", replaced(rule, part, part == "0" ? "1" : "0"));
+  while (RE2::FindAndConsume(&rest, axis, &part))
+    made.emplace_back("axis", replaced(rule, part, part == "0" ? "1" : "0"));
   rest = rule;
   while (RE2::FindAndConsume(&rest, transpose, &part)) made.emplace_back("transpose", replaced(rule, part, "false"));
   rest = rule;
@@ -131,7 +137,8 @@ std::vector<std::pair<std::string, std::string>> mistakes_in(const std::string& 
     std::vector<re2::StringPiece> words;
     // A name in braces is one of several that the rule is about: the others still match.
     re2::StringPiece in = part, one;
-    if (const size_t brace = std::string_view(part.data(), part.size()).rfind('}'); brace != std::string_view::npos) in.remove_prefix(brace + 1);
+    if (const size_t brace = std::string_view(part.data(), part.size()).rfind('}'); brace != std::string_view::npos)
+      in.remove_prefix(brace + 1);
     while (RE2::FindAndConsume(&in, word, &one)) {
       words.push_back(one);
       in = re2::StringPiece(one.end(), static_cast<size_t>(part.end() - one.end()));
@@ -148,7 +155,8 @@ std::vector<Mutant> mutants_of(const std::string& text, const std::vector<std::s
   const Lines lines = lines_of(text);
   std::vector<Mutant> mutants;
   for (const Range& range : rules_in(lines)) {
-    const auto begin = lines.begin() + static_cast<std::ptrdiff_t>(range.begin), end = lines.begin() + static_cast<std::ptrdiff_t>(range.end);
+    const auto begin = lines.begin() + static_cast<std::ptrdiff_t>(range.begin),
+               end = lines.begin() + static_cast<std::ptrdiff_t>(range.end);
     const Lines rule(begin, end);
     const auto with = [&](const Lines& other) {
       Lines all(lines.begin(), begin);
@@ -160,7 +168,8 @@ std::vector<Mutant> mutants_of(const std::string& text, const std::vector<std::s
     Lines twice = rule;
     twice.insert(twice.end(), rule.begin(), rule.end());
     mutants.push_back({"twice", with(twice), {range.begin, range.begin + twice.size()}});
-    for (const auto& [kind, mistaken] : mistakes_in(text_of(rule), dims)) mutants.push_back({kind, with(lines_of(mistaken)), range});
+    for (const auto& [kind, mistaken] : mistakes_in(text_of(rule), dims))
+      mutants.push_back({kind, with(lines_of(mistaken)), range});
   }
   return mutants;
 }
@@ -208,7 +217,8 @@ std::vector<std::string> dims_of(const std::string& text) {
   static const RE2 shape(R"((?:shape|linear|norm): \[([^\]]+)\])"), plain("[a-z_]+");
   while (RE2::FindAndConsume(&rest, shape, &part))
     for (const auto& term : split(std::string(part.data(), part.size()), ", "))
-      if (RE2::FullMatch(term, plain) && std::find(dims.begin(), dims.end(), term) == dims.end() && dims.size() < 3) dims.push_back(term);
+      if (RE2::FullMatch(term, plain) && std::find(dims.begin(), dims.end(), term) == dims.end() && dims.size() < 3)
+        dims.push_back(term);
   return dims;
 }
 
@@ -229,7 +239,8 @@ class Family {
     for (const Mutant& mutant : mutants_of(text_, dims_of(text_))) {
       std::ofstream(file) << mutant.text;
       Diagnostics found;
-      if (const auto rules = Rules::load_to_plan(file, found)) make_plan(*rules, published.named, published.options, found);
+      if (const auto rules = Rules::load_to_plan(file, found))
+        make_plan(*rules, published.named, published.options, found);
       ++made;
       if (!found.has_errors()) continue;
       ++refused;
@@ -237,7 +248,8 @@ class Family {
       // Of a rule that no key of this checkpoint matches, nothing but the file itself can tell.
       const bool idle = found.items().front().id == "expression-unknown-name" && !matches_any(mutant.rule, published);
       if (shown.size() < 60 && (idle || names_rule(shown.front(), mutant, file))) continue;
-      wrong += fmt::format("{} at line {}: {} lines, {}\n", mutant.kind, mutant.rule.begin + 1, shown.size(), shown.front());
+      wrong +=
+          fmt::format("{} at line {}: {} lines, {}\n", mutant.kind, mutant.rule.begin + 1, shown.size(), shown.front());
       const Lines lines = lines_of(mutant.text);
       for (size_t i = mutant.rule.begin; i < mutant.rule.end; ++i) wrong += "  " + lines[i] + "\n";
     }
@@ -261,8 +273,9 @@ class Family {
       const auto line = static_cast<size_t>(plan->rules[rule].place.line);
       return line > range.begin && line <= range.end;
     };
-    return plan && (std::any_of(plan->tensors.begin(), plan->tensors.end(), [&](const auto& t) { return in(t.rule); }) ||
-                    std::any_of(plan->dropped.begin(), plan->dropped.end(), [&](const auto& d) { return in(d.rule); }));
+    return plan &&
+           (std::any_of(plan->tensors.begin(), plan->tensors.end(), [&](const auto& t) { return in(t.rule); }) ||
+            std::any_of(plan->dropped.begin(), plan->dropped.end(), [&](const auto& d) { return in(d.rule); }));
   }
 
   // A source key that the rule matched, or a target that it made.
@@ -270,7 +283,8 @@ class Family {
     std::string key;
     if (!RE2::PartialMatch(line, "(?:matches the key|needs) '([^']*)'", &key)) return false;
     for (const auto& rule : rules_->impl().set.rules) {
-      if (static_cast<size_t>(rule.place.line) <= range.begin || static_cast<size_t>(rule.place.line) > range.end) continue;
+      if (static_cast<size_t>(rule.place.line) <= range.begin || static_cast<size_t>(rule.place.line) > range.end)
+        continue;
       if (rule.kind == lang::Rule::Kind::fill || rule.kind == lang::Rule::Kind::copy) return key == rule.to.text;
       lang::Captures ignored;
       const lang::VariantValues variants = {{"head", "mnli"}, {"base", ""}};

@@ -14,12 +14,16 @@ std::string little_endian(uint64_t value) {
   return bytes;
 }
 
-std::string file_of(const std::string& header, const std::string& data) { return little_endian(header.size()) + header + data; }
+std::string file_of(const std::string& header, const std::string& data) {
+  return little_endian(header.size()) + header + data;
+}
 
-const std::string kTwo = R"({"__metadata__":{"format":"pt"},"a":{"dtype":"I32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"U8","shape":[],"data_offsets":[8,9]}})";
+const std::string kTwo =
+    R"({"__metadata__":{"format":"pt"},"a":{"dtype":"I32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"U8","shape":[],"data_offsets":[8,9]}})";
 const std::string kTwoData("\1\0\0\0\2\0\0\0\7", 9);
 
-std::string entry(const std::string& name, const std::string& dtype, const std::string& shape, const std::string& offsets) {
+std::string entry(const std::string& name, const std::string& dtype, const std::string& shape,
+                  const std::string& offsets) {
   return "\"" + name + R"(":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}";
 }
 
@@ -49,7 +53,8 @@ TEST_CASE("the reference model is read as safetensors wrote it") {
   CHECK(source->manifest().size() == 84);
   CHECK(source->metadata()["config"]["architectures"][0] == "SwitchTransformersForConditionalGeneration");
   std::string listing;
-  for (const auto& tensor : source->manifest().tensors()) listing += tensor.key + "\t" + std::string(name(tensor.dtype)) + "\t" + to_string(tensor.shape) + "\n";
+  for (const auto& tensor : source->manifest().tensors())
+    listing += tensor.key + "\t" + std::string(name(tensor.dtype)) + "\t" + to_string(tensor.shape) + "\n";
   CHECK(listing == read_file(REMAP_TEST_DATA "/switch/manifest-expected.tsv"));
 }
 
@@ -68,29 +73,47 @@ TEST_CASE("damaged safetensors files are refused, saying how") {
   };
   const std::string deep(200, '[');
   const Row rows[] = {
-      {"header longer than the file", little_endian(1000) + "{\"", "safetensors-truncated: unable to read header: 1000 bytes needed, 2 left"},
-      {"header above the limit", little_endian(200u << 20) + "{}", "limit-exceeded: 209715200 bytes of header are claimed; at most 100000000 are read (max_header_bytes)"},
+      {"header longer than the file", little_endian(1000) + "{\"",
+       "safetensors-truncated: unable to read header: 1000 bytes needed, 2 left"},
+      {"header above the limit", little_endian(200u << 20) + "{}",
+       "limit-exceeded: 209715200 bytes of header are claimed; at most 100000000 are read (max_header_bytes)"},
       {"header is no JSON", file_of("{\"a\":", ""), "safetensors-header: not valid JSON"},
       {"two values in the header", file_of("{}{}", ""), "safetensors-header: not valid JSON"},
       {"header too deep", file_of("{\"a\":" + deep, ""), "safetensors-header: JSON nested deeper"},
-      {"a name twice", file_of("{" + entry("a", "U8", "[1]", "[0,1]") + "," + entry("a", "U8", "[1]", "[1,2]") + "}", "xy"), "safetensors-header: the key 'a' occurs twice"},
-      {"a field twice", file_of(R"({"a":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}})", "x"), "safetensors-header: the key 'dtype' occurs twice"},
-      {"unknown dtype", file_of("{" + entry("a", "F3", "[2]", "[0,1]") + "}", "x"), "safetensors-header: tensor 'a': the dtype 'F3' is not known"},
-      {"half a byte", file_of("{" + entry("a", "F4", "[3]", "[0,2]") + "}", "xy"), "safetensors-header: tensor 'a': F4 [3] is not a whole number of bytes"},
-      {"another library's dtype", file_of("{" + entry("a", "float32", "[1]", "[0,4]") + "}", "abcd"), "the dtype 'float32' is not known"},
-      {"shape and size differ", file_of("{" + entry("a", "F32", "[2]", "[0,4]") + "}", "abcd"), "F32 [2] needs 8 bytes, its data_offsets [0,4] span 4"},
-      {"negative dimension", file_of("{" + entry("a", "U8", "[-1]", "[0,1]") + "}", "x"), "tensor 'a': -1 is not a dimension"},
+      {"a name twice",
+       file_of("{" + entry("a", "U8", "[1]", "[0,1]") + "," + entry("a", "U8", "[1]", "[1,2]") + "}", "xy"),
+       "safetensors-header: the key 'a' occurs twice"},
+      {"a field twice", file_of(R"({"a":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}})", "x"),
+       "safetensors-header: the key 'dtype' occurs twice"},
+      {"unknown dtype", file_of("{" + entry("a", "F3", "[2]", "[0,1]") + "}", "x"),
+       "safetensors-header: tensor 'a': the dtype 'F3' is not known"},
+      {"half a byte", file_of("{" + entry("a", "F4", "[3]", "[0,2]") + "}", "xy"),
+       "safetensors-header: tensor 'a': F4 [3] is not a whole number of bytes"},
+      {"another library's dtype", file_of("{" + entry("a", "float32", "[1]", "[0,4]") + "}", "abcd"),
+       "the dtype 'float32' is not known"},
+      {"shape and size differ", file_of("{" + entry("a", "F32", "[2]", "[0,4]") + "}", "abcd"),
+       "F32 [2] needs 8 bytes, its data_offsets [0,4] span 4"},
+      {"negative dimension", file_of("{" + entry("a", "U8", "[-1]", "[0,1]") + "}", "x"),
+       "tensor 'a': -1 is not a dimension"},
       {"fractional dimension", file_of("{" + entry("a", "U8", "[1.0]", "[0,1]") + "}", "x"), "is not a dimension"},
-      {"shape overflows", file_of("{" + entry("a", "U8", "[4294967296,4294967296]", "[0,1]") + "}", "x"), "tensor-shape-overflow"},
-      {"offsets run backwards", file_of("{" + entry("a", "U8", "[1]", "[1,0]") + "}", "x"), "data_offsets [1,0] run backwards"},
-      {"offsets are three", file_of("{" + entry("a", "U8", "[1]", "[0,1,2]") + "}", "x"), "data_offsets is not [begin, end]"},
-      {"data is cut", file_of(kTwo, kTwoData.substr(0, 5)), "safetensors-truncated: tensor 'a' ends at byte 8 of the data, which has 5 bytes"},
-      {"a hole", file_of("{" + entry("a", "U8", "[1]", "[0,1]") + "," + entry("b", "U8", "[1]", "[2,3]") + "}", "xyz"), "safetensors-layout: tensor 'b' starts at byte"},
+      {"shape overflows", file_of("{" + entry("a", "U8", "[4294967296,4294967296]", "[0,1]") + "}", "x"),
+       "tensor-shape-overflow"},
+      {"offsets run backwards", file_of("{" + entry("a", "U8", "[1]", "[1,0]") + "}", "x"),
+       "data_offsets [1,0] run backwards"},
+      {"offsets are three", file_of("{" + entry("a", "U8", "[1]", "[0,1,2]") + "}", "x"),
+       "data_offsets is not [begin, end]"},
+      {"data is cut", file_of(kTwo, kTwoData.substr(0, 5)),
+       "safetensors-truncated: tensor 'a' ends at byte 8 of the data, which has 5 bytes"},
+      {"a hole", file_of("{" + entry("a", "U8", "[1]", "[0,1]") + "," + entry("b", "U8", "[1]", "[2,3]") + "}", "xyz"),
+       "safetensors-layout: tensor 'b' starts at byte"},
       {"a hole in front", file_of("{" + entry("a", "U8", "[1]", "[1,2]") + "}", "xy"), "safetensors-layout"},
-      {"an overlap", file_of("{" + entry("a", "U8", "[2]", "[0,2]") + "," + entry("b", "U8", "[2]", "[1,3]") + "}", "xyz"), "overlapping"},
+      {"an overlap",
+       file_of("{" + entry("a", "U8", "[2]", "[0,2]") + "," + entry("b", "U8", "[2]", "[1,3]") + "}", "xyz"),
+       "overlapping"},
       {"a tail", file_of(kTwo, kTwoData + "!"), "safetensors-layout: 1 bytes follow the last tensor"},
       {"no shape", file_of(R"({"a":{"dtype":"U8","data_offsets":[0,1]}})", "x"), "tensor 'a' has no 'shape'"},
-      {"metadata is no text", file_of(R"({"__metadata__":{"n":1}})", ""), "'__metadata__' holds 'n', which is not a string"},
+      {"metadata is no text", file_of(R"({"__metadata__":{"n":1}})", ""),
+       "'__metadata__' holds 'n', which is not a string"},
   };
   const TempFolder folder;
   for (const Row& row : rows) {
@@ -115,7 +138,9 @@ TEST_CASE("shards are one source, opened by folder or by index") {
   const TempFolder folder;
   folder.write("model-1.safetensors", file_of("{" + entry("a", "U8", "[1]", "[0,1]") + "}", "x"));
   folder.write("model-2.safetensors", file_of("{" + entry("b", "U8", "[2]", "[0,2]") + "}", "yz"));
-  const auto index = folder.write("model.safetensors.index.json", R"({"metadata":{"total_size":3},"weight_map":{"b":"model-2.safetensors","a":"model-1.safetensors"}})");
+  const auto index = folder.write(
+      "model.safetensors.index.json",
+      R"({"metadata":{"total_size":3},"weight_map":{"b":"model-2.safetensors","a":"model-1.safetensors"}})");
   for (const auto& path : {folder.path(), index}) {
     const auto source = open_source(path);
     CHECK(source->path() == path);
@@ -128,9 +153,11 @@ TEST_CASE("shards are one source, opened by folder or by index") {
 
 TEST_CASE("an index that does not fit its shards, or leads elsewhere, is refused") {
   const TempFolder folder;
-  folder.write("sub/s", file_of("{" + entry("a", "U8", "[1]", "[0,1]") + "," + entry("b", "U8", "[1]", "[1,2]") + "}", "xy"));
+  folder.write("sub/s",
+               file_of("{" + entry("a", "U8", "[1]", "[0,1]") + "," + entry("b", "U8", "[1]", "[1,2]") + "}", "xy"));
   folder.write("s", file_of("{" + entry("a", "U8", "[1]", "[0,1]") + "}", "x"));
-  folder.write("ab", file_of("{" + entry("a", "U8", "[1]", "[0,1]") + "," + entry("b", "U8", "[1]", "[1,2]") + "}", "xy"));
+  folder.write("ab",
+               file_of("{" + entry("a", "U8", "[1]", "[0,1]") + "," + entry("b", "U8", "[1]", "[1,2]") + "}", "xy"));
   folder.write("text", "hello world");
   std::filesystem::create_symlink("nowhere", folder.path("gone"));
   struct Row {
@@ -140,8 +167,10 @@ TEST_CASE("an index that does not fit its shards, or leads elsewhere, is refused
   const Row rows[] = {
       {R"({"weight_map":{"a":"s","c":"s"}})", "does not hold the tensor 'c'"},
       {R"({"weight_map":{"c":"s"}})", "does not hold the tensor 'c', which the index places in it"},
-      {R"({"weight_map":{"b":"s","a":"ab"}})", "shard-index: does not hold the tensor 'b', which the index places in it; 'ab' holds it"},
-      {R"({"weight_map":{"a":"ab"}})", "shard-index: holds the tensor 'b', which the index does not place in this file"},
+      {R"({"weight_map":{"b":"s","a":"ab"}})",
+       "shard-index: does not hold the tensor 'b', which the index places in it; 'ab' holds it"},
+      {R"({"weight_map":{"a":"ab"}})",
+       "shard-index: holds the tensor 'b', which the index does not place in this file"},
       {R"({"weight_map":{"a":"t","b":"u","c":"s"}})", "2 of its 3 shards are not in the index's folder: 't' and 'u'"},
       {R"({"weight_map":{"a":"t","b":"u"}})", "none of its shards is in the index's folder: 't' and 'u'"},
       {R"({"weight_map":{"a":"gone"}})", "the shard 'gone' is not in the index's folder"},

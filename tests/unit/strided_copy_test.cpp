@@ -28,7 +28,9 @@ void copy_naively(std::byte* target, const std::byte* source, const CopyRegion& 
 
 // A dense target, read from a source in a random order of axes, some of them backwards, with gaps.
 CopyRegion random_region(std::mt19937& random, int64_t& target_size, int64_t& source_size) {
-  const auto pick = [&](int64_t low, int64_t high) { return std::uniform_int_distribution<int64_t>(low, high)(random); };
+  const auto pick = [&](int64_t low, int64_t high) {
+    return std::uniform_int_distribution<int64_t>(low, high)(random);
+  };
   CopyRegion region;
   const auto rank = static_cast<size_t>(pick(0, 4));
   const int64_t longest = rank <= 2 ? 150 : 12;
@@ -41,10 +43,12 @@ CopyRegion random_region(std::mt19937& random, int64_t& target_size, int64_t& so
   for (size_t a = rank; a-- > 0;) region.axes[a].target_stride = target_size, target_size *= region.axes[a].extent;
   std::shuffle(order.begin(), order.end(), random);
   source_size = pick(0, 3) == 0 ? 2 : 1;
-  for (const size_t a : order) region.axes[a].source_stride = source_size, source_size *= region.axes[a].extent + (pick(0, 4) == 0 ? 1 : 0);
+  for (const size_t a : order)
+    region.axes[a].source_stride = source_size, source_size *= region.axes[a].extent + (pick(0, 4) == 0 ? 1 : 0);
   for (CopyAxis& axis : region.axes) {
     if (pick(0, 5) > 0) continue;
-    auto [offset, stride] = pick(0, 1) == 0 ? std::tie(region.source_offset, axis.source_stride) : std::tie(region.target_offset, axis.target_stride);
+    auto [offset, stride] = pick(0, 1) == 0 ? std::tie(region.source_offset, axis.source_stride)
+                                            : std::tie(region.target_offset, axis.target_stride);
     offset += (axis.extent - 1) * stride;
     stride = -stride;
   }
@@ -64,7 +68,8 @@ TEST_CASE("random regions are copied as by definition, whole and split, at any a
       // One byte off: nothing may rely on alignment.
       std::vector<std::byte> source(static_cast<size_t>(source_size * element_bytes + 1));
       for (std::byte& b : source) b = static_cast<std::byte>(random());
-      std::vector<std::byte> expected(static_cast<size_t>(target_size * element_bytes + 1), std::byte{0xcd}), whole = expected, in_parts = expected;
+      std::vector<std::byte> expected(static_cast<size_t>(target_size * element_bytes + 1), std::byte{0xcd}),
+          whole = expected, in_parts = expected;
       copy_naively(expected.data() + 1, source.data() + 1, region, element_bytes);
       strided_copy(whole.data() + 1, source.data() + 1, normalised(region), element_bytes);
       REQUIRE(whole == expected);

@@ -54,11 +54,14 @@ OpenOptions target_only() {
 
 // {"version": 3, "optimizer": {"state": {"step": …}, "target": target}}
 std::string classic(const std::string& target) {
-  return mp::map({{"version", mp::integer(3)},
-                  {"optimizer", mp::map({{"state", mp::map({{"step", mp::ndarray({}, "int32", bytes_of_values<int32_t>({7}))}})}, {"target", target}})}});
+  return mp::map(
+      {{"version", mp::integer(3)},
+       {"optimizer", mp::map({{"state", mp::map({{"step", mp::ndarray({}, "int32", bytes_of_values<int32_t>({7}))}})},
+                              {"target", target}})}});
 }
 
-std::string spec(const std::string& path, const std::string& store = "file", const std::string& dtype = "float32", const std::vector<std::string>& shape = {mp::integer(2)}) {
+std::string spec(const std::string& path, const std::string& store = "file", const std::string& dtype = "float32",
+                 const std::vector<std::string>& shape = {mp::integer(2)}) {
   return mp::map({{"driver", mp::text("zarr")},
                   {"dtype", mp::text(dtype)},
                   {"kvstore", mp::map({{"driver", mp::text(store)}, {"path", mp::text(path)}})},
@@ -73,12 +76,16 @@ std::string write_checkpoint(const TempFolder& folder, const std::string& checkp
   return folder.path();
 }
 
-std::string ndarray(const std::vector<float>& values) { return mp::ndarray({values.size()}, "float32", bytes_of_values(values)); }
+std::string ndarray(const std::vector<float>& values) {
+  return mp::ndarray({values.size()}, "float32", bytes_of_values(values));
+}
 
 }  // namespace
 
 TEST_CASE("the reference checkpoint is listed as its own tools list it") {
-  for (const std::string& path : std::vector<std::string>{kClassic, kClassic + "/", kClassic + "/checkpoint", REMAP_TEST_DATA "/switch/source", kOrbax, kOrbax + "/state"}) {
+  for (const std::string& path :
+       std::vector<std::string>{kClassic, kClassic + "/", kClassic + "/checkpoint", REMAP_TEST_DATA "/switch/source",
+                                kOrbax, kOrbax + "/state"}) {
     INFO(path);
     const auto source = open_source(path);
     CHECK(source->format() == "t5x");
@@ -102,10 +109,13 @@ TEST_CASE("metadata holds version, step and gin") {
 }
 
 TEST_CASE("both forms of the reference checkpoint hold the same bytes, and those of the converted model") {
-  const auto classic_source = open_source(kClassic), orbax = open_source(kOrbax), expected = open_source(REMAP_TEST_DATA "/switch/expected");
-  for (const auto& tensor : classic_source->manifest().tensors()) CHECK(tensor_bytes(*classic_source, tensor.key) == tensor_bytes(*orbax, tensor.key));
+  const auto classic_source = open_source(kClassic), orbax = open_source(kOrbax),
+             expected = open_source(REMAP_TEST_DATA "/switch/expected");
+  for (const auto& tensor : classic_source->manifest().tensors())
+    CHECK(tensor_bytes(*classic_source, tensor.key) == tensor_bytes(*orbax, tensor.key));
   CHECK(tensor_bytes(*classic_source, "target/token_embedder/embedding") == tensor_bytes(*expected, "shared.weight"));
-  CHECK(tensor_bytes(*classic_source, "target/encoder/encoder_norm/scale") == tensor_bytes(*expected, "encoder.final_layer_norm.weight"));
+  CHECK(tensor_bytes(*classic_source, "target/encoder/encoder_norm/scale") ==
+        tensor_bytes(*expected, "encoder.final_layer_norm.weight"));
   const auto kernel = tensor_values<uint32_t>(*classic_source, kQuery);  // [24, 30]
   const auto weight = tensor_values<uint32_t>(*expected, "encoder.block.0.layer.0.SelfAttention.q.weight");
   REQUIRE(kernel.size() == weight.size());
@@ -142,7 +152,9 @@ TEST_CASE("checkpoints that are not finished, several, or in a database are refu
   const auto ocdbt = error_of([] { open_source(REMAP_TEST_DATA "/switch/source-ocdbt/checkpoint_1200"); });
   CHECK(contains(ocdbt, "t5x-ocdbt"));
   for (const char* path : {"/state", "/state/checkpoint"})
-    CHECK(contains(error_of([&] { open_source(std::string(REMAP_TEST_DATA "/switch/source-ocdbt/checkpoint_1200") + path); }), "t5x-ocdbt"));
+    CHECK(contains(
+        error_of([&] { open_source(std::string(REMAP_TEST_DATA "/switch/source-ocdbt/checkpoint_1200") + path); }),
+        "t5x-ocdbt"));
   const TempFolder folder;
   folder.write("checkpoint_5.tmp-123/checkpoint", classic(mp::map({})));
   CHECK(contains(error_of([&] { open_source(folder.path("checkpoint_5.tmp-123")); }), "t5x-unfinished"));
@@ -151,7 +163,8 @@ TEST_CASE("checkpoints that are not finished, several, or in a database are refu
   folder.write("checkpoint_10/checkpoint", classic(mp::map({})));
   CHECK(open_source(folder.path())->manifest().size() == 1);  // the step
   folder.write("checkpoint_9/checkpoint", classic(mp::map({})));
-  CHECK(contains(error_of([&] { open_source(folder.path()); }), "t5x-several: the folder holds several checkpoints: checkpoint_9, checkpoint_10"));
+  CHECK(contains(error_of([&] { open_source(folder.path()); }),
+                 "t5x-several: the folder holds several checkpoints: checkpoint_9, checkpoint_10"));
 }
 
 TEST_CASE("every kind of leaf is read") {
@@ -161,22 +174,25 @@ TEST_CASE("every kind of leaf is read") {
                                         {"kvstore", mp::map({{"driver", mp::text("gfile")}})},
                                         {"metadata", mp::map({{"shape", mp::array({mp::integer(2)})}})},
                                         {"path", mp::text("target.a")}});
-  const std::string old_names = mp::extension(1, mp::array({mp::array({mp::integer(1)}), mp::binary("int32"), mp::binary(bytes_of_values<int32_t>({5}))}));
-  const std::string target = mp::map({{"gcs", spec("target.a/", "gcs")},
-                                      {"file", spec("target.a")},
-                                      {"old", old_spec},
-                                      {"old_name", old_names},
-                                      {"inline", mp::ndarray({2, 1}, "float32", bytes_of_values<float>({3, 4}))},
-                                      {"scalar", mp::ndarray({}, "float64", bytes_of_values<double>({0.5}), 3)},
-                                      {"bf16", mp::ndarray({1}, "bfloat16", "\x80\x3f")},
-                                      {"none", mp::ndarray({0, 7}, "float32", "")},
-                                      {"nil", mp::nil()},
-                                      {"empty", mp::map({})},
-                                      {"complex", mp::extension(2, mp::array({mp::real(1), mp::real(-2)}))},
-                                      {"plain", mp::array({mp::integer(1), mp::text("x"), mp::boolean(true), mp::nil()})}});
+  const std::string old_names = mp::extension(
+      1, mp::array({mp::array({mp::integer(1)}), mp::binary("int32"), mp::binary(bytes_of_values<int32_t>({5}))}));
+  const std::string target =
+      mp::map({{"gcs", spec("target.a/", "gcs")},
+               {"file", spec("target.a")},
+               {"old", old_spec},
+               {"old_name", old_names},
+               {"inline", mp::ndarray({2, 1}, "float32", bytes_of_values<float>({3, 4}))},
+               {"scalar", mp::ndarray({}, "float64", bytes_of_values<double>({0.5}), 3)},
+               {"bf16", mp::ndarray({1}, "bfloat16", "\x80\x3f")},
+               {"none", mp::ndarray({0, 7}, "float32", "")},
+               {"nil", mp::nil()},
+               {"empty", mp::map({})},
+               {"complex", mp::extension(2, mp::array({mp::real(1), mp::real(-2)}))},
+               {"plain", mp::array({mp::integer(1), mp::text("x"), mp::boolean(true), mp::nil()})}});
   const auto source = open_source(write_checkpoint(folder, classic(target)), target_only());
   CHECK(source->manifest().size() == 8);
-  for (const char* key : {"target/gcs", "target/file", "target/old"}) CHECK(tensor_values<float>(*source, key) == std::vector<float>{1, -2});
+  for (const char* key : {"target/gcs", "target/file", "target/old"})
+    CHECK(tensor_values<float>(*source, key) == std::vector<float>{1, -2});
   CHECK(tensor_values<float>(*source, "target/inline") == std::vector<float>{3, 4});
   CHECK(tensor_values<double>(*source, "target/scalar") == std::vector<double>{0.5});
   CHECK(tensor_values<int32_t>(*source, "target/old_name") == std::vector<int32_t>{5});
@@ -204,11 +220,14 @@ TEST_CASE("chunked arrays are joined in numeric order, cut at any place") {
   for (size_t run = 1; run <= 24; ++run) {
     std::vector<std::pair<std::string, std::string>> chunks;
     for (size_t begin = 0, n = 0; begin < values.size(); begin += run, ++n)
-      chunks.emplace_back(std::to_string(n), ndarray({values.begin() + static_cast<long>(begin), values.begin() + static_cast<long>(std::min(values.size(), begin + run))}));
+      chunks.emplace_back(std::to_string(n),
+                          ndarray({values.begin() + static_cast<long>(begin),
+                                   values.begin() + static_cast<long>(std::min(values.size(), begin + run))}));
     std::sort(chunks.begin(), chunks.end());  // as flax writes them: "10" before "2"
-    const std::string leaf = mp::map({{"__msgpack_chunked_array__", mp::boolean(true)},
-                                      {"shape", mp::map({{"0", mp::integer(2)}, {"1", mp::integer(3)}, {"2", mp::integer(4)}})},
-                                      {"chunks", mp::map(chunks)}});
+    const std::string leaf =
+        mp::map({{"__msgpack_chunked_array__", mp::boolean(true)},
+                 {"shape", mp::map({{"0", mp::integer(2)}, {"1", mp::integer(3)}, {"2", mp::integer(4)}})},
+                 {"chunks", mp::map(chunks)}});
     const TempFolder folder;
     const auto source = open_source(write_checkpoint(folder, classic(mp::map({{"x", leaf}}))), target_only());
     INFO(run);
@@ -222,9 +241,10 @@ TEST_CASE("chunked arrays are joined in numeric order, cut at any place") {
 
 TEST_CASE("key order does not matter, and other state is listed too") {
   const TempFolder folder;
-  const auto path = write_checkpoint(folder, mp::map({{"flax_mutables", mp::map({{"m", ndarray({1})}})},
-                                                      {"optimizer", mp::map({{"target", mp::map({{"w", ndarray({2})}})}})},
-                                                      {"version", mp::ndarray({}, "int64", bytes_of_values<int64_t>({3}))}}));
+  const auto path =
+      write_checkpoint(folder, mp::map({{"flax_mutables", mp::map({{"m", ndarray({1})}})},
+                                        {"optimizer", mp::map({{"target", mp::map({{"w", ndarray({2})}})}})},
+                                        {"version", mp::ndarray({}, "int64", bytes_of_values<int64_t>({3}))}}));
   const auto source = open_source(path);
   REQUIRE(source->manifest().size() == 2);
   CHECK(source->manifest()[0].key == "flax_mutables/m");
@@ -244,41 +264,64 @@ TEST_CASE("malformed trees are refused, saying how") {
     const char* error;
   };
   const Row rows[] = {
-      {"version 2", mp::map({{"version", mp::integer(2)}, {"optimizer", mp::map({})}}), "t5x-version: version 2 of the format stored bfloat16 arrays as uint16"},
-      {"version 4", mp::map({{"version", mp::integer(4)}, {"optimizer", mp::map({})}}), "t5x-version: version 4 of the format; version 3 is read"},
-      {"version is text", mp::map({{"version", mp::text("3")}, {"optimizer", mp::map({})}}), "t5x-version: 'version' is not an integer"},
-      {"no version", mp::map({{"optimizer", mp::map({{"target", mp::map({})}})}}), "t5x-version: a flax checkpoint without"},
+      {"version 2", mp::map({{"version", mp::integer(2)}, {"optimizer", mp::map({})}}),
+       "t5x-version: version 2 of the format stored bfloat16 arrays as uint16"},
+      {"version 4", mp::map({{"version", mp::integer(4)}, {"optimizer", mp::map({})}}),
+       "t5x-version: version 4 of the format; version 3 is read"},
+      {"version is text", mp::map({{"version", mp::text("3")}, {"optimizer", mp::map({})}}),
+       "t5x-version: 'version' is not an integer"},
+      {"no version", mp::map({{"optimizer", mp::map({{"target", mp::map({})}})}}),
+       "t5x-version: a flax checkpoint without"},
       {"plain flax", mp::map({{"params", mp::map({})}}), "t5x-version: a flax checkpoint without"},
       {"no optimizer", mp::map({{"version", mp::integer(3)}}), "t5x-version: there is no map 'optimizer'"},
       {"trailing bytes", classic(mp::map({})) + "x", "t5x-msgpack: 1 bytes follow the msgpack value"},
-      {"a key twice", in_target(mp::map({{"a", mp::nil()}, {"a", mp::nil()}})), "t5x-msgpack: unable to read msgpack: the key 'a' occurs twice"},
+      {"a key twice", in_target(mp::map({{"a", mp::nil()}, {"a", mp::nil()}})),
+       "t5x-msgpack: unable to read msgpack: the key 'a' occurs twice"},
       {"key is a number", in_target("\x81\x01\xc0"), "an integer as a map's key; a text was expected"},
       {"key is a map", in_target("\x81\x80\xc0"), "a map as a map's key; a text was expected"},
       {"key is not UTF-8", in_target(mp::map({{"\xff", mp::nil()}})), "a map's key is not UTF-8"},
       {"too deep", in_target(deep), "nested deeper than 64 levels"},
       {"unknown extension", in_target(mp::extension(7, "x")), "extension type 7"},
-      {"payload is cut", in_target(mp::extension(1, "\x93")), "t5x-msgpack: unable to read msgpack: the bytes end inside a value"},
-      {"payload is no array", in_target(mp::extension(1, mp::nil())), "an array's payload is not [shape, dtype, bytes]"},
+      {"payload is cut", in_target(mp::extension(1, "\x93")),
+       "t5x-msgpack: unable to read msgpack: the bytes end inside a value"},
+      {"payload is no array", in_target(mp::extension(1, mp::nil())),
+       "an array's payload is not [shape, dtype, bytes]"},
       {"unknown dtype", in_target(mp::ndarray({1}, "float31", "abcd")), "the dtype 'float31' is not known"},
-      {"too few bytes", in_target(mp::ndarray({2}, "float32", "abcd")), "an array of float32 [2] needs 8 bytes and has 4"},
+      {"too few bytes", in_target(mp::ndarray({2}, "float32", "abcd")),
+       "an array of float32 [2] needs 8 bytes and has 4"},
       {"too many bytes", in_target(mp::ndarray({0}, "float32", "abcd")), "needs 0 bytes and has 4"},
-      {"shape overflows", in_target(mp::ndarray({1ull << 62, 8}, "float32", "abcd")), "more elements than can be counted"},
-      {"chunk numbers", in_target(chunked(mp::map({{"0", mp::integer(1)}}), mp::map({{"1", ndarray({1})}}))), "a chunked array's chunks are not numbered 0 to 0: '1'"},
-      {"chunk twice", in_target(chunked(mp::map({{"0", mp::integer(2)}}), mp::map({{"0", ndarray({1})}, {"00", ndarray({1})}}))), "not numbered 0 to 1: '00'"},
-      {"chunks too short", in_target(chunked(mp::map({{"0", mp::integer(2)}}), mp::map({{"0", ndarray({1})}}))), "needs 8 bytes, its 1 chunks have 4"},
-      {"no chunks", in_target(chunked(mp::map({{"0", mp::integer(0)}}), mp::map({}))), "a chunked array without chunks"},
-      {"chunk dtypes", in_target(chunked(mp::map({{"0", mp::integer(2)}}), mp::map({{"0", ndarray({1})}, {"1", mp::ndarray({1}, "int32", "abcd")}}))), "chunk 1 is int32, chunk 0 is float32"},
-      {"chunk is nil", in_target(chunked(mp::map({{"0", mp::integer(2)}}), mp::map({{"0", mp::nil()}}))), "chunk 0 is nil; an array was expected"},
+      {"shape overflows", in_target(mp::ndarray({1ull << 62, 8}, "float32", "abcd")),
+       "more elements than can be counted"},
+      {"chunk numbers", in_target(chunked(mp::map({{"0", mp::integer(1)}}), mp::map({{"1", ndarray({1})}}))),
+       "a chunked array's chunks are not numbered 0 to 0: '1'"},
+      {"chunk twice",
+       in_target(chunked(mp::map({{"0", mp::integer(2)}}), mp::map({{"0", ndarray({1})}, {"00", ndarray({1})}}))),
+       "not numbered 0 to 1: '00'"},
+      {"chunks too short", in_target(chunked(mp::map({{"0", mp::integer(2)}}), mp::map({{"0", ndarray({1})}}))),
+       "needs 8 bytes, its 1 chunks have 4"},
+      {"no chunks", in_target(chunked(mp::map({{"0", mp::integer(0)}}), mp::map({}))),
+       "a chunked array without chunks"},
+      {"chunk dtypes",
+       in_target(chunked(mp::map({{"0", mp::integer(2)}}),
+                         mp::map({{"0", ndarray({1})}, {"1", mp::ndarray({1}, "int32", "abcd")}}))),
+       "chunk 1 is int32, chunk 0 is float32"},
+      {"chunk is nil", in_target(chunked(mp::map({{"0", mp::integer(2)}}), mp::map({{"0", mp::nil()}}))),
+       "chunk 0 is nil; an array was expected"},
       {"path leads out", in_target(spec("../other/")), "t5x-path: an array is said to be at '../other'"},
       {"path is absolute", in_target(spec("/etc/target.a")), "t5x-path"},
       {"path is the folder", in_target(spec("./")), "t5x-path"},
       {"path is empty", in_target(spec("")), "t5x-path"},
-      {"placeholder leads out", mp::map({{"target", mp::map({{"x", mp::text("PLACEHOLDER://a/../../b")}})}}), "t5x-path"},
-      {"no such array", in_target(spec("target.b/")), "t5x-array-missing: the array 'target/x' is not there; there is no such folder"},
+      {"placeholder leads out", mp::map({{"target", mp::map({{"x", mp::text("PLACEHOLDER://a/../../b")}})}}),
+       "t5x-path"},
+      {"no such array", in_target(spec("target.b/")),
+       "t5x-array-missing: the array 'target/x' is not there; there is no such folder"},
       {"other store", in_target(spec("target.a/", "s3")), "t5x-unsupported: an array is kept in a store of kind 's3'"},
-      {"other shape", in_target(spec("target.a/", "file", "float32", {mp::integer(3)})), "t5x-array-mismatch: the array 'target/x' has the shape [3] here and [2] in"},
-      {"other dtype", in_target(spec("target.a/", "file", "bfloat16")), "t5x-array-mismatch: the array 'target/x' has the dtype bfloat16 here and float32 in"},
-      {"same path twice", in_target(mp::map({{"a/b", ndarray({1})}, {"a", mp::map({{"b", ndarray({1})}})}})), "manifest-duplicate-key"},
+      {"other shape", in_target(spec("target.a/", "file", "float32", {mp::integer(3)})),
+       "t5x-array-mismatch: the array 'target/x' has the shape [3] here and [2] in"},
+      {"other dtype", in_target(spec("target.a/", "file", "bfloat16")),
+       "t5x-array-mismatch: the array 'target/x' has the dtype bfloat16 here and float32 in"},
+      {"same path twice", in_target(mp::map({{"a/b", ndarray({1})}, {"a", mp::map({{"b", ndarray({1})}})}})),
+       "manifest-duplicate-key"},
   };
   for (const Row& row : rows) {
     INFO(row.damage);
@@ -317,7 +360,9 @@ TEST_CASE("a msgpack file cut anywhere is an error, never a crash") {
   }
 }
 
-TEST_CASE("a chunk that is not there is the fill value and remarked upon; without one it is refused at opening, as an array without .zarray is") {
+TEST_CASE(
+    "a chunk that is not there is the fill value and remarked upon; without one it is refused at opening, as an array "
+    "without .zarray is") {
   const TempFolder folder;
   const auto path = write_checkpoint(folder, classic(mp::map({{"x", spec("target.a/")}})));
   fs::remove(folder.path("target.a/0"));

@@ -32,8 +32,11 @@ namespace {
 
 const std::string kData = REMAP_TEST_DATA;
 
-std::unique_ptr<Source> open(const std::string& path, const OpenOptions& options = {}) { return open_torch(MappedFile(path), options); }
-std::unique_ptr<Source> open_bytes(const TempFolder& folder, const std::string& bytes, const OpenOptions& options = {}) {
+std::unique_ptr<Source> open(const std::string& path, const OpenOptions& options = {}) {
+  return open_torch(MappedFile(path), options);
+}
+std::unique_ptr<Source> open_bytes(const TempFolder& folder, const std::string& bytes,
+                                   const OpenOptions& options = {}) {
   return open(folder.write("model.pt", bytes), options);
 }
 
@@ -83,7 +86,8 @@ TEST_CASE("tensors have the bytes that the real conversion copied") {
   const std::vector<std::pair<const char*, const char*>> pairs = {
       {"model.encoder.sentence_encoder.embed_tokens.weight", "roberta.embeddings.word_embeddings.weight"},
       {"model.encoder.sentence_encoder.embed_positions.weight", "roberta.embeddings.position_embeddings.weight"},
-      {"model.encoder.sentence_encoder.layers.1.self_attn.q_proj.weight", "roberta.encoder.layer.1.attention.self.query.weight"},
+      {"model.encoder.sentence_encoder.layers.1.self_attn.q_proj.weight",
+       "roberta.encoder.layer.1.attention.self.query.weight"},
       {"model.encoder.sentence_encoder.layers.0.fc2.bias", "roberta.encoder.layer.0.output.dense.bias"},
       {"model.encoder.lm_head.bias", "lm_head.decoder.bias"},
   };
@@ -128,7 +132,8 @@ TEST_CASE("a state dict is summarised, and what is set on it is no key") {
 TEST_CASE("classes that are not known are kept as records and named") {
   const auto source = open(kData + "/roberta/source/model.2019.pt");
   const auto remarks = source->remarks();
-  CHECK(std::find(remarks.begin(), remarks.end(), "fairseq.meters.AverageMeter (9 times): not known, kept as a record") != remarks.end());
+  CHECK(std::find(remarks.begin(), remarks.end(),
+                  "fairseq.meters.AverageMeter (9 times): not known, kept as a record") != remarks.end());
   CHECK(source->metadata()["extra_state"]["train_meters"]["train_loss"]["$object"] == "fairseq.meters.AverageMeter");
 }
 
@@ -190,7 +195,8 @@ TEST_CASE("a legacy stream may hold views of storages and classes with their sou
   pickle << "}(";
   pickle.text("w").global("torch._utils", "_rebuild_tensor_v2") << "(";
   storage_view();
-  pickle.integer(1).tuple({2}).tuple({1}) << "\x89Nt" << "R";
+  pickle.integer(1).tuple({2}).tuple({1}) << "\x89Nt"
+                                          << "R";
   pickle.text("m") << "(";
   pickle.text("module").global("a.b", "Net").text("net.py").text("class Net: ...") << "tQ)\x81}(";
   pickle.text("_parameters") << "}";
@@ -224,12 +230,14 @@ TEST_CASE("a module's parameters and buffers have the keys its state dict would 
   };
   const auto nothing = [] {};
   module(
-      "Net", [&] { pickle.text("w").tensor({}).text("bias") << "N"; }, [&] { pickle.text("mean").tensor({}).text("mask").tensor({}); },
+      "Net", [&] { pickle.text("w").tensor({}).text("bias") << "N"; },
+      [&] { pickle.text("mean").tensor({}).text("mask").tensor({}); },
       [&] {
         pickle.text("skip");
         module("Identity", nothing, nothing, nothing);
         pickle.text("block");
-        module("Block", [&] { pickle.text("w").tensor({}); }, nothing, nothing);
+        module(
+            "Block", [&] { pickle.text("w").tensor({}); }, nothing, nothing);
         pickle.text("none") << "N";
       });
   const auto source = open_bytes(folder, build_torch_zip(pickle.stop()));
@@ -245,16 +253,19 @@ TEST_CASE("known classes become the values they hold") {
     const char* name;
     std::string opcodes, json;
   };
-  const auto text = [](std::string_view t) { return "X" + little<uint32_t>(static_cast<uint32_t>(t.size())) + std::string(t); };
-  const std::string dtype_f4 =
-      "cnumpy\ndtype\n" + text("f4") + "\x89\x88\x87R(K\3" + text("<") + "NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0t"s + "b";
+  const auto text = [](std::string_view t) {
+    return "X" + little<uint32_t>(static_cast<uint32_t>(t.size())) + std::string(t);
+  };
+  const std::string dtype_f4 = "cnumpy\ndtype\n" + text("f4") + "\x89\x88\x87R(K\3" + text("<") +
+                               "NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0t"s + "b";
   const std::vector<Row> rows = {
       {"OrderedDict of pairs, as Python 2 wrote it",
        "ccollections\nOrderedDict\n](](K\1K\2eK\3K\4\x86"
        "e\x85R",
        R"({"1":2,"3":4})"},
       {"Namespace", "cargparse\nNamespace\n)\x81}" + text("a") + "K\1sb", R"({"a":1})"},
-      {"Namespace of protocol 0", "ccopy_reg\n_reconstructor\n(cargparse\nNamespace\nc__builtin__\nobject\nNtR}" + text("a") + "K\1sb",
+      {"Namespace of protocol 0",
+       "ccopy_reg\n_reconstructor\n(cargparse\nNamespace\nc__builtin__\nobject\nNtR}" + text("a") + "K\1sb",
        R"({"a":1})"},
       {"Namespace with slots",
        "cargparse\nNamespace\n)\x81N}" + text("a") +
@@ -266,7 +277,8 @@ TEST_CASE("known classes become the values they hold") {
       {"complex", "c__builtin__\ncomplex\nK\1K\2\x86R", "[1,2]"},
       {"slice", "c__builtin__\nslice\nNK\2N\x87R", "[null,2,null]"},
       {"defaultdict", "ccollections\ndefaultdict\nc__builtin__\nlist\n\x85RK\1K\2s", R"({"1":2})"},
-      {"bytes of protocol 2", "c_codecs\nencode\n" + text("a\u00ff") + text("latin1") + "\x86R", R"({"$bytes":2,"hex":"61ff"})"},
+      {"bytes of protocol 2", "c_codecs\nencode\n" + text("a\u00ff") + text("latin1") + "\x86R",
+       R"({"$bytes":2,"hex":"61ff"})"},
       {"enumeration", "cmy\nColor\nK\2\x85R", "2"},
       {"path", "cpathlib\nPosixPath\n" + text("/") + text("a") + text("b") + "\x87R", R"("/a/b")"},
       {"device", "ctorch\ndevice\n" + text("cuda") + "K\1\x86R", R"("cuda:1")"},
@@ -279,8 +291,8 @@ TEST_CASE("known classes become the values they hold") {
            "C\x08\0\0\0\0\0\0\xc0\x3ftb"s,
        "[0.0,1.5]"},
       {"DictConfig in a DictConfig, each with its parent",
-       "comegaconf.dictconfig\nDictConfig\n)\x81q\1}("s + text("_parent") + "N" + text("_content") + "}" + text("model") +
-           "comegaconf.nodes\nAnyNode\n)\x81}(" + text("_parent") + "h\1" + text("_val") + "K\7ubsub",
+       "comegaconf.dictconfig\nDictConfig\n)\x81q\1}("s + text("_parent") + "N" + text("_content") + "}" +
+           text("model") + "comegaconf.nodes\nAnyNode\n)\x81}(" + text("_parent") + "h\1" + text("_val") + "K\7ubsub",
        R"({"model":7})"},
       {"ListConfig", "comegaconf.listconfig\nListConfig\n)\x81}" + text("_content") + "](K\1K\2esb", "[1,2]"},
       {"class", "ctyping\nAny\n", R"({"$global":"typing.Any"})"},
@@ -298,8 +310,8 @@ TEST_CASE("known classes become the values they hold") {
   const TempFolder folder;
   for (const Row& row : rows) {
     INFO(row.name);
-    const auto source =
-        open_bytes(folder, build_torch_zip(Pickle(4).bytes() + "}" + text("other") + "Ns" + text("v") + row.opcodes + "s."));
+    const auto source = open_bytes(
+        folder, build_torch_zip(Pickle(4).bytes() + "}" + text("other") + "Ns" + text("v") + row.opcodes + "s."));
     const std::string json = source->metadata()["v"].dump();
     if (row.json.empty()) continue;  // only that it ends
     CHECK(json == row.json);
@@ -322,9 +334,13 @@ TEST_CASE("malformed tensors are refused by name") {
       {"a stride too long", {.strides = {4, 1}}, "torch-bad-tensor"},
       {"fewer strides than dimensions", {.strides = {1}}, "torch-bad-tensor"},
       {"reaching far past the end", {.shape = {large, 2}, .strides = {large, large}}, "torch-bad-tensor"},
-      {"more elements than can be counted", {.shape = {large, large, large}, .strides = {0, 0, 0}}, "tensor-shape-overflow"},
+      {"more elements than can be counted",
+       {.shape = {large, large, large}, .strides = {0, 0, 0}},
+       "tensor-shape-overflow"},
       {"expanded to terabytes", {.shape = {large, 1000}, .strides = {0, 0}}, "limit-exceeded"},
-      {"thirty-three dimensions", {.shape = std::vector<int>(33, 1), .strides = std::vector<int>(33, 1)}, "limit-exceeded"},
+      {"thirty-three dimensions",
+       {.shape = std::vector<int>(33, 1), .strides = std::vector<int>(33, 1)},
+       "limit-exceeded"},
       {"a storage longer than its member", {.elements = 7}, "torch-bad-storage"},
       {"a storage that is absent", {.key = "1"}, "torch-bad-storage"},
       {"a storage outside the folder", {.key = "../data.pkl"}, "torch-bad-storage"},
@@ -372,7 +388,8 @@ TEST_CASE("tensors that are not read are listed with what is known of them") {
   };
   const auto array = [](const std::string& code, const char* order, const std::function<void(Pickle&)>& bytes) {
     return [=](Pickle& p) {
-      p.global("numpy.core.multiarray", "_reconstruct").global("numpy", "ndarray") << "K\0\x85" "C\1b\x87R(K\1"s;
+      p.global("numpy.core.multiarray", "_reconstruct").global("numpy", "ndarray") << "K\0\x85"
+                                                                                      "C\1b\x87R(K\1"s;
       p.tuple({2}).global("numpy", "dtype").text(code) << "\x89\x88\x87R(K\3";
       p.text(order) << "NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89"s;
       bytes(p);
@@ -568,7 +585,9 @@ TEST_CASE("big-endian arrays are read") {
 
 TEST_CASE("files of other kinds are told apart") {
   const TempFolder folder;
-  const auto is_torch = [&](const std::string& bytes) { return looks_like_torch(MappedFile(folder.write("x", bytes))); };
+  const auto is_torch = [&](const std::string& bytes) {
+    return looks_like_torch(MappedFile(folder.write("x", bytes)));
+  };
   const std::string good = build_torch_zip((Pickle() << "}").stop());
   CHECK(is_torch(good));
   CHECK(is_torch(good.substr(0, good.size() / 2)));  // cut short, but torch's: opening says so
@@ -594,7 +613,8 @@ TEST_CASE("files of other kinds are told apart") {
   CHECK(with("other/data.pkl", "x") == "torch-no-pickle");
   entries[1].data = "big";
   CHECK(id_of(error_of([&] { open_bytes(folder, build_zip(entries)); })) == "torch-big-endian");
-  CHECK(id_of(error_of([&] { open_bytes(folder, build_torch_legacy((Pickle() << "}").stop(), {}, false)); })) == "torch-big-endian");
+  CHECK(id_of(error_of([&] { open_bytes(folder, build_torch_legacy((Pickle() << "}").stop(), {}, false)); })) ==
+        "torch-big-endian");
   CHECK(id_of(error_of([&] { open_bytes(folder, build_zip({{"a/b", "x"}})); })) == "torch-no-pickle");
 }
 
@@ -621,10 +641,11 @@ TEST_CASE("legacy streams that contradict themselves are refused") {
 TEST_CASE("a truncated checkpoint throws, whatever its length") {
   const TempFolder folder;
   const std::string object = (Pickle() << "}").text("w").tensor({}).bytes() + "s.";
-  for (const std::string& whole :
-       {build_torch_zip(object), build_zip(torch_entries(object, true)), build_torch_legacy(object, {{"0", 6, six_floats()}})}) {
+  for (const std::string& whole : {build_torch_zip(object), build_zip(torch_entries(object, true)),
+                                   build_torch_legacy(object, {{"0", 6, six_floats()}})}) {
     CHECK_NOTHROW(open_bytes(folder, whole));
-    for (size_t length = 0; length < whole.size(); ++length) CHECK_THROWS_AS(open_bytes(folder, whole.substr(0, length)), Error);
+    for (size_t length = 0; length < whole.size(); ++length)
+      CHECK_THROWS_AS(open_bytes(folder, whole.substr(0, length)), Error);
   }
 }
 
@@ -646,11 +667,15 @@ TEST_CASE("sharing cannot make a small pickle list more than it is worth") {
     for (int i = 0; i < 16; ++i) pickle.integer(i) << "h\1";
     pickle << "uq\1";
   }
-  CHECK(test::contains(error_of([&] { open_bytes(folder, build_torch_zip(pickle.stop())); }), "limit-exceeded: values that are shared"));
+  CHECK(test::contains(error_of([&] { open_bytes(folder, build_torch_zip(pickle.stop())); }),
+                       "limit-exceeded: values that are shared"));
   // Without a tensor, it is metadata, which is cut.
   Pickle plain;
   plain << "]q\1";
-  for (int level = 0; level < 12; ++level) plain << "](" << "h\1h\1h\1h\1h\1h\1h\1h\1h\1h\1h\1h\1h\1h\1h\1h\1" << "eq\1";
+  for (int level = 0; level < 12; ++level)
+    plain << "]("
+          << "h\1h\1h\1h\1h\1h\1h\1h\1h\1h\1h\1h\1h\1h\1h\1h\1"
+          << "eq\1";
   OpenOptions options;
   options.limits.max_metadata_nodes = 1000;
   const auto source = open_bytes(folder, build_torch_zip(plain.stop()), options);
@@ -666,8 +691,11 @@ TEST_CASE("depth costs nothing") {
 
 TEST_CASE("keys are whole") {
   const TempFolder folder;
-  const auto with_key = [&](const std::string& key) { return build_torch_zip((Pickle() << "}").text(key).tensor({}).bytes() + "s."); };
-  CHECK(test::contains(error_of([&] { open_bytes(folder, with_key(std::string(5000, 'k'))); }), "max_key_bytes (4096)"));
+  const auto with_key = [&](const std::string& key) {
+    return build_torch_zip((Pickle() << "}").text(key).tensor({}).bytes() + "s.");
+  };
+  CHECK(
+      test::contains(error_of([&] { open_bytes(folder, with_key(std::string(5000, 'k'))); }), "max_key_bytes (4096)"));
   CHECK(id_of(error_of([&] { open_bytes(folder, with_key("a\xed\xb2\x80")); })) == "pickle-bad-text");
 }
 

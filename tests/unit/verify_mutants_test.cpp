@@ -1,4 +1,5 @@
-// A verifier that can fail: changes that names, shapes and even a plan cannot tell, and at which layer the forward pass shows them.
+// A verifier that can fail: changes that names, shapes and even a plan cannot tell, and at which layer the forward pass
+// shows them.
 #include <cstdlib>
 #include <fstream>
 #include <functional>
@@ -68,7 +69,8 @@ struct Conversion {
     for (const auto& source : sources) list.push_back(source.get());
     execute(plan->tensors, list, sink);
     const auto bytes = sink.all();
-    for (size_t i = 0; i < plan->tensors.size(); ++i) tensors.push_back({plan->tensors[i].key, plan->tensors[i].dtype, plan->tensors[i].shape, bytes[i]});
+    for (size_t i = 0; i < plan->tensors.size(); ++i)
+      tensors.push_back({plan->tensors[i].key, plan->tensors[i].dtype, plan->tensors[i].shape, bytes[i]});
     config = plan->config;
   }
 
@@ -91,10 +93,12 @@ using Change = std::function<void(Conversion&)>;
 
 // Of the rules: the plan follows them, so only the forward pass can tell.
 Change exchange_in_map(const std::string& map, size_t a, size_t b) {
-  return [=](Conversion& c) { std::swap(c.rules->set.tables.at(map)[a].second, c.rules->set.tables.at(map)[b].second); };
+  return
+      [=](Conversion& c) { std::swap(c.rules->set.tables.at(map)[a].second, c.rules->set.tables.at(map)[b].second); };
 }
 lang::Rule& rule_from(Conversion& c, const std::string& from) {
-  const auto it = std::find_if(c.rules->set.rules.begin(), c.rules->set.rules.end(), [&](const lang::Rule& r) { return r.from.text == from; });
+  const auto it = std::find_if(c.rules->set.rules.begin(), c.rules->set.rules.end(),
+                               [&](const lang::Rule& r) { return r.from.text == from; });
   INFO(from);
   REQUIRE(it != c.rules->set.rules.end());
   return *it;
@@ -116,7 +120,8 @@ Change reshape_to(const std::string& from, const std::vector<std::string>& shape
     lang::LayoutStep& step = rule_from(c, from).steps.front();
     REQUIRE(step.shape.size() == shape.size());
     Diagnostics diagnostics;
-    for (size_t d = 0; d < shape.size(); ++d) step.shape[d].expression = lang::parse_expression(shape[d], {c.rules->set.text, {}, 0}, diagnostics);
+    for (size_t d = 0; d < shape.size(); ++d)
+      step.shape[d].expression = lang::parse_expression(shape[d], {c.rules->set.text, {}, 0}, diagnostics);
     REQUIRE(diagnostics.items().empty());
   };
 }
@@ -131,14 +136,19 @@ Change transpose_square(const std::string& key) {
     REQUIRE(t.shape[0] == t.shape[1]);
     const auto n = static_cast<size_t>(t.shape[0]);
     for (size_t i = 0; i < n; ++i)
-      for (size_t j = 0; j < i; ++j) std::swap_ranges(t.bytes.begin() + static_cast<std::ptrdiff_t>(4 * (i * n + j)), t.bytes.begin() + static_cast<std::ptrdiff_t>(4 * (i * n + j) + 4), t.bytes.begin() + static_cast<std::ptrdiff_t>(4 * (j * n + i)));
+      for (size_t j = 0; j < i; ++j)
+        std::swap_ranges(t.bytes.begin() + static_cast<std::ptrdiff_t>(4 * (i * n + j)),
+                         t.bytes.begin() + static_cast<std::ptrdiff_t>(4 * (i * n + j) + 4),
+                         t.bytes.begin() + static_cast<std::ptrdiff_t>(4 * (j * n + i)));
   };
 }
 Change set_config(const std::string& field, const Json& value) {
   return [=](Conversion& c) {
     const size_t dot = field.find('.');
-    if (dot == std::string::npos) c.config[field] = value;
-    else c.config[field.substr(0, dot)][field.substr(dot + 1)] = value;
+    if (dot == std::string::npos)
+      c.config[field] = value;
+    else
+      c.config[field.substr(0, dot)][field.substr(dot + 1)] = value;
   };
 }
 
@@ -151,9 +161,18 @@ struct Mutant {
 const Input kRoberta = {"roberta", {{"", "/roberta/source/model.pt"}}, ""};
 const Input kXmod = {"xmod", {{"", "/xmod/source/model.pt"}}, ""};
 const Input kAudio = {"data2vec-audio", {{"", "/data2vec-audio/source-ctc/model.pt"}}, ""};
-const Input kFlava = {"flava", {{"", "/flava/source/model.pt"}, {"codebook", "/flava/source/encoder.pkl"}}, "/flava/source/config_input.json"};
-const Input kLlama = {"llama", {{"", "/llama/llama31-two-shards/source"}}, "", {{"params", "/llama/llama31-two-shards/source/params.json"}}};
-const Input kLlama1 = {"llama", {{"", "/llama/two-shards/source/13B"}}, "", {{"params", "/llama/two-shards/source/13B/params.json"}}, {{"version", "1"}}};
+const Input kFlava = {"flava",
+                      {{"", "/flava/source/model.pt"}, {"codebook", "/flava/source/encoder.pkl"}},
+                      "/flava/source/config_input.json"};
+const Input kLlama = {"llama",
+                      {{"", "/llama/llama31-two-shards/source"}},
+                      "",
+                      {{"params", "/llama/llama31-two-shards/source/params.json"}}};
+const Input kLlama1 = {"llama",
+                       {{"", "/llama/two-shards/source/13B"}},
+                       "",
+                       {{"params", "/llama/two-shards/source/13B/params.json"}},
+                       {{"version", "1"}}};
 const Input kSwitch = {"switch", {{"", "/switch/source/checkpoint_1200"}}, ""};
 
 const std::string kQ = "{rank}/layers.*.attention.wq.weight", kK = "{rank}/layers.*.attention.wk.weight";
@@ -165,47 +184,77 @@ const std::vector<std::pair<Input, std::vector<Mutant>>>& mutants() {
         {"rules: query and key exchanged", true, exchange_in_map("qkv", 0, 1)},
         {"rules: query and value exchanged", true, exchange_in_map("qkv", 0, 2)},
         {"rules: key and value exchanged", true, exchange_in_map("qkv", 1, 2)},
-        {"rules: the two norms of a layer exchanged", true, exchange_rules("encoder.sentence_encoder.layers.*.self_attn_layer_norm", "encoder.sentence_encoder.layers.*.final_layer_norm")},
-        {"layers exchanged: query of 0 and 1", false, exchange("roberta.encoder.layer.0.attention.self.query.weight", "roberta.encoder.layer.1.attention.self.query.weight")},
-        {"a square matrix transposed", false, transpose_square("roberta.encoder.layer.1.attention.output.dense.weight")},
-        {"weight and bias of a norm exchanged", false, exchange("roberta.embeddings.LayerNorm.weight", "roberta.embeddings.LayerNorm.bias")},
+        {"rules: the two norms of a layer exchanged", true,
+         exchange_rules("encoder.sentence_encoder.layers.*.self_attn_layer_norm",
+                        "encoder.sentence_encoder.layers.*.final_layer_norm")},
+        {"layers exchanged: query of 0 and 1", false,
+         exchange("roberta.encoder.layer.0.attention.self.query.weight",
+                  "roberta.encoder.layer.1.attention.self.query.weight")},
+        {"a square matrix transposed", false,
+         transpose_square("roberta.encoder.layer.1.attention.output.dense.weight")},
+        {"weight and bias of a norm exchanged", false,
+         exchange("roberta.embeddings.LayerNorm.weight", "roberta.embeddings.LayerNorm.bias")},
         {"heads 2 instead of 4", false, set_config("num_attention_heads", 2)},
         {"eps 0.1", false, set_config("layer_norm_eps", 0.1)},
         {"relu instead of gelu", false, set_config("hidden_act", "relu")}}},
       {kXmod,
        {{"unchanged", false, [](Conversion&) {}},
         {"rules: query and key exchanged", true, exchange_in_map("qkv", 0, 1)},
-        {"adapters of two languages exchanged", false, exchange("roberta.encoder.layer.1.output.adapter_modules.de_DE.dense1.weight", "roberta.encoder.layer.1.output.adapter_modules.sw_KE.dense1.weight")},
-        {"languages in another order", false, [](Conversion& c) { std::swap(c.config["languages"][0], c.config["languages"][1]); std::swap(c.at("roberta.encoder.layer.0.output.adapter_modules.en_XX.dense2.weight").bytes, c.at("roberta.encoder.layer.0.output.adapter_modules.de_DE.dense2.weight").bytes); }},
+        {"adapters of two languages exchanged", false,
+         exchange("roberta.encoder.layer.1.output.adapter_modules.de_DE.dense1.weight",
+                  "roberta.encoder.layer.1.output.adapter_modules.sw_KE.dense1.weight")},
+        {"languages in another order", false,
+         [](Conversion& c) {
+           std::swap(c.config["languages"][0], c.config["languages"][1]);
+           std::swap(c.at("roberta.encoder.layer.0.output.adapter_modules.en_XX.dense2.weight").bytes,
+                     c.at("roberta.encoder.layer.0.output.adapter_modules.de_DE.dense2.weight").bytes);
+         }},
         {"the residual taken before the norm", false, set_config("ln_before_adapter", false)},
         {"no norm before the adapter", false, set_config("adapter_reuse_layer_norm", false)}}},
       {kAudio,
        {{"unchanged", false, [](Conversion&) {}},
-        {"rules: the two norms of a layer exchanged", true, exchange_rules("encoder.layers.*.self_attn_layer_norm", "encoder.layers.*.final_layer_norm")},
-        {"q and v of a layer exchanged", false, exchange("data2vec_audio.encoder.layers.0.attention.q_proj.weight", "data2vec_audio.encoder.layers.0.attention.v_proj.weight")},
-        {"convolutions 1 and 2 exchanged", false, exchange("data2vec_audio.feature_extractor.conv_layers.1.conv.weight", "data2vec_audio.feature_extractor.conv_layers.2.conv.weight")},
-        {"positional convolutions exchanged", false, exchange("data2vec_audio.encoder.pos_conv_embed.layers.0.conv.weight", "data2vec_audio.encoder.pos_conv_embed.layers.1.conv.weight")},
+        {"rules: the two norms of a layer exchanged", true,
+         exchange_rules("encoder.layers.*.self_attn_layer_norm", "encoder.layers.*.final_layer_norm")},
+        {"q and v of a layer exchanged", false,
+         exchange("data2vec_audio.encoder.layers.0.attention.q_proj.weight",
+                  "data2vec_audio.encoder.layers.0.attention.v_proj.weight")},
+        {"convolutions 1 and 2 exchanged", false,
+         exchange("data2vec_audio.feature_extractor.conv_layers.1.conv.weight",
+                  "data2vec_audio.feature_extractor.conv_layers.2.conv.weight")},
+        {"positional convolutions exchanged", false,
+         exchange("data2vec_audio.encoder.pos_conv_embed.layers.0.conv.weight",
+                  "data2vec_audio.encoder.pos_conv_embed.layers.1.conv.weight")},
         {"the head transposed", false, transpose_square("lm_head.weight")},
         {"heads 8 instead of 4", false, set_config("num_attention_heads", 8)}}},
       {kFlava,
        {{"unchanged", false, [](Conversion&) {}},
         {"rules: text heads exchanged", true, exchange_in_map("heads", 0, 1)},
         {"rules: image heads exchanged", true, exchange_in_map("heads", 2, 3)},
-        {"norms before and after exchanged", false, exchange("flava.text_model.encoder.layer.0.layernorm_before.weight", "flava.text_model.encoder.layer.0.layernorm_after.weight")},
-        {"text and image encoders' value exchanged", false, exchange("flava.text_model.encoder.layer.1.attention.attention.value.weight", "flava.image_model.encoder.layer.1.attention.attention.value.weight")},
-        {"codebook convolutions exchanged", false, exchange("image_codebook.blocks.group_1.group.block_2.res_path.path.conv_2.weight", "image_codebook.blocks.group_1.group.block_2.res_path.path.conv_3.weight")},
+        {"norms before and after exchanged", false,
+         exchange("flava.text_model.encoder.layer.0.layernorm_before.weight",
+                  "flava.text_model.encoder.layer.0.layernorm_after.weight")},
+        {"text and image encoders' value exchanged", false,
+         exchange("flava.text_model.encoder.layer.1.attention.attention.value.weight",
+                  "flava.image_model.encoder.layer.1.attention.attention.value.weight")},
+        {"codebook convolutions exchanged", false,
+         exchange("image_codebook.blocks.group_1.group.block_2.res_path.path.conv_2.weight",
+                  "image_codebook.blocks.group_1.group.block_2.res_path.path.conv_3.weight")},
         {"heads of the multimodal encoder", false, set_config("multimodal_config.num_attention_heads", 4)}}},
       {kLlama,
        {{"unchanged", false, [](Conversion&) {}},
-        {"rules: k permuted by the number of q's heads", true, reshape_to(kK, {"heads/ranks", "head*kv_heads/heads/2", "2", "hidden"})},
-        {"rules: q permuted by the number of k's heads", true, reshape_to(kQ, {"kv_heads/ranks", "head*heads/kv_heads/2", "2", "hidden"})},
+        {"rules: k permuted by the number of q's heads", true,
+         reshape_to(kK, {"heads/ranks", "head*kv_heads/heads/2", "2", "hidden"})},
+        {"rules: q permuted by the number of k's heads", true,
+         reshape_to(kQ, {"kv_heads/ranks", "head*heads/kv_heads/2", "2", "hidden"})},
         {"rules: k not permuted", true, without_steps(kK)},
         {"rules: q not permuted", true, without_steps(kQ)},
         {"rules: k and v exchanged", true, exchange_targets(kK, "{rank}/layers.*.attention.wv.weight")},
         {"rules: q and o exchanged", true, exchange_targets(kQ, "{rank}/layers.*.attention.wo.weight")},
         {"rules: w1 and w3 exchanged", true, exchange_in_map("gates", 0, 1)},
-        {"rules: the two norms of a layer exchanged", true, exchange_targets("{rank}/layers.*.attention_norm.weight", "{rank}/layers.*.ffn_norm.weight")},
-        {"layers exchanged: down of 0 and 1", false, exchange("model.layers.0.mlp.down_proj.weight", "model.layers.1.mlp.down_proj.weight")},
+        {"rules: the two norms of a layer exchanged", true,
+         exchange_targets("{rank}/layers.*.attention_norm.weight", "{rank}/layers.*.ffn_norm.weight")},
+        {"layers exchanged: down of 0 and 1", false,
+         exchange("model.layers.0.mlp.down_proj.weight", "model.layers.1.mlp.down_proj.weight")},
         {"output and embedding exchanged", false, exchange("lm_head.weight", "model.embed_tokens.weight")},
         {"theta 10000 instead of 500000", false, set_config("rope_theta", 10000.0)},
         {"frequencies scaled by 32 instead of 8", false, set_config("rope_scaling.factor", 32.0)},
@@ -216,15 +265,23 @@ const std::vector<std::pair<Input, std::vector<Mutant>>>& mutants() {
        {{"unchanged", false, [](Conversion&) {}},
         {"rules: q and k exchanged", true, exchange_targets(kQ, kK)},
         {"rules: k and v exchanged", true, exchange_targets(kK, "{rank}/layers.*.attention.wv.weight")},
-        {"layers exchanged: q of 0 and 1", false, exchange("model.layers.0.self_attn.q_proj.weight", "model.layers.1.self_attn.q_proj.weight")}}},
+        {"layers exchanged: q of 0 and 1", false,
+         exchange("model.layers.0.self_attn.q_proj.weight", "model.layers.1.self_attn.q_proj.weight")}}},
       {kSwitch,
        {{"unchanged", false, [](Conversion&) {}},
         {"rules: q and k exchanged", true, exchange_in_map("qkv", 0, 1)},
         {"rules: k and v exchanged", true, exchange_in_map("qkv", 1, 2)},
-        {"experts exchanged", false, exchange("encoder.block.1.layer.1.mlp.experts.expert_0.wi.weight", "encoder.block.1.layer.1.mlp.experts.expert_3.wi.weight")},
-        {"experts of two layers exchanged", false, exchange("encoder.block.1.layer.1.mlp.experts.expert_1.wo.weight", "encoder.block.3.layer.1.mlp.experts.expert_1.wo.weight")},
-        {"norms of a decoder block exchanged", false, exchange("decoder.block.1.layer.0.layer_norm.weight", "decoder.block.1.layer.1.layer_norm.weight")},
-        {"self- and cross-attention exchanged", false, exchange("decoder.block.0.layer.0.SelfAttention.o.weight", "decoder.block.0.layer.1.EncDecAttention.o.weight")}}},
+        {"experts exchanged", false,
+         exchange("encoder.block.1.layer.1.mlp.experts.expert_0.wi.weight",
+                  "encoder.block.1.layer.1.mlp.experts.expert_3.wi.weight")},
+        {"experts of two layers exchanged", false,
+         exchange("encoder.block.1.layer.1.mlp.experts.expert_1.wo.weight",
+                  "encoder.block.3.layer.1.mlp.experts.expert_1.wo.weight")},
+        {"norms of a decoder block exchanged", false,
+         exchange("decoder.block.1.layer.0.layer_norm.weight", "decoder.block.1.layer.1.layer_norm.weight")},
+        {"self- and cross-attention exchanged", false,
+         exchange("decoder.block.0.layer.0.SelfAttention.o.weight",
+                  "decoder.block.0.layer.1.EncDecAttention.o.weight")}}},
   };
   return rows;
 }
@@ -250,7 +307,9 @@ TEST_CASE("every mutant is caught, at the layer where it is, and the cause is na
       // The plan follows the rules: bytes cannot tell a mutant of the rules.
       if (mutant.of_rules)
         for (const auto& tensor : report.tensors) CHECK(tensor.fault.empty());
-      found += fmt::format("  {}: {}\n", mutant.name, report.first_divergence ? "first at " + report.layers[*report.first_divergence].name : "agrees");
+      found +=
+          fmt::format("  {}: {}\n", mutant.name,
+                      report.first_divergence ? "first at " + report.layers[*report.first_divergence].name : "agrees");
       if (!report.cause.empty()) found += "    " + report.cause + "\n";
     }
   }

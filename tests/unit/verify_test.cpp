@@ -1,4 +1,5 @@
-// Forward passes written as data, against what the original libraries and transformers computed: every recorded layer, both layouts.
+// Forward passes written as data, against what the original libraries and transformers computed: every recorded layer,
+// both layouts.
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -62,14 +63,17 @@ Tensor tensor(Shape shape, const std::vector<float>& values) {
 
 // Largest difference over the rows that count; the last rows of `computed` if fewer were recorded.
 double difference(const Record& computed, const std::vector<float>& recorded, bool channels_first = false) {
-  const int64_t columns = computed.value.columns(), rows = static_cast<int64_t>(recorded.size()) / columns, skipped = computed.value.rows() - rows;
+  const int64_t columns = computed.value.columns(), rows = static_cast<int64_t>(recorded.size()) / columns,
+                skipped = computed.value.rows() - rows;
   REQUIRE(rows * columns == static_cast<int64_t>(recorded.size()));
   REQUIRE(skipped >= 0);
   double largest = 0;
   for (int64_t r = 0; r < rows; ++r) {
     if (!computed.keep.empty() && !computed.keep[static_cast<size_t>(r + skipped)]) continue;
     for (int64_t c = 0; c < columns; ++c)
-      largest = std::max(largest, std::abs(static_cast<double>(computed.value.data[(r + skipped) * columns + c]) - recorded[static_cast<size_t>(channels_first ? c * rows + r : r * columns + c)]));
+      largest =
+          std::max(largest, std::abs(static_cast<double>(computed.value.data[(r + skipped) * columns + c]) -
+                                     recorded[static_cast<size_t>(channels_first ? c * rows + r : r * columns + c)]));
   }
   return largest;
 }
@@ -88,7 +92,8 @@ struct Side {
 
   Side(const std::string& name, const std::string& path) : model(::model(name)) {
     add("", path);
-    if (const std::string file = kData + path + "/config.json"; std::ifstream(file)) config = read_document(file, "json");
+    if (const std::string file = kData + path + "/config.json"; std::ifstream(file))
+      config = read_document(file, "json");
   }
   void add(const std::string& name, const std::string& path) {
     sources.push_back(open_source(kData + path));
@@ -100,7 +105,9 @@ struct Side {
 constexpr double kTolerance = 2e-5;
 
 // Text encoders: cases "sample", "padded" … whose records are CASE.SIDE.hidden.N and CASE.SIDE.logits.
-void check_text(const Side& side, const std::string& name, const Recorded& recorded, const std::vector<std::string>& cases, const std::string& prefix, const std::string& head, const std::vector<std::string>& languages) {
+void check_text(const Side& side, const std::string& name, const Recorded& recorded,
+                const std::vector<std::string>& cases, const std::string& prefix, const std::string& head,
+                const std::vector<std::string>& languages) {
   for (const std::string& one : cases) {
     const std::string inputs = one, records = prefix + one + "." + name + ".";
     for (int64_t b = 0; b < recorded.shape(inputs + ".input_ids")[0]; ++b) {
@@ -108,7 +115,8 @@ void check_text(const Side& side, const std::string& name, const Recorded& recor
       sample.values["input_ids"] = recorded.integers(inputs + ".input_ids", b);
       sample.values["mask"] = recorded.integers(inputs + ".attention_mask", b);
       sample.values["head"] = head;
-      if (!languages.empty()) sample.values["language"] = languages[static_cast<size_t>(recorded.integers(inputs + ".lang_ids", b)[0])];
+      if (!languages.empty())
+        sample.values["language"] = languages[static_cast<size_t>(recorded.integers(inputs + ".lang_ids", b)[0])];
       const auto result = side.run(sample);
       size_t compared = 0;
       for (const auto& record : result.records) {
@@ -127,18 +135,24 @@ void check_text(const Side& side, const std::string& name, const Recorded& recor
 TEST_CASE("RoBERTa: fairseq's and transformers' forward passes, layer by layer") {
   const Recorded recorded("/roberta/activations.safetensors");
   const std::vector<std::string> cases = {"sample", "padded", "long"};
-  for (const char* file : {"model.pt", "model.2019.pt", "model.dictconfig.pt"}) check_text(Side("fairseq_roberta", std::string("/roberta/source/") + file), "fairseq", recorded, cases, "", "mlm", {});
+  for (const char* file : {"model.pt", "model.2019.pt", "model.dictconfig.pt"})
+    check_text(Side("fairseq_roberta", std::string("/roberta/source/") + file), "fairseq", recorded, cases, "", "mlm",
+               {});
   check_text(Side("roberta", "/roberta/expected"), "hf", recorded, cases, "", "mlm", {});
-  check_text(Side("fairseq_roberta", "/roberta/source-mnli/model.2019b.pt"), "fairseq", recorded, cases, "mnli.", "mnli", {});
+  check_text(Side("fairseq_roberta", "/roberta/source-mnli/model.2019b.pt"), "fairseq", recorded, cases, "mnli.",
+             "mnli", {});
   check_text(Side("roberta", "/roberta/expected-mnli"), "hf", recorded, cases, "mnli.", "mnli", {});
 }
 
 TEST_CASE("X-MOD: fairseq's and transformers' forward passes, layer by layer, in every language") {
   const Recorded recorded("/xmod/activations.safetensors");
-  const std::vector<std::string> languages = {"en_XX", "de_DE", "zh_CN", "sw_KE"}, cases = {"sample.en_XX", "sample.de_DE", "sample.zh_CN", "sample.sw_KE", "padded", "long"};
+  const std::vector<std::string> languages = {"en_XX", "de_DE", "zh_CN", "sw_KE"},
+                                 cases = {"sample.en_XX", "sample.de_DE", "sample.zh_CN",
+                                          "sample.sw_KE", "padded",       "long"};
   check_text(Side("fairseq_xmod", "/xmod/source/model.pt"), "fairseq", recorded, cases, "", "mlm", languages);
   check_text(Side("xmod", "/xmod/expected"), "hf", recorded, cases, "", "mlm", languages);
-  check_text(Side("fairseq_xmod", "/xmod/source-mnli/model.pt"), "fairseq", recorded, cases, "mnli.", "mnli", languages);
+  check_text(Side("fairseq_xmod", "/xmod/source-mnli/model.pt"), "fairseq", recorded, cases, "mnli.", "mnli",
+             languages);
   check_text(Side("xmod", "/xmod/expected-mnli"), "hf", recorded, cases, "mnli.", "mnli", languages);
 }
 
@@ -147,19 +161,29 @@ TEST_CASE("data2vec-audio: fairseq's and transformers' forward passes, from the 
     const char *ours, *recorded;
     bool channels_first;
   };
-  const std::vector<Row> fairseq = {{"conv.0", "conv_layers.0", true}, {"conv.3", "conv_layers.3", true}, {"features", "feature_layer_norm", false}, {"projection", "projection", false}, {"pos_conv.0", "pos_conv.0", true}, {"pos_conv.2", "pos_conv.2", true}, {"hidden.0", "encoder_layer_norm", false}, {"hidden.1", "layers.0", false}, {"hidden.2", "layers.1", false}, {"logits", "logits", false}};
-  const std::vector<Row> hf = {{"features", "extract_features", false}, {"hidden.0", "hidden_states.0", false}, {"hidden.1", "hidden_states.1", false}, {"hidden.2", "hidden_states.2", false}, {"logits", "logits", false}};
+  const std::vector<Row> fairseq = {{"conv.0", "conv_layers.0", true},         {"conv.3", "conv_layers.3", true},
+                                    {"features", "feature_layer_norm", false}, {"projection", "projection", false},
+                                    {"pos_conv.0", "pos_conv.0", true},        {"pos_conv.2", "pos_conv.2", true},
+                                    {"hidden.0", "encoder_layer_norm", false}, {"hidden.1", "layers.0", false},
+                                    {"hidden.2", "layers.1", false},           {"logits", "logits", false}};
+  const std::vector<Row> hf = {{"features", "extract_features", false},
+                               {"hidden.0", "hidden_states.0", false},
+                               {"hidden.1", "hidden_states.1", false},
+                               {"hidden.2", "hidden_states.2", false},
+                               {"logits", "logits", false}};
   for (const bool ctc : {false, true}) {
     const std::string suffix = ctc ? "-ctc" : "";
     const Recorded recorded("/data2vec-audio/activations" + suffix + ".safetensors");
     for (const bool target : {false, true}) {
-      const Side side(target ? "data2vec_audio" : "fairseq_data2vec_audio", target ? "/data2vec-audio/expected" + suffix : "/data2vec-audio/source" + suffix + "/model.pt");
+      const Side side(target ? "data2vec_audio" : "fairseq_data2vec_audio",
+                      target ? "/data2vec-audio/expected" + suffix : "/data2vec-audio/source" + suffix + "/model.pt");
       for (const std::string one : {"single", "padded"})
         for (int64_t b = 0; b < recorded.shape(one + ".input_values")[0]; ++b) {
           const auto wave = recorded.floats(one + ".input_values", b);
           Sample sample;
           sample.tensors["wave"] = tensor({static_cast<int64_t>(wave.size()), 1}, wave);
-          sample.values["wave_mask"] = one == "padded" ? Json(recorded.integers(one + ".attention_mask", b)) : Json(std::vector<int>(wave.size(), 1));
+          sample.values["wave_mask"] = one == "padded" ? Json(recorded.integers(one + ".attention_mask", b))
+                                                       : Json(std::vector<int>(wave.size(), 1));
           const auto result = side.run(sample);
           for (const Row& row : target ? hf : fairseq) {
             const std::string key = one + (target ? ".hf." : ".fairseq.") + row.recorded;
@@ -174,22 +198,29 @@ TEST_CASE("data2vec-audio: fairseq's and transformers' forward passes, from the 
   }
 }
 
-TEST_CASE("Llama: Meta's unmerged files and transformers' folder, float16 rounded and not, grouped queries, scaled frequencies") {
+TEST_CASE(
+    "Llama: Meta's unmerged files and transformers' folder, float16 rounded and not, grouped queries, scaled "
+    "frequencies") {
   struct Row {
     std::string set, source, version;
     bool exact;  // float16 as it is; else both sides have bfloat16
   };
-  const std::vector<Row> rows = {{"one-shard", "/source", "2", false}, {"two-shards", "/source/13B", "1", false}, {"two-shards", "/source/13B", "1", true}, {"llama31-two-shards", "/source", "3.1", false}};
+  const std::vector<Row> rows = {{"one-shard", "/source", "2", false},
+                                 {"two-shards", "/source/13B", "1", false},
+                                 {"two-shards", "/source/13B", "1", true},
+                                 {"llama31-two-shards", "/source", "3.1", false}};
   for (const Row& row : rows) {
     const std::string folder = "/llama/" + row.set;
     const Recorded recorded(folder + "/activations.safetensors");
     for (const bool target : {false, true}) {
-      const Side side(target ? "llama" : "llama_meta", folder + (target ? (row.exact ? "/expected-f16" : "/expected") : row.source));
+      const Side side(target ? "llama" : "llama_meta",
+                      folder + (target ? (row.exact ? "/expected-f16" : "/expected") : row.source));
       ForwardOptions options;
       if (!target) {
         options.documents["params"] = read_document(kData + folder + row.source + "/params.json", "json");
         const Source* source = side.named.front().source;
-        for (size_t t = 0; t < source->manifest().size() && !row.exact; ++t) options.rounding[{source, t}] = DType::bf16;
+        for (size_t t = 0; t < source->manifest().size() && !row.exact; ++t)
+          options.rounding[{source, t}] = DType::bf16;
       }
       for (int64_t b = 0; b < recorded.shape("input_ids")[0]; ++b) {
         Sample sample;
@@ -202,9 +233,12 @@ TEST_CASE("Llama: Meta's unmerged files and transformers' folder, float16 rounde
         for (const auto& record : result.records) {
           // transformers calls the normalised output its last hidden state.
           std::string name = record.name;
-          if (name == "last_hidden_state") name = target ? fmt::format("hidden_states.{}", layers) : "norm";
-          else if (name == fmt::format("hidden.{}", layers) && target) continue;
-          else if (name.starts_with("hidden.")) name.replace(0, 6, "hidden_states");
+          if (name == "last_hidden_state")
+            name = target ? fmt::format("hidden_states.{}", layers) : "norm";
+          else if (name == fmt::format("hidden.{}", layers) && target)
+            continue;
+          else if (name.starts_with("hidden."))
+            name.replace(0, 6, "hidden_states");
           const std::string key = (target ? "" : "meta.") + std::string(row.exact ? "f16." : "") + name;
           if (!recorded.has(key)) continue;
           CAPTURE(row.set, key, b);
@@ -220,7 +254,8 @@ TEST_CASE("Llama: Meta's unmerged files and transformers' folder, float16 rounde
 TEST_CASE("Switch Transformers: encoder, experts and decoder of both layouts") {
   const Recorded recorded("/switch/activations.safetensors");
   for (const bool target : {false, true}) {
-    const Side side(target ? "switch_transformers" : "t5x_switch", target ? "/switch/expected" : "/switch/source/checkpoint_1200");
+    const Side side(target ? "switch_transformers" : "t5x_switch",
+                    target ? "/switch/expected" : "/switch/source/checkpoint_1200");
     for (int64_t b = 0; b < 2; ++b) {
       Sample sample;
       sample.values["input_ids"] = recorded.integers("input_ids", b);
@@ -264,7 +299,8 @@ TEST_CASE("FLAVA: text, image, both together, every head, and the codebook") {
         ++compared;
       }
       CHECK(compared >= 20);
-      const auto row = recorded.floats(target ? "hf.contrastive.logits_per_image" : "orig.contrastive.logits_per_image", b);
+      const auto row =
+          recorded.floats(target ? "hf.contrastive.logits_per_image" : "orig.contrastive.logits_per_image", b);
       CHECK(std::abs(find(result, "contrastive")->value.data[0] - row[static_cast<size_t>(b)]) <= kTolerance);
     }
   }

@@ -15,7 +15,8 @@ using namespace remap::test;
 
 namespace {
 
-const std::string kGzip = R"({"id":"gzip","level":1})", kZstd = R"({"id":"zstd","level":1})", kZlib = R"({"id":"zlib","level":1})";
+const std::string kGzip = R"({"id":"gzip","level":1})", kZstd = R"({"id":"zstd","level":1})",
+                  kZlib = R"({"id":"zlib","level":1})";
 
 // A source of one array, so that tests read what users of a Source read.
 class OneArray final : public Source {
@@ -31,7 +32,9 @@ class OneArray final : public Source {
   const Manifest& manifest() const override { return manifest_; }
   const Json& metadata() const override { return metadata_; }
   std::vector<Box> tile_boxes(size_t) const override { return formats::zarr_tiles(array_); }
-  TileView load(size_t, size_t tile, TileBuffer& buffer) const override { return formats::load_zarr_tile(array_, tile, buffer); }
+  TileView load(size_t, size_t tile, TileBuffer& buffer) const override {
+    return formats::load_zarr_tile(array_, tile, buffer);
+  }
   const formats::ZarrArray& array() const { return array_; }
 
  private:
@@ -88,7 +91,8 @@ TEST_CASE("edges are cropped, chunks are named by their place") {
           std::vector<float> chunk(4, 99);
           for (int i = 2 * ci; i < std::min(3, 2 * ci + 2); ++i)
             for (int j = 2 * cj; j < std::min(5, 2 * cj + 2); ++j)
-              chunk[static_cast<size_t>(order == "C" ? (i % 2) * 2 + j % 2 : i % 2 + (j % 2) * 2)] = static_cast<float>(10 * i + j);
+              chunk[static_cast<size_t>(order == "C" ? (i % 2) * 2 + j % 2 : i % 2 + (j % 2) * 2)] =
+                  static_cast<float>(10 * i + j);
           folder.write(fmt::format("{}{}{}", ci, separator, cj), gzip_bytes(bytes_of_values(chunk)));
         }
       std::vector<float> expected;
@@ -106,7 +110,8 @@ TEST_CASE("edges are cropped, chunks are named by their place") {
 TEST_CASE("a chunk may be larger than its array, and an array have no elements") {
   const TempFolder folder;
   folder.write("0", bytes_of_values<float>({1, 2, 3, 4}));
-  CHECK(floats(OneArray(folder, with([](Zarray& z) { z.shape = "[3]", z.chunks = "[4]"; }))) == std::vector<float>{1, 2, 3});
+  CHECK(floats(OneArray(folder, with([](Zarray& z) { z.shape = "[3]", z.chunks = "[4]"; }))) ==
+        std::vector<float>{1, 2, 3});
   CHECK(OneArray(folder, with([](Zarray& z) { z.shape = "[0]", z.chunks = "[4]"; })).tile_boxes(0).empty());
   CHECK(OneArray(folder, with([](Zarray& z) { z.shape = "[2,0]", z.chunks = "[2,0]"; })).tile_boxes(0).empty());
 }
@@ -146,7 +151,8 @@ TEST_CASE("every dtype is read, big-endian ones are turned round") {
     INFO(row.spelling);
     const TempFolder folder;
     folder.write("0", row.stored);
-    const OneArray source(folder, with([&](Zarray& z) { z.shape = z.chunks = "[1]", z.dtype = '"' + std::string(row.spelling) + '"'; }));
+    const OneArray source(
+        folder, with([&](Zarray& z) { z.shape = z.chunks = "[1]", z.dtype = '"' + std::string(row.spelling) + '"'; }));
     CHECK(source.manifest()[0].dtype == row.dtype);
     const auto bytes = tensor_bytes(source, "a");
     CHECK(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()) == row.loaded);
@@ -181,7 +187,8 @@ TEST_CASE("a chunk without a file is the fill value, whatever its size") {
     INFO(row.dtype << " " << row.fill);
     const TempFolder folder;
     const OneArray source(folder, with([&](Zarray& z) {
-                            z.shape = "[1000,1000]", z.chunks = "[1000,1000]", z.dtype = '"' + std::string(row.dtype) + '"', z.fill_value = row.fill;
+                            z.shape = "[1000,1000]", z.chunks = "[1000,1000]",
+                            z.dtype = '"' + std::string(row.dtype) + '"', z.fill_value = row.fill;
                           }));
     TileBuffer buffer;
     const TileView view = source.load(0, 0, buffer);
@@ -219,7 +226,8 @@ TEST_CASE("damaged chunks are refused, saying how") {
       {"gzip, short inside", kGzip, gzip_bytes(data.substr(1)), "the chunk decodes to 7 bytes; 8 expected"},
       {"gzip, a byte too many", kGzip, gzip_bytes(data + "!"), "the chunk decodes to more than the 8 bytes expected"},
       {"gzip bomb", kGzip, gzip_bytes(zeros), "the chunk decodes to more than the 8 bytes expected"},
-      {"gzip, second member too many", kGzip, gzip_bytes(data) + gzip_bytes("!"), "the chunk decodes to more than the 8 bytes expected"},
+      {"gzip, second member too many", kGzip, gzip_bytes(data) + gzip_bytes("!"),
+       "the chunk decodes to more than the 8 bytes expected"},
       {"gzip, checksum", kGzip, bad_crc, "gzip data is damaged: incorrect data check"},
       {"gzip, no trailer", kGzip, gzip_bytes(data).substr(0, gzip_bytes(data).size() - 4), "gzip data ends early"},
       {"gzip, trailing garbage", kGzip, gzip_bytes(data) + "garbage", "7 bytes follow the gzip data"},
@@ -271,10 +279,12 @@ TEST_CASE("a .zarray that is wrong, or asks for what is not read, is refused by 
   };
   const Row rows[] = {
       {[](Zarray& z) { z.format = "3"; }, "zarr-unsupported: zarr_format is 3; version 2 is read"},
-      {[](Zarray& z) { z.compressor = R"({"id":"blosc","cname":"lz4"})"; }, "zarr-unsupported: the compressor 'blosc' is not read"},
+      {[](Zarray& z) { z.compressor = R"({"id":"blosc","cname":"lz4"})"; },
+       "zarr-unsupported: the compressor 'blosc' is not read"},
       {[](Zarray& z) { z.compressor = R"({"id":"bz2"})"; }, "the compressor 'bz2' is not read"},
       {[](Zarray& z) { z.compressor = R"("gzip")"; }, "zarr-metadata: 'compressor' is neither"},
-      {[](Zarray& z) { z.filters = R"([{"id":"delta"}])"; }, "zarr-unsupported: filters [{\"id\":\"delta\"}] are not read"},
+      {[](Zarray& z) { z.filters = R"([{"id":"delta"}])"; },
+       "zarr-unsupported: filters [{\"id\":\"delta\"}] are not read"},
       {[](Zarray& z) { z.dtype = "\"<f3\""; }, "zarr-unsupported: the dtype \"<f3\" is not read"},
       {[](Zarray& z) { z.dtype = "\"|f4\""; }, "the dtype \"|f4\" is not read"},
       {[](Zarray& z) { z.dtype = "\"|O\""; }, "the dtype \"|O\" is not read"},
@@ -287,10 +297,21 @@ TEST_CASE("a .zarray that is wrong, or asks for what is not read, is refused by 
       {[](Zarray& z) { z.shape = "[-1]"; }, "'shape' holds -1, which is not a size"},
       {[](Zarray& z) { z.shape = "[2.5]"; }, "'shape' holds 2.5, which is not a size"},
       {[](Zarray& z) { z.shape = "2"; }, "'shape' is 2; an array of sizes was expected"},
-      {[](Zarray& z) { z.chunks = "[1099511627776]"; }, "limit-exceeded: a chunk of [1099511627776] float32 is larger than"},
+      {[](Zarray& z) { z.chunks = "[1099511627776]"; },
+       "limit-exceeded: a chunk of [1099511627776] float32 is larger than"},
       {[](Zarray& z) { z.shape = "[4611686018427387904]"; }, "tensor-shape-overflow"},
-      {[](Zarray& z) { z.shape = "[100000000]"; z.chunks = "[1]"; }, "limit-exceeded: shape [100000000] in chunks of [1] makes more than"},
-      {[](Zarray& z) { z.shape = z.chunks = "[" + std::string(66, '1').replace(1, 64, ",1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1") + "]"; }, "limit-exceeded: "},
+      {[](Zarray& z) {
+         z.shape = "[100000000]";
+         z.chunks = "[1]";
+       },
+       "limit-exceeded: shape [100000000] in chunks of [1] makes more than"},
+      {[](Zarray& z) {
+         z.shape = z.chunks =
+             "[" +
+             std::string(66, '1').replace(1, 64, ",1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1") +
+             "]";
+       },
+       "limit-exceeded: "},
       {[](Zarray& z) { z.fill_value = "\"AAAA\""; }, "zarr-unsupported: fill_value \"AAAA\" is not read for float32"},
       {[](Zarray& z) { z.dtype = "\"|u1\"", z.fill_value = "256"; }, "fill_value 256 is not read for uint8"},
       {[](Zarray& z) { z.dtype = "\"<f2\"", z.fill_value = "0.1"; }, "fill_value 0.1 is not read for float16"},
@@ -307,6 +328,7 @@ TEST_CASE("a .zarray that is wrong, or asks for what is not read, is refused by 
   for (const char* name : {"chunks", "compressor", "dtype", "fill_value", "filters", "order", "shape", "zarr_format"}) {
     Json json = Json::parse(Zarray().json());
     json.erase(name);
-    CHECK(contains(error_of([&] { formats::parse_zarray(json.dump(), ".zarray", {}); }), fmt::format("zarr-metadata: '{}' is missing", name)));
+    CHECK(contains(error_of([&] { formats::parse_zarray(json.dump(), ".zarray", {}); }),
+                   fmt::format("zarr-metadata: '{}' is missing", name)));
   }
 }

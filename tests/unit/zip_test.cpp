@@ -17,8 +17,9 @@ std::span<const std::byte> bytes_of(const std::string& file) { return std::as_by
 
 std::string unpack(const ZipArchive& zip, std::string_view name) {
   std::string out;
-  zip.unpack(*zip.find(name),
-             [&](std::span<const std::byte> piece) { out.append(reinterpret_cast<const char*>(piece.data()), piece.size()); });
+  zip.unpack(*zip.find(name), [&](std::span<const std::byte> piece) {
+    out.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+  });
   return out;
 }
 
@@ -105,22 +106,25 @@ TEST_CASE("damaged archives are refused by name") {
   };
   for (const Row& row : rows) {
     INFO("damage " << static_cast<int>(row.damage));
-    const std::string file = build_zip(
-        {{"a/data.pkl", "hello hello hello hello", row.deflate}, {"a/data/0", "0123456789012345678901234567890123456789"}}, row.damage);
+    const std::string file = build_zip({{"a/data.pkl", "hello hello hello hello", row.deflate},
+                                        {"a/data/0", "0123456789012345678901234567890123456789"}},
+                                       row.damage);
     CHECK(id_of(test::error_of([&] { read_all(file); })) == row.id);
   }
   CHECK(id_of(test::error_of([] { read_all(build_zip({{"a", "hello"}}, into_directory)); })) == "zip-overlap");
 }
 
 TEST_CASE("names that lead out of a folder are refused, wherever a reader would put them") {
-  for (const auto& name :
-       {"../a"s, "a/../b"s, "a/.."s, "./a"s, "/etc/passwd"s, "a\\b"s, "..\\a"s, "C:/a"s, "a\0b"s, ""s, "\xff"s, "\xed\xa0\x80"s})
+  for (const auto& name : {"../a"s, "a/../b"s, "a/.."s, "./a"s, "/etc/passwd"s, "a\\b"s, "..\\a"s, "C:/a"s, "a\0b"s,
+                           ""s, "\xff"s, "\xed\xa0\x80"s})
     CHECK(id_of(test::error_of([&] { read_all(build_zip({{name, "x"}})); })) == "zip-bad-name");
   read_all(build_zip({{"a/..b/.data/...", "x"}, {"folder/", ""}}));
 }
 
 TEST_CASE("two members of one name are refused") {
-  CHECK(id_of(test::error_of([] { read_all(build_zip({{"a/data.pkl", "x"}, {"a/data.pkl", "y"}})); })) == "zip-duplicate-name");
+  CHECK(id_of(test::error_of([] {
+          read_all(build_zip({{"a/data.pkl", "x"}, {"a/data.pkl", "y"}}));
+        })) == "zip-duplicate-name");
 }
 
 TEST_CASE("a bomb of a thousand to one unpacks to what it declares and no more") {

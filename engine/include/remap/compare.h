@@ -1,4 +1,5 @@
-// Compares tensors of two checkpoints by streaming them: memory is bounded by one tile of each side, whatever their size.
+// Compares tensors of two checkpoints by streaming them: memory is bounded by one tile of each side, whatever their
+// size.
 #pragma once
 
 #include <cstddef>
@@ -8,18 +9,19 @@
 
 namespace remap {
 
-// True if dtype, shape and every bit of the data are the same. Tensors of one source that share an alias are equal without reading.
-// Throws: Error if reading fails, "source-without-data" for a manifest.
+// True if dtype, shape and every bit of the data are the same. Tensors of one source that share an alias are equal
+// without reading. Throws: Error if reading fails, "source-without-data" for a manifest.
 bool tensors_equal(const Source& a, size_t index_a, const Source& b, size_t index_b);
 
-// How two tensors of one shape differ in value. Equal values may have different bits (-0.0 and 0.0, NaNs, other dtypes).
+// How two tensors of one shape differ in value. Equal values may have different bits (-0.0 and 0.0, NaNs, other
+// dtypes).
 struct TensorDifference {
-  bool bits_equal = false;          // same dtype, same bytes: then everything below is 0
-  int64_t count = 0;                // elements compared; a complex number counts as two
-  int64_t count_different = 0;      // elements whose values differ; NaN equals NaN, 0.0 equals -0.0
-  int64_t count_nan_mismatch = 0;   // NaN on one side only; these are different too
-  double max_absolute_diff = 0;     // over elements that are not NaN on one side only; infinity if only one is infinite
-  double mean_absolute_diff = 0;    // over the same elements; exact zeros count
+  bool bits_equal = false;         // same dtype, same bytes: then everything below is 0
+  int64_t count = 0;               // elements compared; a complex number counts as two
+  int64_t count_different = 0;     // elements whose values differ; NaN equals NaN, 0.0 equals -0.0
+  int64_t count_nan_mismatch = 0;  // NaN on one side only; these are different too
+  double max_absolute_diff = 0;    // over elements that are not NaN on one side only; infinity if only one is infinite
+  double mean_absolute_diff = 0;   // over the same elements; exact zeros count
   bool operator==(const TensorDifference&) const = default;
 };
 

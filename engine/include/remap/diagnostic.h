@@ -31,8 +31,8 @@ struct TextPlace {
 // A byte in a binary file, or in a member of an archive (`model.pt!archive/data.pkl@0x1a3`).
 struct BytePlace {
   std::string file;
-  std::string member;                  // empty: the file itself
-  std::optional<uint64_t> offset;      // absent: the file as a whole
+  std::string member;              // empty: the file itself
+  std::optional<uint64_t> offset;  // absent: the file as a whole
   bool operator==(const BytePlace&) const = default;
 };
 
@@ -40,11 +40,11 @@ using Place = std::variant<std::monostate, TextPlace, BytePlace>;
 
 struct Diagnostic {
   Severity severity = Severity::error;
-  std::string id;                      // a row of diagnostic_table(), e.g. "pickle-truncated"
+  std::string id;  // a row of diagnostic_table(), e.g. "pickle-truncated"
   Place place;
-  std::string message;                 // what was found, what was expected
-  std::vector<std::string> notes = {}; // further facts, one a line; may name other places
-  std::string hint = {};               // what to do; may be empty
+  std::string message;                  // what was found, what was expected
+  std::vector<std::string> notes = {};  // further facts, one a line; may name other places
+  std::string hint = {};                // what to do; may be empty
   bool operator==(const Diagnostic&) const = default;
 };
 
@@ -61,12 +61,15 @@ class Error : public std::exception {
   std::string text_;  // "place: error[id]: message"
 };
 
-// A list of findings. `sort()` orders by place and removes repetitions, so that output does not depend on the order of checks.
+// A list of findings. `sort()` orders by place and removes repetitions, so that output does not depend on the order of
+// checks.
 class Diagnostics {
  public:
   void add(Diagnostic d) { items_.push_back(std::move(d)); }
-  void error(std::string id, Place place, std::string message, std::string hint = {}, std::vector<std::string> notes = {});
-  void warning(std::string id, Place place, std::string message, std::string hint = {}, std::vector<std::string> notes = {});
+  void error(std::string id, Place place, std::string message, std::string hint = {},
+             std::vector<std::string> notes = {});
+  void warning(std::string id, Place place, std::string message, std::string hint = {},
+               std::vector<std::string> notes = {});
   bool has_errors() const;
   bool empty() const { return items_.empty(); }
   size_t size() const { return items_.size(); }

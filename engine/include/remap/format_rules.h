@@ -8,8 +8,8 @@
 
 namespace remap {
 
-// The text in its canonical layout, comments kept: laying it out again changes nothing. What the result says is compared with what the
-// text says before it is given; nullopt if `diagnostics` has errors.
+// The text in its canonical layout, comments kept: laying it out again changes nothing. What the result says is
+// compared with what the text says before it is given; nullopt if `diagnostics` has errors.
 std::optional<std::string> format_rules(const std::string& file, const std::string& text, Diagnostics& diagnostics);
 
 }  // namespace remap

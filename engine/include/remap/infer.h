@@ -19,26 +19,27 @@
 namespace remap {
 
 struct InferOptions {
-  std::string family;                      // of the rule file; a name
-  std::string file = "rules.yaml";         // what the text will be called, in messages
+  std::string family;                                   // of the rule file; a name
+  std::string file = "rules.yaml";                      // what the text will be called, in messages
   std::string schema = "../schemas/rules.schema.json";  // of the first line, for editors
 };
 
 struct InferredRules {
-  std::string text;                        // the rule file
-  size_t rules = 0;                        // in it, as a person counts them
-  size_t targets = 0;                      // tensors of the target
-  size_t reproduced = 0;                   // of these: given by the plan with this dtype and shape, and, where known, these values
-  size_t marked = 0;                       // rules with "# check"
-  bool by_values = false;                  // both sides had values
-  std::vector<std::string> open_targets;   // keys that no rule gives, or gives wrongly
-  std::vector<std::string> open_sources;   // keys dropped since nothing in the target holds their values
-  std::vector<std::string> unexpected;     // keys that the rules give and the target does not have
+  std::string text;        // the rule file
+  size_t rules = 0;        // in it, as a person counts them
+  size_t targets = 0;      // tensors of the target
+  size_t reproduced = 0;   // of these: given by the plan with this dtype and shape, and, where known, these values
+  size_t marked = 0;       // rules with "# check"
+  bool by_values = false;  // both sides had values
+  std::vector<std::string> open_targets;  // keys that no rule gives, or gives wrongly
+  std::vector<std::string> open_sources;  // keys dropped since nothing in the target holds their values
+  std::vector<std::string> unexpected;    // keys that the rules give and the target does not have
   bool holds() const { return open_targets.empty() && open_sources.empty() && unexpected.empty(); }
 };
 
 // The first source has no name. Throws Error if reading fails. What the planner still has against the text is in
 // `diagnostics`.
-InferredRules infer_rules(const std::vector<NamedSource>& sources, const Source& target, const InferOptions& options, Diagnostics& diagnostics);
+InferredRules infer_rules(const std::vector<NamedSource>& sources, const Source& target, const InferOptions& options,
+                          Diagnostics& diagnostics);
 
 }  // namespace remap

@@ -22,7 +22,8 @@ struct LintCase {
 };
 
 struct LintOptions {
-  // Each an example of the source it names ("" is the first); several may have one name. Sources the rules do not know are left aside.
+  // Each an example of the source it names ("" is the first); several may have one name. Sources the rules do not know
+  // are left aside.
   std::vector<NamedSource> manifests;
   // Planned one after another. What the planner finds in several of them is reported once, with the first of them in
   // its notes.

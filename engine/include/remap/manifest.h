@@ -18,8 +18,8 @@ using Shape = std::vector<int64_t>;
 
 // Why a tensor's bytes are not read, and what is known of it all the same.
 struct Unread {
-  std::string why;           // "a quantized tensor"
-  std::string dtype = {};    // long_name() of a DType, else as the file names it ("qint8"); "" if it is not known
+  std::string why;         // "a quantized tensor"
+  std::string dtype = {};  // long_name() of a DType, else as the file names it ("qint8"); "" if it is not known
   bool shape_known = false;
   bool operator==(const Unread&) const = default;
 };
@@ -50,7 +50,8 @@ std::string describe(const TensorInfo& tensor);    // "F32 [30,24]", "qint8 [4,6
 class Manifest {
  public:
   Manifest() = default;
-  // Sorts by key (byte order). Throws Error "manifest-duplicate-key" if a key occurs twice; `file` names the source in it.
+  // Sorts by key (byte order). Throws Error "manifest-duplicate-key" if a key occurs twice; `file` names the source in
+  // it.
   explicit Manifest(std::vector<TensorInfo> tensors, const std::string& file = {});
 
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
@@ -64,12 +65,12 @@ class Manifest {
   std::vector<TensorInfo> tensors_;
 };
 
-// Product of the dims; throws Error "tensor-shape-overflow" (at `what`) if it, or it times the element size, exceeds 2^63-1,
-// or if a dim is negative.
+// Product of the dims; throws Error "tensor-shape-overflow" (at `what`) if it, or it times the element size, exceeds
+// 2^63-1, or if a dim is negative.
 int64_t element_count(const Shape& shape, const std::string& what = "tensor");
 int64_t data_bytes(DType dtype, const Shape& shape, const std::string& what = "tensor");
 int64_t data_bytes(const TensorInfo& tensor);  // 0 for an unread tensor
-std::string to_string(const Shape& shape);  // "[30,24]", "[]"
+std::string to_string(const Shape& shape);     // "[30,24]", "[]"
 
 // What Sources serve and the executor copies: the tensor itself or, for a type of less than a byte, its bytes: U8, with
 // the last dimension counted in bytes (F4 [2,8] is U8 [2,4]). Where a row is not a whole number of bytes, the last

@@ -15,7 +15,8 @@ namespace remap {
 //   {"$bytes": 12, "hex": "00ff…"}                bytes, cut short
 //   {"$root": …}                                  the whole, where it is not an object
 //   {"$cycle": true}, {"$deep": true}             where a cyclic or too deep structure was cut
-// Known plain classes (argparse.Namespace, omegaconf containers, enums, numpy scalars …) are written as the values they hold.
+// Known plain classes (argparse.Namespace, omegaconf containers, enums, numpy scalars …) are written as the values they
+// hold.
 using Json = nlohmann::ordered_json;
 
 }  // namespace remap

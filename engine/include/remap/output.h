@@ -1,6 +1,6 @@
-// The Sink of the command line: a folder of safetensors files, one or sharded with an index, as the Hugging Face libraries write
-// them, byte for byte. Everything is written into a folder beside the final place, which takes its name when it is whole; without
-// commit() nothing is left behind.
+// The Sink of the command line: a folder of safetensors files, one or sharded with an index, as the Hugging Face
+// libraries write them, byte for byte. Everything is written into a folder beside the final place, which takes its name
+// when it is whole; without commit() nothing is left behind.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,8 @@ namespace remap {
 
 struct OutputOptions {
   // A shard is closed when the next tensor would make its data larger; a tensor that is larger by itself stands alone.
-  // Small shards load piecewise, large ones are fewer; what fits into one is written as model.safetensors without an index.
+  // Small shards load piecewise, large ones are fewer; what fits into one is written as model.safetensors without an
+  // index.
   uint64_t max_shard_bytes = 5'000'000'000;
   // Replace an existing output. Only a folder of plain files is replaced, and only once the new one is whole.
   bool force = false;
@@ -26,15 +27,16 @@ struct OutputOptions {
   std::map<std::string, std::string> metadata = {};
 };
 
-// Throws Error "output-holds-input" if `path` exists and is one of `inputs` or holds one (or a part of one, if it is a folder), in
-// whatever way the two are written: compared are the files themselves, through links, second names and mounts.
+// Throws Error "output-holds-input" if `path` exists and is one of `inputs` or holds one (or a part of one, if it is a
+// folder), in whatever way the two are written: compared are the files themselves, through links, second names and
+// mounts.
 void refuse_lost_input(const std::string& path, const std::vector<std::string>& inputs);
 
 class OutputFolder : public Sink {
  public:
-  // Lays out the files of `tensors`, in the order given, and reserves all of their space, so that a full disk is found here.
-  // Throws Error: "output-exists", "output-not-replaceable", "output-holds-input", "output-disk-full", "output-dtype", "output-name",
-  // "output-limit", "io-write".
+  // Lays out the files of `tensors`, in the order given, and reserves all of their space, so that a full disk is found
+  // here. Throws Error: "output-exists", "output-not-replaceable", "output-holds-input", "output-disk-full",
+  // "output-dtype", "output-name", "output-limit", "io-write".
   OutputFolder(const std::string& path, const std::vector<PlannedTensor>& tensors, const OutputOptions& options = {});
   ~OutputFolder() override;  // not committed: removes everything it made
   OutputFolder(const OutputFolder&) = delete;
@@ -47,8 +49,8 @@ class OutputFolder : public Sink {
   // A further file, such as config.json. Throws Error "output-name" if the name has a slash or is taken, "io-write".
   void add_file(const std::string& name, const std::string& contents);
   // Gives the folder its final name. Call once, after everything is written; no slot is valid afterwards.
-  // Throws Error "output-exists" if the place was taken meanwhile, "output-not-replaceable" and "output-holds-input" if it came to
-  // hold what must not be lost, "io-write"; then nothing at the final place has changed.
+  // Throws Error "output-exists" if the place was taken meanwhile, "output-not-replaceable" and "output-holds-input" if
+  // it came to hold what must not be lost, "io-write"; then nothing at the final place has changed.
   void commit();
 
  private:

@@ -18,8 +18,9 @@
 
 namespace remap {
 
-// One axis of a piece's iteration space. Advancing it by 1 moves `target_step` along dimension `target_dim` of the target
-// tensor and `source_step` along `source_dim` of the source tensor. Several axes may share a dimension (reshape).
+// One axis of a piece's iteration space. Advancing it by 1 moves `target_step` along dimension `target_dim` of the
+// target tensor and `source_step` along `source_dim` of the source tensor. Several axes may share a dimension
+// (reshape).
 struct Axis {
   int64_t extent = 1;
   int64_t target_step = 1;
@@ -29,12 +30,12 @@ struct Axis {
   bool operator==(const Axis&) const = default;
 };
 
-// (strided region of a target tensor) <- (strided region of a source tensor). Symmetric in source and target, so the inverse
-// of a piece is the piece with both sides exchanged. Every element of the region is written once.
-// A piece of rank-0 tensors has no axes and covers one element.
+// (strided region of a target tensor) <- (strided region of a source tensor). Symmetric in source and target, so the
+// inverse of a piece is the piece with both sides exchanged. Every element of the region is written once. A piece of
+// rank-0 tensors has no axes and covers one element.
 struct Piece {
-  uint32_t source = 0;                 // index into Plan::sources
-  uint32_t tensor = 0;                 // index into that source's manifest
+  uint32_t source = 0;  // index into Plan::sources
+  uint32_t tensor = 0;  // index into that source's manifest
   std::vector<Axis> axes;
   std::vector<int64_t> target_origin;  // empty: all zero; else one entry a dimension of the target
   std::vector<int64_t> source_origin;  // empty: all zero; else one entry a dimension of the source
@@ -45,22 +46,22 @@ struct PlannedTensor {
   std::string key;
   DType dtype = DType::f32;
   Shape shape;
-  std::vector<Piece> pieces;           // disjoint; together they cover the tensor, unless `fill` is set
-  std::optional<double> fill;          // constant value; then there are no pieces
-  uint32_t rule = 0;                   // index into Plan::rules
+  std::vector<Piece> pieces;   // disjoint; together they cover the tensor, unless `fill` is set
+  std::optional<double> fill;  // constant value; then there are no pieces
+  uint32_t rule = 0;           // index into Plan::rules
   bool operator==(const PlannedTensor&) const = default;
 };
 
 inline int64_t data_bytes(const PlannedTensor& tensor) { return data_bytes(tensor.dtype, tensor.shape, tensor.key); }
 
 struct PlanSource {
-  std::string name;                    // "" for the first
+  std::string name;  // "" for the first
   std::string format;
   std::shared_ptr<const Manifest> manifest;
 };
 
 struct PlanRule {
-  std::string summary;                 // "encoder.layers.*.fc1.weight → encoder.layer.*.intermediate.dense.weight"
+  std::string summary;  // "encoder.layers.*.fc1.weight → encoder.layer.*.intermediate.dense.weight"
   TextPlace place;
 };
 
@@ -71,15 +72,15 @@ struct DroppedTensor {
 
 // A fact about values that the plan rests on: do these two source tensors hold the same bytes?
 struct PlanCheck {
-  std::string a, b;                    // keys, as the rules see them
-  std::optional<bool> same;            // absent: not known, since there is no data; the plan takes it as true
+  std::string a, b;          // keys, as the rules see them
+  std::optional<bool> same;  // absent: not known, since there is no data; the plan takes it as true
 };
 
 struct BoundDim {
   std::string name;
   int64_t value = 0;
-  std::string origin;                  // "axis 1 of 'encoder.embed_tokens.weight'"
-  TextPlace place;                     // where the rule says so
+  std::string origin;  // "axis 1 of 'encoder.embed_tokens.weight'"
+  TextPlace place;     // where the rule says so
 };
 
 struct Plan {
@@ -91,21 +92,23 @@ struct Plan {
   std::vector<BoundDim> dims;          // sorted by name
   std::vector<std::pair<std::string, std::string>> variants;
   std::vector<PlanCheck> checks;
-  Json config = Json::object();        // config.json
-  bool parameter_sum = false;          // the rules ask for parameter_sums() to be compared
+  Json config = Json::object();                     // config.json
+  bool parameter_sum = false;                       // the rules ask for parameter_sums() to be compared
   std::vector<std::pair<std::string, Json>> files;  // further JSON files
-  std::map<std::string, std::string> metadata;      // of a safetensors source, carried into the '__metadata__' of every file written
-  std::vector<std::string> left_behind;             // what a checkpoint says beside its tensors and the output does not, a line each
-  std::vector<std::string> open;       // what a manifest alone cannot tell; empty for a plan made from a checkpoint
+  std::map<std::string, std::string>
+      metadata;  // of a safetensors source, carried into the '__metadata__' of every file written
+  std::vector<std::string>
+      left_behind;                // what a checkpoint says beside its tensors and the output does not, a line each
+  std::vector<std::string> open;  // what a manifest alone cannot tell; empty for a plan made from a checkpoint
 };
 
 struct NamedSource {
-  std::string name;                    // "" for the first
+  std::string name;  // "" for the first
   const Source* source = nullptr;
 };
 
-// Answers whether two tensors hold the same bytes (tensors_equal), and what a small one holds (tensor_values). The planner
-// itself never reads data.
+// Answers whether two tensors hold the same bytes (tensors_equal), and what a small one holds (tensor_values). The
+// planner itself never reads data.
 using SameValues = std::function<bool(const Source& a, size_t index_a, const Source& b, size_t index_b)>;
 using TensorValues = std::function<Json(const Source& source, size_t index)>;
 
@@ -113,42 +116,46 @@ struct PlanOptions {
   std::map<std::string, std::string> set;  // variants the user chose; "dtype" is one of every rule file
   SameValues same;                         // not set: facts about values stay open
   TensorValues values;
-  std::map<std::string, Json> documents;   // by the name that the rules have for them
-  Json config = Json::object();            // fields of config.json that the user gave; facts of the checkpoint must agree
-  std::string config_file;                 // where they are from, for messages
+  std::map<std::string, Json> documents;  // by the name that the rules have for them
+  Json config = Json::object();  // fields of config.json that the user gave; facts of the checkpoint must agree
+  std::string config_file;       // where they are from, for messages
 };
 
 // A rule file with its target schema, checked; immutable and shareable between threads.
 class Rules {
  public:
-  // `name` is a file, or the name of a rule file or family in one of the `folders` or built in (looked for in this order).
-  // nullopt if `diagnostics` has errors: all mistakes are reported.
-  static std::optional<Rules> load(const std::string& name, Diagnostics& diagnostics, const std::vector<std::string>& folders = {});
-  // The same for make_plan(), which reports names that nothing defines itself: a rule that would bind them may be missing.
-  static std::optional<Rules> load_to_plan(const std::string& name, Diagnostics& diagnostics, const std::vector<std::string>& folders = {});
+  // `name` is a file, or the name of a rule file or family in one of the `folders` or built in (looked for in this
+  // order). nullopt if `diagnostics` has errors: all mistakes are reported.
+  static std::optional<Rules> load(const std::string& name, Diagnostics& diagnostics,
+                                   const std::vector<std::string>& folders = {});
+  // The same for make_plan(), which reports names that nothing defines itself: a rule that would bind them may be
+  // missing.
+  static std::optional<Rules> load_to_plan(const std::string& name, Diagnostics& diagnostics,
+                                           const std::vector<std::string>& folders = {});
   // Names of the rule files (*.yaml) in the folders and built in, sorted; one that two places have is listed once.
   static std::vector<std::string> known(const std::vector<std::string>& folders = {});
 
-  std::string file() const;                    // as found; of a built-in one its place in the source tree
-  std::string text() const;                    // of the rule file
+  std::string file() const;  // as found; of a built-in one its place in the source tree
+  std::string text() const;  // of the rule file
   std::string family() const;
   std::string title() const;
   std::vector<std::string> architectures() const;
-  std::string library() const;                 // whose classes the target is, "transformers 4.38.2"; "" if not said
+  std::string library() const;  // whose classes the target is, "transformers 4.38.2"; "" if not said
   size_t rule_count() const;
   struct Need {
-    std::string name, format, root, doc;       // root: "'model'", "'model.model' or the top", "" for the whole checkpoint
-    bool document = false;                     // holds no tensors; may be left out
-    std::string beside;                        // of a document: the file's name in the checkpoint's folder; may be ""
-    std::string files;                         // "consolidated.{rank}.pth", if the checkpoint may be several files
+    std::string name, format, root, doc;  // root: "'model'", "'model.model' or the top", "" for the whole checkpoint
+    bool document = false;                // holds no tensors; may be left out
+    std::string beside;                   // of a document: the file's name in the checkpoint's folder; may be ""
+    std::string files;                    // "consolidated.{rank}.pth", if the checkpoint may be several files
   };
-  std::vector<Need> sources() const;           // the first one has the name ""; documents come last
+  std::vector<Need> sources() const;  // the first one has the name ""; documents come last
   struct Choice {
     std::string name, doc;
   };
   std::vector<Choice> variants() const;
-  std::string subtree(size_t source) const;    // OpenOptions::subtree for this source; "" if there is a choice
-  OpenOptions open_options(size_t source) const;  // how to open this source: its subtree, and which files of a folder are its parts
+  std::string subtree(size_t source) const;  // OpenOptions::subtree for this source; "" if there is a choice
+  OpenOptions open_options(
+      size_t source) const;  // how to open this source: its subtree, and which files of a folder are its parts
 
   // Whether the rules are for checkpoints of this format; `why` says if not.
   bool reads(const Source& source, std::string& why) const;
@@ -162,12 +169,14 @@ class Rules {
   static Rules of(std::shared_ptr<const Impl> impl);
 
  private:
-  static std::optional<Rules> load(const std::string& name, Diagnostics& diagnostics, const std::vector<std::string>& folders, bool leave_unknown_names);
+  static std::optional<Rules> load(const std::string& name, Diagnostics& diagnostics,
+                                   const std::vector<std::string>& folders, bool leave_unknown_names);
   std::shared_ptr<const Impl> impl_;
 };
 
 // Applies the rules to the manifests. nullopt if `diagnostics` has errors; all that can be found at once is reported.
-std::optional<Plan> make_plan(const Rules& rules, const std::vector<NamedSource>& sources, const PlanOptions& options, Diagnostics& diagnostics);
+std::optional<Plan> make_plan(const Rules& rules, const std::vector<NamedSource>& sources, const PlanOptions& options,
+                              Diagnostics& diagnostics);
 
 // Why running the plan backwards would not restore this tensor's source bytes; "" if it would.
 std::string irreversible_because(const Plan& plan, const PlannedTensor& tensor);

@@ -12,8 +12,8 @@ namespace remap {
 // A target tensor that only one plan makes, or that the two make differently.
 struct TensorChange {
   std::string key;
-  const PlannedTensor* before = nullptr;  // null: added
-  const PlannedTensor* after = nullptr;   // null: removed
+  const PlannedTensor* before = nullptr;              // null: added
+  const PlannedTensor* after = nullptr;               // null: removed
   bool dtype = false, shape = false, source = false;  // what differs, where there are both
 };
 
@@ -27,17 +27,17 @@ struct DropChange {
 // A field of a JSON file, "vision_config.num_layers".
 struct FieldChange {
   std::string file, field;
-  std::optional<Json> before, after;      // absent: not there
+  std::optional<Json> before, after;  // absent: not there
 };
 
 // Points into both plans, which must live as long.
 struct PlanDiff {
   const Plan* before = nullptr;
   const Plan* after = nullptr;
-  std::vector<TensorChange> tensors;      // sorted by key
+  std::vector<TensorChange> tensors;  // sorted by key
   std::vector<DropChange> drops;
-  std::vector<FieldChange> fields;        // config.json first
-  size_t n_same = 0;                      // target tensors that stay as they are
+  std::vector<FieldChange> fields;  // config.json first
+  size_t n_same = 0;                // target tensors that stay as they are
   bool empty() const { return tensors.empty() && drops.empty() && fields.empty(); }
 };
 

@@ -6,8 +6,8 @@
 
 namespace remap {
 
-// Writable home of one target tensor, row-major, little-endian, size as planned. `fd` and `offset_bytes` name the same bytes in a
-// file when there is one (-1: there is none), so that untouched ranges can be copied by the kernel.
+// Writable home of one target tensor, row-major, little-endian, size as planned. `fd` and `offset_bytes` name the same
+// bytes in a file when there is one (-1: there is none), so that untouched ranges can be copied by the kernel.
 struct TensorSlot {
   std::byte* data = nullptr;
   int fd = -1;
@@ -21,8 +21,8 @@ class Sink {
   virtual TensorSlot slot(size_t index) = 0;
   // True if every byte of every slot is 0 before it is written: filling with 0 is then no work.
   virtual bool zeroed() const { return false; }
-  // Tensor `index` is complete and will not be touched again: a sink that maps files may let its pages go. Called once a tensor
-  // that has elements, from any thread.
+  // Tensor `index` is complete and will not be touched again: a sink that maps files may let its pages go. Called once
+  // a tensor that has elements, from any thread.
   virtual void finished(size_t index) { static_cast<void>(index); }
 };
 

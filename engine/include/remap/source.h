@@ -1,12 +1,11 @@
 // A Source lists the tensors of one checkpoint and serves their bytes. Opening reads headers only.
 //
-// Bytes are served by tile: every tensor is covered by disjoint boxes ("tiles"), each of which can be loaded alone. A mapped
-// file has one tile a tensor; a zarr array has one a chunk. Elements are little-endian, as stored.
-// Tensors of a type of less than a byte are served in bytes: boxes and strides are those of stored_form(). Tensors that
-// the manifest lists as unread are not served: tile_boxes() and load() throw "tensor-unread".
-// tile_boxes() and load() may be called from several threads at once; everything a TileView points to lives as long as
-// the Source and the TileBuffer given to load(), whichever ends first.
-// Throws: Error for input that is damaged, truncated or changes size while open.
+// Bytes are served by tile: every tensor is covered by disjoint boxes ("tiles"), each of which can be loaded alone. A
+// mapped file has one tile a tensor; a zarr array has one a chunk. Elements are little-endian, as stored. Tensors of a
+// type of less than a byte are served in bytes: boxes and strides are those of stored_form(). Tensors that the manifest
+// lists as unread are not served: tile_boxes() and load() throw "tensor-unread". tile_boxes() and load() may be called
+// from several threads at once; everything a TileView points to lives as long as the Source and the TileBuffer given to
+// load(), whichever ends first. Throws: Error for input that is damaged, truncated or changes size while open.
 #pragma once
 
 #include <cstddef>
@@ -36,7 +35,8 @@ struct Box {
 struct TileView {
   const std::byte* data = nullptr;
   std::vector<int64_t> strides;
-  // When the bytes are also an uncompressed range of a file: its descriptor and the file offset of `data`. -1: they are not.
+  // When the bytes are also an uncompressed range of a file: its descriptor and the file offset of `data`. -1: they are
+  // not.
   int fd = -1;
   uint64_t offset_bytes = 0;
 };
@@ -47,26 +47,28 @@ using TileBuffer = std::vector<std::byte>;
 class Source {
  public:
   virtual ~Source() = default;
-  virtual std::string_view format() const = 0;     // "torch", "t5x", "safetensors", "manifest"
-  virtual const std::string& path() const = 0;     // as the user gave it; used in messages
+  virtual std::string_view format() const = 0;  // "torch", "t5x", "safetensors", "manifest"
+  virtual const std::string& path() const = 0;  // as the user gave it; used in messages
   virtual const Manifest& manifest() const = 0;
-  virtual const Json& metadata() const = 0;        // an object
-  virtual bool has_data() const { return true; }   // false: a manifest standing in for a checkpoint
+  virtual const Json& metadata() const = 0;       // an object
+  virtual bool has_data() const { return true; }  // false: a manifest standing in for a checkpoint
 
   // Boxes that cover tensor `index` exactly, in row-major order of their origins. A tensor with no elements has none.
   virtual std::vector<Box> tile_boxes(size_t index) const = 0;
   // Loads tile `tile` of tensor `index`; what has to be decoded is decoded into `buffer`.
   virtual TileView load(size_t index, size_t tile, TileBuffer& buffer) const = 0;
 
-  // The folder whose files are read while data is loaded, if the checkpoint is one, however it was named; "": path() and its kind.
+  // The folder whose files are read while data is loaded, if the checkpoint is one, however it was named; "": path()
+  // and its kind.
   virtual std::string folder() const { return {}; }
   // Facts for `inspect`: classes a pickle named that became inert records, members left out … One line each.
   virtual std::vector<std::string> remarks() const { return {}; }
-  // What whoever converts should know, though it is no error: data that is missing and reads as a fill value. May cost file operations.
+  // What whoever converts should know, though it is no error: data that is missing and reads as a fill value. May cost
+  // file operations.
   virtual std::vector<std::string> warnings() const { return {}; }
 
-  // What was noticed while choosing this source's files, for whoever uses it: which of several checkpoints in a folder this is
-  // and what was left aside, sizes that do not fit. Notes and warnings, never errors.
+  // What was noticed while choosing this source's files, for whoever uses it: which of several checkpoints in a folder
+  // this is and what was left aside, sizes that do not fit. Notes and warnings, never errors.
   const std::vector<Diagnostic>& notices() const { return notices_; }
   void add_notice(Diagnostic notice) { notices_.push_back(std::move(notice)); }
 
@@ -76,12 +78,13 @@ class Source {
 
 struct OpenOptions {
   Limits limits;
-  // If not empty: only tensors whose key starts with this prefix followed by a separator (or equals it) need be listed; a reader
-  // for which listing costs file operations uses it (T5X: optimizer state is never opened). Keys stay whole.
+  // If not empty: only tensors whose key starts with this prefix followed by a separator (or equals it) need be listed;
+  // a reader for which listing costs file operations uses it (T5X: optimizer state is never opened). Keys stay whole.
   std::string subtree;
   // Further files that belong to this source, by role, e.g. {"gin", "config.gin"}.
   std::map<std::string, std::string> companions;
-  // Whether a file of a folder, by its name, is a part of the checkpoint. Not set, or true of no file: the reader decides.
+  // Whether a file of a folder, by its name, is a part of the checkpoint. Not set, or true of no file: the reader
+  // decides.
   std::function<bool(const std::string& name)> is_part = {};
 };
 
