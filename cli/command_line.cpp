@@ -239,6 +239,8 @@ void check_value(const std::string& what, const std::string& value, Kind kind, c
 // CLI11 takes the words apart; what it finds is held against the rows, so that what is wrong is said in remap's own
 // form.
 class Reader {
+  static constexpr int kMaxValues = 1 << 20;  // of an option that takes every word up to the next one
+
  public:
   explicit Reader(const Words& words) : words_(words) {
     app_.require_subcommand(0, 1);
@@ -254,7 +256,6 @@ class Reader {
     }
     const Command& command = command_of();
     options_.command = &command;
-    options_.inputs = parsed_.at(&command).arguments->results();
     check_words(command);
     collect(command);
     if (options_.help || options_.version) return std::move(options_);
@@ -266,7 +267,6 @@ class Reader {
  private:
   struct Parsed {
     CLI::App* app = nullptr;
-    CLI::Option* arguments = nullptr;
     std::vector<CLI::Option*> options;  // a row each
   };
 
@@ -280,12 +280,11 @@ class Reader {
       if (!takes_value(option))
         one->disable_flag_override();
       else if (option.many)
-        one->expected(1, CLI::detail::expected_max_vector_size);
+        one->expected(1, kMaxValues);
       else
         one->expected(1);
       parsed.options.push_back(one->take_all());
     }
-    parsed.arguments = app.add_option("ARGUMENTS")->expected(0, CLI::detail::expected_max_vector_size)->take_all();
   }
 
   const Command& command_of() const {
@@ -319,27 +318,53 @@ class Reader {
     return static_cast<size_t>(std::find(words_.begin(), words_.end(), word) - words_.begin());
   }
 
-  // Words that no row has: options of other commands, mistyped ones, a command that was mistyped or stands too late.
-  void check_words(const Command& command) const {
-    const Parsed& own = parsed_.at(&command);
-    const Parsed& first = parsed_.at(&commands().front());
-    Words unknown = first.app->remaining();
-    if (own.app != first.app) unknown.insert(unknown.end(), own.app->remaining().begin(), own.app->remaining().end());
-    std::erase(unknown, "--");
-    if (own.app == first.app && !options_.inputs.empty()) {
-      const std::string& word = options_.inputs.front();
-      const bool marked = place_of("--") < place_of(word);
-      if (!marked && (unknown.empty() || place_of(word) < place_of(unknown.front()))) check_first_word(word);
+  // What no row takes is an argument; or an option of another command, a mistyped one, a command that stands too late.
+  void check_words(const Command& command) {
+    const Command& first = commands().front();
+    const bool named = &command != &first;
+    Words rest = named ? parsed_.at(&command).app->remaining() : Words();
+    for (const auto& word : app_.remaining()) rest.push_back(word);  // of a command: what follows "--"
+    Words unknown;
+    bool marked = false;
+    for (const auto& word : rest) {
+      if (!marked && word == "--")
+        marked = true;
+      else if (!marked && is_option(word))
+        unknown.push_back(word);
+      else
+        options_.inputs.push_back(word);
     }
-    if (!unknown.empty()) refuse_option(command, unknown.front().substr(0, unknown.front().find('=')));
-    if (own.app == first.app) return;
-    if (const Words before = first.arguments->results(); !before.empty())
-      refuse(fmt::format("'{}' stands behind '{}'; a command comes first", command.name, before.front()),
-             fmt::format("remap {} {}", command.name, before.front()));
-    for (size_t i = 0; i < first.options.size(); ++i)  // options before the command are meant for it
-      if (first.options[i]->count() > 0 &&
-          find_option(command, names_of(commands().front().options[i]).back()) == nullptr)
-        refuse_option(command, names_of(commands().front().options[i]).back());
+    if (!named && !options_.inputs.empty()) {
+      const size_t at = place_of(options_.inputs.front());
+      if (at < place_of("--") && (unknown.empty() || at < place_of(unknown.front())))
+        check_first_word(options_.inputs.front());
+    }
+    if (!unknown.empty()) refuse_option(command, unknown_name(command, unknown.front()));
+    if (!named) return;
+    for (const auto& word : app_.remaining())
+      if (place_of(word) < place_of(command.name)) {
+        check_first_word(word);
+        refuse(fmt::format("'{}' stands behind '{}'; a command comes first", command.name, word),
+               fmt::format("remap {} {}", command.name, word));
+      }
+    for (size_t i = 0; i < first.options.size(); ++i) {  // options before the command are meant for it
+      const std::string name = names_of(first.options[i]).back();
+      if (parsed_.at(&first).options[i]->count() > 0 && find_option(command, name) == nullptr)
+        refuse_option(command, name);
+    }
+  }
+
+  // "--x=y" -> "--x"; of several letters in one word, the first that the command does not have.
+  static std::string unknown_name(const Command& command, const std::string& word) {
+    const std::string name = word.substr(0, word.find('='));
+    if (name.starts_with("--")) return name;
+    for (size_t i = 1; i < name.size(); ++i) {
+      const std::string letter = {'-', name[i]};
+      const auto has = [&](const Command& other) { return find_option(other, letter) != nullptr; };
+      if (has(command)) continue;
+      return i == 1 && std::none_of(commands().begin(), commands().end(), has) ? name : letter;
+    }
+    return name;
   }
 
   void collect(const Command& command) {
@@ -347,10 +372,11 @@ class Reader {
     for (size_t i = 0; i < command.options.size(); ++i) {
       const Option& option = command.options[i];
       Words values = parsed_.at(&command).options[i]->results();
-      for (size_t f = 0; f < first.options.size() && &command != &first; ++f)
-        if (first.options[f].names == std::string_view(option.names))
-          values.insert(values.begin(), parsed_.at(&first).options[f]->results().begin(),
-                        parsed_.at(&first).options[f]->results().end());
+      for (size_t f = 0; f < first.options.size() && &command != &first; ++f) {
+        if (first.options[f].names != std::string_view(option.names)) continue;
+        const Words before = parsed_.at(&first).options[f]->results();
+        values.insert(values.begin(), before.begin(), before.end());
+      }
       if (!values.empty()) set(option, values);
     }
   }

@@ -77,11 +77,9 @@ int format(const Options& options) {
   }
   print(diagnostics, options);
   for (const auto& [file, before, after] : changed) {
+    if (!options.check) write_file(file, after, Existing::replace);
     fmt::print("{}\n", file);
-    if (!options.check) {
-      write_file(file, after, Existing::replace);
-      continue;
-    }
+    if (!options.check) continue;
     print_changes(before, after, shown);
     if (exit == kDone) exit = kFound;
   }

@@ -77,7 +77,8 @@ Rows convert_options() {
 Rows planning_options() {
   return joined({{kHelp},
                  rule_options(),
-                 {full("A line for every tensor; else layers that differ only in their indices are folded"),
+                 {full("A line for every tensor and all findings; else what differs only in layers' indices and the "
+                       "like is folded"),
                   format_option({"text", "json", "markdown"})}});
 }
 
@@ -107,13 +108,13 @@ Rows verify_options() {
 }
 
 Rows diff_options() {
-  return joined({{kHelp,
-                  {"--source", "PATH",
-                   "A checkpoint or manifest to plan; may be repeated, and followed by --source NAME=PATH "
-                   "(default: those in tests/ beside the rules)",
-                   &Options::sources, Kind::source}},
-                 plan_choices(),
-                 {full(), format_option({"text", "json", "markdown"})}});
+  Option source = {
+      "--source", "PATH...",
+      "Checkpoints or manifests to plan, each followed by its further sources as NAME=PATH (default: those in "
+      "tests/ beside the rules)",
+      &Options::sources, Kind::source};
+  source.many = true;
+  return joined({{kHelp, source}, plan_choices(), {full(), format_option({"text", "json", "markdown"})}});
 }
 
 Rows test_options() {

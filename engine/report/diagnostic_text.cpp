@@ -14,7 +14,7 @@ namespace remap {
 namespace {
 
 constexpr size_t kMaxWidth = 400;  // bytes of a line; of a list of folded keys, less
-constexpr size_t kMaxNotes = 8, kMaxKeys = 6;
+constexpr size_t kMaxNotes = 20, kMaxKeys = 6;
 
 // The line with a caret below what is meant. Tabs stay tabs, so that the caret stands right whatever their width.
 std::string marked_line(const TextPlace& place, const std::string& hint) {
@@ -142,6 +142,7 @@ Kind kind_of(const Diagnostic& d, const Frame& frame) {
   else
     for (const auto& note : d.notes) place += frame_of(note).text + "\n";
   return {rank_of(d), d.id, std::move(place), frame.text, frame_of(d.hint).text};
+};
 }
 
 std::string listed(const std::vector<std::string>& texts) {

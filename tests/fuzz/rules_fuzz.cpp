@@ -19,7 +19,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (auto set = lang::parse_rules(text, rules)) {
     auto impl = std::make_shared<Rules::Impl>();
     impl->set = std::move(*set);
-    lint(Rules::of(impl), {{}, {}, true}, rules);
+    LintOptions options;
+    options.reverse = true;
+    lint(Rules::of(impl), options, rules);
   }
   lang::parse_schema(text, schema);
   for (const auto& d : rules.items()) render_text(d);
