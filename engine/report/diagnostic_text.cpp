@@ -142,7 +142,6 @@ Kind kind_of(const Diagnostic& d, const Frame& frame) {
   else
     for (const auto& note : d.notes) place += frame_of(note).text + "\n";
   return {rank_of(d), d.id, std::move(place), frame.text, frame_of(d.hint).text};
-};
 }
 
 std::string listed(const std::vector<std::string>& texts) {
