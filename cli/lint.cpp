@@ -160,7 +160,10 @@ int lint(const Options& options) {
       continue;
     }
     remap::Diagnostics own;  // a rule file with mistakes says nothing about the next one
-    if (auto rules = remap::Rules::load(file, own, rule_folders(options))) all.push_back({file, std::move(*rules)});
+    auto rules = remap::Rules::load(file, own, rule_folders(options));
+    remap::Diagnostics ignored_names;  // a name that nothing binds may follow from what no rule matches: it is planned
+    if (!rules) rules = remap::Rules::load_to_plan(file, ignored_names, rule_folders(options));
+    if (rules) all.push_back({file, std::move(*rules)});
     for (const auto& d : own.items()) {
       if (d.id == "rules-not-found") throw Error(d);
       diagnostics.add(d);
