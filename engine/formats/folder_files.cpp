@@ -225,6 +225,16 @@ class PartsCheck {
 
 }  // namespace
 
+bool is_file(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_regular_file(path, ignored);
+}
+
+bool is_folder(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_directory(path, ignored);
+}
+
 std::vector<std::string> list_files(const std::string& folder) { return list(folder, false); }
 std::vector<std::string> list_folders(const std::string& folder) { return list(folder, true); }
 

@@ -1,11 +1,16 @@
 // Which files of a folder belong together, by their names. Reads no contents.
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace remap::formats {
+
+// False also for what cannot be looked at. Links are followed.
+bool is_file(const std::filesystem::path& path);
+bool is_folder(const std::filesystem::path& path);
 
 // The folder's files (not its folders), by name, in natural order ("2" before "10").
 std::vector<std::string> list_files(const std::string& folder);

@@ -35,11 +35,6 @@ std::string_view as_text(const MappedFile& file) {
   return {reinterpret_cast<const char*>(file.data()), static_cast<size_t>(file.size())};
 }
 
-bool is_file(const fs::path& path) {
-  std::error_code ignored;
-  return fs::is_regular_file(path, ignored);
-}
-
 [[noreturn]] void unknown(const std::string& path, const std::string& message, const std::string& hint = {},
                           std::vector<std::string> notes = {}) {
   throw Error(
@@ -122,7 +117,7 @@ std::unique_ptr<Source> open_shards(const std::string& path, const std::string& 
   Json metadata = Json::object();
   if (!index.metadata.is_null()) metadata["index"] = index.metadata;
   const std::string config = (folder / "config.json").string();
-  if (is_file(config))
+  if (formats::is_file(config))
     metadata["config"] = formats::parse_json(read_text_file(config, options.limits.max_index_bytes), {config});
   auto source = formats::join_shards(path, std::move(files), std::move(metadata), options.limits);
   if (!odd.empty())
@@ -430,7 +425,7 @@ class FolderOpener {
         if (++visited > kMostFolders) return;
         auto found = formats::recognise_folder(file(name));
         const auto files = formats::list_files(file(name));
-        const bool here = found || is_file(in(file(name), "checkpoint")) ||
+        const bool here = found || formats::is_file(in(file(name), "checkpoint")) ||
                           std::any_of(files.begin(), files.end(), formats::is_tensor_name);
         if (!here) continue;
         below.push_back(name);

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "formats/folder_files.h"
 #include "formats/recognise.h"
 #include "remap/diagnostic.h"
 
@@ -14,16 +15,6 @@ namespace remap::formats {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool is_file(const fs::path& path) {
-  std::error_code ignored;
-  return fs::is_regular_file(path, ignored);
-}
-
-bool is_folder(const fs::path& path) {
-  std::error_code ignored;
-  return fs::is_directory(path, ignored);
-}
 
 // The name of the last component, also of "a/b/".
 std::string last_name(const fs::path& path) {
