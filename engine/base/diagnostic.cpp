@@ -8,10 +8,12 @@
 namespace remap {
 namespace {
 
-std::tuple<std::string, int, int, uint64_t> sort_key(const Place& place) {
-  if (const auto* t = std::get_if<TextPlace>(&place)) return {t->file, t->line, t->column, 0};
-  if (const auto* b = std::get_if<BytePlace>(&place)) return {b->file + "!" + b->member, 0, 0, b->offset.value_or(0)};
-  return {"", 0, 0, 0};
+// Texts before data, wherever the files lie: the rule that is wrong comes before the keys that it loses.
+std::tuple<size_t, std::string, int, int, uint64_t> sort_key(const Place& place) {
+  if (const auto* t = std::get_if<TextPlace>(&place)) return {1, t->file, t->line, t->column, 0};
+  if (const auto* b = std::get_if<BytePlace>(&place))
+    return {2, b->file + "!" + b->member, 0, 0, b->offset.value_or(0)};
+  return {0, "", 0, 0, 0};
 }
 
 }  // namespace

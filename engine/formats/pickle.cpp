@@ -14,17 +14,22 @@
 //    94: 58         BINUNICODE 'cpu'
 //   104: 4b         BININT1    6
 //   106: 74         TUPLE      (MARK at 49)           ('storage', FloatStorage, '0', 'cpu', 6)
-//   109: 51     BINPERSID                             a persistent value with that id: the elements are in
-//   archive/data/0 110: 4b     BININT1    0                          storage offset 112: 4b     BININT1    2 114: 4b
-//   BININT1    3 116: 86     TUPLE2                                shape 119: 4b     BININT1    3 121: 4b     BININT1 1
+//   109: 51     BINPERSID                             a persistent value of that id: elements in archive/data/0
+//   110: 4b     BININT1    0                          storage offset
+//   112: 4b     BININT1    2
+//   114: 4b     BININT1    3
+//   116: 86     TUPLE2                                shape
+//   119: 4b     BININT1    3
+//   121: 4b     BININT1    1
 //   123: 86     TUPLE2                                strides
 //   126: 89     NEWFALSE                              requires_grad
 //   127: 63     GLOBAL     'collections OrderedDict'
 //   154: 29     EMPTY_TUPLE
 //   155: 52     REDUCE                                backward hooks: an object {callable OrderedDict, arguments ()}
 //   158: 74     TUPLE      (MARK at 48)
-//   161: 52 REDUCE                                    an object {callable _rebuild_tensor_v2, arguments (...)}; nothing
-//   is called 164: 73 SETITEM                                   dict['w'] = object 165: 2e STOP
+//   161: 52 REDUCE                                    an object {callable, arguments (...)}; nothing is called
+//   164: 73 SETITEM                                   dict['w'] = object
+//   165: 2e STOP
 #include "formats/pickle.h"
 
 #include <array>

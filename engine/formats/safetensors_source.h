@@ -1,8 +1,8 @@
 // Safetensors: one file.
 //
 //   file  = n:u64le header[n] data
-//   header = JSON object: name -> {"dtype": "F32", "shape": [2,3], "data_offsets": [begin, end]}, and "__metadata__":
-//   {text: text}
+//   header = JSON object: name -> {"dtype": "F32", "shape": [2,3], "data_offsets": [begin, end]},
+//            and "__metadata__": {string: string}
 //
 // Offsets count from the start of `data`. Opening proves that the tensors tile `data`: no hole, no overlap, nothing
 // behind the last.

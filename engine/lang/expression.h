@@ -1,7 +1,7 @@
 // The expression language of rule and schema files: pure, no loops, no side effects, errors with positions.
 //
-//   or, and, not, == != < <= > >= in, ??, + -, * / // %, unary -, a.b, a[i], f(x), x if c else y, [1, 2], 'text', 12,
-//   1e-5, true, null
+//   or, and, not, == != < <= > >= in, ??, + -, * / // %, unary -, a.b, a[i], f(x), x if c else y,
+//   [1, 2], 'text', 12, 1e-5, true, null
 //
 // Values are JSON, or missing. Looking up a path that is not there gives missing; `a ?? b` is b where a is missing or
 // null; any other use of a missing value is an error. `omit` is a value too: the field it is given to is left out.

@@ -1,10 +1,12 @@
 // Lays a rule file out again: the tree gives what is written, the text gives the comments and what was a flow
 // collection.
 //
-//   { } and [ ]   rules, spellings, sources and tables where they fit; elsewhere what was written so and still fits;
-//   lists of plain values blocks        everything else, by two spaces; '-' stands two spaces below its key sections in
-//   the order of the documentation; what is unknown comes last comments      on their own lines before what they stand
-//   before; three spaces after what they stand behind blank lines   where they were, one at most
+//   { } and [ ]   rules, spellings, sources and tables where they fit; elsewhere what was written so and
+//                 still fits; lists of plain values
+//   blocks        everything else, by two spaces; '-' stands two spaces below its key
+//   sections      in the order of the documentation; what is unknown comes last
+//   comments      on their own lines before what they stand before; three spaces after what they stand behind
+//   blank lines   where they were, one at most
 #include "remap/format_rules.h"
 
 #include <algorithm>

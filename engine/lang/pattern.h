@@ -9,8 +9,9 @@
 //   {name:4..7}         digits whose number is one of these; {name:4..} has no end
 //   {name:table}        one of the keys of maps.table; on the other side {name} is the value it maps to
 //   {name+1} {name-1}   on the target side: an index moved
-//   ${name}             the value of a variant, or a text under 'let'; where it is empty, the separator after it goes
-//   too re:EXPRESSION       a whole RE2 expression; the target says \1 … \9 for its groups
+//   ${name}             the value of a variant, or a string under 'let'; where it is empty, the separator after it
+//                       goes too
+//   re:EXPRESSION       a whole RE2 expression; the target says \1 … \9 for its groups
 #pragma once
 
 #include <map>

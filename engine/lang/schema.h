@@ -6,12 +6,12 @@
 //   fields: [hidden_size, …, {text_config: [vocab_size, …]}]   # all that the class has; beside those of every class
 //   aliases: {n_embd: hidden_size}             # other names that the class has for a field
 //   config: {hidden_act: gelu, …}              # what the class writes where nothing else is known
-//   implied: {tie_word_embeddings: true}       # defaults of the class: a field that equals one is left out of
-//   config.json require: [{that: CONDITION, because: …}]   # on the fields of config.json tensors: # of every
-//   architecture of the family
+//   implied: {tie_word_embeddings: true}       # defaults of the class: a field that equals one is not written
+//   require: [{that: CONDITION, because: …}]   # on the fields of config.json
+//   tensors:                                   # of every architecture of the family
 //     encoder.layer.{0..num_hidden_layers-1}.output.dense.{weight|bias}: …
-//   base_model: {architecture: BertModel, prefix: bert}   # optional: other architectures hold `tensors` under this
-//   prefix architectures:
+//   base_model: {architecture: BertModel, prefix: bert}   # other architectures hold `tensors` under it
+//   architectures:
 //     BertForMaskedLM: {lm_head.bias: [vocab_size], …}
 //
 // In a key, {a|b} stands for each text, {0..n} for each index, {x in LIST} for each entry of a list, which the shape

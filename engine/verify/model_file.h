@@ -4,9 +4,12 @@
 //
 //   remap_model: 1
 //   library: transformers 4.38.2
-//   source: {root: model}                  # or files: "model.{rank}.pt", as in rule files; sources: {NAME: {root: …}}
-//   for further ones normalise: [{from: …, to: …}]          # older spellings, as the library itself upgrades them let:
-//   {heads: config.num_attention_heads} inputs: {input_ids: {kind: tokens, …}} # what a probe has to hold steps:
+//   source: {root: model}                  # or files: "model.{rank}.pt", as in rule files;
+//   sources: {NAME: {root: …}}             # for further ones
+//   normalise: [{from: …, to: …}]          # older spellings, as the library itself upgrades them
+//   let: {heads: config.num_attention_heads}
+//   inputs: {input_ids: {kind: tokens, …}} # what a probe has to hold
+//   steps:
 //     - x: embedding('embed.weight', input_ids)
 //     - repeat: {i: layers}
 //       steps: [{x: "linear(x, 'layers.{i}.fc1')"}, {record: {"hidden.{i+1}": x}}]

@@ -162,7 +162,8 @@ source: {root: ""}
 rules:
   - {from: "e.{e}.{w}", to: stacked, concat: {axis: 1, of: {w: [w1, w3]}}, stack: {axis: 1, each: e}}
   - {from: "{rank}.qkv", to: "{p}", split: {axis: 0, into: {p: {q: 2, _: 1}}}, concat: {axis: 0, each: rank}}
-  - {from: "{rank}.qkv", to: v, split: {axis: 0, into: {p: {_: 2, "v": 1}}}, transpose: true, concat: {axis: 1, each: rank}}
+  - {from: "{rank}.qkv", to: v, split: {axis: 0, into: {p: {_: 2, "v": 1}}},
+     transpose: true, concat: {axis: 1, each: rank}}
 )"));
   const auto tensor = [](const std::string& key, const Shape& shape, int first) {
     std::vector<int32_t> values(static_cast<size_t>(element_count(shape)));

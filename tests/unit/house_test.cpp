@@ -141,6 +141,23 @@ TEST_CASE("the engine and the command line name no model family") {
   CHECK(matches(code(), family) == no_faults);
 }
 
+TEST_CASE("no line of the sources is over 120 columns") {
+  std::vector<std::string> faults;
+  for (const auto& file : files_below({"engine", "cli", "tests"}, {".h", ".cpp"})) {
+    size_t line = 0;
+    for (size_t begin = 0; begin < file.text.size(); ++line) {
+      const size_t end = std::min(file.text.find('\n', begin), file.text.size());
+      // Characters, not bytes: those that continue one are not counted.
+      const auto columns = std::count_if(file.text.begin() + static_cast<std::ptrdiff_t>(begin),
+                                         file.text.begin() + static_cast<std::ptrdiff_t>(end),
+                                         [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
+      if (columns > 120) faults.push_back(fmt::format("{}:{}: {} columns", file.path, line + 1, columns));
+      begin = end + 1;
+    }
+  }
+  CHECK(faults == no_faults);
+}
+
 TEST_CASE("every diagnostic that is reported is a row of the table, and every row is reported somewhere") {
   std::set<std::string> rows, subjects;
   for (const auto& row : remap::diagnostic_table()) {

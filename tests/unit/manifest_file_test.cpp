@@ -32,7 +32,8 @@ TEST_CASE("a text manifest is read in every spelling of the listings we have") {
 TEST_CASE("a JSON manifest keeps format, metadata and ties") {
   const TempFolder folder;
   const char* list = R"({"remap_manifest":1,"format":"torch","metadata":{"args":{"layers":2}},
-    "tensors":[{"key":"b","dtype":"F16","shape":[2],"alias":"s"},{"key":"a","dtype":"torch.float16","shape":[2],"alias":"s"}]})";
+    "tensors":[{"key":"b","dtype":"F16","shape":[2],"alias":"s"},
+               {"key":"a","dtype":"torch.float16","shape":[2],"alias":"s"}]})";
   const auto source = open_source(folder.write("m.json", list));
   CHECK(source->manifest().tensors() ==
         std::vector<TensorInfo>{{"a", DType::f16, {2}, "s"}, {"b", DType::f16, {2}, "s"}});
@@ -120,7 +121,8 @@ TEST_CASE("mistakes in a manifest are reported where they are") {
       {R"({"remap_manifest":1,"tensors":[{"key":"a","dtype":"F32","shape":[-1]}]})",
        "its shape holds something other than sizes"},
       {R"({"remap_manifest":1,"tensors":{"a":{"dtype":"?","shape":[]}}})", "the dtype '?' is not known"},
-      {R"({"remap_manifest":1,"tensors":[{"key":"a","dtype":"F32","shape":[],"alias":"s"},{"key":"b","dtype":"F32","shape":[1],"alias":"s"}]})",
+      {R"({"remap_manifest":1,"tensors":[{"key":"a","dtype":"F32","shape":[],"alias":"s"},
+                                       {"key":"b","dtype":"F32","shape":[1],"alias":"s"}]})",
        "'a' and 'b' have the alias 's' and differ"},
       {"{\"remap_manifest\":1,\n \"tensors\":[}", "2:13 json-syntax: not valid JSON"},
   };

@@ -18,8 +18,8 @@ std::string file_of(const std::string& header, const std::string& data) {
   return little_endian(header.size()) + header + data;
 }
 
-const std::string kTwo =
-    R"({"__metadata__":{"format":"pt"},"a":{"dtype":"I32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"U8","shape":[],"data_offsets":[8,9]}})";
+const std::string kTwo = R"({"__metadata__":{"format":"pt"},"a":{"dtype":"I32","shape":[2],"data_offsets":[0,8]},)"
+                         R"("b":{"dtype":"U8","shape":[],"data_offsets":[8,9]}})";
 const std::string kTwoData("\1\0\0\0\2\0\0\0\7", 9);
 
 std::string entry(const std::string& name, const std::string& dtype, const std::string& shape,

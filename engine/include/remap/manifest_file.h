@@ -7,12 +7,12 @@
 // known.
 //   encoder.layers.0.fc2.weight	qint8	[32,64]	not read: a quantized tensor
 // JSON: also keeps the format, the metadata and which tensors are tied.
-//   {"remap_manifest": 1, "format": "torch", "metadata": {…}, "tensors": [{"key": …, "dtype": "F32", "shape": [64,32],
-//   "alias": …}]}
+//   {"remap_manifest": 1, "format": "torch", "metadata": {…},
+//    "tensors": [{"key": …, "dtype": "F32", "shape": [64,32], "alias": …}]}
 // A tensor that is not read has "unread": the reason; its "dtype" is what the file names it ("qint8"), and null, as
 // "shape", if unknown. "tensors" may also be an object, key -> {"dtype", "shape"}. With "folded": true a key may stand
-// for several: "layers.{0..11}.w",
-// "{1,3}", "{1,3..11}"; so a checkpoint of a hundred thousand tensors is a page that a person reads.
+// for several: "layers.{0..11}.w", "{1,3}", "{1,3..11}"; so a checkpoint of a hundred thousand tensors is a page that a
+// person reads.
 #pragma once
 
 #include <string>
