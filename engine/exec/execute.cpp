@@ -8,11 +8,11 @@
 
 #include <fmt/format.h>
 
-#include "exec/check.h"
+#include "exec/check_plan.h"
 #include "exec/file_copy.h"
-#include "exec/part.h"
 #include "exec/schedule.h"
-#include "exec/work.h"
+#include "exec/slice_tensor.h"
+#include "exec/work_list.h"
 #include "ops/cast.h"
 #include "remap/diagnostic.h"
 

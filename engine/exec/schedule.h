@@ -10,7 +10,7 @@
 #include <optional>
 #include <set>
 
-#include "exec/work.h"
+#include "exec/work_list.h"
 
 namespace remap::exec {
 

@@ -16,7 +16,7 @@
 #include "infer/values.h"
 #include "infer/write.h"
 #include "lang/rules.h"
-#include "plan/rules_file.h"
+#include "plan/load_rules.h"
 #include "remap/compare.h"
 #include "remap/execute.h"
 #include "remap/values.h"

@@ -4,8 +4,8 @@
 #include <cstring>
 #include <numeric>
 
-#include "exec/blocks.h"
 #include "ops/cast.h"
+#include "read/blocks.h"
 #include "tensor/box.h"
 
 namespace remap::infer {

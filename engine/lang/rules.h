@@ -7,8 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "lang/expression.h"
-#include "lang/pattern.h"
+#include "lang/key_space.h"
 #include "remap/dtype.h"
 
 namespace remap::lang {
@@ -81,18 +80,6 @@ struct Rule {
   std::string summary;  // "from → to", for plans and messages
 };
 
-struct Variant {
-  std::string name;
-  std::optional<Expression> detect, values;
-  std::string doc;
-  TextPlace place;
-};
-
-struct Normalise {
-  KeyPattern from, to;
-  TextPlace place;
-};
-
 struct Requirement {
   Expression condition;
   std::string because;
@@ -107,38 +94,12 @@ struct FileSpec {
   Template content;
 };
 
-// A further file that holds no tensors; expressions see its contents by its name.
-struct DocumentSpec {
-  std::string name;
-  std::string format;  // "json" or "lines"
-  std::string beside;  // taken from the checkpoint's folder if it is there and no other was given; "": never
-  std::string doc;
-};
-
-struct SourceSpec {
-  std::string name;                // "" for the first
-  std::string format;              // "" : any
-  std::vector<std::string> roots;  // the first that holds tensors is used; "" is the whole checkpoint
-  char separator = '.';
-  std::string doc;
-  std::optional<KeyPattern> files =
-      {};  // the names of the files that make up the checkpoint; its holes begin every key
-};
-
-struct RuleSet {
-  std::shared_ptr<const SourceText> text;
+struct RuleSet : KeySpace {
   std::string family, title;
-  std::vector<SourceSpec> sources;  // never empty
-  std::vector<DocumentSpec> documents;
-  std::optional<Expression> recognise;
   std::string schema;      // name of the target schema; "" : none
   std::string model_type;  // of config.json, where no schema says it; "" : not said
   std::optional<Template> architecture;
   std::optional<DType> dtype;  // of all floating-point targets; absent: as in the source
-  Tables tables;
-  std::vector<Variant> variants;
-  std::vector<std::pair<std::string, Expression>> let;
-  std::vector<Normalise> normalise;
   std::vector<Requirement> require;
   std::vector<Rule> rules;
   std::vector<std::pair<std::string, Template>> config;    // facts: --config may not say otherwise

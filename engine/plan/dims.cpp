@@ -16,12 +16,14 @@ namespace {
 // The expression's holes are names while a statement is looked at.
 class HolesInScope {
  public:
-  HolesInScope(Facts& facts, const std::map<std::string, Json>& holes) : facts_(facts) { facts_.holes = holes; }
+  HolesInScope(layout::CheckpointScope& facts, const std::map<std::string, Json>& holes) : facts_(facts) {
+    facts_.holes = holes;
+  }
   ~HolesInScope() { facts_.holes.clear(); }
   HolesInScope(const HolesInScope&) = delete;
 
  private:
-  Facts& facts_;
+  layout::CheckpointScope& facts_;
 };
 
 Json as_value(const std::string& text) {

@@ -3,13 +3,14 @@
 
 #include <compare>
 
-#include "plan/facts.h"
+#include "lang/rules.h"
+#include "layout/checkpoint_scope.h"
 
 namespace remap::plan {
 
 class Dims {
  public:
-  explicit Dims(Facts& facts) : facts_(facts) {}
+  explicit Dims(layout::CheckpointScope& facts) : facts_(facts) {}
 
   using RuleLine = std::pair<int, int>;  // line and column of a rule: 'linear' is two rules, and one mistake
 
@@ -58,7 +59,7 @@ class Dims {
   bool report_cause(const Statement& statement, Diagnostics& diagnostics);
   void check(const Statement& statement, bool certain, std::map<RuleLine, TextPlace>& places, Diagnostics& diagnostics);
 
-  Facts& facts_;
+  layout::CheckpointScope& facts_;
   std::vector<Statement> statements_;
   std::map<std::string, BoundDim> bound_;
   std::set<std::string> causes_;                                                                       // reported

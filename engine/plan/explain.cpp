@@ -7,9 +7,9 @@
 #include <re2/re2.h>
 
 #include "base/text.h"
+#include "plan/load_rules.h"
 #include "plan/near_miss.h"
 #include "plan/roots.h"
-#include "plan/rules_file.h"
 
 namespace remap {
 namespace plan {
@@ -45,7 +45,7 @@ class Explainer {
     result_.key = key;
     if (plan_ != nullptr) explain_target(key);
     for (uint32_t s = 0; s < sources_.size(); ++s)
-      for (const SourceKey& found : keys_.keys(s))
+      for (const layout::SourceKey& found : keys_.keys(s))
         if (found.key == key || original(found) == key) explain_source(found);
     if (!result_.is_source && !result_.is_target) explain_unknown(key);
     return std::move(result_);
@@ -61,8 +61,10 @@ class Explainer {
     } catch (const Error&) {
     }
   }
-  const TensorInfo& info(const SourceKey& key) const { return sources_[key.source].source->manifest()[key.tensor]; }
-  const std::string& original(const SourceKey& key) const { return info(key).key; }
+  const TensorInfo& info(const layout::SourceKey& key) const {
+    return sources_[key.source].source->manifest()[key.tensor];
+  }
+  const std::string& original(const layout::SourceKey& key) const { return info(key).key; }
   bool is_active(const Rule& rule) {
     try {
       return !rule.when || lang::evaluate_condition(*rule.when, facts_);
@@ -78,15 +80,15 @@ class Explainer {
       ++result_.n_more;
   }
 
-  const SourceKey* key_of(const Piece& piece) const {
+  const layout::SourceKey* key_of(const Piece& piece) const {
     const auto& list = keys_.keys(piece.source);
     const auto it =
-        std::find_if(list.begin(), list.end(), [&](const SourceKey& k) { return k.tensor == piece.tensor; });
+        std::find_if(list.begin(), list.end(), [&](const layout::SourceKey& k) { return k.tensor == piece.tensor; });
     return it == list.end() ? nullptr : &*it;
   }
 
   // A planned tensor as made by its rule, seen from one of its source keys.
-  ExplainedRule made(const PlannedTensor& tensor, const SourceKey* from) {
+  ExplainedRule made(const PlannedTensor& tensor, const layout::SourceKey* from) {
     const Rule& rule = set_.rules[tensor.rule];
     ExplainedRule one{rule.place,
                       rule.summary,
@@ -99,7 +101,7 @@ class Explainer {
     return one;
   }
 
-  void describe_match(const Rule& rule, const SourceKey& key, ExplainedRule& one) {
+  void describe_match(const Rule& rule, const layout::SourceKey& key, ExplainedRule& one) {
     lang::Captures captures;
     if (rule.kind == Rule::Kind::copy || !lang::Matcher(rule.from, facts_.variants).match(key.key, captures)) return;
     for (const auto& star : captures.stars) one.captures.emplace_back("*", star);
@@ -144,7 +146,7 @@ class Explainer {
       if (seen.insert({piece.source, piece.tensor}).second) add(made(*it, key_of(piece)));
   }
 
-  void explain_source(const SourceKey& key) {
+  void explain_source(const layout::SourceKey& key) {
     result_.is_source = true;
     if (plan_ == nullptr) return explain_match(key);
     std::set<uint32_t> seen;  // one target of a split shows how all are made
@@ -165,7 +167,7 @@ class Explainer {
   }
 
   // Without a plan: which rules match, and if none does, why.
-  void explain_match(const SourceKey& key) {
+  void explain_match(const layout::SourceKey& key) {
     lang::Captures captures;
     bool any = false;
     for (const Rule& rule : set_.rules) {
@@ -187,7 +189,7 @@ class Explainer {
     if (!any) note_near_rules(key.key, key.source);
   }
 
-  std::string what_of_match(const SourceKey& key) const {
+  std::string what_of_match(const layout::SourceKey& key) const {
     return info(key).unread == nullptr ? "matched" : "matched, but cannot be converted: " + describe(info(key));
   }
 
@@ -208,7 +210,7 @@ class Explainer {
     if (plan_ != nullptr)
       for (const auto& tensor : plan_->tensors) consider(tensor.key, "the target has");
     for (uint32_t s = 0; s < sources_.size(); ++s)
-      for (const SourceKey& found : keys_.keys(s)) consider(found.key, "the source has");
+      for (const layout::SourceKey& found : keys_.keys(s)) consider(found.key, "the source has");
     const size_t some = std::min(kMaxNear, similar.size());
     std::partial_sort(similar.begin(), similar.begin() + static_cast<std::ptrdiff_t>(some), similar.end());
     for (size_t i = 0; i < some && similar[i].first <= key.size() / 3; ++i) result_.near.push_back(similar[i].second);
@@ -229,8 +231,8 @@ class Explainer {
   const Plan* plan_;
   Diagnostics ignored_;
   RootedKeys rooted_;
-  const KeyTable& keys_;
-  Facts facts_;
+  const layout::KeyTable& keys_;
+  layout::CheckpointScope facts_;
   Explanation result_;
 };
 

@@ -7,16 +7,16 @@
 #include <re2/re2.h>
 
 #include "base/text.h"
+#include "lang/visit.h"
+#include "layout/checkpoint_scope.h"
 #include "ops/cast.h"
-#include "plan/config.h"
+#include "plan/config_layers.h"
 #include "plan/dims.h"
-#include "plan/facts.h"
-#include "plan/gather.h"
-#include "plan/lint_parts.h"
+#include "plan/join_parts.h"
+#include "plan/load_rules.h"
 #include "plan/near_miss.h"
 #include "plan/roots.h"
-#include "plan/rules_file.h"
-#include "plan/view.h"
+#include "plan/strided_view.h"
 #include "tensor/sub_byte.h"
 
 namespace remap {
@@ -30,7 +30,7 @@ constexpr size_t kMaxExplained = 100;  // keys of a kind; of further ones is onl
 
 // One key that one rule matched.
 struct Match {
-  const SourceKey* key;
+  const layout::SourceKey* key;
   lang::Captures captures;
 };
 
@@ -119,7 +119,9 @@ class Planner {
     return std::any_of(sources_.begin(), sources_.end(), [](const NamedSource& s) { return !s.source->has_data(); });
   }
   Place source_place(uint32_t source) const { return BytePlace{sources_[source].source->path(), {}, {}}; }
-  const TensorInfo& info(const SourceKey& key) const { return sources_[key.source].source->manifest()[key.tensor]; }
+  const TensorInfo& info(const layout::SourceKey& key) const {
+    return sources_[key.source].source->manifest()[key.tensor];
+  }
 
   // A name may be unknown since the rule that would bind it is missing, or its shape wrong: that is what to say first.
   void report_unknown_names() {
@@ -348,8 +350,8 @@ class Planner {
     if (stop()) return;
     for (size_t s = 0; s < sources_.size(); ++s) {
       const auto matchers = matchers_of(s);
-      std::vector<const SourceKey*> unmatched;
-      for (const SourceKey& key : keys_.keys(s))
+      std::vector<const layout::SourceKey*> unmatched;
+      for (const layout::SourceKey& key : keys_.keys(s))
         if (!match_key(key, matchers)) unmatched.push_back(&key);
       report_unmatched(s, unmatched);
     }
@@ -369,7 +371,7 @@ class Planner {
   }
 
   // One rule matches a key, or several that leave parts of it to each other. False if none does.
-  bool match_key(const SourceKey& key, const std::vector<RuleMatcher>& matchers) {
+  bool match_key(const layout::SourceKey& key, const std::vector<RuleMatcher>& matchers) {
     lang::Captures captures, ignored;
     const RuleMatcher* found = nullptr;
     for (const RuleMatcher& candidate : matchers) {
@@ -397,11 +399,11 @@ class Planner {
   static bool leaves_parts(const Rule& rule) { return rule.split && rule.split->leaves_parts(); }
 
   // At the rule that was meant for the key, if that can be told; else at the checkpoint.
-  void report_unmatched(size_t source, const std::vector<const SourceKey*>& keys) {
+  void report_unmatched(size_t source, const std::vector<const layout::SourceKey*>& keys) {
     if (keys.empty()) return;
     const NearMisses near_misses(near_rules(source), facts_.variants);
     std::map<std::string, NearMisses::Near> explained;  // by the form of the key
-    for (const SourceKey* key : keys) {
+    for (const layout::SourceKey* key : keys) {
       const std::string form = KeyForm(key->key).text;
       const auto known = explained.find(form);
       NearMisses::Near near;
@@ -467,7 +469,7 @@ class Planner {
   }
 
   // Where the key begins behind the numbers of its file: layers may be spread over the files.
-  size_t begin_below_files(const SourceKey& key) const {
+  size_t begin_below_files(const layout::SourceKey& key) const {
     const auto& files = set_.sources[key.source].files;
     size_t begin = 0;
     for (const auto& token : files ? files->tokens : std::vector<lang::PatternToken>()) {
@@ -478,7 +480,7 @@ class Planner {
   }
 
   // The indices seen under one prefix, over all rules, must be 0 … n-1.
-  void note_indices(const SourceKey& key, const lang::Captures& captures) {
+  void note_indices(const layout::SourceKey& key, const lang::Captures& captures) {
     if (key.source == noted_.source && captures.stars == noted_.stars && captures.star_offsets == noted_.offsets &&
         key.key.compare(0, noted_.prefix.size(), noted_.prefix) == 0)
       return;
@@ -612,13 +614,13 @@ class Planner {
     return nullptr;
   }
 
-  void layout_error(const Rule& rule, const SourceKey& key, const std::string& wrong) {
+  void layout_error(const Rule& rule, const layout::SourceKey& key, const std::string& wrong) {
     diagnostics_.error("plan-layout", rule.place,
                        fmt::format("'{}' of shape {}: {}", key.key, to_string(info(key).shape), wrong));
   }
 
   // The rule's steps from `first` to before `last` on a view; false if one of them does not fit.
-  bool apply_steps(const Rule& rule, const SourceKey& key, View& view, size_t first, size_t last) {
+  bool apply_steps(const Rule& rule, const layout::SourceKey& key, View& view, size_t first, size_t last) {
     for (size_t i = first; i < last; ++i) {
       const auto& step = rule.steps[i];
       std::string wrong;
@@ -713,7 +715,8 @@ class Planner {
     return axes;
   }
 
-  void emit_whole(const Rule& rule, uint32_t r, const SourceKey& key, const lang::Captures& captures, View view) {
+  void emit_whole(const Rule& rule, uint32_t r, const layout::SourceKey& key, const lang::Captures& captures,
+                  View view) {
     const DType dtype = checked_dtype(rule, key);
     const std::string target = lang::expand(rule.to, rule.from, captures, set_.tables, facts_.variants);
     const Shape shape = view.shape();
@@ -739,7 +742,7 @@ class Planner {
     }
   }
 
-  DType checked_dtype(const Rule& rule, const SourceKey& key) {
+  DType checked_dtype(const Rule& rule, const layout::SourceKey& key) {
     const DType from = info(key).dtype, to = target_dtype(rule, from);
     if (from != to && !ops::cast_supported(to, from))
       diagnostics_.error(
@@ -814,7 +817,7 @@ class Planner {
 
   // What a rule that leaves parts of a tensor to other rules says of one part: it takes it, or it is for another.
   struct Claim {
-    const SourceKey* key;
+    const layout::SourceKey* key;
     uint32_t rule;
     std::string part;
     size_t axis;
@@ -868,7 +871,8 @@ class Planner {
                        claim.part, rule.summary);
   }
 
-  std::vector<int64_t> part_sizes(const Rule& rule, const lang::AxisParts& split, const SourceKey& key, int64_t total) {
+  std::vector<int64_t> part_sizes(const Rule& rule, const lang::AxisParts& split, const layout::SourceKey& key,
+                                  int64_t total) {
     const auto& parts = split.parts;
     std::vector<int64_t> sizes;
     int64_t sum = 0;
@@ -897,7 +901,7 @@ class Planner {
         groups[lang::expand(rule.to, rule.from, captures, set_.tables, facts_.variants)].push_back(
             {match.key, &info(*match.key), taken(rule.concat, captures), taken(rule.stack, captures), std::move(view)});
       });
-    const auto regroup = [&](const SourceKey& key, View& view) {
+    const auto regroup = [&](const layout::SourceKey& key, View& view) {
       return apply_steps(rule, key, view, rule.steps_of_parts(), rule.steps.size());
     };
     for (const auto& [target, parts] : groups)
@@ -978,7 +982,7 @@ class Planner {
   }
 
   // True where it was reported that nobody can tell.
-  bool same_as_twin(const SourceKey& key, const SourceKey& twin) {
+  bool same_as_twin(const layout::SourceKey& key, const layout::SourceKey& twin) {
     try {
       return facts_.same(key, twin);
     } catch (const Error& e) {
@@ -993,7 +997,7 @@ class Planner {
       if (!rule.equal_to) continue;
       for (const Match& match : matches_[r]) {
         const std::string twin_name = lang::expand_source(*rule.equal_to, rule.from, match.captures, facts_.variants);
-        const SourceKey* twin = keys_.find(match.key->source, twin_name);
+        const layout::SourceKey* twin = keys_.find(match.key->source, twin_name);
         if (twin == nullptr) {
           const auto own = lang::without_prefix(*rule.equal_to);
           const std::string whole = own ? lang::expand_source(*own, rule.from, match.captures, facts_.variants) : "";
@@ -1010,7 +1014,7 @@ class Planner {
     }
   }
 
-  void differing_twin(const Rule& rule, const SourceKey& key, const std::string& twin) {
+  void differing_twin(const Rule& rule, const layout::SourceKey& key, const std::string& twin) {
     if (!chose("twins", "kept"))
       return diagnostics_.error(
           "plan-twin-differs", rule.place,
@@ -1157,7 +1161,7 @@ class Planner {
         diagnostics_.error("config-unknown-field", field_place(unknown.path.substr(0, unknown.path.find('.'))),
                            unknown_text(unknown), near_hint(unknown));
     std::set<std::string> asked;  // by expressions: 'config.NAME' need not be a field of the class
-    visit_expressions(set_, [&](const lang::Expression& expression) {
+    lang::visit_expressions(set_, [&](const lang::Expression& expression) {
       lang::visit(expression.root, [&](const lang::ExpressionNode& node) {
         if (node.kind == lang::NodeKind::member && node.children[0].kind == lang::NodeKind::name &&
             node.children[0].text == "config")
@@ -1521,8 +1525,8 @@ class Planner {
   const PlanOptions& options_;
   Diagnostics& diagnostics_;
   RootedKeys rooted_;
-  const KeyTable& keys_;
-  Facts facts_;
+  const layout::KeyTable& keys_;
+  layout::CheckpointScope facts_;
   Dims dims_;
   Plan plan_;
   std::optional<DType> dtype_;

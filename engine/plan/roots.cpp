@@ -7,10 +7,10 @@
 namespace remap::plan {
 namespace {
 
-bool recognised(const lang::RuleSet& rules, const KeyTable& keys, const NamedSource& source) {
+bool recognised(const lang::RuleSet& rules, const layout::KeyTable& keys, const NamedSource& source) {
   const PlanOptions options;
   const std::vector<NamedSource> sources = {source};
-  Facts facts(rules, keys, sources, options);
+  layout::CheckpointScope facts(rules, keys, sources, options);
   try {
     return lang::evaluate_condition(*rules.recognise, facts);
   } catch (const Error&) {
@@ -24,11 +24,11 @@ OtherRoots other_roots(const lang::RuleSet& rules, const NamedSource& source) {
   OtherRoots found;
   if (!rules.recognise) return found;
   const Manifest& manifest = source.source->manifest();
-  for (const std::string& prefix : prefixes_of_known_keys(rules, manifest)) {
+  for (const std::string& prefix : layout::prefixes_of_known_keys(rules, manifest)) {
     Diagnostics ignored;
-    const KeyTable keys(rules, {source}, ignored, prefix);
+    const layout::KeyTable keys(rules, {source}, ignored, prefix);
     if (ignored.has_errors() || !recognised(rules, keys, source)) continue;
-    if (holds_all_keys(prefix, rules, manifest)) return {prefix, {}};
+    if (layout::holds_all_keys(prefix, rules, manifest)) return {prefix, {}};
     // The model that a larger one holds is reported, the part of a model that looks like one is not.
     const auto inside = [&](const std::string& other) {
       return prefix.starts_with(other + rules.sources.front().separator);
@@ -44,13 +44,13 @@ RootedKeys keys_below_root(const lang::RuleSet& rules, const std::vector<NamedSo
   const auto chosen = options.set.find("root");
   if (chosen != options.set.end()) root = chosen->second;
   Diagnostics found;
-  KeyTable keys(rules, sources, found, root);
+  layout::KeyTable keys(rules, sources, found, root);
   if (!root && rules.recognise && (found.has_errors() || !recognised(rules, keys, sources.front()))) {
     const OtherRoots others = other_roots(rules, sources.front());
     if (others.all) {
       found = {};
       root = others.all;
-      keys = KeyTable(rules, sources, found, root);
+      keys = layout::KeyTable(rules, sources, found, root);
     } else if (!others.parts.empty()) {
       std::vector<std::string> quoted;
       for (const auto& part : others.parts) quoted.push_back("'" + part + "'");

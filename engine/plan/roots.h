@@ -2,7 +2,8 @@
 // DistributedDataParallel puts before them.
 #pragma once
 
-#include "plan/facts.h"
+#include "lang/rules.h"
+#include "layout/checkpoint_scope.h"
 
 namespace remap::plan {
 
@@ -17,10 +18,10 @@ OtherRoots other_roots(const lang::RuleSet& rules, const NamedSource& source);
 // The keys below the root that the user chose (--set root=PREFIX), else the rules' own, else the only other one that
 // holds all keys.
 struct RootedKeys {
-  KeyTable keys;
+  layout::KeyTable keys;
   std::optional<std::string> root;  // if it is not the rules' own
 };
-// Reports what KeyTable reports, and roots among which the user has to choose.
+// Reports what layout::KeyTable reports, and roots among which the user has to choose.
 RootedKeys keys_below_root(const lang::RuleSet& rules, const std::vector<NamedSource>& sources,
                            const PlanOptions& options, Diagnostics& diagnostics);
 

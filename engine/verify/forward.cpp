@@ -7,9 +7,9 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
-#include "exec/blocks.h"
+#include "layout/checkpoint_scope.h"
 #include "ops/cast.h"
-#include "plan/facts.h"
+#include "read/blocks.h"
 #include "tensor/box.h"
 #include "verify/parts.h"
 
@@ -29,27 +29,27 @@ struct Value {
 
 class Weights {
  public:
-  Weights(const lang::RuleSet& rules, const std::vector<NamedSource>& sources, const Rounding& rounding,
+  Weights(const lang::KeySpace& space, const std::vector<NamedSource>& sources, const Rounding& rounding,
           Diagnostics& diagnostics)
-      : sources_(sources), rounding_(rounding), keys_(rules, sources, diagnostics) {}
+      : sources_(sources), rounding_(rounding), keys_(space, sources, diagnostics) {}
 
-  const plan::KeyTable& keys() const { return keys_; }
-  const plan::SourceKey* find(const std::string& key) const {
+  const layout::KeyTable& keys() const { return keys_; }
+  const layout::SourceKey* find(const std::string& key) const {
     for (size_t s = 0; s < sources_.size(); ++s)
       if (const auto* found = keys_.find(s, key)) return found;
     return nullptr;
   }
-  const TensorInfo& info(const plan::SourceKey& key) const {
+  const TensorInfo& info(const layout::SourceKey& key) const {
     return sources_[key.source].source->manifest()[key.tensor];
   }
 
   // A range of the first axis, or all of it, as float32; in place where it is stored so.
-  Tensor load(const plan::SourceKey& key, std::optional<std::pair<int64_t, int64_t>> range) {
+  Tensor load(const layout::SourceKey& key, std::optional<std::pair<int64_t, int64_t>> range) {
     loads.push_back({{}, n_records});
     return read(key, range);
   }
   // Several tensors as one.
-  Tensor load_joined(const std::vector<const plan::SourceKey*>& keys, int64_t axis) {
+  Tensor load_joined(const std::vector<const layout::SourceKey*>& keys, int64_t axis) {
     loads.push_back({{}, n_records});
     std::vector<Tensor> parts;
     for (const auto* key : keys) parts.push_back(read(*key, {}));
@@ -60,7 +60,7 @@ class Weights {
   size_t n_records = 0;
 
  private:
-  Tensor read(const plan::SourceKey& key, std::optional<std::pair<int64_t, int64_t>> range) {
+  Tensor read(const layout::SourceKey& key, std::optional<std::pair<int64_t, int64_t>> range) {
     const Source& source = *sources_[key.source].source;
     const TensorInfo& tensor = info(key);
     Box box{Shape(tensor.shape.size(), 0), tensor.shape};
@@ -94,7 +94,7 @@ class Weights {
 
   const std::vector<NamedSource>& sources_;
   const Rounding& rounding_;
-  plan::KeyTable keys_;
+  layout::KeyTable keys_;
   TileBuffer buffer_;
 };
 
@@ -104,9 +104,9 @@ class Runner : public lang::Scope {
          const ForwardOptions& options, Diagnostics& diagnostics)
       : model_(model),
         n_sources_(sources.size()),
-        weights_(model.rules, sources, options.rounding, diagnostics),
+        weights_(model.space, sources, options.rounding, diagnostics),
         options_{{}, {}, {}, options.documents, config, ""},
-        facts_(model.rules, weights_.keys(), sources, options_),
+        facts_(model.space, weights_.keys(), sources, options_),
         max_records_(options.max_records) {
     for (const auto& [name, value] : sample.values) variables_[name] = Value::of(value);
     for (const auto& [name, value] : sample.tensors) variables_[name] = Value::of(value);
@@ -122,7 +122,7 @@ class Runner : public lang::Scope {
     const auto it = variables_.find(name);
     if (it != variables_.end() && !it->second.tensor) return lang::Value::of(it->second.json);
     if (it != variables_.end()) throw Error("expression-value", {}, fmt::format("'{}' is a tensor", name));
-    for (const auto& [entry, expression] : model_.rules.let)
+    for (const auto& [entry, expression] : model_.space.let)
       if (entry == name) return lang::evaluate(expression, *this);
     return facts_.lookup(name);
   }
@@ -313,14 +313,14 @@ class Runner : public lang::Scope {
   // The tensors whose keys differ in the pattern's hole.
   Tensor joined(const std::string& text, int64_t axis) {
     Diagnostics diagnostics;
-    const auto pattern = lang::parse_pattern(text, {model_.rules.text, {}, 0}, {}, diagnostics);
+    const auto pattern = lang::parse_pattern(text, {model_.space.text, {}, 0}, {}, diagnostics);
     if (!pattern) throw Error("expression-value", {}, diagnostics.items().front().message);
     if (axis != 0 && axis != 1)
       throw Error("expression-value", {}, fmt::format("'joined' along axis {}: 0 or 1 was expected", axis));
-    std::map<std::string, const plan::SourceKey*, decltype(&natural_less)> found(&natural_less);
+    std::map<std::string, const layout::SourceKey*, decltype(&natural_less)> found(&natural_less);
     for (size_t s = 0; s < n_sources_; ++s)
       weights_.keys().match(
-          s, lang::Matcher(*pattern, {}), [&](const plan::SourceKey& key, const lang::Captures& captures) {
+          s, lang::Matcher(*pattern, {}), [&](const layout::SourceKey& key, const lang::Captures& captures) {
             if (captures.holes.size() != 1)
               throw Error("expression-value", {},
                           fmt::format("'{}' has not one hole, whose numbers would order the parts", text));
@@ -330,7 +330,7 @@ class Runner : public lang::Scope {
     if (found.empty())
       throw Error("verify-missing", {}, fmt::format("the checkpoint has no tensor '{}'", text),
                   "the forward pass of this layout needs it");
-    std::vector<const plan::SourceKey*> keys;
+    std::vector<const layout::SourceKey*> keys;
     for (const auto& [number, key] : found) keys.push_back(key);
     return weights_.load_joined(keys, axis);
   }
@@ -482,7 +482,7 @@ class Runner : public lang::Scope {
   size_t n_sources_;
   Weights weights_;
   PlanOptions options_;
-  plan::Facts facts_;
+  layout::CheckpointScope facts_;
   std::map<std::string, Value> variables_;
   size_t max_records_;
   std::vector<Record> records_;

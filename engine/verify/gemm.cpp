@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "verify/threads.h"
+#include "base/parallel_for.h"
 
 #define REMAP_GEMM gemm_plain
 #include "verify/gemm_kernel.h"
@@ -30,7 +30,7 @@ Kernel best_kernel() {
 void multiply_transposed(float* out, const float* x, const float* w, int64_t m, int64_t n, int64_t k) {
   static const Kernel kernel = best_kernel();
   constexpr int64_t kColumns = 128;  // columns are cut at the same places whatever the number of threads
-  for_ranges((n + kColumns - 1) / kColumns, m * n * k, [&](int64_t begin, int64_t end) {
+  parallel_for((n + kColumns - 1) / kColumns, m * n * k, [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block)
       kernel(out, x, w, m, n, k, block * kColumns, std::min(n, (block + 1) * kColumns));
   });

@@ -70,8 +70,8 @@ class ModelParser {
   std::optional<ModelFile> parse() {
     const auto root = parse_yaml(*text_, diagnostics_);
     if (!root) return std::nullopt;
-    model_.rules.text = text_;
-    model_.rules.sources.push_back({"", "", {""}, '.', ""});
+    model_.space.text = text_;
+    model_.space.sources.push_back({"", "", {""}, '.', ""});
     if (!root->is_map() || root->find("remap_model") == nullptr) {
       error(*root, "'remap_model: 1' is missing: this is no forward pass");
       return std::nullopt;
@@ -97,14 +97,14 @@ class ModelParser {
     if (key.text == "library")
       model_.library = value.text;
     else if (key.text == "source")
-      model_.rules.sources.front() = source("", value);
+      model_.space.sources.front() = source("", value);
     else if (key.text == "sources") {
-      for (const auto& [name, spec] : value.entries) model_.rules.sources.push_back(source(name.text, spec));
+      for (const auto& [name, spec] : value.entries) model_.space.sources.push_back(source(name.text, spec));
     } else if (key.text == "normalise")
       normalise(value);
     else if (key.text == "let") {
       for (const auto& [name, entry] : value.entries)
-        if (auto parsed = expression(entry)) model_.rules.let.emplace_back(name.text, std::move(*parsed));
+        if (auto parsed = expression(entry)) model_.space.let.emplace_back(name.text, std::move(*parsed));
     } else if (key.text == "inputs")
       inputs(value);
     else if (key.text == "steps")
@@ -138,7 +138,7 @@ class ModelParser {
       }
       auto f = lang::parse_pattern(from->text, {text_, *from, 0}, {}, diagnostics_),
            t = lang::parse_pattern(to->text, {text_, *to, 0}, {}, diagnostics_);
-      if (f && t) model_.rules.normalise.push_back({std::move(*f), std::move(*t), place_of(*text_, item)});
+      if (f && t) model_.space.normalise.push_back({std::move(*f), std::move(*t), place_of(*text_, item)});
     }
   }
 

@@ -17,7 +17,7 @@
 //       steps: […]
 #pragma once
 
-#include "lang/rules.h"
+#include "lang/key_space.h"
 
 namespace remap::forward {
 
@@ -36,7 +36,7 @@ struct InputSpec {
 
 struct ModelFile {
   std::string library;
-  lang::RuleSet rules;  // sources, normalise and let; nothing else is used
+  lang::KeySpace space;
   std::vector<InputSpec> inputs;
   std::vector<Step> steps;
 };

@@ -7,9 +7,9 @@
 #include <fmt/format.h>
 #include <Eigen/Dense>
 
+#include "base/parallel_for.h"
 #include "remap/diagnostic.h"
 #include "verify/gemm.h"
-#include "verify/threads.h"
 
 namespace remap::forward {
 namespace {
@@ -41,7 +41,7 @@ template <typename F>
 Tensor each(const Tensor& x, F f) {
   constexpr int64_t kCost = 32;  // of a transcendental function, in multiplications
   NewTensor out(x.shape);
-  for_ranges(x.size(), x.size() * kCost, [&, to = out.data.get()](int64_t begin, int64_t end) {
+  parallel_for(x.size(), x.size() * kCost, [&, to = out.data.get()](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) to[i] = f(x.data[i]);
   });
   return out;
@@ -234,7 +234,7 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attent
     }
     StridedTarget(to + h * head, n_query, head, Eigen::OuterStride<>(width)).noalias() = scores * vh;
   };
-  for_ranges(heads, 2 * n_query * n_key * width, [&](int64_t begin, int64_t end) {
+  parallel_for(heads, 2 * n_query * n_key * width, [&](int64_t begin, int64_t end) {
     Matrix scores(n_query, n_key);
     for (int64_t h = begin; h < end; ++h) one_head(h, scores);
   });

@@ -6,8 +6,8 @@
 
 #include <fmt/format.h>
 
-#include "exec/blocks.h"
 #include "ops/cast.h"
+#include "read/blocks.h"
 
 namespace remap::forward {
 namespace {

@@ -1,7 +1,6 @@
 #include "remap/verify.h"
 
 #include <algorithm>
-#include <atomic>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -11,14 +10,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "exec/blocks.h"
-#include "exec/part.h"
-#include "plan/rules_file.h"
+#include "exec/check_target.h"
+#include "plan/load_rules.h"
+#include "read/blocks.h"
 #include "remap/execute.h"
-#include "remap/sink.h"
 #include "verify/forward.h"
 #include "verify/probe.h"
-#include "verify/threads.h"
 
 namespace remap {
 namespace forward {
@@ -33,15 +30,15 @@ ModelFile load_model(const std::shared_ptr<const lang::SourceText>& text) {
 
 // The source without a name.
 std::vector<std::string>& root_of_first(ModelFile& model) {
-  for (auto& spec : model.rules.sources)
+  for (auto& spec : model.space.sources)
     if (spec.name.empty()) return spec.roots;
-  return model.rules.sources.front().roots;
+  return model.space.sources.front().roots;
 }
 
 // The sources that a model file names, in its order.
 std::vector<NamedSource> named_in(const ModelFile& model, const std::vector<NamedSource>& given) {
   std::vector<NamedSource> ordered;
-  for (const auto& spec : model.rules.sources) {
+  for (const auto& spec : model.space.sources) {
     const auto it = std::find_if(given.begin(), given.end(), [&](const NamedSource& s) { return s.name == spec.name; });
     if (it == given.end())
       throw Error("verify-input", {}, fmt::format("the forward pass needs a source '{}'", spec.name));
@@ -178,88 +175,6 @@ Rounding rounding_of(const Plan& plan, const std::vector<const Source*>& sources
   return rounding;
 }
 
-// A sink for one tensor at a time; its memory is used again.
-class OneTensor : public Sink {
- public:
-  TensorSlot slot(size_t) override { return {bytes.data(), -1, 0}; }
-  std::vector<std::byte> bytes;
-};
-
-// Rows that are compared together: a few MiB, but not less than what a source has to decode at once.
-int64_t rows_at_once(const PlannedTensor& planned, const std::vector<const Source*>& sources) {
-  constexpr int64_t kBytes = int64_t{16} << 20;
-  const int64_t all = data_bytes(planned);
-  if (all <= kBytes) return planned.shape[0];
-  int64_t bytes = kBytes;
-  for (const Piece& piece : planned.pieces) {
-    const Source& source = *sources[piece.source];
-    const auto tiles = source.tile_boxes(piece.tensor);
-    TileBuffer decoded;
-    if (!tiles.empty()) source.load(piece.tensor, 0, decoded);  // stays empty if the tensor is mapped
-    bytes = std::max(bytes, static_cast<int64_t>(decoded.size()));
-  }
-  return std::max<int64_t>(1, bytes / (all / planned.shape[0]));
-}
-
-// Compares planned tensors with those of the target, by one thread.
-class ByteCheck {
- public:
-  ByteCheck(const std::vector<const Source*>& sources, const Source& target) : sources_(sources), target_(target) {}
-
-  // "" if the target holds what the plan makes.
-  std::string fault_of(const PlannedTensor& planned) {
-    const size_t index = target_.manifest().find(planned.key);
-    if (index == Manifest::npos) return "it is not in the target";
-    const TensorInfo& info = target_.manifest()[index];
-    if (info.unread != nullptr) return fmt::format("its bytes are not read: it is {}", info.unread->why);
-    if (info.dtype != planned.dtype || info.shape != planned.shape)
-      return fmt::format("it is {} {}; the plan makes {} {}", name(info.dtype), to_string(info.shape),
-                         name(planned.dtype), to_string(planned.shape));
-    const PlannedTensor stored = exec::stored(planned, sources_);
-    const Shape& shape = stored.shape;
-    Box box{Shape(shape.size(), 0), shape};
-    const int64_t n_rows = shape.empty() ? 1 : shape[0],
-                  step = shape.empty() || n_rows == 0 ? 1 : rows_at_once(stored, sources_);
-    for (int64_t begin = 0; begin < n_rows; begin += step) {
-      if (!shape.empty()) box.origin[0] = begin, box.extent[0] = std::min(step, n_rows - begin);
-      if (!same(stored, index, box)) return "its bytes are not those that the plan takes from the source";
-    }
-    return "";
-  }
-
- private:
-  bool same(const PlannedTensor& planned, size_t index, const Box& box) {
-    const PlannedTensor part = exec::part_of(planned, box, sources_);
-    const auto size = static_cast<size_t>(data_bytes(part));
-    if (size == 0) return true;
-    if (made_.bytes.size() < size) made_.bytes.resize(size), found_.resize(size);
-    ExecOptions one_thread;
-    one_thread.threads = 1;
-    execute({part}, sources_, made_, one_thread);
-    read_box(target_, index, box, found_.data(), scratch_);
-    return std::memcmp(made_.bytes.data(), found_.data(), size) == 0;
-  }
-
-  const std::vector<const Source*>& sources_;
-  const Source& target_;
-  OneTensor made_;
-  std::vector<std::byte> found_;
-  TileBuffer scratch_;
-};
-
-// One for each tensor of the plan.
-std::vector<std::string> faults_of(const Plan& plan, const std::vector<const Source*>& sources, const Source& target) {
-  std::vector<std::string> faults(plan.tensors.size());
-  int64_t bytes = 0;
-  for (const auto& tensor : plan.tensors) bytes += data_bytes(tensor);
-  std::atomic<size_t> next = 0;
-  for_ranges(static_cast<int64_t>(faults.size()), bytes, [&](int64_t, int64_t) {
-    ByteCheck check(sources, target);
-    for (size_t i = next++; i < faults.size(); i = next++) faults[i] = check.fault_of(plan.tensors[i]);
-  });
-  return faults;
-}
-
 std::vector<std::pair<std::string, std::string>> duplicates_in(const Plan& plan) {
   std::map<std::pair<uint32_t, uint32_t>, std::vector<const PlannedTensor*>> by_source;  // that of the first piece
   std::vector<std::pair<std::string, std::string>> duplicates;
@@ -345,7 +260,7 @@ VerifyReport verify(const Rules& rules, const Plan& plan, const std::vector<Name
 
   bool bytes_agree = true;
   std::set<std::string> planned_keys;
-  auto faults = faults_of(plan, plan_sources, target);
+  auto faults = exec::target_faults(plan, plan_sources, target);
   for (size_t i = 0; i < plan.tensors.size(); ++i) {
     const PlannedTensor& planned = plan.tensors[i];
     planned_keys.insert(planned.key);

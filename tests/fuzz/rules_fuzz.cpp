@@ -7,7 +7,7 @@
 #include "lang/python_list.h"
 #include "lang/rules.h"
 #include "lang/schema.h"
-#include "plan/rules_file.h"
+#include "plan/load_rules.h"
 #include "remap/lint.h"
 #include "remap/report.h"
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "exec/clip.h"
-#include "exec/part.h"
+#include "exec/slice_tensor.h"
 #include "remap/compare.h"
 #include "remap/diagnostic.h"
 #include "remap/execute.h"

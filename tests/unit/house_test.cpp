@@ -1,7 +1,7 @@
 // The rules of the house, read off the sources themselves: which stage may include which, that the engine knows no
 // model family, that every diagnostic is a row of the table, and that every source is listed.
 #include "lang/rules.h"
-#include "plan/config.h"
+#include "plan/config_layers.h"
 #include "remap/diagnostic.h"
 #include "remap/document.h"
 #include "support/catch.h"
@@ -94,13 +94,16 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"base", {}},
     {"tensor", {"base"}},
     {"ops", {"base", "tensor"}},
-    {"lang", {"base", "tensor", "ops"}},
-    {"plan", {"base", "tensor", "ops", "lang"}},
-    {"exec", {"base", "tensor", "ops", "lang", "plan"}},
     {"formats", {"base", "tensor"}},
-    {"verify", {"base", "tensor", "ops", "lang", "plan", "exec"}},
-    {"infer", {"base", "tensor", "ops", "lang", "plan", "exec"}},
-    {"report", {"base", "tensor", "ops", "lang", "plan", "exec", "formats", "verify"}},
+    {"read", {"base", "tensor", "ops"}},
+    {"lang", {"base", "tensor"}},
+    {"layout", {"base", "tensor", "lang"}},
+    {"plan", {"base", "tensor", "ops", "lang", "layout"}},
+    {"lint", {"base", "tensor", "lang", "layout", "plan"}},
+    {"exec", {"base", "tensor", "ops", "read", "plan"}},
+    {"verify", {"base", "tensor", "ops", "lang", "layout", "read"}},  // nothing of what it checks
+    {"infer", {"base", "tensor", "ops", "lang", "read", "plan"}},
+    {"report", {"base"}},
     {"cli", {}},
 };
 

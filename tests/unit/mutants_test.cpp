@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "plan/rules_file.h"
+#include "plan/load_rules.h"
 #include "remap/compare.h"
 #include "remap/document.h"
 #include "remap/values.h"

@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 #include <re2/re2.h>
 
-#include "plan/rules_file.h"
+#include "plan/load_rules.h"
 #include "remap/document.h"
 #include "remap/report.h"
 #include "support/catch.h"

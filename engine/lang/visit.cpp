@@ -1,0 +1,79 @@
+#include "lang/visit.h"
+
+#include <algorithm>
+
+namespace remap::lang {
+
+namespace {
+
+void visit_template(const Template& value, const std::function<void(const Expression&)>& visitor) {
+  if (value.expression) visitor(*value.expression);
+  for (const auto& item : value.items) visit_template(item, visitor);
+  for (const auto& [name, field] : value.fields) visit_template(field, visitor);
+}
+
+void visit_rule(const Rule& rule, const std::function<void(const Expression&)>& visitor) {
+  const auto maybe = [&](const std::optional<Expression>& e) {
+    if (e) visitor(*e);
+  };
+  maybe(rule.when);
+  if (rule.shape)
+    for (const auto& term : *rule.shape) maybe(term.expression);
+  for (const auto* parts : {&rule.split, &rule.inner_split, &rule.concat, &rule.stack})
+    if (*parts)
+      for (const auto& part : (*parts)->parts) maybe(part.size);
+  for (const auto& step : rule.steps)
+    for (const auto& term : step.shape) maybe(term.expression);
+}
+
+}  // namespace
+
+void visit_expressions(const RuleSet& set, const std::function<void(const Expression&)>& visitor) {
+  const auto maybe = [&](const std::optional<Expression>& e) {
+    if (e) visitor(*e);
+  };
+  if (set.architecture) visit_template(*set.architecture, visitor);
+  maybe(set.recognise);
+  for (const auto& variant : set.variants) {
+    maybe(variant.detect);
+    maybe(variant.values);
+  }
+  for (const auto& [name, expression] : set.let) visitor(expression);
+  for (const auto& rule : set.rules) visit_rule(rule, visitor);
+  for (const auto& requirement : set.require) visitor(requirement.condition);
+  for (const auto* section : {&set.config, &set.defaults})
+    for (const auto& [name, value] : *section) visit_template(value, visitor);
+  for (const auto& file : set.files) {
+    maybe(file.when);
+    visit_template(file.content, visitor);
+  }
+}
+
+void visit_patterns(const RuleSet& set, const std::function<void(const KeyPattern&)>& visitor) {
+  for (const auto& spelling : set.normalise) {
+    visitor(spelling.from);
+    visitor(spelling.to);
+  }
+  for (const auto& rule : set.rules) {
+    for (const KeyPattern* pattern : {&rule.from, &rule.to, &rule.copy_of})
+      if (!pattern->text.empty()) visitor(*pattern);
+    for (const auto& pattern : rule.except) visitor(pattern);
+    if (rule.equal_to) visitor(*rule.equal_to);
+  }
+  Diagnostics ignored;
+  visit_expressions(set, [&](const Expression& e) {
+    visit(e.root, [&](const ExpressionNode& call) {
+      if (call.kind != NodeKind::call || call.children.empty() || !call.children[0].literal.is_string()) return;
+      const auto& rows = function_table();
+      if (std::none_of(rows.begin(), rows.end(),
+                       [&](const auto& row) { return row.about_keys && row.name == call.text; }))
+        return;
+      Written at = e.written;
+      at.offset += call.children[0].offset + 1;
+      if (const auto pattern = parse_pattern(call.children[0].literal.get<std::string>(), at, set.tables, ignored))
+        visitor(*pattern);
+    });
+  });
+}
+
+}  // namespace remap::lang

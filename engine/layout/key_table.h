@@ -1,0 +1,50 @@
+// The source keys as the rules see them: below the root, older spellings normalised.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "lang/key_space.h"
+#include "remap/plan.h"
+
+namespace remap::layout {
+
+struct SourceKey {
+  std::string key;
+  uint32_t source = 0, tensor = 0;  // indices into the plan's sources and that source's manifest
+};
+
+class KeyTable {
+ public:
+  // Reports keys that two spellings collide on, and a root that holds nothing. `root`: of the first source, in place of
+  // its own.
+  KeyTable(const lang::KeySpace& space, const std::vector<NamedSource>& sources, Diagnostics& diagnostics,
+           const std::optional<std::string>& root = {});
+
+  const std::vector<SourceKey>& keys(size_t source) const { return keys_[source]; }  // sorted by key
+  const SourceKey* find(size_t source, std::string_view key) const;
+
+  // Calls visit(key, captures) for every key of the source that the pattern matches.
+  template <typename Visit>
+  void match(size_t source, const lang::Matcher& matcher, Visit visit) const {
+    const auto& list = keys_[source];
+    lang::Captures captures;
+    for (auto it = lower_bound(source, matcher.literal_prefix());
+         it != list.end() && it->key.starts_with(matcher.literal_prefix()); ++it)
+      if (matcher.match(it->key, captures) && !visit(*it, captures)) return;
+  }
+
+ private:
+  std::vector<SourceKey>::const_iterator lower_bound(size_t source, std::string_view key) const;
+  std::vector<std::vector<SourceKey>> keys_;
+};
+
+// Prefixes, shortest first, below which some key is as `recognise` or an older spelling says, and that are none of the
+// rules' roots.
+std::vector<std::string> prefixes_of_known_keys(const lang::KeySpace& space, const Manifest& manifest);
+// Whether all keys lie below `prefix`, of those below the part of it that it has in common with a root of the rules.
+bool holds_all_keys(const std::string& prefix, const lang::KeySpace& space, const Manifest& manifest);
+
+}  // namespace remap::layout

@@ -1,0 +1,228 @@
+#include "plan/join_parts.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+
+namespace remap::plan {
+namespace {
+
+using lang::AxisParts;
+
+constexpr size_t kMaxMissing = 8;  // that are named
+
+// The place that a hole's text stands for: its number, counted from the first that the hole takes, or where it is in
+// the list of names.
+std::optional<size_t> place_of(const AxisParts& parts, const lang::IndexRange& range, const std::string& text) {
+  if (!parts.each) {
+    const auto it = std::find_if(parts.parts.begin(), parts.parts.end(),
+                                 [&](const lang::AxisPart& part) { return part.name == text; });
+    return it == parts.parts.end() ? std::nullopt : std::optional(static_cast<size_t>(it - parts.parts.begin()));
+  }
+  constexpr size_t kMaxDigits = 9;
+  size_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + std::min(text.size(), kMaxDigits), number);
+  const auto first = static_cast<size_t>(range.first);
+  return error == std::errc() && end == text.data() + text.size() && number >= first ? std::optional(number - first)
+                                                                                     : std::nullopt;
+}
+
+std::string name_of(const AxisParts& parts, const lang::IndexRange& range, size_t place) {
+  return parts.each ? std::to_string(place + static_cast<size_t>(range.first)) : parts.parts[place].name;
+}
+
+// The numbers that a gathered hole takes.
+lang::IndexRange range_of(const lang::Rule& rule, const std::optional<AxisParts>& parts) {
+  if (parts)
+    for (const auto& token : rule.from.tokens)
+      if (token.kind == lang::PatternToken::Kind::hole && token.text == parts->hole && token.range) return *token.range;
+  return {};
+}
+
+class Gathering {
+ public:
+  Gathering(const lang::Rule& rule, const std::string& target, const std::vector<Part>& parts, const Regroup& regroup,
+            Diagnostics& diagnostics)
+      : rule_(rule),
+        target_(target),
+        parts_(parts),
+        regroup_(regroup),
+        diagnostics_(diagnostics),
+        stack_range_(range_of(rule, rule.stack)),
+        concat_range_(range_of(rule, rule.concat)) {}
+
+  std::optional<Gathered> run() {
+    if (!find_places() || !nothing_missing()) return std::nullopt;
+    const Part& first = *grid_.begin()->second;
+    Gathered gathered{shape_of_one(), {}, first.key};
+    if (!all_fit(first)) return std::nullopt;
+    if (rule_.stack) gathered.shape.insert(gathered.shape.begin() + rule_.stack->axis, static_cast<int64_t>(n_stack_));
+    View joined = View::of(gathered.shape), target = joined;
+    const bool regrouped = rule_.steps_of_parts() < rule_.steps.size();
+    if (regrouped) {
+      if (!regroup_(*first.key, target)) return std::nullopt;
+      joined = target.inverse(gathered.shape);
+      gathered.shape = target.shape();
+    }
+    int64_t at = 0;
+    for (const auto& [place, part] : grid_) {
+      if (place.second == 0) at = 0;
+      if (!regrouped)
+        gathered.pieces.push_back(piece(*part, place.first, at));
+      else if (!add_regrouped(*part, place.first, at, joined, gathered.pieces))
+        return std::nullopt;
+      if (rule_.concat) at += part->view.shape()[concat_axis()];
+    }
+    return gathered;
+  }
+
+ private:
+  size_t concat_axis() const { return static_cast<size_t>(rule_.concat->axis); }
+  size_t stack_axis() const { return static_cast<size_t>(rule_.stack->axis); }
+
+  bool layout_error(const Part& part, const std::string& wrong) {
+    diagnostics_.error("plan-layout", rule_.place,
+                       fmt::format("'{}' of shape {}: {}", part.key->key, to_string(part.info->shape), wrong));
+    return false;
+  }
+
+  bool find_places() {
+    bool good = true;
+    const auto place = [&](const std::optional<AxisParts>& parts, const lang::IndexRange& range,
+                           const std::string& text, const Part& part) -> size_t {
+      if (!parts) return 0;
+      if (const auto found = place_of(*parts, range, text)) return *found;
+      good = layout_error(part, fmt::format("'{}' of '{{{}}}' is {}", text, parts->hole,
+                                            parts->each ? "no number" : "none of the parts: " + names(*parts)));
+      return 0;
+    };
+    for (const Part& part : parts_) {
+      const std::pair<size_t, size_t> at{place(rule_.stack, stack_range_, part.stack_name, part),
+                                         place(rule_.concat, concat_range_, part.concat_name, part)};
+      if (!good) return false;
+      const auto [it, fresh] = grid_.emplace(at, &part);
+      if (!fresh)
+        return layout_error(part, fmt::format("'{}' is the same part of '{}'", it->second->key->key, target_));
+    }
+    return true;
+  }
+  static std::string names(const AxisParts& parts) {
+    std::vector<std::string> list;
+    for (const auto& part : parts.parts) list.push_back(part.name);
+    return join(list, ", ");
+  }
+
+  bool nothing_missing() {
+    std::set<size_t> stacked, joined;
+    for (const auto& [at, part] : grid_) stacked.insert(at.first), joined.insert(at.second);
+    // A range that ends says how many there are.
+    const auto count = [](const std::optional<AxisParts>& parts, const lang::IndexRange& range,
+                          const std::set<size_t>& seen) -> size_t {
+      if (!parts) return 1;
+      if (!parts->each) return parts->parts.size();
+      return range.last ? static_cast<size_t>(*range.last - range.first) + 1 : *seen.rbegin() + 1;
+    };
+    n_stack_ = count(rule_.stack, stack_range_, stacked);
+    const size_t n_concat = count(rule_.concat, concat_range_, joined);
+    // As long as nothing is missing, no more places are looked at than there are parts.
+    std::vector<std::string> missing;
+    for (size_t s = 0; s < n_stack_ && missing.size() < kMaxMissing; ++s)
+      for (size_t c = 0; c < n_concat && missing.size() < kMaxMissing; ++c)
+        if (!grid_.contains({s, c})) missing.push_back(part_text(s, c));
+    if (missing.empty()) return true;
+    const std::string holes = rule_.stack && rule_.concat
+                                  ? ""
+                                  : fmt::format(" of '{{{}}}'", rule_.stack ? rule_.stack->hole : rule_.concat->hole);
+    diagnostics_.error("plan-part-missing", rule_.place,
+                       fmt::format("'{}' needs the parts {}{}, which the checkpoint does not have", target_,
+                                   join(missing, ", "), holes));
+    return false;
+  }
+  std::string part_text(size_t s, size_t c) const {
+    if (!rule_.stack) return name_of(*rule_.concat, concat_range_, c);
+    if (!rule_.concat) return name_of(*rule_.stack, stack_range_, s);
+    return fmt::format("{}={} {}={}", rule_.stack->hole, name_of(*rule_.stack, stack_range_, s), rule_.concat->hole,
+                       name_of(*rule_.concat, concat_range_, c));
+  }
+
+  // Of what is stacked, or of the whole if nothing is.
+  Shape shape_of_one() const {
+    Shape shape = grid_.begin()->second->view.shape();
+    if (!rule_.concat || concat_axis() >= shape.size()) return shape;
+    shape[concat_axis()] = 0;
+    for (const auto& [at, part] : grid_)
+      if (const Shape own = part->view.shape(); at.first == 0 && own.size() == shape.size())
+        shape[concat_axis()] += own[concat_axis()];
+    return shape;
+  }
+
+  bool all_fit(const Part& first) {
+    const Shape one = shape_of_one();
+    if (rule_.concat && concat_axis() >= one.size())
+      return layout_error(first, fmt::format("there is no axis {} to join along", concat_axis()));
+    if (rule_.stack && stack_axis() > one.size())
+      return layout_error(first, fmt::format("there is no axis {} to join along", stack_axis()));
+    std::map<size_t, int64_t> lengths;  // along the concat axis, by place in the stack
+    for (const auto& [at, part] : grid_) {
+      Shape own = part->view.shape();
+      if (rule_.concat && own.size() == one.size()) {
+        lengths[at.first] += own[concat_axis()];
+        own[concat_axis()] = one[concat_axis()];
+      }
+      if (own != one || part->info->dtype != first.info->dtype)
+        return layout_error(*part, fmt::format("it cannot be joined with '{}' of shape {} {}", first.key->key,
+                                               name(first.info->dtype), to_string(first.info->shape)));
+    }
+    for (const auto& [place, length] : lengths)
+      if (length != one[concat_axis()])
+        return layout_error(*grid_.at({place, 0}),
+                            fmt::format("its parts are {} long along axis {}; those that begin with '{}' are {}",
+                                        length, concat_axis(), first.key->key, one[concat_axis()]));
+    return true;
+  }
+
+  // `at`: where the part begins along the concat axis.
+  Piece piece(const Part& part, size_t place, int64_t at) const {
+    std::vector<int64_t> origin(part.view.dims.size(), 0);
+    std::vector<uint8_t> axes(origin.size());
+    for (size_t d = 0; d < axes.size(); ++d)
+      axes[d] = static_cast<uint8_t>(d + (rule_.stack && d >= stack_axis() ? 1 : 0));
+    if (rule_.concat) origin[concat_axis()] = at;
+    if (rule_.stack) origin.insert(origin.begin() + rule_.stack->axis, static_cast<int64_t>(place));
+    return part.view.piece(part.key->source, part.key->tensor, std::move(origin), axes);
+  }
+
+  // The same where steps follow. `joined`: what was joined, as a view of the target.
+  bool add_regrouped(const Part& part, size_t place, int64_t at, const View& joined, std::vector<Piece>& pieces) {
+    View box = joined;
+    std::string wrong;
+    if (rule_.stack) wrong = box.select(stack_axis(), static_cast<int64_t>(place));
+    const Shape own = part.view.shape();
+    if (rule_.concat && wrong.empty()) wrong = box.slice(concat_axis(), at, own[concat_axis()]);
+    if (wrong.empty()) pieces.push_back(part.view.piece(part.key->source, part.key->tensor, box, wrong));
+    return wrong.empty() || layout_error(part, wrong);
+  }
+
+  const lang::Rule& rule_;
+  const std::string& target_;
+  const std::vector<Part>& parts_;
+  const Regroup& regroup_;
+  Diagnostics& diagnostics_;
+  const lang::IndexRange stack_range_, concat_range_;
+  std::map<std::pair<size_t, size_t>, const Part*> grid_;  // by place in the stack, then in the concat
+  size_t n_stack_ = 1;
+};
+
+}  // namespace
+
+std::optional<Gathered> gather(const lang::Rule& rule, const std::string& target, const std::vector<Part>& parts,
+                               const Regroup& regroup, Diagnostics& diagnostics) {
+  return Gathering(rule, target, parts, regroup, diagnostics).run();
+}
+
+}  // namespace remap::plan

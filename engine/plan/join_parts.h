@@ -1,0 +1,36 @@
+// concat and stack while planning: many parts become one target tensor.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lang/rules.h"
+#include "layout/key_table.h"
+#include "plan/strided_view.h"
+
+namespace remap::plan {
+
+// What one source key gives to a target, its rule's split and steps done.
+struct Part {
+  const layout::SourceKey* key = nullptr;
+  const TensorInfo* info = nullptr;
+  std::string concat_name, stack_name;  // what the gathered holes took
+  View view;
+};
+
+struct Gathered {
+  Shape shape;
+  std::vector<Piece> pieces;
+  const layout::SourceKey* first = nullptr;  // of the part at the origin
+};
+
+// Joins the parts along the rule's concat axis, and the results along its stack axis. nullopt if a part is missing, too
+// much, or does not fit; that is reported. `regroup`: the rule's further steps, on a view of what was joined; false,
+// and reported, if they do not fit.
+using Regroup = std::function<bool(const layout::SourceKey& first, View& view)>;
+std::optional<Gathered> gather(const lang::Rule& rule, const std::string& target, const std::vector<Part>& parts,
+                               const Regroup& regroup, Diagnostics& diagnostics);
+
+}  // namespace remap::plan
