@@ -8,6 +8,7 @@
 // Arithmetic on integers is exact and checked; `/` on integers must divide exactly, `//` rounds down.
 #pragma once
 
+#include <any>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -20,13 +21,17 @@
 namespace remap::lang {
 
 struct Value {
-  enum class State { present, missing, omit };
+  enum class State { present, missing, omit, opaque };
   State state = State::present;
   Json json;
-  std::string what = {};  // of a missing value: the path that was looked for
+  std::string what = {};  // missing: the path that was looked for; opaque: what it is, "a tensor"
+  std::any held = {};     // opaque: not JSON; only the scope that made it knows what to do with it
   static Value missing(std::string what) { return {State::missing, {}, std::move(what)}; }
-  static Value of(Json json) { return {State::present, std::move(json), {}}; }
+  static Value of(Json json) { return {State::present, std::move(json)}; }
+  static Value opaque(std::any held, std::string what) { return {State::opaque, {}, std::move(what), std::move(held)}; }
 };
+
+struct FunctionRow;
 
 enum class NodeKind { literal, omit, name, member, index, call, list, unary, binary, conditional };
 
@@ -35,7 +40,8 @@ struct ExpressionNode {
   std::string text;  // name, member name, function or operator
   Json literal;
   std::vector<ExpressionNode> children;
-  size_t offset = 0, length = 0;  // in the expression's text
+  size_t offset = 0, length = 0;          // in the expression's text
+  const FunctionRow* function = nullptr;  // of a call
 };
 
 // Where an expression was written: for messages.
@@ -52,42 +58,46 @@ struct Expression {
   Written written;
 };
 
-// What an expression can see. lookup() returns nullopt for a name it does not know; call() for a function it does not
-// know. Both may throw Error. Functions that do not depend on the checkpoint (len, max, range …) need not be given.
+class KeyFacts;
+
+// What an expression can see. What its functions throw without a place gets that of the expression's part.
 class Scope {
  public:
   virtual ~Scope() = default;
+  // nullopt for a name it does not know.
   virtual std::optional<Value> lookup(const std::string& name) = 0;
   // A value that outlives the evaluation, for following paths without copying; nullptr if there is none.
   virtual const Json* reference(const std::string&) { return nullptr; }
-  virtual std::optional<Value> call(const std::string& function, const std::vector<Json>& arguments) = 0;
   // The key that `base.member` looks up; "member" itself, unless it stands for something where `base` is looked into.
   virtual Json member_key(const std::string& base, const std::string& member) const {
     static_cast<void>(base);
     return member;
   }
+  // Fills in what a string literal holds beside plain characters, if the scope knows such things.
+  virtual void fill(std::string& literal) { static_cast<void>(literal); }
+  // The value of `a op b` where one of them is opaque. Throws Error if it has none, as it does by default.
+  virtual Value binary(const std::string& op, const Value& a, const Value& b);
+  // The checkpoint that functions about keys ask; nullptr if none is known.
+  virtual KeyFacts* key_facts() { return nullptr; }
 };
 
 // Throws Error "expression-…" at the part that has no value.
 Value evaluate(const Expression& expression, Scope& scope);
 Value evaluate(const Expression& expression, const ExpressionNode& node, Scope& scope);
-bool evaluate_condition(const Expression& expression, Scope& scope);
 // Throws if the value is missing or omit.
+Value evaluate_known(const Expression& expression, Scope& scope);
+// These two throw if it is opaque, too.
+bool evaluate_condition(const Expression& expression, Scope& scope);
 Json evaluate_present(const Expression& expression, Scope& scope);
 
 // Names and functions used anywhere in the expression.
 void visit(const ExpressionNode& node, const std::function<void(const ExpressionNode&)>& visitor);
 
-// The functions of the language, one row each: docs, schema and dispatch come from it.
-struct FunctionRow {
-  std::string_view name;
-  int min_arguments, max_arguments;  // max -1: any number
-  std::string_view signature, purpose;
-  bool about_keys;  // first argument is a key pattern or key; answered by the Scope
-};
+// The functions of the language: lang/functions.h.
 const std::vector<FunctionRow>& function_table();
 
-// nullopt and a diagnostic if `text` is not an expression or calls a function that is not in `functions`.
+// nullopt and a diagnostic if `text` is not an expression or calls a function that is not in `functions`, which must
+// outlive the expression.
 std::optional<Expression> parse_expression(const std::string& text, const Written& written, Diagnostics& diagnostics,
                                            const std::vector<FunctionRow>& functions = function_table());
 

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "lang/functions.h"
 
 namespace remap::lang {
 
@@ -923,13 +924,10 @@ class RuleParser {
                            fmt::format("there is no variant or entry of 'let' called '{}'", name));
   }
   void check_key_function(const Expression& e, const ExpressionNode& call) {
-    for (const auto& row : function_table())
-      if (row.name == call.text && row.about_keys && !call.children.empty() &&
-          call.children[0].kind == NodeKind::literal && call.children[0].literal.is_string()) {
-        Written at = e.written;
-        at.offset += call.children[0].offset + 1;
-        parse_pattern(call.children[0].literal.get<std::string>(), at, set_.tables, diagnostics_);
-      }
+    if (call.function->takes != FunctionRow::Takes::key_first || !call.children[0].literal.is_string()) return;
+    Written at = e.written;
+    at.offset += call.children[0].offset + 1;
+    parse_pattern(call.children[0].literal.get<std::string>(), at, set_.tables, diagnostics_);
   }
 
   std::shared_ptr<const SourceText> text_;

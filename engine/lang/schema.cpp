@@ -234,7 +234,6 @@ class ConfigScope : public Scope {
     const auto it = config_.find(name);
     return it == config_.end() ? Value::missing(fmt::format("the config field '{}'", name)) : Value::of(*it);
   }
-  std::optional<Value> call(const std::string&, const std::vector<Json>&) override { return std::nullopt; }
   std::map<std::string, Json> loops;
 
  private:

@@ -1,6 +1,6 @@
 #include "lang/visit.h"
 
-#include <algorithm>
+#include "lang/functions.h"
 
 namespace remap::lang {
 
@@ -63,10 +63,8 @@ void visit_patterns(const RuleSet& set, const std::function<void(const KeyPatter
   Diagnostics ignored;
   visit_expressions(set, [&](const Expression& e) {
     visit(e.root, [&](const ExpressionNode& call) {
-      if (call.kind != NodeKind::call || call.children.empty() || !call.children[0].literal.is_string()) return;
-      const auto& rows = function_table();
-      if (std::none_of(rows.begin(), rows.end(),
-                       [&](const auto& row) { return row.about_keys && row.name == call.text; }))
+      if (call.function == nullptr || call.function->takes != FunctionRow::Takes::key_first ||
+          !call.children[0].literal.is_string())
         return;
       Written at = e.written;
       at.offset += call.children[0].offset + 1;

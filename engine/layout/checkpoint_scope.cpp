@@ -115,81 +115,87 @@ bool CheckpointScope::same(const SourceKey& a, const SourceKey& b) {
   return check.same.value_or(true);
 }
 
-const SourceKey& CheckpointScope::key_argument(const Json& argument) const {
-  if (!argument.is_string()) throw Error("expression-value", {}, "a key is a string");
-  const auto& name = argument.get_ref<const std::string&>();
+const SourceKey& CheckpointScope::key_called(const std::string& name) const {
   for (size_t s = 0; s < sources_.size(); ++s)
     if (const SourceKey* key = keys_.find(s, name)) return *key;
   throw Error("expression-missing", {}, fmt::format("the checkpoint has no tensor '{}'", name));
 }
 
-lang::Matcher CheckpointScope::pattern_argument(const Json& argument, lang::KeyPattern& pattern) const {
-  if (!argument.is_string()) throw Error("expression-value", {}, "a key pattern is a string");
+const CheckpointScope::Compiled& CheckpointScope::compiled(const std::string& pattern) {
+  std::pair key(pattern, variants);
+  if (const auto known = compiled_.find(key); known != compiled_.end()) return known->second;
   Diagnostics diagnostics;
-  auto parsed = lang::parse_pattern(argument.get<std::string>(), {space_.text, {}, 0}, space_.tables, diagnostics);
+  auto parsed = lang::parse_pattern(pattern, {space_.text, {}, 0}, space_.tables, diagnostics);
   if (!parsed) throw Error("expression-value", {}, diagnostics.items().front().message);
-  pattern = std::move(*parsed);
-  return lang::Matcher(pattern, variants);
+  lang::Matcher matcher(*parsed, variants);
+  return compiled_.emplace(std::move(key), Compiled{std::move(*parsed), std::move(matcher)}).first->second;
 }
 
-Json CheckpointScope::distinct(const std::string& function, const std::vector<Json>& arguments) const {
-  lang::KeyPattern pattern;
-  const lang::Matcher matcher = pattern_argument(arguments[0], pattern);
-  if (function == "indices" && std::none_of(pattern.tokens.begin(), pattern.tokens.end(),
-                                            [](const auto& t) { return t.kind == lang::PatternToken::Kind::star; }))
-    throw Error("expression-value", {}, fmt::format("'{}' has no '*' whose values could be listed", pattern.text));
-  std::set<std::string, decltype(&natural_less)> texts(&natural_less);
-  std::set<int64_t> numbers;
+void CheckpointScope::each_match(const Compiled& compiled,
+                                 const std::function<void(const lang::Captures&)>& visit) const {
   for (size_t s = 0; s < sources_.size(); ++s)
-    keys_.match(s, matcher, [&](const SourceKey&, const lang::Captures& c) {
-      if (function == "indices")
-        numbers.insert(std::stoll(c.stars.front().substr(0, 18)));
-      else if (function == "captures") {
-        if (const std::string* hole = c.hole(arguments[1].is_string() ? arguments[1].get<std::string>() : ""))
-          texts.insert(*hole);
-      } else {
-        std::string combination;
-        for (const auto& star : c.stars) combination += star + "\n";
-        for (const auto& [name, text] : c.holes) combination += text + "\n";
-        texts.insert(combination);
-      }
-      return true;
-    });
-  if (function == "count") return static_cast<int64_t>(texts.size());
-  return function == "indices" ? Json(std::vector<int64_t>(numbers.begin(), numbers.end()))
-                               : Json(std::vector<std::string>(texts.begin(), texts.end()));
+    keys_.match(s, compiled.matcher, [&](const SourceKey&, const lang::Captures& c) { return visit(c), true; });
 }
 
-std::optional<Value> CheckpointScope::call(const std::string& function, const std::vector<Json>& arguments) {
-  if (function == "exists") {
-    lang::KeyPattern pattern;
-    const lang::Matcher matcher = pattern_argument(arguments[0], pattern);
-    bool found = false;
-    for (size_t s = 0; s < sources_.size() && !found; ++s)
-      keys_.match(s, matcher, [&](const SourceKey&, const lang::Captures&) { return found = true, false; });
-    return Value::of(found);
-  }
-  if (function == "count" || function == "indices" || function == "captures")
-    return Value::of(distinct(function, arguments));
-  if (function == "same") return Value::of(same(key_argument(arguments[0]), key_argument(arguments[1])));
-  if (function == "values") {
-    const SourceKey& key = key_argument(arguments[0]);
-    const Source& source = *sources_[key.source].source;
-    require_values(key);
-    if (!source.has_data() || !options_.values)
-      throw Error("expression-missing", {}, fmt::format("the values of '{}' are not known: there is no data", key.key));
-    return Value::of(options_.values(source, key.tensor));
-  }
-  if (function == "shape") {
-    const SourceKey& key = key_argument(arguments[0]);
-    const TensorInfo& info = sources_[key.source].source->manifest()[key.tensor];
-    if (info.unread != nullptr && !info.unread->shape_known)
-      throw Error("plan-unread-tensor", BytePlace{sources_[key.source].source->path(), {}, {}},
-                  fmt::format("the shape of '{}' is needed, and it is not known: it is {}", key.key, info.unread->why),
-                  way_on(*info.unread, false));
-    return Value::of(info.shape);
-  }
-  return std::nullopt;
+bool CheckpointScope::exists(const std::string& pattern) {
+  const Compiled& known = compiled(pattern);
+  bool found = false;
+  for (size_t s = 0; s < sources_.size() && !found; ++s)
+    keys_.match(s, known.matcher, [&](const SourceKey&, const lang::Captures&) { return found = true, false; });
+  return found;
+}
+
+int64_t CheckpointScope::count(const std::string& pattern) {
+  std::set<std::string> combinations;
+  each_match(compiled(pattern), [&](const lang::Captures& c) {
+    std::string combination;
+    for (const auto& star : c.stars) combination += star + "\n";
+    for (const auto& [name, text] : c.holes) combination += text + "\n";
+    combinations.insert(std::move(combination));
+  });
+  return static_cast<int64_t>(combinations.size());
+}
+
+Json CheckpointScope::indices(const std::string& pattern) {
+  const Compiled& known = compiled(pattern);
+  const auto& tokens = known.pattern.tokens;
+  if (std::none_of(tokens.begin(), tokens.end(),
+                   [](const auto& t) { return t.kind == lang::PatternToken::Kind::star; }))
+    throw Error("expression-value", {}, fmt::format("'{}' has no '*' whose values could be listed", pattern));
+  std::set<int64_t> numbers;
+  each_match(known, [&](const lang::Captures& c) { numbers.insert(std::stoll(c.stars.front().substr(0, 18))); });
+  return std::vector<int64_t>(numbers.begin(), numbers.end());
+}
+
+Json CheckpointScope::captures(const std::string& pattern, const std::string& hole) {
+  std::set<std::string, decltype(&natural_less)> texts(&natural_less);
+  each_match(compiled(pattern), [&](const lang::Captures& c) {
+    if (const std::string* text = c.hole(hole)) texts.insert(*text);
+  });
+  return std::vector<std::string>(texts.begin(), texts.end());
+}
+
+Json CheckpointScope::shape(const std::string& key) {
+  const SourceKey& found = key_called(key);
+  const TensorInfo& info = sources_[found.source].source->manifest()[found.tensor];
+  if (info.unread != nullptr && !info.unread->shape_known)
+    throw Error("plan-unread-tensor", BytePlace{sources_[found.source].source->path(), {}, {}},
+                fmt::format("the shape of '{}' is needed, and it is not known: it is {}", key, info.unread->why),
+                way_on(*info.unread, false));
+  return info.shape;
+}
+
+Json CheckpointScope::values(const std::string& key) {
+  const SourceKey& found = key_called(key);
+  const Source& source = *sources_[found.source].source;
+  require_values(found);
+  if (!source.has_data() || !options_.values)
+    throw Error("expression-missing", {}, fmt::format("the values of '{}' are not known: there is no data", key));
+  return options_.values(source, found.tensor);
+}
+
+bool CheckpointScope::same(const std::string& key, const std::string& other) {
+  return same(key_called(key), key_called(other));
 }
 
 }  // namespace remap::layout

@@ -4,18 +4,27 @@
 
 #include <map>
 
+#include "lang/functions.h"
 #include "layout/key_table.h"
 
 namespace remap::layout {
 
-class CheckpointScope : public lang::Scope {
+class CheckpointScope : public lang::Scope, public lang::KeyFacts {
  public:
   CheckpointScope(const lang::KeySpace& space, const KeyTable& keys, const std::vector<NamedSource>& sources,
                   const PlanOptions& options);
 
   std::optional<lang::Value> lookup(const std::string& name) override;
   const Json* reference(const std::string& name) override;
-  std::optional<lang::Value> call(const std::string& function, const std::vector<Json>& arguments) override;
+  lang::KeyFacts* key_facts() override { return this; }
+
+  bool exists(const std::string& pattern) override;
+  int64_t count(const std::string& pattern) override;
+  Json indices(const std::string& pattern) override;
+  Json captures(const std::string& pattern, const std::string& hole) override;
+  Json shape(const std::string& key) override;
+  Json values(const std::string& key) override;
+  bool same(const std::string& key, const std::string& other) override;
 
   // hidden.m is the size of 'hidden' for what the hole m took.
   Json member_key(const std::string& base, const std::string& member) const override;
@@ -36,9 +45,13 @@ class CheckpointScope : public lang::Scope {
 
  private:
   void require_values(const SourceKey& key) const;
-  const SourceKey& key_argument(const Json& argument) const;
-  lang::Matcher pattern_argument(const Json& argument, lang::KeyPattern& pattern) const;
-  Json distinct(const std::string& function, const std::vector<Json>& arguments) const;
+  const SourceKey& key_called(const std::string& name) const;
+  struct Compiled {
+    lang::KeyPattern pattern;
+    lang::Matcher matcher;
+  };
+  const Compiled& compiled(const std::string& pattern);
+  void each_match(const Compiled& compiled, const std::function<void(const lang::Captures&)>& visit) const;
 
   const lang::KeySpace& space_;
   const KeyTable& keys_;
@@ -47,7 +60,8 @@ class CheckpointScope : public lang::Scope {
   std::optional<lang::Value> dim(const std::string& name) const;
   const Json* outside_facts(const std::string& name) const;
 
-  std::map<std::string, Json> let_;  // evaluated entries
+  std::map<std::pair<std::string, lang::VariantValues>, Compiled> compiled_;  // patterns that were asked about
+  std::map<std::string, Json> let_;                                           // evaluated entries
   std::set<std::string> evaluating_;
   std::vector<PlanCheck> checks_;
   std::map<std::pair<std::string, std::string>, size_t> checked_;  // which check is about these keys

@@ -6,7 +6,7 @@
 
 #include "remap/plan.h"
 #include "verify/model_file.h"
-#include "verify/tensor.h"
+#include "verify/weights.h"
 
 namespace remap::forward {
 
@@ -23,26 +23,10 @@ struct Record {
   std::vector<bool> keep;  // rows that count: padding does not; empty: all
 };
 
-// What a step read: a part of a tensor, or tensors joined to one, and how many values had been recorded before.
-struct StoredPart {
-  size_t source = 0, tensor = 0;
-  Box box;
-};
-struct Load {
-  std::vector<StoredPart> parts;
-  size_t n_records = 0;
-};
-
 struct ForwardResult {
   std::vector<Record> records;
   std::vector<Load> loads;  // in order
 };
-
-// Tensors whose values count as rounded to a dtype, since a conversion rounds them. By source and index.
-using Rounding = std::map<std::pair<const Source*, size_t>, DType>;
-
-// The values of a box, as float32.
-Tensor read_values(const Source& source, size_t tensor, const Box& box, const Rounding& rounding);
 
 struct ForwardOptions {
   std::map<std::string, Json> documents = {};  // further files that the layout keeps settings in, by name

@@ -3,69 +3,18 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "verify/part_table.h"
 
 namespace remap::forward {
 
 using lang::YamlNode;
-
-const std::vector<lang::FunctionRow>& part_table() {
-  static const std::vector<lang::FunctionRow> rows = {
-      {"activation", 2, 2, "activation(x, name)", "gelu (erf), gelu_new, relu, tanh, silu", false},
-      {"attention", 5, 7, "attention(q, k, v, heads, scale[, mask[, bias]])",
-       "multi-head attention, k and v may have fewer heads; scale of the scores, or 'sqrt' for 1/sqrt(width of a "
-       "head); mask: 1 for keys that count, or 'causal'",
-       false},
-      {"concat", 2, -1, "concat(a, b, …)", "rows after rows", false},
-      {"conv1d", 4, 5, "conv1d(x, module, stride, padding[, groups])", "over the rows of x", false},
-      {"conv2d", 4, 4, "conv2d(x, module, stride, padding)", "over an image [channels, height, width]", false},
-      {"embedding", 2, 2, "embedding(key or table, ids)", "rows of a table", false},
-      {"experts", 3, 3, "experts(x, logits, value)",
-       "each row x goes to the expert e of its largest logit; its value, over the rows 'x' of that expert, times the "
-       "softmax's probability",
-       false},
-      {"exponential", 1, 1, "exponential(x)", "e to the power of each element", false},
-      {"frame_mask", 2, 2, "frame_mask(mask, convolutions)",
-       "the mask after convolutions [[_, kernel, stride], …] without padding, of right-padded input", false},
-      {"inverse_sqrt", 1, 1, "inverse_sqrt(n)", "1 / sqrt(n)", false},
-      {"joined", 2, 2, "joined(pattern, axis)",
-       "the tensors whose keys differ in one hole of the pattern, in order of its numbers, joined along axis 0 or 1",
-       false},
-      {"layer_norm", 2, 3, "layer_norm(x[, module], eps)", "over the last axis", false},
-      {"length", 1, 1, "length(x)", "number of rows", false},
-      {"linear", 2, 3, "linear(x, module[, activation])", "module.weight [out, in] and module.bias, if there is one",
-       false},
-      {"masked", 2, 2, "masked(x, mask)", "rows whose mask is 0 become 0", false},
-      {"max_pool", 1, 1, "max_pool(x)", "2 x 2 of an image", false},
-      {"normalised", 1, 1, "normalised(x)", "rows of length 1", false},
-      {"part", 2, 3, "part(key, i) or part(key, begin, end)", "entry i of the first axis, or a range of it", false},
-      {"patches", 1, 1, "patches(x)", "[channels, height, width] as height*width rows", false},
-      {"positions", 3, 3, "positions(ids, pad, offset)",
-       "running numbers of the tokens that are no padding, from offset; pad for padding", false},
-      {"project", 2, 3, "project(x, weight[, bias])", "x W^T + b for values", false},
-      {"relative_bias", 4, 5, "relative_bias(table, n_query, n_key, max_distance[, 'causal'])",
-       "T5's relative position bias", false},
-      {"repeated", 2, 2, "repeated(value, n)", "a list of n equal entries", false},
-      {"rms_norm", 3, 3, "rms_norm(x, key, eps)", "root mean square norm", false},
-      {"rotary", 4, 4, "rotary(x, heads, frequencies, pairs)",
-       "rotary position embedding; pairs: 'neighbours' (2i, 2i+1) or 'halves' (i, i + half) of each head", false},
-      {"rotary_frequencies", 2, 6, "rotary_frequencies(head, theta[, factor, low, high, original])",
-       "theta^(-2i/head); with a factor, those of long wavelengths are divided by it", false},
-      {"rows", 3, 3, "rows(x, begin, end)", "some rows of x", false},
-      {"transposed", 1, 1, "transposed(x)", "of a matrix", false},
-      {"weight", 1, 1, "weight(key)", "a tensor of the checkpoint, as float32", false},
-  };
-  return rows;
-}
 
 namespace {
 
 class ModelParser {
  public:
   ModelParser(std::shared_ptr<const lang::SourceText> text, Diagnostics& diagnostics)
-      : text_(std::move(text)), diagnostics_(diagnostics) {
-    functions_ = lang::function_table();
-    functions_.insert(functions_.end(), part_table().begin(), part_table().end());
-  }
+      : text_(std::move(text)), diagnostics_(diagnostics) {}
 
   std::optional<ModelFile> parse() {
     const auto root = parse_yaml(*text_, diagnostics_);
@@ -88,7 +37,7 @@ class ModelParser {
   std::optional<lang::Expression> expression(const YamlNode& node) {
     if (!node.is_scalar())
       return error(node, fmt::format("an expression was expected; found {}", node.kind_name())), std::nullopt;
-    return lang::parse_expression(node.text, {text_, node, 0}, diagnostics_, functions_);
+    return lang::parse_expression(node.text, {text_, node, 0}, diagnostics_, forward_functions());
   }
 
   void section(const YamlNode& key, const YamlNode& value) {
@@ -203,7 +152,6 @@ class ModelParser {
 
   std::shared_ptr<const lang::SourceText> text_;
   Diagnostics& diagnostics_;
-  std::vector<lang::FunctionRow> functions_;
   ModelFile model_;
 };
 

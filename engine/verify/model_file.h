@@ -43,7 +43,4 @@ struct ModelFile {
 
 std::optional<ModelFile> parse_model_file(std::shared_ptr<const lang::SourceText> text, Diagnostics& diagnostics);
 
-// The functions of the parts, beside those of lang/expression.h.
-const std::vector<lang::FunctionRow>& part_table();
-
 }  // namespace remap::forward

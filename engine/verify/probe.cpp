@@ -35,7 +35,6 @@ class ConfigScope : public lang::Scope {
     return name == "config" ? std::optional(lang::Value::of(config_)) : std::nullopt;
   }
   const Json* reference(const std::string& name) override { return name == "config" ? &config_ : nullptr; }
-  std::optional<lang::Value> call(const std::string&, const std::vector<Json>&) override { return std::nullopt; }
 
  private:
   const Json& config_;

@@ -1,5 +1,6 @@
 // The rules of the house, read off the sources themselves: which stage may include which, that the engine knows no
 // model family, that every diagnostic is a row of the table, and that every source is listed.
+#include "lang/functions.h"
 #include "lang/rules.h"
 #include "plan/config_layers.h"
 #include "remap/diagnostic.h"
