@@ -942,7 +942,7 @@ class Generaliser {
       if (token.kind == Kind::text)
         regex += RE2::QuoteMeta(token.text);
       else if (token.kind == Kind::rest)
-        regex += ".+";
+        regex += "(?s:.+)";
       else {
         std::vector<std::string> texts;
         if (token.kind == Kind::each) {
@@ -972,7 +972,7 @@ class Generaliser {
     for (const auto& token : tokens_of(pattern)) {
       using Kind = PatternToken::Kind;
       regex += token.kind == Kind::text   ? RE2::QuoteMeta(token.text)
-               : token.kind == Kind::rest ? ".+"
+               : token.kind == Kind::rest ? "(?s:.+)"
                : token.kind == Kind::part ? "[^./]+"
                                           : "[0-9]+";
     }
