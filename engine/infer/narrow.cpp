@@ -35,7 +35,7 @@ std::string regex_of(const PatternRule& rule, const KeyForm& form) {
     if (token.kind == Kind::text) {
       regex += RE2::QuoteMeta(token.text);
     } else if (token.kind == Kind::rest) {
-      regex += ".+";
+      regex += "(?s:.+)";
     } else if (token.kind == Kind::word) {
       regex += "[^./]+";
     } else {

@@ -184,7 +184,7 @@ std::string regex_text(const KeyForm& form) {
   bool needed = false;
   for (const auto& token : form.tokens()) {
     needed |= token.kind == Token::text && !can_be_written(token.text);
-    text += token.kind == Token::text ? RE2::QuoteMeta(token.text) : token.kind == Token::rest ? ".+" : "[0-9]+";
+    text += token.kind == Token::text ? RE2::QuoteMeta(token.text) : token.kind == Token::rest ? "(?s:.+)" : "[0-9]+";
   }
   return needed ? text : "";
 }

@@ -11,6 +11,8 @@
 namespace remap::lang {
 namespace {
 
+constexpr const char* kRest = "(?s:.+)";  // of '**': every character, line ends too
+
 bool is_word(std::string_view s) {
   if (s.empty() || (s[0] >= '0' && s[0] <= '9')) return false;
   return std::all_of(s.begin(), s.end(), [](char c) {
@@ -354,7 +356,7 @@ Matcher::Matcher(const KeyPattern& pattern, const VariantValues& variants) : is_
     else if (token.kind == Kind::star || token.digits)
       regex_ += "([0-9]+)";
     else if (token.kind == Kind::rest)
-      regex_ += "(.+)";
+      regex_ += "(" + std::string(kRest) + ")";
     else if (token.alternatives.empty())
       regex_ += "([^./]+)";
     else {
@@ -545,7 +547,7 @@ std::string regex_of_target(const KeyPattern& to, const KeyPattern& from, const 
       case PatternToken::Kind::literal:
       case PatternToken::Kind::variant: regex += RE2::QuoteMeta(token.text); break;
       case PatternToken::Kind::star: regex += "[0-9]+"; break;
-      case PatternToken::Kind::rest: regex += ".+"; break;
+      case PatternToken::Kind::rest: regex += kRest; break;
       case PatternToken::Kind::hole: {
         const PatternToken* origin = hole_of(from, token.text);
         const std::string table = !token.table.empty() ? token.table : origin != nullptr ? origin->table : "";
@@ -559,7 +561,7 @@ std::string regex_of_target(const KeyPattern& to, const KeyPattern& from, const 
       }
     }
   }
-  return from.is_regex ? ".+" : regex;
+  return from.is_regex ? kRest : regex;
 }
 
 }  // namespace remap::lang
