@@ -15,10 +15,11 @@ namespace {
 void add_choices(const std::string& path, Options& options) {
   const remap::Json choices = remap::read_document(path, "json");
   if (!choices.is_object())
-    throw remap::Error("usage", remap::BytePlace{path, {}, {}}, "no object", R"({"NAME": "VALUE"} was expected)");
+    throw remap::Error("usage", remap::BytePlace{path, {}, {}}, "not a JSON object",
+                       R"({"NAME": "VALUE"} was expected)");
   for (const auto& [name, value] : choices.items()) {
     if (!value.is_string())
-      throw remap::Error("usage", remap::BytePlace{path, {}, {}}, fmt::format("the choice '{}' is no text", name),
+      throw remap::Error("usage", remap::BytePlace{path, {}, {}}, fmt::format("the choice '{}' is not a string", name),
                          R"({"NAME": "VALUE"} was expected)");
     options.set.push_back(name + "=" + value.get<std::string>());
   }

@@ -100,7 +100,7 @@ constexpr Elsewhere kElsewhere[] = {
     {"validate", "'remap lint RULES' checks a rule file"},
 };
 
-// The first word is a checkpoint, if it is no command; but one that is not there may be a command that was mistyped.
+// The first word is a checkpoint, if it is not a command; but one that is not there may be a command that was mistyped.
 void check_first_word(const std::string& word) {
   if (word.empty() || is_there(word) || word.find_first_of("/=") != std::string::npos) return;
   const auto refuse_word = [&](const std::string& hint) {

@@ -27,7 +27,7 @@ struct Side {
     remap::Diagnostics found;
     auto planned = open_and_plan(options, found);
     for (const auto& d : found.items())
-      if (d.id == "rules-not-found") throw remap::Error(d);  // nothing is compared: that is no answer
+      if (d.id == "rules-not-found") throw remap::Error(d);  // nothing is compared
     why = revision ? revision->shown(found) : found;
     if (planned && revision)
       for (auto& rule : planned->plan.rules) rule.place.file = revision->shown(rule.place.file);

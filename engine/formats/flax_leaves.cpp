@@ -175,7 +175,7 @@ class LeafReader {
   std::string_view text_of(const MsgpackNode& map, std::string_view key) const {
     const MsgpackNode* value = map.find(key);
     if (value == nullptr || !value->is(Kind::text) || !is_utf8(value->data))
-      fail(map, fmt::format("'{}' of an array's spec is not a text", key));
+      fail(map, fmt::format("'{}' of an array's spec is not a string", key));
     return value->data;
   }
 
@@ -212,7 +212,7 @@ class LeafReader {
       case Kind::integer: return node.integer;
       case Kind::real: return node.real;
       case Kind::text:
-        if (!is_utf8(node.data)) fail(node, "a text is not UTF-8");
+        if (!is_utf8(node.data)) fail(node, "a string is not UTF-8");
         return std::string(node.data);
       case Kind::array: {
         Json list = Json::array();

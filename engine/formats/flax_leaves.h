@@ -6,7 +6,7 @@
 //                (before tensorstore 0.1.14 the path stood beside "kvstore")
 //   placeholder  text "PLACEHOLDER://" folder
 //   complex      extension 2: msgpack [real, imaginary]
-//   anything else that is no map: a plain value; nil and empty maps are no leaves
+//   anything else that is not a map: a plain value; nil and empty maps are not leaves
 #pragma once
 
 #include <functional>

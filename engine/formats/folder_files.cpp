@@ -122,7 +122,7 @@ class PartsCheck {
           beside ? file.ends_with(".aria2") && std::find(files_.begin(), files_.end(), *name) != files_.end()
                  : kinds.contains(without_numbers(*name));
       if (of_these)
-        fail(fmt::format("'{}' is not there as a whole: '{}' says that its download was not finished", *name, file),
+        fail(fmt::format("'{}' is incomplete: '{}' says that its download was not finished", *name, file),
              "finish the download");
     }
   }
@@ -132,7 +132,7 @@ class PartsCheck {
     for (size_t f = 0; f < names_.size(); ++f) {
       const auto [it, fresh] = seen.emplace(names_[f].numbers, f);
       if (!fresh)
-        fail(fmt::format("'{}' and '{}' have the same numbers: which of them belongs to the checkpoint cannot be told",
+        fail(fmt::format("'{}' and '{}' have the same numbers: cannot tell which of them belongs to the checkpoint",
                          files_[it->second], files_[f]),
              "move one of them away");
     }

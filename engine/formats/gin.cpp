@@ -174,7 +174,7 @@ class MacroResolver {
 }  // namespace
 
 GinConfig parse_gin(std::string_view text, const std::string& file, const Limits& limits) {
-  if (!is_utf8(text)) throw Error("gin-syntax", BytePlace{file, {}, {}}, "not a text: the file is not UTF-8");
+  if (!is_utf8(text)) throw Error("gin-syntax", BytePlace{file, {}, {}}, "the file is not UTF-8 text");
   FileParser parser(text, file, limits);
   parser.parse();
   MacroResolver(parser, limits).run();

@@ -90,7 +90,7 @@ class ValueParser {
     const Json key = value(depth + 1);
     if (key.is_string()) return key.get<std::string>();
     if (key.is_primitive()) return key.dump();
-    in_.fail_at(begin, "a dictionary's key is neither a text nor a number");
+    in_.fail_at(begin, "a dictionary's key is neither a string nor a number");
   }
 
   Json macro() {
@@ -201,7 +201,7 @@ class ValueParser {
       string_literal(text);
       in_.skip_blanks(depth > 0);
     }
-    if (!is_utf8(text)) in_.fail_at(begin, "the text is not UTF-8 once its escapes are read");
+    if (!is_utf8(text)) in_.fail_at(begin, "the string is not UTF-8 once its escapes are read");
     return text;
   }
 

@@ -52,7 +52,7 @@ std::optional<std::vector<std::string>> expand_ranges(const std::string& key, ui
                             ? std::vector<int64_t>{}
                             : parse_set(std::string_view(key).substr(open + 1, close - open - 1), max_keys);
     if (values.empty()) {
-      problem = fmt::format("'{}' is no set of numbers such as {{0..11}} or {{1,3}}",
+      problem = fmt::format("'{}' is not a set of numbers such as {{0..11}} or {{1,3}}",
                             key.substr(open, close == std::string::npos ? close : close + 1 - open));
       return std::nullopt;
     }

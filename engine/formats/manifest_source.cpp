@@ -76,7 +76,7 @@ void check_tensor(const TensorInfo& tensor, const Place& place, const Limits& li
                             to_string(tensor.shape)));
   if (tensor.unread != nullptr && (!is_one_word(tensor.unread->dtype) || !is_one_line(tensor.unread->why)))
     throw Error("manifest-syntax", place,
-                fmt::format("'{}' is not read: its dtype is one word and the reason one line of text", tensor.key));
+                fmt::format("'{}' is not read: its dtype is one word, and the reason one line", tensor.key));
 }
 
 bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
@@ -220,7 +220,7 @@ class JsonManifest {
   }
   std::string text(const Json& entry, const char* field, const std::string& what) const {
     if (!entry.is_object() || !entry.contains(field) || !entry[field].is_string())
-      fail(fmt::format("{} has no text '{}'", what, field));
+      fail(fmt::format("{} has no string '{}'", what, field));
     return entry[field].get<std::string>();
   }
   // Tied tensors are the same bytes, so they look the same.
@@ -255,7 +255,7 @@ bool looks_like_manifest_text(std::string_view text) {
 std::unique_ptr<Source> open_manifest_text(const std::string& path, std::string_view text, const OpenOptions& options) {
   check_limit(text.size(), options.limits.max_index_bytes, "max_index_bytes", BytePlace{path, {}, {}},
               "bytes of a manifest");
-  if (!is_utf8(text)) throw Error("manifest-syntax", BytePlace{path, {}, {}}, "not a text: the file is not UTF-8");
+  if (!is_utf8(text)) throw Error("manifest-syntax", BytePlace{path, {}, {}}, "the file is not UTF-8 text");
   std::vector<TensorInfo> tensors;
   for (size_t begin = 0; begin < text.size();) {
     const std::string_view line = text.substr(begin, text.find('\n', begin) - begin);

@@ -72,7 +72,7 @@ class TreeBuilder : public msgpack::null_visitor {
   }
   MsgpackNode* scalar(Kind kind) {
     if (key_next_) {
-      refuse(fmt::format("{} as a map's key; a text was expected", kind_name(kind)));
+      refuse(fmt::format("{} as a map's key; a string was expected", kind_name(kind)));
       return nullptr;
     }
     if (++n_nodes_ > limits_.max_metadata_nodes) {

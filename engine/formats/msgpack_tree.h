@@ -26,7 +26,7 @@ struct MsgpackNode {
   std::vector<std::string_view> keys;  // of a map, in file order
   std::vector<MsgpackNode> items;      // of an array, or a map's values
 
-  const MsgpackNode* find(std::string_view key) const;  // null if this is no map or has no such key
+  const MsgpackNode* find(std::string_view key) const;  // null if this is not a map or has no such key
   bool is(Kind k) const { return kind == k; }
 };
 

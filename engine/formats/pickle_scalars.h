@@ -11,7 +11,7 @@
 
 namespace remap::formats {
 
-// A numpy dtype. `dtype` is absent for those that are no plain numbers (objects, texts, dates, long doubles).
+// A numpy dtype. `dtype` is absent for those that are not plain numbers (objects, texts, dates, long doubles).
 struct ArrayType {
   std::string name;  // numpy's code, "f4"
   std::optional<DType> dtype;

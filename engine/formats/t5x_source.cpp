@@ -154,7 +154,7 @@ class T5xSource final : public Source {
     const auto version = flax_integer(*node, file_.path(), limits);
     if (!version) refuse("'version' is not an integer", {});
     if (*version == 2)
-      refuse("version 2 of the format stored bfloat16 arrays as uint16, so their type cannot be told",
+      refuse("version 2 of the format stored bfloat16 arrays as uint16, so their type is unknown",
              "restore it in T5X of 2021 and save it again");
     if (*version != 3) refuse(fmt::format("version {} of the format; version 3 is read", *version), {});
     if (optimizer == nullptr || !optimizer->is(MsgpackNode::Kind::map))

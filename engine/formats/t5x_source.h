@@ -2,7 +2,7 @@
 //
 // Keys are the tree's paths joined by '/', without the level "optimizer" that the classic form has and Orbax's has not:
 // "target/encoder/layers_0/attention/query/kernel", "state/param_states/…".
-// metadata(): "version" (3; absent for Orbax), "step", "gin" (see gin.h), "values" (leaves that are no arrays).
+// metadata(): "version" (3; absent for Orbax), "step", "gin" (see gin.h), "values" (leaves that are not arrays).
 // Opening reads every wanted array's `.zarray`; chunk files are opened by load() only.
 #pragma once
 

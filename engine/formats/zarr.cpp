@@ -275,9 +275,8 @@ std::string chunk_path(const ZarrArray& array, size_t tile) {
 [[noreturn]] void refuse_missing(const ZarrArray& array, const std::string& name, size_t tile, size_t n_missing) {
   throw Error(
       "zarr-chunk-missing", BytePlace{chunk_path(array, tile), {}, {}},
-      fmt::format(
-          "the chunk is not there{}, and the array '{}' has no fill value (null): nothing says what its elements are",
-          n_missing > 1 ? fmt::format(", nor are {} others", n_missing - 1) : "", name),
+      fmt::format("the chunk is not there{}, and the array '{}' has no fill value (null): its elements are unknown",
+                  n_missing > 1 ? fmt::format(", nor are {} others", n_missing - 1) : "", name),
       "the checkpoint was not copied completely; fetch the folder again");
 }
 

@@ -128,7 +128,7 @@ const std::vector<ChoiceRow>& choice_table();
 struct FieldRow {
   std::string_view name;
   std::string_view purpose;
-  std::string_view inverse;  // what it is when the plan runs backwards; "" if it is no operation
+  std::string_view inverse;  // what it is when the plan runs backwards; "" if it is not an operation
 };
 const std::vector<FieldRow>& rule_field_table();
 const std::vector<FieldRow>& file_field_table();

@@ -26,7 +26,7 @@ void results_of(const ExpressionNode& node, const std::function<void(const Expre
 void check_variant(const lang::Variant& variant, Diagnostics& diagnostics) {
   if (!variant.values && variant.doc.empty())
     diagnostics.warning("lint-variant-unexplained", variant.place,
-                        fmt::format("nobody can tell what --set {}=… takes", variant.name),
+                        fmt::format("the values that --set {}=… takes are not listed", variant.name),
                         "add 'doc: …', and 'values: …' if there are few");
   if (!variant.values || variant.values->root.kind != NodeKind::list) return;
   std::vector<std::string> values;

@@ -56,7 +56,7 @@ struct Bool {
   uint8_t bits;
 };
 
-// One overload a cast. What has no overload is no cast.
+// One overload a cast. What has no overload is not a cast.
 void convert(F8E4M3 from, F32& to) { to.bits = f32_of_f8_e4m3(from.bits); }
 void convert(F8E4M3FNUZ from, F32& to) { to.bits = f32_of_f8_e4m3fnuz(from.bits); }
 void convert(F8E5M2FNUZ from, F32& to) { to.bits = f32_of_f8_e5m2fnuz(from.bits); }

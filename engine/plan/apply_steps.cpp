@@ -45,7 +45,7 @@ std::string apply(const LayoutStep& step, StridedView& view, layout::CheckpointS
 Shape evaluate_shape(const std::vector<lang::DimTerm>& terms, layout::CheckpointScope& scope) {
   Shape shape;
   for (const auto& term : terms) {
-    if (!term.expression) throw Error("expression-value", {}, "'_' is no size");
+    if (!term.expression) throw Error("expression-value", {}, "'_' is not a size");
     const Json value = lang::evaluate_present(*term.expression, scope);
     if (!value.is_number_integer() || value < 0)
       throw Error("expression-value", term.expression->written.place(),
@@ -138,7 +138,7 @@ std::vector<int64_t> TensorCutter::part_sizes(const Cut& cut, const lang::AxisPa
     const Json size =
         part.size ? lang::evaluate_present(*part.size, scope_) : Json(total / static_cast<int64_t>(parts.size()));
     if (!size.is_number_integer() || size < 0)
-      throw Error("expression-value", part.size->written.place(), fmt::format("'{}' is no size", part.size->text));
+      throw Error("expression-value", part.size->written.place(), fmt::format("'{}' is not a size", part.size->text));
     sizes.push_back(size.get<int64_t>());
     sum += sizes.back();
   }

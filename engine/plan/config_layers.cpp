@@ -56,7 +56,7 @@ bool is_field(const std::vector<ConfigField>& fields, const std::string& name) {
   return find_field(fields, name) != nullptr || find_field(lang::common_fields().common, name) != nullptr;
 }
 
-// What was meant by a name that is no field: the one it is another name for, or the one most like it.
+// What was meant by a name that is not a field: the one it is another name for, or the one most like it.
 std::string meant(const std::vector<ConfigField>& fields, const lang::Schema& schema, const std::string& name) {
   for (const auto& [other, field] : schema.aliases)
     if (other == name) return field;

@@ -52,7 +52,7 @@ void Dims::bind(const Statement& s, const std::string& name, int64_t value) {
   facts_.dims[name] = value;
 }
 
-// "hidden", or "hidden.text" for hidden.m and hidden[m] where m is text; "" if the node is no dim.
+// "hidden", or "hidden.text" for hidden.m and hidden[m] where m is text; "" if the node is not a dim.
 std::string Dims::dim_name(const Statement& s, const ExpressionNode& node) const {
   if (node.kind == NodeKind::name) return facts_.is_defined(node.text) ? "" : node.text;
   if ((node.kind != NodeKind::index && node.kind != NodeKind::member) || node.children[0].kind != NodeKind::name)

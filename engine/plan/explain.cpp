@@ -52,7 +52,7 @@ class Explainer {
   }
 
  private:
-  // What patterns may name as ${name}; what cannot be evaluated, or is no text, they cannot.
+  // What patterns may name as ${name}; what cannot be evaluated, or is not a text, they cannot.
   void note_text(const std::string& name, const lang::Expression& expression) {
     try {
       const lang::Value value = lang::evaluate(expression, facts_);

@@ -131,7 +131,7 @@ Frame frame_of(const std::string& message) {
 // Errors first, and causes before what follows from them.
 std::pair<Severity, bool> rank_of(const Diagnostic& d) { return {d.severity, follows_from_others(d.id)}; }
 
-// Findings of one kind at one place; or, where the place is no text that a person would correct, anywhere for one
+// Findings of one kind at one place; or, where the place is not a text that a person would correct, anywhere for one
 // reason.
 using Kind = std::tuple<std::pair<Severity, bool>, std::string, std::string, std::string, std::string>;
 

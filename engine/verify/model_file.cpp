@@ -22,7 +22,7 @@ class ModelParser {
     model_.space.text = text_;
     model_.space.sources.push_back({"", "", {""}, '.', ""});
     if (!root->is_map() || root->find("remap_model") == nullptr) {
-      error(*root, "'remap_model: 1' is missing: this is no forward pass");
+      error(*root, "'remap_model: 1' is missing: this is not a forward pass");
       return std::nullopt;
     }
     for (const auto& [key, value] : root->entries) section(key, value);
@@ -59,7 +59,7 @@ class ModelParser {
     else if (key.text == "steps")
       steps(value, model_.steps);
     else if (key.text != "remap_model")
-      error(key, fmt::format("'{}' is no section of a forward pass; there are: {}", key.text, join(kSections, ", ")));
+      error(key, fmt::format("'{}' is not a section of a forward pass; known: {}", key.text, join(kSections, ", ")));
   }
 
   lang::SourceSpec source(const std::string& name, const YamlNode& node) {

@@ -140,7 +140,7 @@ std::vector<Sample> make_probe(const ModelFile& target, const Json& config) {
       else if (spec.kind == "choice")
         add_choice(samples[i], spec, config, i);
       else
-        throw Error("model-syntax", {}, fmt::format("'{}' is no kind of input", spec.kind));
+        throw Error("model-syntax", {}, fmt::format("'{}' is not a kind of input", spec.kind));
     }
   }
   return samples;

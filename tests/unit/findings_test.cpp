@@ -56,7 +56,7 @@ TEST_CASE("what differs and what does not") {
       {"a number with zeros before it", error(at(3), "'s.08'"), error(at(3), "'s.09'"), "2 in all: s.{08..09}"},
       {"the string that differs most is shown", error(at(3), "'x' and 'y.1' differ"),
        error(at(3), "'x' and 'y.2' differ"), "2 in all: y.{1..2}"},
-      {"an apostrophe is no quote", error(at(3), "the checkpoint's 'a' is lost"),
+      {"an apostrophe is not a quote", error(at(3), "the checkpoint's 'a' is lost"),
        error(at(3), "the checkpoint's 'b' is lost"), "2 in all: {a,b}"},
       {"the same message twice, as of two manifests", error(BytePlace{"a.json", {}, {}}, "'k'"),
        error(BytePlace{"b.json", {}, {}}, "'k'"), "in 2 files: {a,b}.json"},

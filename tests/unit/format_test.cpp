@@ -135,7 +135,7 @@ TEST_CASE("comments stay with what they stand before or behind") {
   CHECK(body("rules: []\n# at the end\n") == "rules: []\n# at the end\n");
 }
 
-TEST_CASE("what is no rule file is left alone") {
+TEST_CASE("what is not a rule file is left alone") {
   CHECK(formatted("repos: []\n").starts_with("this is neither a rule file nor a schema"));
   CHECK(formatted("remap: 1\nrules: [\n").starts_with("'[' is not closed"));
   CHECK(formatted("remap: 1\nrules: &a []\n").starts_with("an anchor"));

@@ -146,6 +146,37 @@ TEST_CASE("the engine and the command line name no model family") {
   CHECK(matches(code(), family) == no_faults);
 }
 
+TEST_CASE("messages, comments and pages are written in plain English") {
+  // Where another language shows through, and what to write instead.
+  struct Word {
+    const char* pattern;  // its first group, if it matches anything, excuses the phrase
+    const char* instead;
+  };
+  const Word words[] = {
+      {R"(\b([Tt]here )?(?:is|are|was|were) no (?:longer|more|less|[a-z]+))", "'is not a …'"},
+      {R"(\b()nothing is called\b)", "'unknown name'"},
+      {R"(\b()does not tell '\{\}')", "'cannot tell … from …'"},
+      {R"(\b()(?:is|are) too much\b)", "'extra'"},
+      {R"(\b()no text '\{\}')", "'no string'"},
+      {R"(\b()[Oo]ne can\b)", "who can"},
+  };
+  auto files = files_below({"engine", "cli", "rules", "schemas", "docs"}, {".h", ".cpp", ".yaml", ".md", ".1"});
+  files.push_back({"README.md", read(kRoot / "README.md")});
+  std::vector<std::string> faults;
+  for (const auto& word : words) {
+    const RE2 pattern(fmt::format("({})", word.pattern));
+    REQUIRE(pattern.ok());
+    for (const auto& file : files) {
+      re2::StringPiece rest(file.text);
+      for (std::string found, excuse; RE2::FindAndConsume(&rest, pattern, &found, &excuse);) {
+        if (!excuse.empty() || found.ends_with(" longer")) continue;
+        faults.push_back(fmt::format("{}: '{}'; write {}", file.path, found, word.instead));
+      }
+    }
+  }
+  CHECK(faults == no_faults);
+}
+
 TEST_CASE("the program that docs/library.md shows is the one that the tests build") {
   const std::string page = read(kRoot / "docs/library.md"), program = read(kRoot / "tests/consumer/main.cpp");
   static const RE2 block("(?s)```cpp\n(.*?)```");
@@ -230,7 +261,8 @@ TEST_CASE("the editors' schema of rule files is the engine's table of fields, an
         faults.push_back(fmt::format("{}: '{}' is described in other words", what, name));
       properties.erase(name);
     }
-    for (const auto& [name, _] : properties.items()) faults.push_back(fmt::format("{}: '{}' is no field", what, name));
+    for (const auto& [name, _] : properties.items())
+      faults.push_back(fmt::format("{}: '{}' is not a field", what, name));
     return faults;
   };
   remap::Json rule = schema["$defs"]["rule"]["properties"];

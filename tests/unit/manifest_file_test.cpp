@@ -136,7 +136,7 @@ TEST_CASE("mistakes in a manifest are reported where they are") {
   }
 }
 
-TEST_CASE("what is no checkpoint is called by its name") {
+TEST_CASE("what is not a checkpoint is called by its name") {
   struct Row {
     std::string bytes;
     const char* error;

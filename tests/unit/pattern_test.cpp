@@ -42,7 +42,7 @@ TEST_CASE("patterns match whole keys and give target keys") {
   const Row rows[] = {
       {"a.b", "c", "a.b", "c"},
       {"a.b", "c", "aXb", "-"},    // a dot is a dot
-      {"a.b", "c", "a.b.c", "-"},  // a prefix is no match
+      {"a.b", "c", "a.b.c", "-"},  // a prefix is not a match
       {"a.b", "c", "x.a.b", "-"},  // nor is a suffix
       {"layers.*.w", "layer.*.w", "layers.12.w", "layer.12.w"},
       {"layers.*.w", "layer.*.w", "layers.x.w", "-"},

@@ -184,7 +184,7 @@ TEST_CASE("malformed pickles are refused by name") {
       {"no STOP", "N", "pickle-no-stop"},
       {"STOP with nothing made", ".", "pickle-stack-underflow"},
       {"STOP with nothing above the mark", "N(.", "pickle-stack-underflow"},
-      {"a byte that is no opcode", "\xffN.", "pickle-bad-opcode"},
+      {"a byte that is not an opcode", "\xffN.", "pickle-bad-opcode"},
       {"zero byte", "\0N."s, "pickle-bad-opcode"},
       {"a protocol of the future", "\x80\x06N.", "pickle-protocol"},
       {"POP of nothing", "0N.", "pickle-no-mark"},

@@ -112,7 +112,7 @@ TEST_CASE("damaged safetensors files are refused, saying how") {
        "overlapping"},
       {"a tail", file_of(kTwo, kTwoData + "!"), "safetensors-layout: 1 bytes follow the last tensor"},
       {"no shape", file_of(R"({"a":{"dtype":"U8","data_offsets":[0,1]}})", "x"), "tensor 'a' has no 'shape'"},
-      {"metadata is no text", file_of(R"({"__metadata__":{"n":1}})", ""),
+      {"metadata is not a text", file_of(R"({"__metadata__":{"n":1}})", ""),
        "'__metadata__' holds 'n', which is not a string"},
   };
   const TempFolder folder;

@@ -284,7 +284,7 @@ TEST_CASE("malformed trees are refused, saying how") {
       {"unknown extension", in_target(mp::extension(7, "x")), "extension type 7"},
       {"payload is cut", in_target(mp::extension(1, "\x93")),
        "t5x-msgpack: unable to read msgpack: the bytes end inside a value"},
-      {"payload is no array", in_target(mp::extension(1, mp::nil())),
+      {"payload is not an array", in_target(mp::extension(1, mp::nil())),
        "an array's payload is not [shape, dtype, bytes]"},
       {"unknown dtype", in_target(mp::ndarray({1}, "float31", "abcd")), "the dtype 'float31' is not known"},
       {"too few bytes", in_target(mp::ndarray({2}, "float32", "abcd")),

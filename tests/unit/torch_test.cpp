@@ -123,7 +123,7 @@ TEST_CASE("settings are found as a Namespace, a dict and a DictConfig have them"
   CHECK(heads("model.pt", "/args").is_null());
 }
 
-TEST_CASE("a state dict is summarised, and what is set on it is no key") {
+TEST_CASE("a state dict is summarised, and what is set on it is not a key") {
   const auto source = open(kData + "/roberta/source/model.pt");
   CHECK(source->metadata()["model"] == Json{{"$tensors", 43}});
   CHECK(source->manifest().find("model._metadata") == Manifest::npos);

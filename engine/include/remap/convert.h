@@ -35,7 +35,7 @@ struct Request {
   std::string config_file = {};                    // where these are from, for messages
   Limits limits = {};                              // of what is read and planned
   bool needs_data = false;                         // a manifest, which lists tensors and holds none, is refused
-  bool notices = true;                             // look for what a user should know though it is no error
+  bool notices = true;                             // look for what a user should know though it is not an error
 };
 
 // Names of files that a reader takes beside the checkpoint, whatever the rules: {"gin"}.
@@ -50,7 +50,7 @@ struct Checkpoint {
   std::vector<std::string> files;    // everything that was read, or may be: an output must replace none of it
 };
 
-// What a user should know of a source though it is no error: which of several checkpoints was taken, data that is
+// What a user should know of a source though it is not an error: which of several checkpoints was taken, data that is
 // missing and reads as a fill value. May look at every file.
 void add_notices(const Source& source, Diagnostics& diagnostics);
 
