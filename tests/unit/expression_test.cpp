@@ -27,7 +27,7 @@ Expression parsed(const std::string& text) {
   node.text = text;
   node.line = node.column = 1;
   Diagnostics diagnostics;
-  auto expression = parse_expression(text, {source, node, 0}, diagnostics);
+  auto expression = parse_expression(text, span_of(source, node), diagnostics);
   if (!expression) throw Error(diagnostics.items().front());
   return *expression;
 }

@@ -17,7 +17,7 @@ KeyPattern pattern(const std::string& text) {
   node.text = text;
   node.line = node.column = 1;
   Diagnostics diagnostics;
-  auto parsed = parse_pattern(text, {source, node, 0}, kTables, diagnostics);
+  auto parsed = parse_pattern(text, span_of(source, node), kTables, diagnostics);
   if (!parsed) throw Error(diagnostics.items().front());
   return *parsed;
 }
