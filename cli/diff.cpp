@@ -21,7 +21,7 @@ struct Side {
   }
 
   // Without a plan: why there is none.
-  std::optional<Planned> plan(const PlanCase& with, remap::Diagnostics& why) const {
+  std::optional<remap::Conversion> plan(const PlanCase& with, remap::Diagnostics& why) const {
     Options options = with.options;
     options.rules = file;
     remap::Diagnostics found;

@@ -10,13 +10,13 @@ int explain(const Options& options) {
   const std::string key = planning.inputs.front();
   planning.inputs.erase(planning.inputs.begin());
   remap::Diagnostics diagnostics;
-  const auto inputs = open_inputs(planning, diagnostics);
+  const auto opened = remap::open_checkpoint(request_of(planning), diagnostics);
   std::optional<remap::Plan> plan;
-  if (inputs) plan = plan_inputs(*inputs, planning, diagnostics);
+  if (opened) plan = remap::make_plan(opened->rules, opened->sources, opened->options, diagnostics);
   print(diagnostics, options);
-  if (!inputs) return kFailed;
+  if (!opened) return kFailed;
   const auto explanation =
-      remap::explain(*inputs->rules, inputs->named, plan_options(*inputs, planning), plan ? &*plan : nullptr, key);
+      remap::explain(opened->rules, opened->sources, opened->options, plan ? &*plan : nullptr, key);
   if (options.output_format() == Format::json)
     fmt::print("{}", remap::json_file_text(remap::render_json(explanation)));
   else

@@ -23,14 +23,14 @@ struct RuleFile {
 
 // What is planned with a rule file.
 struct Examples {
-  std::vector<Inputs> inputs;
+  std::vector<remap::Checkpoint> checkpoints;
   std::vector<remap::LintCase> cases;
   std::vector<remap::NamedSource> named;  // of all, whether planned or not
 
-  void add(Inputs opened, const Options& options, bool planned) {
-    named.insert(named.end(), opened.named.begin(), opened.named.end());
-    if (planned) cases.push_back({opened.named, plan_options(opened, options)});
-    inputs.push_back(std::move(opened));
+  void add(remap::Checkpoint opened, bool planned) {
+    named.insert(named.end(), opened.sources.begin(), opened.sources.end());
+    if (planned) cases.push_back({opened.sources, opened.options});
+    checkpoints.push_back(std::move(opened));
   }
 };
 
@@ -39,22 +39,22 @@ Options with_rules(Options options, const std::string& rules) {
   return options;
 }
 
-std::optional<Inputs> open_case(const Options& options) {
+std::optional<remap::Checkpoint> open_case(const Options& options) {
   remap::Diagnostics said;  // of the rules, which have been loaded before
-  return open_inputs(options, said);
+  return remap::open_checkpoint(request_of(options), said);
 }
 
 // The cases that stand beside the rules. A manifest without an expected plan may be of another variant, or of what the
 // rules do not take.
 void add_committed(const RuleFile& file, Examples& examples) {
   for (const auto& one : committed_cases(file.rules.file())) {
-    auto inputs = open_case(with_rules(one.options, file.name));
-    if (!inputs) continue;
+    auto opened = open_case(with_rules(one.options, file.name));
+    if (!opened) continue;
     std::error_code ignored;
     std::string why;
     const bool wanted = fs::exists(one.expected, ignored) ? !expects_refusal(one)
-                                                          : file.rules.recognise(*inputs->named.front().source, why);
-    examples.add(std::move(*inputs), one.options, wanted);
+                                                          : file.rules.recognise(*opened->sources.front().source, why);
+    examples.add(std::move(*opened), wanted);
   }
 }
 
@@ -84,20 +84,19 @@ struct Given {
 void add_given(const RuleFile& file, const Given& given, const Options& options, bool only_rules, Examples& examples,
                std::vector<bool>& used) {
   const auto needs = file.rules.sources();
-  const auto knows = [&](const std::string& name) {
-    return is_companion(name) ||
+  const auto takes = [&](const std::string& name) {
+    return only_rules ||  // what they do not know is refused
+           std::find(remap::companions().begin(), remap::companions().end(), name) != remap::companions().end() ||
            std::any_of(needs.begin(), needs.end(), [&](const auto& need) { return need.name == name; });
   };
-  for (const auto& [name, paths] : given.others)
-    if (only_rules && !knows(name)) refuse_source({name, paths.front()}, file.rules, "--manifest ");
   for (size_t k = 0; k < given.checkpoints.size(); ++k) {
     Options one = with_rules(options, file.name);
-    one.inputs = given.inputs(k, knows);
-    auto inputs = open_case(one);
+    one.inputs = given.inputs(k, takes);
+    auto opened = open_case(one);
     std::string why;
-    if (!inputs || (!only_rules && !file.rules.recognise(*inputs->named.front().source, why))) continue;
+    if (!opened || (!only_rules && !file.rules.recognise(*opened->sources.front().source, why))) continue;
     used[k] = true;
-    examples.add(std::move(*inputs), one, true);
+    examples.add(std::move(*opened), true);
   }
 }
 

@@ -9,7 +9,7 @@
 namespace cli {
 namespace fs = std::filesystem;
 
-int verify_folder(const Inputs& inputs, const remap::Plan& plan, const std::string& folder, const Options& options) {
+int verify_folder(const remap::Conversion& conversion, const std::string& folder, const Options& options) {
   const auto target = remap::open_source(folder);
   const std::string config =
       (fs::is_directory(folder) ? fs::path(folder) : fs::path(folder).parent_path()) / "config.json";
@@ -17,10 +17,10 @@ int verify_folder(const Inputs& inputs, const remap::Plan& plan, const std::stri
   verify_options.atol = options.verify_atol;
   verify_options.max_records = static_cast<size_t>(options.layers);
   verify_options.input = options.probe;
-  verify_options.config = inputs.config;
-  verify_options.documents = inputs.documents;
-  const auto report =
-      remap::verify(*inputs.rules, plan, inputs.named, *target, remap::read_document(config, "json"), verify_options);
+  verify_options.config = conversion.options.config;
+  verify_options.documents = conversion.options.documents;
+  const auto report = remap::verify(conversion.rules, conversion.plan, conversion.sources, *target,
+                                    remap::read_document(config, "json"), verify_options);
   if (options.output_format() == Format::json)
     fmt::print("{}", remap::json_file_text(remap::render_json(report)));
   else if (!options.quiet || !report.passed)
@@ -30,7 +30,7 @@ int verify_folder(const Inputs& inputs, const remap::Plan& plan, const std::stri
 
 int verify(const Options& options) {
   const auto planned = open_and_plan(options);
-  return planned ? verify_folder(planned->inputs, planned->plan, options.target, options) : kFailed;
+  return planned ? verify_folder(*planned, options.target, options) : kFailed;
 }
 
 }  // namespace cli

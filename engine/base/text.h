@@ -17,6 +17,11 @@ bool natural_less(std::string_view a, std::string_view b);
 // Edits between two texts in bytes; exchanging two neighbours counts as one (optimal string alignment).
 size_t edit_distance(std::string_view a, std::string_view b);
 
+inline bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+// A code point up to 0x10ffff; surrogates are encoded as they are.
+void append_utf8(std::string& out, uint32_t code_point);
+
 std::string human_bytes(uint64_t bytes);  // "1.42 GB" (powers of 1000), "512 B"
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 

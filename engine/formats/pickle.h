@@ -94,7 +94,7 @@ class PickleGraph {
   void drop_values();
 
  private:
-  friend class PickleMachine;
+  friend class PickleBuilder;
   PickleRef root_ = kNoValue;
   uint64_t size_bytes_ = 0;
   std::vector<PickleValue> values_;

@@ -454,11 +454,14 @@ PickleMeanings::Module PickleMeanings::module(PickleRef ref) const {
   };
   for (NamedEntry& entry : part("_parameters")) add(module.tensors, entry);
   for (NamedEntry& entry : part("_buffers"))
-    if (!not_saved.contains(entry.key)) add(module.tensors, entry);
+    add(not_saved.contains(entry.key) ? module.unsaved : module.tensors, entry);
   for (NamedEntry& entry : part("_modules")) add(module.modules, entry);
   for (const PickleRef state : object.states)
-    for (NamedEntry& entry : named(view(state)))
-      if (!entry.key.starts_with('_')) module.attributes.push_back(std::move(entry));
+    for (NamedEntry& entry : named(view(state))) {
+      if (entry.key == "_parameters" || entry.key == "_buffers" || entry.key == "_modules") continue;
+      if (!entry.key.starts_with('_')) module.attributes.push_back(entry);
+      add(module.unsaved, entry);
+    }
   return module;
 }
 

@@ -73,9 +73,10 @@ class PickleMeanings {
   std::vector<PickleRef> items(const PickleView& sequence) const;
   PickleRef initial(const PickleObject& object, const KnownRow* row) const;  // what a mapping or sequence starts from
 
-  // The parts of a module, without those that make no keys (None, non-persistent buffers).
+  // The parts of a module, None left out. What its state dict would have; what it would not: buffers that are not
+  // persistent, and all other state; and of that, what has a public name.
   struct Module {
-    std::vector<NamedEntry> tensors, modules, attributes;
+    std::vector<NamedEntry> tensors, modules, unsaved, attributes;
     size_t cost = 0;  // entries looked at, those left out included
   };
   Module module(PickleRef object) const;

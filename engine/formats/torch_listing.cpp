@@ -1,6 +1,7 @@
 #include "formats/torch_listing.h"
 
 #include <algorithm>
+#include <deque>
 #include <limits>
 #include <numeric>
 #include <set>
@@ -153,8 +154,7 @@ class Lister {
     const bool inert = view.row != nullptr && view.row->role == Role::inert;
     if (inert) return out;
     if (view.meaning == Meaning::module) {
-      for (const auto* name : {"_parameters", "_buffers", "_modules"})
-        refs.push_back(meanings_.state_field(object, name));
+      refs = object.states;
       return out;
     }
     if (view.meaning == Meaning::tensor) {
@@ -246,23 +246,31 @@ class Lister {
     for (const auto& [what, count] : by_name)
       listing_.remarks.push_back(fmt::format("{} ({} times): {}", what.first, count, what.second));
     for (const auto& remark : equal_keys_) listing_.remarks.push_back(remark);
+    if (!unsaved_.empty()) listing_.remarks.push_back(unsaved_);
     if (cut_) listing_.remarks.push_back("the metadata is longer than the limits allow and was cut");
   }
 
-  // --- second pass: tensors, under every path that leads to them ---
+  // --- second pass: tensors, under every path that leads to them; then what modules hold beside their state dicts, and
+  // nothing has led to yet ---
   struct Step {
     PickleRef ref;  // the container
     std::vector<NamedEntry> entries;
     size_t next = 0;
     size_t path_bytes;
   };
+  struct Unsaved {
+    std::string path;  // of the module
+    NamedEntry entry;
+  };
 
   [[noreturn]] void fail(const char* id, const std::string& message) const {
     throw Error(id, BytePlace{contents_.origin.file, contents_.origin.member, {}}, message);
   }
 
-  // Those entries of a container that lead to tensors. `cost` grows by what was looked at.
-  std::vector<NamedEntry> tensor_entries(const PickleView& view, uint64_t& cost) const {
+  // Those entries of a container that lead to tensors, a module's others in `unsaved`. `cost` grows by what was looked
+  // at.
+  std::vector<NamedEntry> tensor_entries(const PickleView& view, uint64_t& cost,
+                                         std::vector<NamedEntry>& unsaved) const {
     std::vector<NamedEntry> out;
     const auto add_items = [&](const std::vector<PickleRef>& items) {
       cost += items.size();
@@ -279,6 +287,7 @@ class Lister {
       cost += module.cost;
       out = std::move(module.tensors);
       std::move(module.modules.begin(), module.modules.end(), std::back_inserter(out));
+      unsaved = std::move(module.unsaved);
     } else if (view.meaning == Meaning::record && graph_.is(view.ref, PickleKind::object)) {
       const PickleObject& object = graph_.object(view.ref);
       if (is_result(object)) return out;
@@ -325,8 +334,10 @@ class Lister {
                          listing_.tensors.size(), graph_.size_bytes()));
       budget -= cost;
     };
-    std::vector<bool> on_path(graph_.size());
+    std::vector<bool> on_path(graph_.size()), walked(graph_.size());
     std::vector<Step> steps;
+    std::deque<Unsaved> unsaved;
+    bool saved = true;
     std::string path;
     const auto list = [&](PickleRef ref, DecodedTensor tensor) {
       spend(path.size() + 64);
@@ -336,35 +347,57 @@ class Lister {
     const auto visit = [&](PickleRef ref) {
       const PickleView view = view_of(ref);
       const bool is_tensor = view.meaning == Meaning::tensor;
-      if (on_path[view.ref]) return;
+      if (on_path[view.ref] || (!saved && walked[view.ref])) return;
+      walked[view.ref] = true;
       if (is_tensor)
         list(view.ref, tensor(view));
       else if (facts_[view.ref].own)
         list(view.ref, made_of_arguments(view));
       if (is_tensor && facts_[ref].tensors == 1) return;
       uint64_t cost = 1;
-      std::vector<NamedEntry> entries =
-          is_tensor && !is_read(view) ? std::vector<NamedEntry>{} : tensor_entries(view, cost);
+      std::vector<NamedEntry> entries, others;
+      if (!is_tensor || is_read(view)) entries = tensor_entries(view, cost, others);
       if (ref != view.ref && facts_[ref].tensors > facts_[view.ref].tensors)
         for (const PickleRef state : states_of(ref)) add_attributes(state, entries, cost);
       std::erase_if(entries, [&](const NamedEntry& entry) { return facts_[entry.value].tensors == 0; });
       on_path[view.ref] = true;
       steps.push_back({view.ref, std::move(entries), 0, path.size()});
       spend(cost);
-    };
-    visit(graph_.root());
-    while (!steps.empty()) {
-      Step& step = steps.back();
-      path.resize(step.path_bytes);
-      if (step.next == step.entries.size()) {
-        on_path[step.ref] = false;
-        steps.pop_back();
-        continue;
+      for (NamedEntry& entry : others) {
+        if (facts_[entry.value].tensors == 0) continue;
+        spend(path.size() + 64);
+        unsaved.push_back({path, std::move(entry)});
       }
-      const NamedEntry& entry = step.entries[step.next++];
-      extend(path, entry.key, steps.size() > 1);
-      visit(entry.value);
+    };
+    const auto walk = [&](PickleRef from, bool is_root) {
+      visit(from);
+      while (!steps.empty()) {
+        Step& step = steps.back();
+        path.resize(step.path_bytes);
+        if (step.next == step.entries.size()) {
+          on_path[step.ref] = false;
+          steps.pop_back();
+          continue;
+        }
+        const NamedEntry& entry = step.entries[step.next++];
+        extend(path, entry.key, !is_root || steps.size() > 1);
+        visit(entry.value);
+      }
+    };
+    walk(graph_.root(), true);
+    saved = false;
+    const size_t n_saved = listing_.tensors.size();
+    for (; !unsaved.empty(); unsaved.pop_front()) {
+      const Unsaved next = std::move(unsaved.front());
+      path = next.path;
+      extend(path, next.entry.key, !path.empty());
+      walk(next.entry.value, false);
     }
+    if (const size_t n = listing_.tensors.size() - n_saved; n > 0)
+      unsaved_ = fmt::format("{} not in the state dict of {} (a buffer that is not persistent, or an attribute)",
+                             n == 1 ? fmt::format("'{}' is", listing_.tensors[n_saved].key)
+                                    : fmt::format("{} tensors, such as '{}', are", n, listing_.tensors[n_saved].key),
+                             n == 1 ? "its module" : "their modules");
   }
 
   DecodedTensor made_of_arguments(const PickleView& view) const {
@@ -498,7 +531,7 @@ class Lister {
         nodes_left_ -= std::min<uint64_t>(nodes_left_, module.cost);
         Json::object_t out;
         append_member(out, "$module", json_text(meanings_.class_name(view.ref)));
-        for (auto& [key, value] : members(module.attributes, path, depth, false))
+        for (auto& [key, value] : members(module.attributes, path, depth, listed))
           append_member(out, key, std::move(value));
         for (auto& [key, value] : members(module.modules, path, depth, listed))
           append_member(out, key, std::move(value));
@@ -607,6 +640,7 @@ class Lister {
   std::map<std::pair<PickleRef, std::string_view>, uint64_t> remarks_;  // by class or function; kNoValue: none
   std::vector<PickleRef> listed_;                                       // the values that listing_.tensors are
   std::vector<std::string> equal_keys_;                                 // remarks
+  std::string unsaved_;                                                 // a remark, or ""
   static constexpr size_t kMaxEqualKeys = 20;
   uint64_t nodes_left_ = 0, text_left_ = 0;
   std::vector<bool> on_path_;

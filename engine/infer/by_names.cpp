@@ -13,8 +13,9 @@
 #include <fmt/format.h>
 
 #include "base/checked.h"
-#include "infer/keys.h"
-#include "infer/names.h"
+#include "infer/key_text.h"
+#include "infer/key_words.h"
+#include "infer/relation.h"
 
 namespace remap::infer {
 namespace {
@@ -207,7 +208,7 @@ class Matcher {
       std::string text = key.texts[0];
       std::vector<int64_t> numbers;
       for (size_t c = 0; c < key.numbers.size(); ++c) {
-        const bool open = counted.contains(prefix_shape(key, c));
+        const bool open = counted.contains(key.prefix(c));
         text += open ? "#" : key.numbers[c];
         if (open) numbers.push_back(std::stoll(key.numbers[c]));
         text += key.texts[c + 1];

@@ -12,8 +12,8 @@
 
 #include <fmt/format.h>
 
-#include "infer/keys.h"
-#include "infer/names.h"
+#include "infer/key_text.h"
+#include "infer/name_guide.h"
 #include "infer/values.h"
 #include "ops/cast.h"
 #include "remap/values.h"
@@ -938,8 +938,8 @@ class Search {
   // A whole goes the way of its neighbours whose keys differ in numbers only: the parts' numbers change as the whole's
   // do.
   void match_neighbours() {
-    std::map<std::string, std::vector<uint32_t>> open_targets;
-    std::map<std::pair<uint32_t, std::string>, std::vector<size_t>> open_sources;
+    std::map<KeyForm, std::vector<uint32_t>> open_targets;
+    std::map<std::pair<uint32_t, KeyForm>, std::vector<size_t>> open_sources;
     std::map<std::string, uint32_t> target_of;
     std::map<std::pair<uint32_t, std::string>, Ref> source_of_key;
     for (uint32_t t = 0; t < targets_.size(); ++t)

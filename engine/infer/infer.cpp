@@ -10,8 +10,8 @@
 
 #include <fmt/format.h>
 
-#include "infer/keys.h"
-#include "infer/patterns.h"
+#include "infer/generalise.h"
+#include "infer/key_text.h"
 #include "infer/relation.h"
 #include "infer/values.h"
 #include "infer/write.h"
@@ -24,35 +24,6 @@
 namespace remap {
 namespace infer {
 namespace {
-
-// The longest prefix of whole words that all keys of a source have; below it the rules begin.
-std::string root_of(const Problem& problem, const Findings& findings, uint32_t source) {
-  if (problem.files[source]) return "";
-  std::set<uint32_t> open;
-  for (const Ref ref : findings.open_sources)
-    if (ref.source == source) open.insert(ref.tensor);
-  std::optional<std::string> common;
-  const Manifest& manifest = problem.sources[source].source->manifest();
-  for (uint32_t t = 0; t < manifest.size(); ++t) {
-    if (open.contains(t)) continue;
-    const std::string parent = parent_of(manifest[t].key);
-    if (!common) common = parent;
-    while (!common->empty() &&
-           !(parent.starts_with(*common) && (parent.size() == common->size() || is_separator(parent[common->size()]))))
-      common = parent_of(*common);
-  }
-  std::string root = common.value_or("");
-  // Numbered parts belong to the rules.
-  while (!root.empty() && root.find_first_of("0123456789*{}\\\"") != std::string::npos) root = parent_of(root);
-  // "layers", below which all is numbered, says more in the rules than as a root.
-  const auto counts = [&](uint32_t t) {
-    const std::string& key = manifest[t].key;
-    return !open.contains(t) && key[root.size() + 1] >= '0' && key[root.size() + 1] <= '9';
-  };
-  for (uint32_t t = 0; !root.empty() && t < manifest.size(); ++t)
-    if (counts(t)) root = parent_of(root);
-  return root;
-}
 
 // The dtype to state for the whole target: floats that are cast, all to the same one.
 std::optional<DType> cast_everything(const Problem& problem, Findings& findings) {
@@ -306,9 +277,7 @@ class Proposal {
   std::vector<std::string> notes(const std::vector<size_t>& left) const {
     std::vector<std::string> notes;
     for (uint32_t s = 0; s < problem_.sources.size(); ++s) {
-      const auto lies_outside = [&](const Ref ref) {
-        return ref.source == s && !roots_[s].empty() && !problem_.info(ref).key.starts_with(roots_[s]);
-      };
+      const auto lies_outside = [&](const Ref ref) { return ref.source == s && !is_below_root(problem_, roots_, ref); };
       const auto count = std::count_if(findings_.open_sources.begin(), findings_.open_sources.end(), lies_outside);
       if (count > 0)
         notes.push_back(fmt::format(
@@ -333,9 +302,8 @@ class Proposal {
   // `prove`: plans and compares it.
   Try proposed(bool prove) const {
     Try one;
-    std::vector<size_t> left;
-    auto rules = generalise(problem_, findings_, roots_, lessons_, left);
-    Written written = write_rules(problem_, findings_, std::move(rules), roots_, dtype_, notes(left), options_);
+    const auto [rules, left] = generalise(problem_, findings_, roots_, lessons_);
+    Written written = write_rules(problem_, findings_, rules, roots_, dtype_, notes(left), options_);
     InferredRules& result = one.result;
     result.text = std::move(written.text);
     result.rules = written.rules;
@@ -347,11 +315,8 @@ class Proposal {
     std::set<Ref> dropped(findings_.open_sources.begin(), findings_.open_sources.end());
     for (const size_t r : left)
       dropped.insert(findings_.relations[r].sources.begin(), findings_.relations[r].sources.end());
-    for (const Ref ref : dropped) {
-      const std::string &key = problem_.info(ref).key, &root = roots_[ref.source];
-      if (root.empty() || key.starts_with(root + ".") || key.starts_with(root + "/"))
-        result.open_sources.push_back(key);
-    }
+    for (const Ref ref : dropped)
+      if (is_below_root(problem_, roots_, ref)) result.open_sources.push_back(problem_.info(ref).key);
     one.plan = plan_text(result.text, problem_, options_, one.lines, one.diagnostics);
     if (one.plan) {
       one.differing = Comparison(problem_, *one.plan).differing();
@@ -369,29 +334,11 @@ class Proposal {
   Findings findings_;
   const InferOptions& options_;
   std::optional<DType> dtype_;
-  std::vector<std::string> roots_;
+  Roots roots_;
   Lessons lessons_;
 };
 
 }  // namespace
-
-std::optional<Problem::Files> files_of(const Source& source) {
-  Problem::Files files;
-  std::set<std::string> numbers;
-  std::optional<InFile> first;
-  for (const auto& tensor : source.manifest().tensors()) {
-    const auto one = in_file(tensor.key);
-    if (!one || (first && (one->before != first->before || one->after != first->after))) return std::nullopt;
-    if (!first) first = one;
-    numbers.insert(one->number);
-    size_t zeros = 0;
-    while (zeros + 1 < one->number.size() && one->number[zeros] == '0') ++zeros;
-    files.keys.push_back(one->number.substr(zeros) + "/" + one->key);
-  }
-  if (numbers.size() < 2) return std::nullopt;
-  files.pattern = first->before + "{rank}" + first->after;
-  return files;
-}
 
 }  // namespace infer
 

@@ -18,7 +18,7 @@ struct Ref {
   auto operator<=>(const Ref&) const = default;
 };
 
-// Both sides of the question.
+// Both sides of the question. The sources and the target must outlive it.
 struct Problem {
   std::vector<NamedSource> sources;
   const Source* target = nullptr;
@@ -98,6 +98,15 @@ struct Findings {
 
 // The files of a source that is several of them; nullopt: it is one.
 std::optional<Problem::Files> files_of(const Source& source);
+
+// The longest prefix of whole words that all keys of a source have which something is made of; below it the rules
+// begin. "": there is none.
+std::string root_of(const Problem& problem, const Findings& findings, uint32_t source);
+
+// A prefix for each source, which its keys lose in rules; "": none.
+using Roots = std::vector<std::string>;
+bool is_below_root(const Problem& problem, const Roots& roots, Ref ref);
+std::string key_below_root(const Problem& problem, const Roots& roots, Ref ref);
 
 // By values, as far as these decide. What is left is open; candidates that hold the same are decided by their names.
 Findings find_by_values(const Problem& problem);

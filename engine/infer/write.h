@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "infer/patterns.h"
+#include "infer/pattern_rule.h"
 #include "remap/infer.h"
 
 namespace remap::infer {
@@ -23,8 +23,8 @@ struct Written {
 
 // `notes`: comment lines for the end of the rules. `dtype`: of all floating-point targets, if the rules do not say it
 // one by one.
-Written write_rules(const Problem& problem, const Findings& findings, std::vector<PatternRule> rules,
-                    const std::vector<std::string>& roots, std::optional<DType> dtype,
-                    const std::vector<std::string>& notes, const InferOptions& options);
+Written write_rules(const Problem& problem, const Findings& findings, const std::vector<PatternRule>& rules,
+                    const Roots& roots, std::optional<DType> dtype, const std::vector<std::string>& notes,
+                    const InferOptions& options);
 
 }  // namespace remap::infer

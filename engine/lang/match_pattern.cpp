@@ -10,6 +10,8 @@
 namespace remap::lang {
 namespace {
 
+constexpr const char* kRest = "(?s:.+)";  // of '**': every character, line ends too
+
 // Numbers of as many digits as `first` and `last` have, from the one to the other.
 void add_ranges(const std::string& first, const std::string& last, const std::string& before,
                 std::vector<std::string>& choices) {
@@ -118,7 +120,7 @@ Matcher::Matcher(const KeyPattern& pattern, const VariantValues& variants) : is_
     else if (token.kind == Kind::star || token.digits)
       regex_ += "([0-9]+)";
     else if (token.kind == Kind::rest)
-      regex_ += "(.+)";
+      regex_ += "(" + std::string(kRest) + ")";
     else if (token.alternatives.empty())
       regex_ += "([^./]+)";
     else {
@@ -207,7 +209,7 @@ std::string regex_of_target(const KeyPattern& to, const KeyPattern& from, const 
       case PatternToken::Kind::literal:
       case PatternToken::Kind::variant: regex += RE2::QuoteMeta(token.text); break;
       case PatternToken::Kind::star: regex += "[0-9]+"; break;
-      case PatternToken::Kind::rest: regex += ".+"; break;
+      case PatternToken::Kind::rest: regex += kRest; break;
       case PatternToken::Kind::hole: {
         const PatternToken* origin = from.hole(token.text);
         const std::string table = !token.table.empty() ? token.table : origin != nullptr ? origin->table : "";
@@ -221,7 +223,7 @@ std::string regex_of_target(const KeyPattern& to, const KeyPattern& from, const 
       }
     }
   }
-  return from.is_regex ? ".+" : regex;
+  return from.is_regex ? kRest : regex;
 }
 
 }  // namespace remap::lang

@@ -4,6 +4,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <utility>
 
 namespace remap::linting {
 namespace {
@@ -104,19 +105,28 @@ class RegexParser {
       if (accept("?P<") || accept("?<")) {
         while (!done() && peek() != '>') ++at_;
         ++at_;
+      } else if (accept("?s:")) {
+        const bool outside = std::exchange(dot_takes_line_ends_, true);
+        Node inner = closed(depth);
+        dot_takes_line_ends_ = outside;
+        return inner;
       } else if (peek() == '?' && !accept("?:")) {
         throw Unknown{};
       }
-      Node inner = choice(depth + 1);
-      if (!accept(")")) throw Unknown{};
-      return inner;
+      return closed(depth);
     }
     const char c = text_[at_++];
     if (c == '[') return of(bracket());
-    if (c == '.') return of(~single('\n'));
+    if (c == '.') return of(dot_takes_line_ends_ ? ~Bytes() : ~single('\n'));
     if (c == '\\') return of(escape());
     if (c == '^' || c == '$' || c == '*' || c == '+' || c == '?') throw Unknown{};
     return of(single(c));
+  }
+  // A group, its ( read.
+  Node closed(int depth) {
+    Node inner = choice(depth + 1);
+    if (!accept(")")) throw Unknown{};
+    return inner;
   }
   static Node of(Bytes bytes) { return {Node::Kind::bytes, bytes, {}}; }
 
@@ -174,6 +184,7 @@ class RegexParser {
 
   const std::string& text_;
   size_t at_ = 0;
+  bool dot_takes_line_ends_ = false;
 };
 
 }  // namespace

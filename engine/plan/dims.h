@@ -67,4 +67,6 @@ class Dims {
   bool disputed_ = false;  // then the size that most tensors have comes first
 };
 
+inline Dims::RuleLine line_of(const TextPlace& place) { return {place.line, place.column}; }
+
 }  // namespace remap::plan

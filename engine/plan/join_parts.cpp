@@ -36,7 +36,7 @@ std::string name_of(const AxisParts& parts, const lang::IndexRange& range, size_
   return parts.each ? std::to_string(place + static_cast<size_t>(range.first)) : parts.parts[place].name;
 }
 
-// The numbers that a gathered hole takes.
+// The numbers that a hole that is joined along takes.
 lang::IndexRange range_of(const lang::Rule& rule, const std::optional<AxisParts>& parts) {
   if (parts)
     for (const auto& token : rule.from.tokens)
@@ -44,10 +44,10 @@ lang::IndexRange range_of(const lang::Rule& rule, const std::optional<AxisParts>
   return {};
 }
 
-class Gathering {
+class Joining {
  public:
-  Gathering(const lang::Rule& rule, const std::string& target, const std::vector<Part>& parts, const Regroup& regroup,
-            Diagnostics& diagnostics)
+  Joining(const lang::Rule& rule, const std::string& target, const std::vector<JoinInput>& parts,
+          const Regroup& regroup, Diagnostics& diagnostics)
       : rule_(rule),
         target_(target),
         parts_(parts),
@@ -56,36 +56,36 @@ class Gathering {
         stack_range_(range_of(rule, rule.stack)),
         concat_range_(range_of(rule, rule.concat)) {}
 
-  std::optional<Gathered> run() {
+  std::optional<Joined> run() {
     if (!find_places() || !nothing_missing()) return std::nullopt;
-    const Part& first = *grid_.begin()->second;
-    Gathered gathered{shape_of_one(), {}, first.key};
+    const JoinInput& first = *grid_.begin()->second;
+    Joined result{shape_of_one(), {}, first.key};
     if (!all_fit(first)) return std::nullopt;
-    if (rule_.stack) gathered.shape.insert(gathered.shape.begin() + rule_.stack->axis, static_cast<int64_t>(n_stack_));
-    View joined = View::of(gathered.shape), target = joined;
+    if (rule_.stack) result.shape.insert(result.shape.begin() + rule_.stack->axis, static_cast<int64_t>(n_stack_));
+    StridedView joined = StridedView::of(result.shape), target = joined;
     const bool regrouped = rule_.steps_of_parts() < rule_.steps.size();
     if (regrouped) {
       if (!regroup_(*first.key, target)) return std::nullopt;
-      joined = target.inverse(gathered.shape);
-      gathered.shape = target.shape();
+      joined = target.inverse(result.shape);
+      result.shape = target.shape();
     }
     int64_t at = 0;
     for (const auto& [place, part] : grid_) {
       if (place.second == 0) at = 0;
       if (!regrouped)
-        gathered.pieces.push_back(piece(*part, place.first, at));
-      else if (!add_regrouped(*part, place.first, at, joined, gathered.pieces))
+        result.pieces.push_back(piece(*part, place.first, at));
+      else if (!add_regrouped(*part, place.first, at, joined, result.pieces))
         return std::nullopt;
       if (rule_.concat) at += part->view.shape()[concat_axis()];
     }
-    return gathered;
+    return result;
   }
 
  private:
   size_t concat_axis() const { return static_cast<size_t>(rule_.concat->axis); }
   size_t stack_axis() const { return static_cast<size_t>(rule_.stack->axis); }
 
-  bool layout_error(const Part& part, const std::string& wrong) {
+  bool layout_error(const JoinInput& part, const std::string& wrong) {
     diagnostics_.error("plan-layout", rule_.place,
                        fmt::format("'{}' of shape {}: {}", part.key->key, to_string(part.info->shape), wrong));
     return false;
@@ -94,14 +94,14 @@ class Gathering {
   bool find_places() {
     bool good = true;
     const auto place = [&](const std::optional<AxisParts>& parts, const lang::IndexRange& range,
-                           const std::string& text, const Part& part) -> size_t {
+                           const std::string& text, const JoinInput& part) -> size_t {
       if (!parts) return 0;
       if (const auto found = place_of(*parts, range, text)) return *found;
       good = layout_error(part, fmt::format("'{}' of '{{{}}}' is {}", text, parts->hole,
                                             parts->each ? "no number" : "none of the parts: " + names(*parts)));
       return 0;
     };
-    for (const Part& part : parts_) {
+    for (const JoinInput& part : parts_) {
       const std::pair<size_t, size_t> at{place(rule_.stack, stack_range_, part.stack_name, part),
                                          place(rule_.concat, concat_range_, part.concat_name, part)};
       if (!good) return false;
@@ -161,7 +161,7 @@ class Gathering {
     return shape;
   }
 
-  bool all_fit(const Part& first) {
+  bool all_fit(const JoinInput& first) {
     const Shape one = shape_of_one();
     if (rule_.concat && concat_axis() >= one.size())
       return layout_error(first, fmt::format("there is no axis {} to join along", concat_axis()));
@@ -187,7 +187,7 @@ class Gathering {
   }
 
   // `at`: where the part begins along the concat axis.
-  Piece piece(const Part& part, size_t place, int64_t at) const {
+  Piece piece(const JoinInput& part, size_t place, int64_t at) const {
     std::vector<int64_t> origin(part.view.dims.size(), 0);
     std::vector<uint8_t> axes(origin.size());
     for (size_t d = 0; d < axes.size(); ++d)
@@ -198,8 +198,9 @@ class Gathering {
   }
 
   // The same where steps follow. `joined`: what was joined, as a view of the target.
-  bool add_regrouped(const Part& part, size_t place, int64_t at, const View& joined, std::vector<Piece>& pieces) {
-    View box = joined;
+  bool add_regrouped(const JoinInput& part, size_t place, int64_t at, const StridedView& joined,
+                     std::vector<Piece>& pieces) {
+    StridedView box = joined;
     std::string wrong;
     if (rule_.stack) wrong = box.select(stack_axis(), static_cast<int64_t>(place));
     const Shape own = part.view.shape();
@@ -210,19 +211,19 @@ class Gathering {
 
   const lang::Rule& rule_;
   const std::string& target_;
-  const std::vector<Part>& parts_;
+  const std::vector<JoinInput>& parts_;
   const Regroup& regroup_;
   Diagnostics& diagnostics_;
   const lang::IndexRange stack_range_, concat_range_;
-  std::map<std::pair<size_t, size_t>, const Part*> grid_;  // by place in the stack, then in the concat
+  std::map<std::pair<size_t, size_t>, const JoinInput*> grid_;  // by place in the stack, then in the concat
   size_t n_stack_ = 1;
 };
 
 }  // namespace
 
-std::optional<Gathered> gather(const lang::Rule& rule, const std::string& target, const std::vector<Part>& parts,
-                               const Regroup& regroup, Diagnostics& diagnostics) {
-  return Gathering(rule, target, parts, regroup, diagnostics).run();
+std::optional<Joined> join_parts(const lang::Rule& rule, const std::string& target, const std::vector<JoinInput>& parts,
+                                 const Regroup& regroup, Diagnostics& diagnostics) {
+  return Joining(rule, target, parts, regroup, diagnostics).run();
 }
 
 }  // namespace remap::plan

@@ -13,14 +13,14 @@
 namespace remap::plan {
 
 // What one source key gives to a target, its rule's split and steps done.
-struct Part {
+struct JoinInput {
   const layout::SourceKey* key = nullptr;
   const TensorInfo* info = nullptr;
-  std::string concat_name, stack_name;  // what the gathered holes took
-  View view;
+  std::string concat_name, stack_name;  // what the holes that are joined along took
+  StridedView view;
 };
 
-struct Gathered {
+struct Joined {
   Shape shape;
   std::vector<Piece> pieces;
   const layout::SourceKey* first = nullptr;  // of the part at the origin
@@ -29,8 +29,8 @@ struct Gathered {
 // Joins the parts along the rule's concat axis, and the results along its stack axis. nullopt if a part is missing, too
 // much, or does not fit; that is reported. `regroup`: the rule's further steps, on a view of what was joined; false,
 // and reported, if they do not fit.
-using Regroup = std::function<bool(const layout::SourceKey& first, View& view)>;
-std::optional<Gathered> gather(const lang::Rule& rule, const std::string& target, const std::vector<Part>& parts,
-                               const Regroup& regroup, Diagnostics& diagnostics);
+using Regroup = std::function<bool(const layout::SourceKey& first, StridedView& view)>;
+std::optional<Joined> join_parts(const lang::Rule& rule, const std::string& target, const std::vector<JoinInput>& parts,
+                                 const Regroup& regroup, Diagnostics& diagnostics);
 
 }  // namespace remap::plan

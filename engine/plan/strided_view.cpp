@@ -15,20 +15,20 @@ int64_t extent_of(const std::vector<Factor>& factors) {
 
 }  // namespace
 
-View View::of(const Shape& shape) {
-  View view;
+StridedView StridedView::of(const Shape& shape) {
+  StridedView view;
   view.origin.assign(shape.size(), 0);
   for (size_t d = 0; d < shape.size(); ++d) view.dims.push_back({{shape[d], 1, static_cast<uint8_t>(d)}});
   return view;
 }
 
-Shape View::shape() const {
+Shape StridedView::shape() const {
   Shape shape;
   for (const auto& factors : dims) shape.push_back(extent_of(factors));
   return shape;
 }
 
-std::string View::slice(size_t axis, int64_t begin, int64_t length) {
+std::string StridedView::slice(size_t axis, int64_t begin, int64_t length) {
   if (axis >= dims.size()) return fmt::format("there is no axis {} in {}", axis, to_string(shape()));
   const int64_t extent = extent_of(dims[axis]);
   if (begin < 0 || length < 0 || begin + length > extent)
@@ -52,13 +52,13 @@ std::string View::slice(size_t axis, int64_t begin, int64_t length) {
   return "";
 }
 
-std::string View::select(size_t axis, int64_t index) {
+std::string StridedView::select(size_t axis, int64_t index) {
   std::string wrong = slice(axis, index, 1);
   if (wrong.empty()) dims.erase(dims.begin() + static_cast<std::ptrdiff_t>(axis));
   return wrong;
 }
 
-std::string View::permute(const std::vector<int>& order) {
+std::string StridedView::permute(const std::vector<int>& order) {
   if (order.size() != dims.size())
     return fmt::format("{} axes are ordered, the tensor has {}: {}", order.size(), dims.size(), to_string(shape()));
   std::vector<std::vector<Factor>> permuted;
@@ -67,7 +67,7 @@ std::string View::permute(const std::vector<int>& order) {
   return "";
 }
 
-std::string View::reshape(const Shape& wanted) {
+std::string StridedView::reshape(const Shape& wanted) {
   const Shape before = shape();
   if (element_count(before) != element_count(wanted))
     return fmt::format("{} has {} elements, {} has {}", to_string(before), element_count(before), to_string(wanted),
@@ -107,7 +107,7 @@ std::string View::reshape(const Shape& wanted) {
   return "";
 }
 
-View View::inverse(const Shape& viewed) const {
+StridedView StridedView::inverse(const Shape& viewed) const {
   struct Moved {
     int64_t step;   // in the viewed tensor
     Factor factor;  // in what is shown
@@ -120,7 +120,7 @@ View View::inverse(const Shape& viewed) const {
       if (f.extent != 1) moved[f.source_dim].push_back({f.source_step, {f.extent, step, static_cast<uint8_t>(d)}});
     }
   }
-  View result;
+  StridedView result;
   result.origin.assign(dims.size(), 0);
   for (auto& list : moved) {
     std::stable_sort(list.begin(), list.end(), [](const Moved& a, const Moved& b) { return a.step > b.step; });
@@ -131,7 +131,7 @@ View View::inverse(const Shape& viewed) const {
   return result;
 }
 
-Piece View::piece(uint32_t source, uint32_t tensor, const View& target, std::string& wrong) const {
+Piece StridedView::piece(uint32_t source, uint32_t tensor, const StridedView& target, std::string& wrong) const {
   Piece piece;
   piece.source = source;
   piece.tensor = tensor;
@@ -165,8 +165,8 @@ Piece View::piece(uint32_t source, uint32_t tensor, const View& target, std::str
   return piece;
 }
 
-Piece View::piece(uint32_t source, uint32_t tensor, std::vector<int64_t> target_origin,
-                  const std::vector<uint8_t>& target_axes) const {
+Piece StridedView::piece(uint32_t source, uint32_t tensor, std::vector<int64_t> target_origin,
+                         const std::vector<uint8_t>& target_axes) const {
   Piece piece;
   piece.source = source;
   piece.tensor = tensor;

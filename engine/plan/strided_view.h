@@ -19,11 +19,11 @@ struct Factor {
   bool operator==(const Factor&) const = default;
 };
 
-struct View {
+struct StridedView {
   std::vector<std::vector<Factor>> dims;
   std::vector<int64_t> origin;  // in the source tensor
 
-  static View of(const Shape& shape);
+  static StridedView of(const Shape& shape);
   Shape shape() const;
 
   // Each returns "" or what is wrong.
@@ -33,14 +33,14 @@ struct View {
   std::string reshape(const Shape& shape);
 
   // Of a view of everything, without a slice: the viewed tensor (of this shape) as a view of what the view shows.
-  View inverse(const Shape& viewed) const;
+  StridedView inverse(const Shape& viewed) const;
 
   // The view as a piece of a target tensor of which it fills the box at `target_origin`; `target_axes[d]` is the
   // target's dimension for dimension d of the view.
   Piece piece(uint32_t source, uint32_t tensor, std::vector<int64_t> target_origin,
               const std::vector<uint8_t>& target_axes) const;
   // The view as a piece of what another view of the same shape shows of the target. `wrong` says why there is none.
-  Piece piece(uint32_t source, uint32_t tensor, const View& target, std::string& wrong) const;
+  Piece piece(uint32_t source, uint32_t tensor, const StridedView& target, std::string& wrong) const;
 };
 
 }  // namespace remap::plan

@@ -211,6 +211,14 @@ std::string render_json_text(const Plan& plan) {
   return text + "\n}\n";
 }
 
+std::string sums_text(const Plan& plan, const ParameterSums& sums) {
+  std::string text;
+  for (size_t s = 0; s < sums.sources.size(); ++s)
+    text += fmt::format("{}{:.6g}{}", s == 0 ? "" : " + ", sums.sources[s],
+                        plan.sources[s].name.empty() ? "" : " (" + plan.sources[s].name + ")");
+  return text;
+}
+
 std::string json_file_text(const Json& json) { return json.dump(2) + "\n"; }
 
 }  // namespace remap

@@ -104,6 +104,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"exec", {"base", "tensor", "ops", "read", "plan"}},
     {"verify", {"base", "tensor", "ops", "lang", "layout", "read"}},  // nothing of what it checks
     {"infer", {"base", "tensor", "ops", "lang", "read", "plan"}},
+    {"convert", {"base", "tensor", "plan", "exec", "verify"}},
     {"report", {"base"}},
     {"cli", {}},
 };
@@ -143,6 +144,16 @@ TEST_CASE("the engine and the command line name no model family") {
       "va|switch_"
       "transformers");
   CHECK(matches(code(), family) == no_faults);
+}
+
+TEST_CASE("the program that docs/library.md shows is the one that the tests build") {
+  const std::string page = read(kRoot / "docs/library.md"), program = read(kRoot / "tests/consumer/main.cpp");
+  static const RE2 block("(?s)```cpp\n(.*?)```");
+  re2::StringPiece rest(page);
+  size_t n_blocks = 0;
+  for (std::string code_block; RE2::FindAndConsume(&rest, block, &code_block); ++n_blocks)
+    CHECK(program.find(code_block) != std::string::npos);
+  CHECK(n_blocks > 0);
 }
 
 TEST_CASE("no line of the sources is over 120 columns") {

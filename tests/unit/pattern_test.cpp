@@ -161,12 +161,12 @@ TEST_CASE("a matcher knows how its keys begin, and all of them that a target may
   const Row rows[] = {
       {"a.b", "a.b", "a\\.b", "a\\.b"},
       {"a.*.b", "a.", "a\\.([0-9]+)\\.b", "a\\.[0-9]+\\.b"},
-      {"a/**", "a/", "a\\/(.+)", "a\\/.+"},
+      {"a/**", "a/", "a\\/((?s:.+))", "a\\/(?s:.+)"},
       {"{x}.b", "", "([^./]+)\\.b", "[^./]+\\.b"},
       {"{x:a|b+}", "", "(a|b\\+)", "(?:a|b\\+)"},
       {"{x:ff}", "", "(encoder|decoder)", "(?:1|2)"},  // the values that the table has for them
       {"a{x:8..12}", "a", "a(0*(?:[8-9]|1[0-2]))", "a[^./]+"},
-      {"re:a(b)", "", "a(b)", ".+"},
+      {"re:a(b)", "", "a(b)", "(?s:.+)"},
   };
   for (const Row& row : rows) {
     CAPTURE(row.from);

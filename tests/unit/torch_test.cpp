@@ -241,11 +241,48 @@ TEST_CASE("a module's parameters and buffers have the keys its state dict would 
         pickle.text("none") << "N";
       });
   const auto source = open_bytes(folder, build_torch_zip(pickle.stop()));
-  CHECK(keys(*source) == std::vector<std::string>{"block.w", "mean", "w"});
+  CHECK(keys(*source) == std::vector<std::string>{"block.w", "mask", "mean", "w"});
   CHECK(source->metadata()["$module"] == "my.nets.Net");
   CHECK(source->metadata()["width"] == 3);
   CHECK(source->metadata()["block"]["width"] == 3);
-  CHECK(source->remarks().empty());
+  CHECK(source->remarks() == std::vector<std::string>{
+      "'mask' is not in the state dict of its module (a buffer that is not persistent, or an attribute)"});
+}
+
+// A module's attributes are any objects; each tensor in them is listed once, where nothing else has led to it.
+TEST_CASE("a tensor among a module's attributes is listed, whatever holds it") {
+  const TempFolder folder;
+  Pickle pickle;
+  const auto module = [&](const char* name, const auto& modules, const auto& attributes) {
+    pickle.global("my.nets", name) << ")\x81}(";
+    for (const char* part : {"_parameters", "_buffers"}) pickle.text(part) << "}";
+    pickle.text("_modules") << "}(";
+    modules();
+    pickle << "u";
+    attributes();
+    pickle << "ub";
+  };
+  module(
+      "Net",
+      [&] {
+        pickle.text("inner");
+        module(
+            "Inner", [] {},
+            [&] {
+              pickle.text("_cache") << "}(";
+              pickle.text("k").tensor({}) << "r\1\0\0\0"s  // memo 1: two attributes share it
+                                          << "u";
+              pickle.text("blocks") << "](";
+              module(
+                  "Block", [] {}, [&] { pickle.text("scale").tensor({}); });
+              pickle << "e";
+            });
+      },
+      [&] { pickle.text("again") << "j\1\0\0\0"s; });
+  const auto source = open_bytes(folder, build_torch_zip(pickle.stop()));
+  CHECK(keys(*source) == std::vector<std::string>{"again", "inner.blocks.0.scale"});
+  CHECK(source->remarks().size() == 1);
+  CHECK(source->remarks()[0].starts_with("2 tensors, such as 'again', are not in the state dict of their modules"));
 }
 
 TEST_CASE("known classes become the values they hold") {

@@ -6,8 +6,14 @@
 
 #include <fmt/format.h>
 
+#include "remap/compare.h"
 #include "remap/document.h"
+#include "remap/execute.h"
+#include "remap/values.h"
+#include "remap/verify.h"
 #include "support/catch.h"
+#include "support/memory_sink.h"
+#include "support/memory_source.h"
 #include "support/source_values.h"
 #include "verify/forward.h"
 
@@ -304,4 +310,46 @@ TEST_CASE("FLAVA: text, image, both together, every head, and the codebook") {
       CHECK(std::abs(find(result, "contrastive")->value.data[0] - row[static_cast<size_t>(b)]) <= kTolerance);
     }
   }
+}
+
+// Both the plan and the source's forward pass find their tensors through the key table. What a fault in it would do, a
+// source does here that gives one tensor for another.
+TEST_CASE("a fault in what plan and verify share is seen by the recorded activations, and not by verify") {
+  const std::string layer = "model.encoder.sentence_encoder.layers.0.self_attn.";
+  const auto real = open_source(kData + "/roberta/source/model.pt");
+  std::vector<test::MemoryTensor> tensors;
+  for (const auto& info : real->manifest().tensors()) {
+    const std::string taken = info.key == layer + "q_proj.weight"   ? layer + "k_proj.weight"
+                              : info.key == layer + "k_proj.weight" ? layer + "q_proj.weight"
+                                                                    : info.key;
+    tensors.push_back({info.key, info.dtype, info.shape, test::tensor_bytes(*real, taken)});
+  }
+  const test::MemorySource faulty(std::move(tensors), real->metadata());
+  const std::vector<NamedSource> sources = {{"", &faulty}};
+
+  Diagnostics found;
+  const auto rules = Rules::load(std::string(REMAP_SOURCE_DIR) + "/rules/roberta.yaml", found);
+  REQUIRE(rules);
+  PlanOptions options;
+  options.same = tensors_equal;
+  options.values = tensor_values;
+  const auto plan = make_plan(*rules, sources, options, found);
+  REQUIRE(plan);
+  test::MemorySink sink(plan->tensors);
+  execute(plan->tensors, {&faulty}, sink);
+  std::vector<test::MemoryTensor> made;
+  for (size_t i = 0; i < plan->tensors.size(); ++i)
+    made.push_back({plan->tensors[i].key, plan->tensors[i].dtype, plan->tensors[i].shape, sink.bytes(i)});
+  CHECK(verify(*rules, *plan, sources, test::MemorySource(made), plan->config, {}).passed);
+
+  const Recorded recorded("/roberta/activations.safetensors");
+  Sample sample;
+  sample.values["input_ids"] = recorded.integers("sample.input_ids", 0);
+  sample.values["mask"] = recorded.integers("sample.attention_mask", 0);
+  sample.values["head"] = "mlm";
+  double largest = 0;
+  for (const auto& record : run_forward(model("fairseq_roberta"), sources, Json::object(), sample).records)
+    if (const std::string name = "sample.fairseq." + record.name; recorded.has(name))
+      largest = std::max(largest, static_cast<double>(difference(record, recorded.floats(name, 0))));
+  CHECK(largest > 100 * kTolerance);
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "remap/diagnostic.h"
+#include "remap/limits.h"
 #include "remap/manifest.h"
 #include "remap/metadata.h"
 #include "remap/source.h"
@@ -119,6 +120,7 @@ struct PlanOptions {
   std::map<std::string, Json> documents;  // by the name that the rules have for them
   Json config = Json::object();  // fields of config.json that the user gave; facts of the checkpoint must agree
   std::string config_file;       // where they are from, for messages
+  Limits limits = {};            // of the plan
 };
 
 // A rule file with its target schema, checked; immutable and shareable between threads.

@@ -8,6 +8,7 @@
 #include "remap/explain.h"
 #include "remap/plan.h"
 #include "remap/plan_diff.h"
+#include "remap/values.h"
 #include "remap/verify.h"
 
 namespace remap {
@@ -91,6 +92,9 @@ std::string render_folded_manifest(const Source& source);
 // figure of a machine's rounding is left out, so the text may differ in its last digits between machines.
 std::string render_text(const VerifyReport& report);
 Json render_json(const VerifyReport& report);  // {"remap_verify": 1, …}
+
+// What the values of each source add up to: "123.456 + 7 (codebook)".
+std::string sums_text(const Plan& plan, const ParameterSums& sums);
 
 std::string human_bytes(uint64_t bytes);  // "1.42 GB" (powers of 1000), "512 B"
 

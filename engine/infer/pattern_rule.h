@@ -1,4 +1,4 @@
-// From relations between tensors to rules between patterns of keys. Private to infer.
+// A rule between keys: what is the same in all of them as text, what is not as variables. Private to infer.
 #pragma once
 
 #include <map>
@@ -7,9 +7,12 @@
 #include <utility>
 #include <vector>
 
+#include "infer/key_form.h"
 #include "infer/relation.h"
 
 namespace remap::infer {
+
+inline constexpr size_t kMaxVariables = 40;  // of a rule; more would be no pattern to read
 
 // What differs between the keys of one rule. A text stands for itself on the other side unless some value is
 // translated.
@@ -44,49 +47,21 @@ struct Operation {
 };
 inline const std::string kLeftOut = "_";
 
-// Keys as patterns: in a text, the bytes below stand for what varies.
-inline constexpr char kVariable = '\x01';  // and a byte '0' + number of the variable
-inline constexpr char kMoved = '\x02';     // the same, and then the offset as digits with a sign, and kMoved again
-inline constexpr char kPart = '\x03';      // a named part
-inline constexpr char kEach = '\x04';      // a numbered part
-inline constexpr char kRest = '\x05';      // one or more characters
-
 struct PatternRule {
   enum class Kind { move, drop } kind = Kind::move;
   uint32_t source = 0;
-  std::string from, to;  // with the bytes above
+  KeyForm from, to;
   std::vector<Variable> variables;
   Operation operation;
-  std::vector<std::string> except;  // patterns without variables: any number (kEach), any word (kPart)
-  std::vector<size_t> relations;    // numbers of relations it stands for
-  std::vector<Ref> refs;            // the source tensors of these
+  std::vector<KeyForm> except;    // without variables: any number, any word
+  std::vector<size_t> relations;  // numbers of relations it stands for
+  std::vector<Ref> refs;          // the source tensors of these
   std::vector<std::string> checks;
   std::vector<std::string> open;   // what is wrong with it
   std::vector<PatternRule> parts;  // what it was merged from
-};
 
-// The rules for all relations, and for the open sources rules that drop them. `root`: a prefix that source keys lose (a
-// source each). Relations that no pattern can say are added to `left`. What planning and comparing an earlier proposal
-// has shown, by numbers of relations.
-struct Lessons {
-  std::set<size_t> alone;              // a rule of their own, without variables
-  std::set<size_t> out;                // no rule
-  std::map<size_t, std::string> open;  // what is wrong with a relation whose rule stays
+  void add_relation(const Findings& findings, size_t relation);
+  void add_relations(const PatternRule& other);
 };
-std::vector<PatternRule> generalise(const Problem& problem, const Findings& findings,
-                                    const std::vector<std::string>& roots, const Lessons& lessons,
-                                    std::vector<size_t>& left);
-
-// Whether a pattern can say this key as it is.
-bool can_be_written(const std::string& key);
-
-// The texts that one part of a pattern's bytes stands for; used by what writes rules.
-struct PatternToken {
-  enum class Kind { text, variable, part, each, rest } kind = Kind::text;
-  std::string text;
-  size_t variable = 0;
-  int64_t add = 0;
-};
-std::vector<PatternToken> tokens_of(const std::string& pattern);
 
 }  // namespace remap::infer

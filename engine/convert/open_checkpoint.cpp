@@ -1,0 +1,152 @@
+#include <algorithm>
+#include <filesystem>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "convert/recognise.h"
+#include "remap/compare.h"
+#include "remap/convert.h"
+#include "remap/document.h"
+#include "remap/nearest.h"
+
+namespace remap {
+namespace fs = std::filesystem;
+namespace {
+
+size_t index_of(const std::vector<Rules::Need>& needs, const std::string& name) {
+  const auto it = std::find_if(needs.begin(), needs.end(), [&](const auto& need) { return need.name == name; });
+  return static_cast<size_t>(it - needs.begin());
+}
+
+bool is_companion(const std::string& name) {
+  return std::find(companions().begin(), companions().end(), name) != companions().end();
+}
+
+[[noreturn]] void refuse(const std::string& name, const std::string& path, const Rules& rules) {
+  std::vector<std::string> names;
+  for (const auto& need : rules.sources())
+    if (!need.name.empty()) names.push_back(need.name);
+  const std::string otherwise = names.empty() ? "they read one checkpoint and nothing else"
+                                              : fmt::format("they know: {}", fmt::join(names, ", "));
+  names.insert(names.end(), companions().begin(), companions().end());
+  const std::string near = nearest_name(name, names);
+  throw Error("usage", {}, fmt::format("{}={}: the rules know no source '{}'", name, path, name),
+              near.empty() ? otherwise : fmt::format("did you mean '{}={}'?", near, path));
+}
+
+void refuse_unknown_inputs(const Request& request, const Rules& rules) {
+  const auto needs = rules.sources();
+  for (const auto& [name, path] : request.inputs)
+    if (index_of(needs, name) == needs.size() && !is_companion(name)) refuse(name, path, rules);
+}
+
+// The source of this index: as its rules open it, or whole if the keys may lie below another root.
+std::unique_ptr<Source> open_needed(const Request& request, const std::string& path, const Rules& rules, size_t index,
+                                    convert::Openings& openings) {
+  auto source = index == 0 ? openings.take(rules) : nullptr;
+  if (!source) source = convert::open_for(path, rules, index, request);
+  if (!rules.subtree(index).empty() && (source->manifest().size() == 0 || request.set.contains("root"))) {
+    OpenOptions whole = rules.open_options(index);
+    whole.limits = request.limits;
+    whole.subtree.clear();
+    if (index == 0) whole.companions = convert::companions_of(request);
+    source = open_source(path, whole);
+  }
+  return source;
+}
+
+// Rule files, and what stands beside them; only the files, since other things may be in these folders.
+void add_rule_files(const Request& request, Checkpoint& checkpoint) {
+  std::vector<fs::path> folders = {fs::path(checkpoint.rules.file()).parent_path() / ".." / "schemas"};
+  folders.insert(folders.end(), request.rule_folders.begin(), request.rule_folders.end());
+  for (const auto& folder : folders) {
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(folder, ignored))
+      if (entry.path().extension() == ".yaml") checkpoint.files.push_back(entry.path().string());
+  }
+  checkpoint.files.push_back(checkpoint.rules.file());
+}
+
+// Documents that lie in the checkpoint's folder, where no other was given.
+void read_documents_beside(const Request& request, Checkpoint& checkpoint) {
+  std::error_code ignored;
+  const fs::path given = request.checkpoint;
+  const fs::path folder = fs::is_directory(given, ignored) ? given : given.parent_path();
+  for (const auto& need : checkpoint.rules.sources()) {
+    const fs::path beside = folder / need.beside;
+    if (need.document && !need.beside.empty() && !checkpoint.options.documents.contains(need.name) &&
+        fs::is_regular_file(beside, ignored))
+      checkpoint.options.documents[need.name] = read_document(beside.string(), need.format);
+  }
+}
+
+}  // namespace
+
+void add_notices(const Source& source, Diagnostics& diagnostics) {
+  for (const auto& notice : source.notices()) diagnostics.add(notice);
+  for (const auto& text : source.warnings())
+    diagnostics.warning("source-incomplete", BytePlace{source.path(), {}, {}}, text,
+                        "if the checkpoint was downloaded, check that all of its files arrived");
+}
+
+const std::vector<std::string>& companions() {
+  static const std::vector<std::string> names = {"gin"};
+  return names;
+}
+
+std::optional<Checkpoint> open_checkpoint(const Request& request, Diagnostics& diagnostics) {
+  std::optional<Rules> rules;
+  if (!request.rules.empty()) {
+    rules = Rules::load_to_plan(request.rules, diagnostics, request.rule_folders);
+    if (!rules) return std::nullopt;
+    refuse_unknown_inputs(request, *rules);
+  }
+  convert::Openings openings(request);
+  if (!rules) rules = convert::recognise(request, openings, diagnostics);
+  if (!rules) return std::nullopt;
+  refuse_unknown_inputs(request, *rules);
+
+  Checkpoint checkpoint{*rules, {}, {}, {}, {}};
+  checkpoint.options = {.set = request.set,
+                        .same = tensors_equal,
+                        .values = tensor_values,
+                        .documents = {},
+                        .config = request.config,
+                        .config_file = request.config_file,
+                        .limits = request.limits};
+  const auto needs = rules->sources();
+  std::vector<std::pair<std::string, std::string>> given = {{"", request.checkpoint}};
+  given.insert(given.end(), request.inputs.begin(), request.inputs.end());
+  for (const auto& [name, path] : given) {
+    checkpoint.files.push_back(path);
+    const size_t index = index_of(needs, name);
+    if (index == needs.size()) continue;  // a companion: the reader of the first source has it
+    if (needs[index].document) {
+      checkpoint.options.documents[name] = read_document(path, needs[index].format);
+      continue;
+    }
+    auto source = open_needed(request, path, *rules, index, openings);
+    if (request.needs_data && !source->has_data())
+      throw Error("source-without-data", BytePlace{source->path(), {}, {}},
+                  "this is a manifest: it lists tensors and holds none", "use 'remap plan' to see what would happen");
+    if (request.notices) add_notices(*source, diagnostics);
+    checkpoint.files.push_back(source->folder());
+    checkpoint.owned.push_back(std::move(source));
+    checkpoint.sources.push_back({name, checkpoint.owned.back().get()});
+  }
+  if (!request.config_file.empty()) checkpoint.files.push_back(request.config_file);
+  add_rule_files(request, checkpoint);
+  read_documents_beside(request, checkpoint);
+  return checkpoint;
+}
+
+std::optional<Conversion> prepare(const Request& request, Diagnostics& diagnostics) {
+  auto checkpoint = open_checkpoint(request, diagnostics);
+  if (!checkpoint) return std::nullopt;
+  auto plan = make_plan(checkpoint->rules, checkpoint->sources, checkpoint->options, diagnostics);
+  if (!plan) return std::nullopt;
+  return Conversion{std::move(*checkpoint), std::move(*plan)};
+}
+
+}  // namespace remap

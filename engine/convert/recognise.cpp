@@ -1,0 +1,96 @@
+#include "convert/recognise.h"
+
+#include <algorithm>
+#include <exception>
+
+#include <fmt/format.h>
+
+namespace remap::convert {
+
+std::map<std::string, std::string> companions_of(const Request& request) {
+  std::map<std::string, std::string> found;
+  for (const auto& name : companions())
+    if (const auto given = request.inputs.find(name); given != request.inputs.end()) found.insert(*given);
+  return found;
+}
+
+std::unique_ptr<Source> open_for(const std::string& path, const Rules& rules, size_t source, const Request& request) {
+  OpenOptions options = rules.open_options(source);
+  options.limits = request.limits;
+  if (source == 0) options.companions = companions_of(request);
+  return open_source(path, options);
+}
+
+Source* Openings::open(const Rules& rules) {
+  const auto [at, fresh] = opened_.try_emplace(kind_of(rules));
+  if (fresh) {
+    try {
+      at->second = open_for(request_.checkpoint, rules, 0, request_);
+    } catch (const Error&) {
+      if (!refused_) refused_ = std::current_exception();
+    }
+  }
+  return at->second.get();
+}
+
+Source* Openings::open_whole() {
+  auto& whole = opened_[{"", ""}];
+  if (!whole && !refused_) {
+    OpenOptions options;
+    options.limits = request_.limits;
+    options.companions = companions_of(request_);
+    whole = open_source(request_.checkpoint, options);
+  }
+  return whole.get();
+}
+
+std::unique_ptr<Source> Openings::take(const Rules& rules) {
+  const auto at = opened_.find(kind_of(rules));
+  return at == opened_.end() ? nullptr : std::move(at->second);
+}
+
+std::optional<Rules> recognise(const Request& request, Openings& openings, Diagnostics& diagnostics) {
+  std::vector<Rules> families, found;
+  std::vector<std::string> notes;
+  for (const auto& name : Rules::known(request.rule_folders))
+    if (auto rules = Rules::load(name, diagnostics, request.rule_folders)) families.push_back(std::move(*rules));
+  // Those that read only a part of a checkpoint come first: they tell its format, and rules for another one open
+  // nothing.
+  std::stable_partition(families.begin(), families.end(), [](const Rules& rules) { return !rules.subtree(0).empty(); });
+  const Source* first = nullptr;
+  for (const auto& rules : families) {
+    std::string why;
+    if (first != nullptr && !rules.reads(*first, why)) {
+      notes.push_back(fmt::format("{}: {}", rules.family(), why));
+      continue;
+    }
+    // A folder may be ambiguous for rules that do not name its files, and plain for those that do.
+    const Source* source = openings.open(rules);
+    if (source == nullptr) continue;
+    if (first == nullptr) first = source;
+    if (rules.recognise(*source, why))
+      found.push_back(rules);
+    else
+      notes.push_back(fmt::format("{}: {}", rules.family(), why));
+  }
+  if (found.empty())  // perhaps only a prefix is in the way
+    if (const Source* whole = openings.open_whole())
+      std::copy_if(families.begin(), families.end(), std::back_inserter(found),
+                   [&](const Rules& rules) { return rules.recognise_elsewhere(*whole); });
+  if (diagnostics.has_errors()) return std::nullopt;
+  if (found.size() == 1) return found.front();
+  if (found.empty() && openings.refused()) std::rethrow_exception(openings.refused());
+  const BytePlace place{request.checkpoint, {}, {}};
+  if (found.empty()) {
+    diagnostics.error("family-unknown", place, "no known family looks like this checkpoint",
+                      "name the rules with --rules, and look at the keys with 'remap inspect'", notes);
+  } else {
+    notes.clear();
+    for (const auto& rules : found) notes.push_back(fmt::format("{}: {}", rules.family(), rules.title()));
+    diagnostics.error("family-ambiguous", place, "more than one family looks like this checkpoint",
+                      "choose one with --rules", notes);
+  }
+  return std::nullopt;
+}
+
+}  // namespace remap::convert

@@ -1,0 +1,115 @@
+#include "remap/verify.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "exec/check_target.h"
+#include "plan/load_rules.h"
+#include "remap/execute.h"
+#include "verify/layers.h"
+#include "verify/probe.h"
+
+namespace remap {
+namespace {
+
+// What the conversion rounds would differ by that much, and hide what else is different.
+forward::Rounding rounding_of(const Plan& plan, const std::vector<const Source*>& sources) {
+  forward::Rounding rounding;
+  for (const auto& tensor : plan.tensors)
+    for (const Piece& piece : tensor.pieces) {
+      const DType from = sources[piece.source]->manifest()[piece.tensor].dtype;
+      if (from != tensor.dtype && size_bytes(from) >= size_bytes(tensor.dtype))
+        rounding[{sources[piece.source], piece.tensor}] = tensor.dtype;
+    }
+  return rounding;
+}
+
+std::vector<std::pair<std::string, std::string>> duplicates_in(const Plan& plan) {
+  std::map<std::pair<uint32_t, uint32_t>, std::vector<const PlannedTensor*>> by_source;  // that of the first piece
+  std::vector<std::pair<std::string, std::string>> duplicates;
+  for (const auto& tensor : plan.tensors) {
+    if (tensor.pieces.empty()) continue;
+    auto& others = by_source[{tensor.pieces.front().source, tensor.pieces.front().tensor}];
+    const auto same = std::find_if(others.begin(), others.end(),
+                                   [&](const PlannedTensor* other) { return other->pieces == tensor.pieces; });
+    if (same != others.end())
+      duplicates.emplace_back(tensor.key, (*same)->key);
+    else
+      others.push_back(&tensor);
+  }
+  return duplicates;
+}
+
+// Every tensor of the plan and of the target, with what vouches for it.
+std::vector<TensorAccount> account(const Plan& plan, const std::vector<const Source*>& sources, const Source& target,
+                                   const std::set<std::string>& read) {
+  std::vector<TensorAccount> accounts;
+  std::set<std::string> planned;
+  auto faults = exec::target_faults(plan, sources, target);
+  for (size_t i = 0; i < plan.tensors.size(); ++i) {
+    const std::string& key = plan.tensors[i].key;
+    planned.insert(key);
+    TensorAccount one{key, VouchedBy::none, std::move(faults[i])};
+    if (one.fault.empty()) one.by = read.contains(key) ? VouchedBy::forward_and_bytes : VouchedBy::bytes;
+    accounts.push_back(std::move(one));
+  }
+  for (const auto& info : target.manifest().tensors())
+    if (!planned.contains(info.key)) accounts.push_back({info.key, VouchedBy::none, "no rule gives it"});
+  std::sort(accounts.begin(), accounts.end(), [](const auto& x, const auto& y) { return x.key < y.key; });
+  return accounts;
+}
+
+}  // namespace
+
+VerifyReport verify(const Rules& rules, const Plan& plan, const std::vector<NamedSource>& sources, const Source& target,
+                    const Json& config, const VerifyOptions& options) {
+  const Rules::Impl& impl = rules.impl();
+  if (!impl.source_model || !impl.target_model)
+    throw Error("usage", {}, fmt::format("{} names no forward passes", rules.file()),
+                "add 'verify: {source: NAME, target: NAME}'");
+  const auto plan_sources = sources_of(plan, sources);
+  forward::Side from{forward::load_model(impl.source_model),
+                     {},
+                     options.config,
+                     {options.documents, rounding_of(plan, plan_sources), options.max_records}};
+  forward::Side to{forward::load_model(impl.target_model), {}, config, {{}, {}, options.max_records}};
+  for (const auto& [name, value] : plan.variants)
+    if (name == "root") roots_of_first(from.model) = {value};
+  from.sources = named_in(from.model, sources);
+  to.sources = {{"", &target}};
+
+  VerifyReport report;
+  report.family = plan.family;
+  report.architecture = plan.architecture;
+  report.source_library =
+      from.model.library +
+      (from.options.rounding.empty() ? "" : " with the weights rounded as the conversion rounds them");
+  report.target_library = to.model.library;
+
+  auto samples = options.input.empty() ? forward::make_probe(to.model, config)
+                                       : forward::read_probe(to.model, config, options.input);
+  for (forward::Sample& sample : samples)
+    for (const auto& [name, value] : plan.variants) sample.values[name] = value;
+  report.n_samples = samples.size();
+  auto compared = compare_layers(from, to, samples, options.atol);
+  report.layers = std::move(compared.layers);
+  report.max_absolute_diff = compared.max_absolute_diff;
+  report.first_divergence = compared.first_divergence;
+  report.cause = std::move(compared.cause);
+
+  report.tensors = account(plan, plan_sources, target, compared.read);
+  for (const auto& info : target.manifest().tensors())
+    if (!compared.read.contains(info.key)) report.unused.push_back(info.key);
+  report.duplicates = duplicates_in(plan);
+  if (plan.parameter_sum) report.sums = parameter_sums(plan, plan_sources, target);
+  const bool bytes_agree = std::all_of(report.tensors.begin(), report.tensors.end(),
+                                       [](const TensorAccount& one) { return one.fault.empty(); });
+  report.passed =
+      bytes_agree && (!report.sums || report.sums->agree) && !report.first_divergence && !report.layers.empty();
+  return report;
+}
+
+}  // namespace remap

@@ -1,0 +1,217 @@
+#include "plan/build_tensors.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <re2/re2.h>
+
+#include "ops/cast.h"
+#include "plan/apply_steps.h"
+#include "plan/join_parts.h"
+#include "tensor/sub_byte.h"
+
+namespace remap::plan {
+namespace {
+
+using lang::Rule;
+
+std::vector<uint8_t> axes_in_order(size_t rank) {
+  std::vector<uint8_t> axes(rank);
+  for (size_t d = 0; d < rank; ++d) axes[d] = static_cast<uint8_t>(d);
+  return axes;
+}
+
+class TensorBuilder {
+ public:
+  TensorBuilder(const PlanInput& input, const Choices& choices, layout::CheckpointScope& scope,
+                Diagnostics& diagnostics)
+      : input_(input), choices_(choices), scope_(scope), diagnostics_(diagnostics), cutter_(input, scope, diagnostics) {
+    size_t n_keys = 0;  // about as many as there will be targets
+    for (size_t source = 0; source < input.sources.size(); ++source) n_keys += input.keys.keys(source).size();
+    targets_.tensors.reserve(n_keys);
+    targets_.by_key.reserve(n_keys);
+  }
+
+  Targets run(const ActiveRules& active, const Matches& matches, const Replicas& replicas) {
+    for_each_rule([&](const Rule& rule, uint32_t r) {
+      if (rule.kind != Rule::Kind::move) return;
+      if (rule.gathers())
+        build_joined(rule, r, matches.by_rule[r], replicas);
+      else
+        build_each(rule, r, matches.by_rule[r], replicas);
+    });
+    check_claims(cutter_.claims(), diagnostics_);
+    // Targets without a source key of their own.
+    for_each_rule([&](const Rule& rule, uint32_t r) {
+      if (active[r] && rule.kind == Rule::Kind::fill) build_fill(rule, r);
+      if (active[r] && rule.kind == Rule::Kind::copy) build_copy(rule, r);
+    });
+    return std::move(targets_);
+  }
+
+ private:
+  template <typename Build>
+  void for_each_rule(Build build) {
+    for (uint32_t r = 0; r < input_.rules.rules.size(); ++r) {
+      const Rule& rule = input_.rules.rules[r];
+      try {
+        build(rule, r);
+      } catch (const Error& e) {
+        add_about(rule, e, diagnostics_);
+      }
+    }
+  }
+
+  // The parts of the tensors that the rule's keys name.
+  template <typename Visit>
+  void cut_all(const Rule& rule, const std::vector<Match>& matches, const Replicas& replicas, Visit visit) {
+    for (const Match& match : matches) {
+      if (!replicas.skipped.empty() && replicas.skipped.contains(&match)) continue;
+      cutter_.cut(rule, match, input_.limits.max_tensors - targets_.tensors.size(),
+                  [&](const lang::Captures& captures, StridedView view) { visit(match, captures, std::move(view)); });
+    }
+  }
+
+  std::string target_key(const Rule& rule, const lang::Captures& captures) const {
+    return lang::expand(rule.to, rule.from, captures, input_.rules.tables, choices_.texts);
+  }
+  // Of a pattern that takes nothing from a source key.
+  std::string fixed_key(const lang::KeyPattern& pattern) const {
+    return lang::expand(pattern, {}, {}, input_.rules.tables, choices_.texts);
+  }
+
+  // nullptr, and reported, if another rule has given it.
+  PlannedTensor* add_target(const Rule& rule, uint32_t r, const std::string& key, DType dtype, Shape shape) {
+    if (targets_.tensors.size() >= input_.limits.max_tensors) throw too_many_tensors(input_, rule);
+    const auto [it, fresh] = targets_.by_key.emplace(key, targets_.tensors.size());
+    if (fresh) {
+      targets_.tensors.push_back({key, dtype, std::move(shape), {}, {}, r});
+      return &targets_.tensors.back();
+    }
+    const Rule& other = input_.rules.rules[targets_.tensors[it->second].rule];
+    diagnostics_.error("plan-target-twice", rule.place, fmt::format("the target '{}' is given twice", key),
+                       "a target tensor has one origin", {note_of(other), note_of(rule)});
+    return nullptr;
+  }
+
+  // Without concat and stack, every part is a target.
+  void build_each(const Rule& rule, uint32_t r, const std::vector<Match>& matches, const Replicas& replicas) {
+    cut_all(rule, matches, replicas, [&](const Match& match, const lang::Captures& captures, const StridedView& view) {
+      const layout::SourceKey& key = *match.key;
+      const DType dtype = target_dtype(rule, key);
+      const Shape shape = view.shape();
+      if (PlannedTensor* tensor = add_target(rule, r, target_key(rule, captures), dtype, shape)) {
+        tensor->pieces.push_back(
+            view.piece(key.source, key.tensor, std::vector<int64_t>(shape.size(), 0), axes_in_order(shape.size())));
+        check_whole_bytes(rule, *tensor);
+      }
+    });
+  }
+
+  // stack and concat: what differs only in the holes that are joined along gives one target.
+  void build_joined(const Rule& rule, uint32_t r, const std::vector<Match>& matches, const Replicas& replicas) {
+    const auto taken = [](const std::optional<lang::AxisParts>& parts, const lang::Captures& captures) {
+      return parts ? *captures.hole(parts->hole) : std::string();
+    };
+    std::map<std::string, std::vector<JoinInput>> groups;
+    cut_all(rule, matches, replicas, [&](const Match& match, const lang::Captures& captures, StridedView view) {
+      groups[target_key(rule, captures)].push_back({match.key, &input_.info(*match.key), taken(rule.concat, captures),
+                                                    taken(rule.stack, captures), std::move(view)});
+    });
+    const auto regroup = [&](const layout::SourceKey& key, StridedView& view) {
+      return apply_steps(input_, rule, key, view, rule.steps_of_parts(), rule.steps.size(), scope_, diagnostics_);
+    };
+    for (const auto& [target, parts] : groups) {
+      auto joined = join_parts(rule, target, parts, regroup, diagnostics_);
+      if (!joined) continue;
+      const DType dtype = target_dtype(rule, *joined->first);
+      if (PlannedTensor* tensor = add_target(rule, r, target, dtype, joined->shape)) {
+        tensor->pieces = std::move(joined->pieces);
+        check_whole_bytes(rule, *tensor);
+      }
+    }
+  }
+
+  void build_fill(const Rule& rule, uint32_t r) {
+    const std::string key = fixed_key(rule.to);
+    const DType dtype = rule.cast ? *rule.cast : choices_.dtype ? *choices_.dtype : main_dtype(targets_.tensors);
+    if (PlannedTensor* tensor = add_target(rule, r, key, dtype, evaluate_shape(*rule.shape, scope_)))
+      tensor->fill = rule.fill;
+  }
+
+  void build_copy(const Rule& rule, uint32_t r) {
+    const std::string key = fixed_key(rule.to), of = fixed_key(rule.copy_of);
+    const auto it = targets_.by_key.find(of);
+    if (it == targets_.by_key.end()) {
+      const auto own = lang::without_prefix(rule.copy_of);
+      const std::string whole = own ? fixed_key(*own) : "";
+      diagnostics_.error("plan-copy-of-nothing", rule.place,
+                         fmt::format("'{}' repeats '{}', which no rule gives", key, of),
+                         targets_.by_key.contains(whole) ? lang::prefix_hint("copy_of", rule.copy_of, whole) : "");
+      return;
+    }
+    const PlannedTensor original = targets_.tensors[it->second];
+    if (PlannedTensor* tensor = add_target(rule, r, key, original.dtype, original.shape)) {
+      tensor->pieces = original.pieces;
+      tensor->fill = original.fill;
+    }
+  }
+
+  DType target_dtype(const Rule& rule, const layout::SourceKey& key) {
+    const DType from = input_.info(key).dtype;
+    const DType to = rule.cast ? *rule.cast : choices_.dtype && is_floating(from) ? *choices_.dtype : from;
+    if (from != to && !ops::cast_supported(to, from))
+      diagnostics_.error(
+          "plan-cast", rule.place,
+          fmt::format("'{}' is {}; no cast to {} keeps its meaning", key.key, name(from), name(to)),
+          fmt::format("leave it as it is: 'cast: {}' in its rule, or --set dtype=keep for all", long_name(from)));
+    return to;
+  }
+
+  // Elements of less than a byte are moved by whole bytes.
+  void check_whole_bytes(const Rule& rule, const PlannedTensor& tensor) {
+    if (!is_sub_byte(tensor.dtype)) return;
+    for (const Piece& piece : tensor.pieces) {
+      const TensorInfo& from = input_.sources[piece.source].source->manifest()[piece.tensor];
+      if (from.dtype != tensor.dtype || piece_in_bytes(piece, tensor.dtype, tensor.shape, from.shape)) continue;
+      diagnostics_.error(
+          "plan-layout", rule.place,
+          fmt::format("'{}' of shape {} is {}, whose elements share bytes: '{}' {} would take bytes apart", from.key,
+                      to_string(from.shape), name(from.dtype), tensor.key, to_string(tensor.shape)),
+          fmt::format("keep the last axis last, and cut it at multiples of {}", from.dtype == DType::f4 ? 2 : 4));
+      return;
+    }
+  }
+
+  const PlanInput& input_;
+  const Choices& choices_;
+  layout::CheckpointScope& scope_;
+  Diagnostics& diagnostics_;
+  TensorCutter cutter_;
+  Targets targets_;
+};
+
+}  // namespace
+
+Targets build_tensors(const PlanInput& input, const Choices& choices, const ActiveRules& active, const Matches& matches,
+                      const Replicas& replicas, layout::CheckpointScope& scope, Diagnostics& diagnostics) {
+  return TensorBuilder(input, choices, scope, diagnostics).run(active, matches, replicas);
+}
+
+void check_unused_rules(const PlanInput& input, const Choices& choices, const ActiveRules& active,
+                        const Matches& matches, const Targets& targets, Diagnostics& diagnostics) {
+  for (size_t r = 0; r < active.size(); ++r) {
+    const Rule& rule = input.rules.rules[r];
+    if (rule.kind != Rule::Kind::move || !active[r] || rule.optional || !matches.by_rule[r].empty()) continue;
+    const RE2 wanted(lang::regex_of_target(rule.to, rule.from, input.rules.tables, choices.texts), RE2::Quiet);
+    const bool given = std::any_of(targets.tensors.begin(), targets.tensors.end(),
+                                   [&](const PlannedTensor& t) { return RE2::FullMatch(t.key, wanted); });
+    if (!given)
+      diagnostics.error("plan-rule-unused", rule.place,
+                        fmt::format("no key of the checkpoint matches '{}', and no other rule gives '{}'",
+                                    rule.from.text, rule.to.text),
+                        "say 'optional: true' or 'when: …' if that is right");
+  }
+}
+
+}  // namespace remap::plan

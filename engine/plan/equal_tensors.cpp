@@ -1,0 +1,145 @@
+#include "plan/equal_tensors.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+
+namespace remap::plan {
+namespace {
+
+using lang::Rule;
+
+// The key without what the replicated hole took.
+std::string key_without(const Rule& rule, const Match& match, const Choices& choices) {
+  lang::Captures rest = match.captures;
+  for (auto& [name, text] : rest.holes)
+    if (name == rule.replicated) text.clear();
+  return lang::expand_source(rule.from, rule.from, rest, choices.texts);
+}
+
+// `first` is converted, and `match` should hold the same.
+void check_replica(const PlanInput& input, const Rule& rule, const Match& first, const Match& match, bool same,
+                   Diagnostics& diagnostics) {
+  const Shape &shape = input.info(*match.key).shape, &kept = input.info(*first.key).shape;
+  if (shape != kept)
+    diagnostics.error(
+        "plan-twin-differs", rule.place,
+        fmt::format("'{}' of shape {} and '{}' of shape {} cannot hold the same values ('replicated: {}')",
+                    first.key->key, to_string(kept), match.key->key, to_string(shape), rule.replicated),
+        "copies have one shape; the checkpoint is not what the rule file takes it for");
+  else if (!same && !input.chose("replicas", "first"))
+    diagnostics.error("plan-twin-differs", rule.place,
+                      fmt::format("'{}' and '{}' should hold the same values ('replicated: {}'), but they differ",
+                                  first.key->key, match.key->key, rule.replicated),
+                      "'remap compare' shows how much; --set replicas=first takes the first and drops the others");
+}
+
+void add_replicas(const PlanInput& input, const Choices& choices, uint32_t r, const std::vector<Match>& matches,
+                  layout::CheckpointScope& scope, Replicas& found, Diagnostics& diagnostics) {
+  const Rule& rule = input.rules.rules[r];
+  const auto replica = [&](const Match& match) -> const std::string& { return *match.captures.hole(rule.replicated); };
+  std::map<std::string, const Match*> firsts;
+  for (const Match& match : matches) {
+    const Match*& first = firsts[key_without(rule, match, choices)];
+    if (first == nullptr || natural_less(replica(match), replica(*first))) first = &match;
+  }
+  for (const Match& match : matches) {
+    const Match& first = *firsts.at(key_without(rule, match, choices));
+    if (&first == &match) continue;
+    const bool same = scope.same(*match.key, *first.key);
+    check_replica(input, rule, first, match, same, diagnostics);
+    found.skipped.insert(&match);
+    found.dropped.push_back(
+        {match.key->source, match.key->tensor, r,
+         (same ? "the same as " : "replicas=first: it differs from ") + input.info(*first.key).key});
+  }
+}
+
+// True where it was reported that nobody can tell.
+bool same_as_twin(const layout::SourceKey& key, const layout::SourceKey& twin, layout::CheckpointScope& scope,
+                  Diagnostics& diagnostics) {
+  try {
+    return scope.same(key, twin);
+  } catch (const Error& e) {
+    diagnostics.add(e.diagnostic());
+    return true;
+  }
+}
+
+void report_missing_twin(const PlanInput& input, const Choices& choices, const Rule& rule, const Match& match,
+                         const std::string& twin, Diagnostics& diagnostics) {
+  const auto own = lang::without_prefix(*rule.equal_to);
+  const std::string whole = own ? lang::expand_source(*own, rule.from, match.captures, choices.texts) : "";
+  const bool there = own && input.keys.find(match.key->source, whole) != nullptr;
+  diagnostics.error(
+      "plan-twin-differs", rule.place,
+      fmt::format("'{}' is dropped as equal to '{}', which the checkpoint does not have", match.key->key, twin),
+      there ? lang::prefix_hint("equal_to", *rule.equal_to, whole) : "");
+}
+
+}  // namespace
+
+Replicas find_replicas(const PlanInput& input, const Choices& choices, const Matches& matches,
+                       layout::CheckpointScope& scope, Diagnostics& diagnostics) {
+  Replicas found;
+  for (uint32_t r = 0; r < matches.by_rule.size(); ++r) {
+    const Rule& rule = input.rules.rules[r];
+    if (rule.replicated.empty()) continue;
+    try {
+      add_replicas(input, choices, r, matches.by_rule[r], scope, found, diagnostics);
+    } catch (const Error& e) {
+      add_about(rule, e, diagnostics);
+      for (const Match& match : matches.by_rule[r]) found.skipped.insert(&match);
+    }
+  }
+  return found;
+}
+
+DifferingTwins check_twins(const PlanInput& input, const Choices& choices, const Matches& matches,
+                           layout::CheckpointScope& scope, Diagnostics& diagnostics) {
+  DifferingTwins differing;
+  for (size_t r = 0; r < matches.by_rule.size(); ++r) {
+    const Rule& rule = input.rules.rules[r];
+    if (!rule.equal_to) continue;
+    for (const Match& match : matches.by_rule[r]) {
+      const layout::SourceKey& key = *match.key;
+      const std::string name = lang::expand_source(*rule.equal_to, rule.from, match.captures, choices.texts);
+      const layout::SourceKey* twin = input.keys.find(key.source, name);
+      if (twin == nullptr)
+        report_missing_twin(input, choices, rule, match, name, diagnostics);
+      else if (same_as_twin(key, *twin, scope, diagnostics))
+        continue;
+      else if (input.chose("twins", "kept"))
+        differing[{key.source, key.tensor}] = name;
+      else
+        diagnostics.error(
+            "plan-twin-differs", rule.place,
+            fmt::format("'{}' is dropped as equal to '{}', but they differ", key.key, name),
+            "the checkpoint is not what the rule file takes it for; --set twins=kept drops it nevertheless");
+    }
+  }
+  return differing;
+}
+
+std::vector<DroppedTensor> dropped_tensors(const PlanInput& input, const Matches& matches, const Replicas& replicas,
+                                           const DifferingTwins& twins) {
+  std::vector<DroppedTensor> dropped = replicas.dropped;
+  for (uint32_t r = 0; r < matches.by_rule.size(); ++r) {
+    const Rule& rule = input.rules.rules[r];
+    if (rule.kind != Rule::Kind::drop) continue;
+    for (const Match& match : matches.by_rule[r]) {
+      dropped.push_back({match.key->source, match.key->tensor, r, rule.because});
+      const auto twin = twins.find({match.key->source, match.key->tensor});
+      if (twin != twins.end())
+        dropped.back().because += fmt::format("; differs from {}, which is taken (twins=kept)", twin->second);
+    }
+  }
+  std::sort(dropped.begin(), dropped.end(),
+            [](const auto& a, const auto& b) { return std::tie(a.source, a.tensor) < std::tie(b.source, b.tensor); });
+  return dropped;
+}
+
+}  // namespace remap::plan
