@@ -44,18 +44,10 @@ struct ExpressionNode {
   const FunctionRow* function = nullptr;  // of a call
 };
 
-// Where an expression was written: for messages.
-struct Written {
-  std::shared_ptr<const SourceText> source;
-  YamlNode node;      // the scalar
-  size_t offset = 0;  // of the expression's text in the scalar (1 after a leading '$')
-  TextPlace place(size_t at = 0, size_t length = 0) const;
-};
-
 struct Expression {
   std::string text;
   ExpressionNode root;
-  Written written;
+  TextSpan written;
 };
 
 class KeyFacts;
@@ -98,7 +90,7 @@ const std::vector<FunctionRow>& function_table();
 
 // nullopt and a diagnostic if `text` is not an expression or calls a function that is not in `functions`, which must
 // outlive the expression.
-std::optional<Expression> parse_expression(const std::string& text, const Written& written, Diagnostics& diagnostics,
+std::optional<Expression> parse_expression(const std::string& text, const TextSpan& written, Diagnostics& diagnostics,
                                            const std::vector<FunctionRow>& functions = function_table());
 
 }  // namespace remap::lang

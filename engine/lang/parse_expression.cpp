@@ -8,8 +8,6 @@
 
 namespace remap::lang {
 
-TextPlace Written::place(size_t at, size_t length) const { return place_of(*source, node, offset + at, length); }
-
 void visit(const ExpressionNode& node, const std::function<void(const ExpressionNode&)>& visitor) {
   visitor(node);
   for (const auto& child : node.children) visit(child, visitor);
@@ -273,7 +271,7 @@ class Parser {
 
 }  // namespace
 
-std::optional<Expression> parse_expression(const std::string& text, const Written& written, Diagnostics& diagnostics,
+std::optional<Expression> parse_expression(const std::string& text, const TextSpan& written, Diagnostics& diagnostics,
                                            const std::vector<FunctionRow>& functions) {
   try {
     Expression expression{text, {}, written};

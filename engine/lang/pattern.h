@@ -57,7 +57,10 @@ struct KeyPattern {
   std::vector<PatternToken> tokens;
   bool is_regex = false;
   std::string regex;  // without "re:"
-  Written written;
+  TextSpan written;
+  size_t own_offset = 0, own_size = 0;  // in `text`: what is written there, without the prefixes of 'within'
+  std::string own_text() const { return text.substr(own_offset, own_size); }
+  const PatternToken* hole(std::string_view name) const;  // the first of that name; nullptr if there is none
   TextPlace place_of(const PatternToken& token) const {
     return token.length == 0 ? written.place() : written.place(token.offset, token.length);
   }
@@ -75,7 +78,7 @@ struct Captures {
 
 using VariantValues = std::map<std::string, std::string>;  // what ${name} stands for
 
-std::optional<KeyPattern> parse_pattern(const std::string& text, const Written& written, const Tables& tables,
+std::optional<KeyPattern> parse_pattern(const std::string& text, const TextSpan& written, const Tables& tables,
                                         Diagnostics& diagnostics);
 // prefix + separator + pattern; an empty prefix adds nothing.
 KeyPattern join(const KeyPattern& prefix, char separator, const KeyPattern& pattern);

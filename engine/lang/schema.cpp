@@ -156,7 +156,7 @@ class SchemaParser {
       const YamlNode *that = item.find("that"), *because = item.find("because");
       if (that == nullptr || because == nullptr)
         error(item, "a requirement has 'that' and 'because'");
-      else if (auto condition = parse_expression(that->text, {text_, *that, 0}, diagnostics_))
+      else if (auto condition = parse_expression(that->text, span_of(text_, *that), diagnostics_))
         schema_.require.push_back({std::move(*condition), because->text});
     }
   }
@@ -170,7 +170,7 @@ class SchemaParser {
       if (value.is_map()) {
         shape = value.find("shape");
         if (const YamlNode* when = value.find("when"))
-          tensor.when = parse_expression(when->text, {text_, *when, 0}, diagnostics_);
+          tensor.when = parse_expression(when->text, span_of(text_, *when), diagnostics_);
         if (shape == nullptr) {
           error(value, "'shape' is missing");
           continue;
@@ -205,12 +205,12 @@ class SchemaParser {
   bool parse_choice(const YamlNode& node, size_t offset, const std::string& body, SchemaKeyToken& token) {
     if (const size_t in = body.find(" in "); in != std::string::npos) {
       token.variable = body.substr(0, in);
-      token.list = parse_expression(body.substr(in + 4), {text_, node, offset + in + 4}, diagnostics_);
+      token.list = parse_expression(body.substr(in + 4), span_of(text_, node, offset + in + 4), diagnostics_);
       return token.list.has_value();
     }
     if (const size_t dots = body.find(".."); dots != std::string::npos) {
-      token.first = parse_expression(body.substr(0, dots), {text_, node, offset}, diagnostics_);
-      token.last = parse_expression(body.substr(dots + 2), {text_, node, offset + dots + 2}, diagnostics_);
+      token.first = parse_expression(body.substr(0, dots), span_of(text_, node, offset), diagnostics_);
+      token.last = parse_expression(body.substr(dots + 2), span_of(text_, node, offset + dots + 2), diagnostics_);
       return token.first && token.last;
     }
     for (size_t start = 0; start <= body.size();) {

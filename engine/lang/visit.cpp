@@ -66,9 +66,8 @@ void visit_patterns(const RuleSet& set, const std::function<void(const KeyPatter
       if (call.function == nullptr || call.function->takes != FunctionRow::Takes::key_first ||
           !call.children[0].literal.is_string())
         return;
-      Written at = e.written;
-      at.offset += call.children[0].offset + 1;
-      if (const auto pattern = parse_pattern(call.children[0].literal.get<std::string>(), at, set.tables, ignored))
+      if (const auto pattern = parse_pattern(call.children[0].literal.get<std::string>(),
+                                             e.written.from(call.children[0].offset + 1), set.tables, ignored))
         visitor(*pattern);
     });
   });

@@ -18,15 +18,16 @@ SourceText::SourceText(std::string file, std::string text) : file_(std::move(fil
 }
 
 TextPlace SourceText::place(int line, int column, int length) const {
-  TextPlace place{file_, line, column, column + std::max(length, 1), {}};
-  if (line >= 1 && static_cast<size_t>(line) <= line_starts_.size()) {
-    const size_t start = line_starts_[static_cast<size_t>(line) - 1];
-    size_t end = text_.find('\n', start);
-    if (end == std::string::npos) end = text_.size();
-    place.source_line = text_.substr(start, end - start);
-    if (!place.source_line.empty() && place.source_line.back() == '\r') place.source_line.pop_back();
-  }
-  return place;
+  return {file_, line, column, column + std::max(length, 1), std::string(this->line(line))};
+}
+
+std::string_view SourceText::line(int number) const {
+  if (number < 1 || static_cast<size_t>(number) > line_starts_.size()) return {};
+  const size_t start = line_starts_[static_cast<size_t>(number) - 1];
+  std::string_view line = std::string_view(text_).substr(start);
+  line = line.substr(0, line.find('\n'));
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return line;
 }
 
 const YamlNode* YamlNode::find(std::string_view key) const {
@@ -45,17 +46,41 @@ std::string_view YamlNode::kind_name() const {
   return "nothing";
 }
 
+namespace {
+
+// Where the text of a scalar begins in its line; 0 if it is not there as it is.
+int text_column_of(const SourceText& source, const YamlNode& node) {
+  if (!node.is_scalar() || node.block) return 0;
+  const int column = node.column + (node.quoted ? 1 : 0);
+  const std::string_view line = source.line(node.line);
+  const auto at = static_cast<size_t>(column - 1);
+  return at <= line.size() && line.substr(at).starts_with(node.text) ? column : 0;
+}
+
+TextPlace place_in(const SourceText& source, const TextSpan& span, size_t at, size_t length) {
+  if (span.text_column == 0) return source.place(span.line, span.column);
+  if (length == 0) length = span.size - std::min(at, span.size);
+  return source.place(span.line, span.text_column + static_cast<int>(at), static_cast<int>(length));
+}
+
+}  // namespace
+
 TextPlace place_of(const SourceText& source, const YamlNode& node, size_t offset, size_t length) {
-  if (!node.is_scalar() || node.block) return source.place(node.line, node.column);
-  if (length == 0) length = node.text.size() - std::min(offset, node.text.size());
-  const int quote = node.quoted ? 1 : 0;
-  TextPlace place = source.place(node.line, node.column + quote + static_cast<int>(offset), static_cast<int>(length));
-  // Escapes and folded lines move the text: then the whole node is marked.
-  const auto& line = place.source_line;
-  const size_t at = static_cast<size_t>(node.column - 1 + quote);
-  if (line.size() < at + node.text.size() || line.compare(at, node.text.size(), node.text) != 0)
-    return source.place(node.line, node.column);
-  return place;
+  const TextSpan span{nullptr, node.line, node.column, text_column_of(source, node), node.text.size(), 0};
+  return place_in(source, span, offset, length);
+}
+
+TextPlace TextSpan::place(size_t at, size_t length) const { return place_in(*source, *this, offset + at, length); }
+
+TextSpan TextSpan::from(size_t at) const {
+  TextSpan rest = *this;
+  rest.offset += at;
+  return rest;
+}
+
+TextSpan span_of(std::shared_ptr<const SourceText> source, const YamlNode& node, size_t offset) {
+  const int text_column = text_column_of(*source, node);
+  return {std::move(source), node.line, node.column, text_column, node.text.size(), offset};
 }
 
 namespace {

@@ -21,6 +21,7 @@ class SourceText {
   const std::string& text() const { return text_; }
   // Lines and columns from 1; `length` bytes from there are marked.
   TextPlace place(int line, int column, int length = 1) const;
+  std::string_view line(int number) const;  // without its end; "" if there is no such line
 
  private:
   std::string file_, text_;
@@ -46,6 +47,19 @@ struct YamlNode {
 
 // Place of a node; of a scalar: `length` bytes from `offset` in its text (whole text if length is 0).
 TextPlace place_of(const SourceText& source, const YamlNode& node, size_t offset = 0, size_t length = 0);
+
+// Where the text of a scalar stands, for messages: all that an expression or a pattern keeps of its node.
+struct TextSpan {
+  std::shared_ptr<const SourceText> source;
+  int line = 0, column = 0;  // of the scalar
+  int text_column = 0;       // of its text, behind a quote; 0: escapes or folded lines move it, and nobody knows where
+  size_t size = 0;           // bytes of its text
+  size_t offset = 0;         // in its text: what is meant begins there
+  // `length` bytes from `at` (all that is left if it is 0).
+  TextPlace place(size_t at = 0, size_t length = 0) const;
+  TextSpan from(size_t at) const;
+};
+TextSpan span_of(std::shared_ptr<const SourceText> source, const YamlNode& node, size_t offset = 0);
 
 // nullopt if the text is not YAML or uses what is refused (then `diagnostics` says where).
 std::optional<YamlNode> parse_yaml(const SourceText& source, Diagnostics& diagnostics);

@@ -125,7 +125,7 @@ const CheckpointScope::Compiled& CheckpointScope::compiled(const std::string& pa
   std::pair key(pattern, variants);
   if (const auto known = compiled_.find(key); known != compiled_.end()) return known->second;
   Diagnostics diagnostics;
-  auto parsed = lang::parse_pattern(pattern, {space_.text, {}, 0}, space_.tables, diagnostics);
+  auto parsed = lang::parse_pattern(pattern, {space_.text}, space_.tables, diagnostics);
   if (!parsed) throw Error("expression-value", {}, diagnostics.items().front().message);
   lang::Matcher matcher(*parsed, variants);
   return compiled_.emplace(std::move(key), Compiled{std::move(*parsed), std::move(matcher)}).first->second;

@@ -175,7 +175,7 @@ std::vector<std::string> prefixes_of_known_keys(const lang::KeySpace& space, con
   for (const auto& text : known_keys(space)) {
     Diagnostics ignored;
     if (const auto pattern =
-            lang::parse_pattern(std::string("**") + spec.separator + text, {space.text, {}, 0}, space.tables, ignored))
+            lang::parse_pattern(std::string("**") + spec.separator + text, {space.text}, space.tables, ignored))
       below_prefix.emplace_back(*pattern, lang::VariantValues{});
   }
   std::set<std::string> found = {""};

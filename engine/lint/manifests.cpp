@@ -125,7 +125,7 @@ class Manifests {
   void report_alternative(const Rule& rule, const PatternToken& token, const std::string& text,
                           const std::string& all) {
     TextPlace place = rule.from.place_of(token);
-    const std::string written = token.length == 0 ? "" : rule.from.written.node.text.substr(token.offset, token.length);
+    const std::string written = token.length == 0 ? "" : rule.from.own_text().substr(token.offset, token.length);
     const size_t colon = written.find(':');
     if (colon != std::string::npos)
       for (size_t at = colon + 1; at < written.size(); at = written.find_first_of("|}", at) + 1)

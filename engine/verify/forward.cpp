@@ -170,7 +170,7 @@ std::optional<Tensor> Runner::load_if(const std::string& key) {
 
 Tensor Runner::load_joined(const std::string& pattern, int64_t axis) {
   Diagnostics diagnostics;
-  const auto parsed = lang::parse_pattern(pattern, {model_.space.text, {}, 0}, {}, diagnostics);
+  const auto parsed = lang::parse_pattern(pattern, {model_.space.text}, {}, diagnostics);
   if (!parsed) throw Error("expression-value", {}, diagnostics.items().front().message);
   return weights_.load_joined(*parsed, axis);
 }

@@ -37,7 +37,7 @@ class ModelParser {
   std::optional<lang::Expression> expression(const YamlNode& node) {
     if (!node.is_scalar())
       return error(node, fmt::format("an expression was expected; found {}", node.kind_name())), std::nullopt;
-    return lang::parse_expression(node.text, {text_, node, 0}, diagnostics_, forward_functions());
+    return lang::parse_expression(node.text, span_of(text_, node), diagnostics_, forward_functions());
   }
 
   void section(const YamlNode& key, const YamlNode& value) {
@@ -71,7 +71,7 @@ class ModelParser {
         spec.roots.push_back(root->text);
     }
     if (const YamlNode* files = node.find("files"))
-      spec.files = lang::parse_pattern(files->text, {text_, *files, 0}, {}, diagnostics_);
+      spec.files = lang::parse_pattern(files->text, span_of(text_, *files), {}, diagnostics_);
     if (const YamlNode* separator = node.find("separator"))
       spec.separator = separator->text.empty() ? '.' : separator->text[0];
     if (spec.roots.empty()) spec.roots.emplace_back();
@@ -85,8 +85,8 @@ class ModelParser {
         error(item, "an entry of 'normalise' has 'from' and 'to'");
         continue;
       }
-      auto f = lang::parse_pattern(from->text, {text_, *from, 0}, {}, diagnostics_),
-           t = lang::parse_pattern(to->text, {text_, *to, 0}, {}, diagnostics_);
+      auto f = lang::parse_pattern(from->text, span_of(text_, *from), {}, diagnostics_),
+           t = lang::parse_pattern(to->text, span_of(text_, *to), {}, diagnostics_);
       if (f && t) model_.space.normalise.push_back({std::move(*f), std::move(*t), place_of(*text_, item)});
     }
   }

@@ -27,7 +27,7 @@ Expression parsed(const std::string& text) {
   node.text = text;
   node.line = node.column = 1;
   Diagnostics diagnostics;
-  auto expression = parse_expression(text, {source, node, 0}, diagnostics);
+  auto expression = parse_expression(text, span_of(source, node), diagnostics);
   if (!expression) throw Error(diagnostics.items().front());
   return *expression;
 }
@@ -147,6 +147,150 @@ TEST_CASE("mistakes in expressions are named where they are") {
     CAPTURE(row.expression);
     CHECK(message_of(row.expression) == row.message);
   }
+}
+
+// An expression as Lisp would write it.
+std::string tree(const ExpressionNode& node) {
+  std::string text = node.kind == NodeKind::literal ? node.literal.dump() : node.kind == NodeKind::omit ? "omit" : "";
+  if (node.kind == NodeKind::name) text = node.text;
+  if (!text.empty()) return text;
+  text = "(" + (node.kind == NodeKind::list ? "list" : node.kind == NodeKind::member ? "." + node.text : node.text);
+  for (const auto& child : node.children) text += " " + tree(child);
+  return text + ")";
+}
+
+TEST_CASE("operators bind as the grammar says") {
+  struct Row {
+    const char *expression, *tree;
+  };
+  const Row rows[] = {
+      {"a or b and not c", "(or a (and b (not c)))"},
+      {"not a == b", "(not (== a b))"},
+      {"a == b ?? c + d * -e", "(== a (?? b (+ c (* d (- e)))))"},
+      {"a - b - c", "(- (- a b) c)"},
+      {"a ?? b ?? c", "(?? (?? a b) c)"},
+      {"a // b / c % d", "(% (/ (// a b) c) d)"},
+      {"-a.b[0].c", "(- (.c ([] (.b a) 0)))"},
+      {"a if b else c if d else e", "(if a b (if c d e))"},
+      {"(a if b else c) + 1", "(+ (if a b c) 1)"},
+      {"[1, 'x', [], null] + len(a)", R"((+ (list 1 "x" (list) null) (len a)))"},
+      {"a.if", "(.if a)"},  // a field may be called what is a word of the language elsewhere
+      {"\"it's\" in a", R"((in "it's" a))"},
+      {"omit", "omit"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.expression);
+    CHECK(tree(parsed(row.expression).root) == row.tree);
+  }
+}
+
+TEST_CASE("what cannot be parsed is named where it is, with what helps") {
+  struct Row {
+    const char *expression, *message, *hint;
+  };
+  const Row rows[] = {
+      {"", "1:1: the expression ends where a value was expected", ""},
+      {"a +* b", "1:4: a value was expected; found '*'", ""},
+      {"a < b < c", "1:7: '<' was not expected here", ""},
+      {"a if b", "1:7: 'else' was expected after the condition of 'if'; found the end", ""},
+      {"[1, 2", "1:6: ']' was expected after the last entry; found the end", ""},
+      {"a[1", "1:4: ']' was expected after an index; found the end", ""},
+      {"a.1", "1:3: a field's name was expected after '.'", ""},
+      {"1.2.3", "1:1: '1.2.3' is not a number", ""},
+      {"1 + else", "1:5: a value was expected; found 'else'", ""},
+      {"a = b", "1:3: '=' has no meaning in an expression", ""},
+      {"a == \"b", "1:6: a string begins here and does not end", "close it with \""},
+      {"lenn(a)", "1:1: there is no function 'lenn'", "did you mean 'len'?"},
+      {"1 + range(1, 2, 3, 4)", "1:5: 'range' was given 4 arguments", "it is range(end) or range(begin, end[, step])"},
+      {"len()", "1:1: 'len' was given 0 arguments", "it is len(x)"},
+      {"captures('a')", "1:1: 'captures' was given 1 argument", "it is captures(pattern, hole)"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.expression);
+    try {
+      parsed(row.expression);
+      FAIL_CHECK("it was parsed");
+    } catch (const Error& e) {
+      const auto& place = std::get<TextPlace>(e.diagnostic().place);
+      CHECK(std::to_string(place.line) + ":" + std::to_string(place.column) + ": " + e.diagnostic().message ==
+            row.message);
+      CHECK(e.diagnostic().hint == row.hint);
+    }
+  }
+}
+
+TEST_CASE("a place is exact where the text stands as it is, and that of the scalar where it does not") {
+  struct Row {
+    const char* yaml;
+    int line, column, end_column;  // of what begins at the third byte of the text, two bytes long
+  };
+  const Row rows[] = {
+      {"abcdef", 1, 3, 5},         {"'abcdef'", 1, 4, 6}, {"  \"abcdef\"  # said", 1, 6, 8},
+      {"\"ab\\x63def\"", 1, 1, 2},                   // an escape moves what follows
+      {"abc\n  def", 1, 1, 2},                       // so does a fold
+      {"|\n  abcdef", 1, 1, 2},    {"ab", 1, 3, 5},  // just past the end
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.yaml);
+    const auto source = std::make_shared<SourceText>("test.yaml", row.yaml);
+    Diagnostics diagnostics;
+    const auto node = parse_yaml(*source, diagnostics);
+    REQUIRE(node);
+    const TextPlace expected{"test.yaml", row.line, row.column, row.end_column, std::string(source->line(1))};
+    CHECK(place_of(*source, *node, 2, 2) == expected);
+    CHECK(span_of(source, *node).place(2, 2) == expected);
+    CHECK(span_of(source, *node, 1).place(1, 2) == expected);
+    CHECK(span_of(source, *node).from(2).place(0, 2) == expected);
+  }
+}
+
+namespace {
+
+// A value, or "column: a message".
+std::string result_of(const std::string& text, Scope& scope) {
+  try {
+    return evaluate_present(parsed(text), scope).dump();
+  } catch (const Error& e) {
+    return std::to_string(std::get<TextPlace>(e.diagnostic().place).column) + ": " + e.diagnostic().message;
+  }
+}
+
+// Its 't' is a thing that only it can add.
+class OpaqueScope : public Scope {
+ public:
+  std::optional<Value> lookup(const std::string& name) override {
+    return name == "t" ? std::optional(Value::opaque(1, "a thing")) : std::nullopt;
+  }
+  Value binary(const std::string& op, const Value& a, const Value& b) override {
+    return op == "+" ? Value::of("added") : Scope::binary(op, a, b);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("what is not plain data goes where the scope takes it, and nowhere else") {
+  struct Row {
+    const char *expression, *result;
+  };
+  const Row rows[] = {
+      {"1 + t", "\"added\""},
+      {"t + t", "\"added\""},
+      {"len('x') if true else t", "1"},
+      {"2 * t", "1: '*' is not defined for a thing"},
+      {"t == t", "1: '==' is not defined for a thing"},
+      {"1 + len(t)", "5: 'len' needs plain data; found a thing"},
+      {"t.a", "1: 't' is a thing, which has no parts"},
+      {"[t]", "2: 't' is a thing, where plain data was expected"},
+      {"-t", "2: 't' is a thing, where plain data was expected"},
+      {"t and true", "1: 't' is a thing, where plain data was expected"},
+      {"t ?? 1", "1: 't ?? 1' is a thing, where plain data was expected"},
+  };
+  OpaqueScope scope;
+  for (const Row& row : rows) {
+    CAPTURE(row.expression);
+    CHECK(result_of(row.expression, scope) == row.result);
+  }
+  CHECK(evaluate(parsed("t ?? 1"), scope).state == Value::State::opaque);
 }
 
 TEST_CASE("nesting is bounded") {

@@ -17,7 +17,7 @@ KeyPattern pattern(const std::string& text) {
   node.text = text;
   node.line = node.column = 1;
   Diagnostics diagnostics;
-  auto parsed = parse_pattern(text, {source, node, 0}, kTables, diagnostics);
+  auto parsed = parse_pattern(text, span_of(source, node), kTables, diagnostics);
   if (!parsed) throw Error(diagnostics.items().front());
   return *parsed;
 }
@@ -131,4 +131,80 @@ TEST_CASE("a range takes exactly its numbers") {
     CHECK(open.match("e123456789", captures));
     CHECK_FALSE(open.match("e", captures));
   }
+}
+
+TEST_CASE("the value of a variant stands in both keys; where it is empty, so does the separator after it") {
+  struct Row {
+    const char *from, *key, *value, *expected;
+  };
+  const Row rows[] = {
+      {"m.${head}.w", "m.a.w", "a", "t.a.w"}, {"m.${head}.w", "m.w", "", "t.w"},
+      {"${head}/w", "w", "", "t.w"},          {"m.${head}w", "m.w", "", "t.w"},
+      {"m.${head}.w", "m..w", "", "-"},       {"m.${head}.w", "m.aXb.w", "a.b", "-"},  // its dots are dots
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.from, row.value);
+    const KeyPattern from = pattern(row.from), to = pattern("t.${head}.w");
+    const VariantValues variants = {{"head", row.value}};
+    Captures captures;
+    CHECK((Matcher(from, variants).match(row.key, captures) ? expand(to, from, captures, {}, variants) : "-") ==
+          row.expected);
+  }
+  CHECK_THROWS_WITH(Matcher(pattern("m.${head}"), {}),
+                    "test.yaml:1:1: error[expression-value]: 'm.${head}' uses ${head}, which has no value yet");
+}
+
+TEST_CASE("a matcher knows how its keys begin, and all of them that a target may give") {
+  struct Row {
+    const char *from, *prefix, *regex, *regex_of_target;  // as a source; as the target of itself
+  };
+  const Row rows[] = {
+      {"a.b", "a.b", "a\\.b", "a\\.b"},
+      {"a.*.b", "a.", "a\\.([0-9]+)\\.b", "a\\.[0-9]+\\.b"},
+      {"a/**", "a/", "a\\/((?s:.+))", "a\\/(?s:.+)"},
+      {"{x}.b", "", "([^./]+)\\.b", "[^./]+\\.b"},
+      {"{x:a|b+}", "", "(a|b\\+)", "(?:a|b\\+)"},
+      {"{x:ff}", "", "(encoder|decoder)", "(?:1|2)"},  // the values that the table has for them
+      {"a{x:8..12}", "a", "a(0*(?:[8-9]|1[0-2]))", "a[^./]+"},
+      {"re:a(b)", "", "a(b)", "(?s:.+)"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.from);
+    const KeyPattern p = pattern(row.from);
+    const Matcher matcher(p, {});
+    CHECK(matcher.literal_prefix() == row.prefix);
+    CHECK(matcher.regex() == row.regex);
+    CHECK(regex_of_target(p, p, kTables, {}) == row.regex_of_target);
+  }
+}
+
+TEST_CASE("prefixes of blocks stand before a pattern, and can be told from it") {
+  const KeyPattern prefix = pattern("a.{x}"), own = pattern("{y}.w");
+  const KeyPattern joined = with_suffix(join(pattern("m"), '.', join(prefix, '/', own)), ".bias");
+  CHECK(joined.text == "m.a.{x}/{y}.w.bias");
+  CHECK(joined.own_text() == "{y}.w");
+  REQUIRE(joined.hole("x"));
+  REQUIRE(joined.hole("y"));
+  CHECK(joined.hole("z") == nullptr);
+  CHECK(joined.origin_of(*joined.hole("x")).column == 3);  // in the prefix's text
+  CHECK(joined.place_of(*joined.hole("y")).end_column == 4);
+  REQUIRE(without_prefix(joined));
+  CHECK(without_prefix(joined)->text == "{y}.w");
+  CHECK_FALSE(without_prefix(own));
+  CHECK(prefix_hint("equal_to", join(prefix, '.', own), "k")
+            .starts_with("'equal_to' stands below the prefix of its block, 'a.{x}', and 'k' is there without it"));
+  // An empty prefix adds nothing.
+  CHECK(join({}, '.', own).text == "{y}.w");
+}
+
+TEST_CASE("what cannot be expanded for a key is said") {
+  struct Row {
+    const char *from, *to, *key, *message;
+  };
+  const Row rows[] = {
+      {"e{i:int}", "{i-1}", "e0", "error[pattern-no-translation]: '0' moved by -1 is not an index"},
+      {"e{i:int}", "{i+1}", "e99999999999999999999",
+       "error[pattern-no-translation]: '99999999999999999999' moved by 1 is not an index"},
+  };
+  for (const Row& row : rows) CHECK_THROWS_WITH(applied(row.from, row.to, row.key), row.message);
 }

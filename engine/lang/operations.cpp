@@ -1,0 +1,152 @@
+#include "lang/operations.h"
+
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+namespace remap::lang {
+namespace {
+
+// `named`: the field that lists names in order; nullptr: there is none.
+std::optional<AxisParts> parse_parts(NodeReader& in, const YamlNode& node, const std::string& what, const char* named) {
+  if (!in.expect_map(node, "'" + what + "'")) return std::nullopt;
+  std::vector<std::string> fields = {"axis", "each"};
+  if (named != nullptr) fields.push_back(named);
+  in.check_fields(node, fields, "'" + what + "'");
+  AxisParts parts;
+  const YamlNode* axis = node.find("axis");
+  const Json number = axis == nullptr ? Json() : to_json(*axis);
+  if (!number.is_number_integer() || number < 0 || number > 31)
+    in.error("rule-wrong-type", axis == nullptr ? node : *axis,
+             fmt::format("'{}' needs 'axis': a number from 0", what));
+  else
+    parts.axis = number.get<int>();
+  const YamlNode* each = node.find("each");
+  const YamlNode* list = named == nullptr ? nullptr : node.find(named);
+  if ((each != nullptr) == (list != nullptr)) {
+    in.error("rule-missing-field", node,
+             fmt::format("'{}' needs 'each: hole'{}", what,
+                         named == nullptr ? "" : fmt::format(" or '{}: {{hole: [names]}}'", named)));
+    return std::nullopt;
+  }
+  if (each != nullptr) {
+    parts.each = true;
+    parts.hole = in.text_of(*each, "'each'").value_or("");
+    return parts;
+  }
+  if (!in.expect_map(*list, fmt::format("'{}'", named)) || list->entries.size() != 1) {
+    in.error("rule-wrong-type", *list, fmt::format("'{}' has one entry: hole: [names in order]", named));
+    return std::nullopt;
+  }
+  const auto& [hole, names] = list->entries.front();
+  parts.hole = hole.text;
+  if (names.is_sequence()) {
+    for (const auto& name : names.items) parts.parts.push_back({name.text, std::nullopt});
+  } else if (names.is_map()) {
+    for (const auto& [name, size] : names.entries) parts.parts.push_back({name.text, in.part_size(size)});
+  }
+  if (parts.parts.empty())
+    in.error("rule-wrong-type", names, "a list of names, or a mapping of names to sizes, was expected");
+  return parts;
+}
+
+void parse_axis_field(NodeReader& in, const std::string& name, const YamlNode& node, Rule& rule) {
+  auto& parts = name != "split" ? (name == "concat" ? rule.concat : rule.stack)
+                : rule.split    ? rule.inner_split
+                                : rule.split;
+  parts = parse_parts(in, node, name, name == "split" ? "into" : "of");
+  if (parts && name == "split" && !parts->each &&
+      std::all_of(parts->parts.begin(), parts->parts.end(), [](const AxisPart& p) { return is_left_part(p.name); }))
+    in.error("rule-wrong-type", node, "all parts are left to other rules");
+}
+
+// 'split', 'concat' and 'stack' among the steps: what stands before them acts before, what stands behind them after.
+void parse_axis_step(NodeReader& in, const std::string& name, const YamlNode& body, Rule& rule) {
+  const bool splits = name == "split";
+  if ((splits ? rule.inner_split : name == "concat" ? rule.concat : rule.stack).has_value())
+    return in.error("rule-field-combination", body, fmt::format("there is a '{}' too many", name),
+                    "a rule can have two of 'split', and one each of 'concat' and 'stack'");
+  if (splits && rule.gathers())
+    return in.error("rule-field-combination", body, "'split' stands before 'concat' and 'stack'",
+                    "parts are cut first, and joined then");
+  if (name == "concat" && rule.stack)
+    return in.error("rule-field-combination", body, "'concat' stands before 'stack'",
+                    "what is stacked has been joined before");
+  if (name == "stack" && rule.concat && rule.gather_at != rule.steps.size())
+    return in.error("rule-field-combination", body, "'stack' follows 'concat' at once",
+                    "steps stand before both, or behind both");
+  const bool again = splits && rule.split;
+  parse_axis_field(in, name, body, rule);
+  if (again && (rule.split->leaves_parts() || (rule.inner_split && rule.inner_split->leaves_parts())))
+    in.error("rule-field-combination", body, "a tensor that is split twice leaves no parts to other rules",
+             "name all parts");
+  if (again && rule.inner_split && rule.inner_split->hole == rule.split->hole)
+    in.error("rule-field-combination", body, fmt::format("both of 'split' give '{{{}}}'", rule.split->hole),
+             "each needs a hole of its own");
+  (again ? rule.inner_split_at : splits ? rule.split_at : rule.gather_at) = rule.steps.size();
+}
+
+void parse_step(NodeReader& in, const std::string& name, const YamlNode& body, Rule& rule) {
+  LayoutStep step;
+  step.place = in.place(body);
+  if (name == "transpose") {
+    if (to_json(body) != Json(true))
+      return in.error("rule-wrong-type", body, "'transpose' is true or left out", "for other axes: permute: [2, 0, 1]");
+    step.transpose = true;
+    step.order = {1, 0};
+  } else if (name == "permute") {
+    if (!in.expect_list(body, "'permute'")) return;
+    for (const auto& axis : body.items) {
+      const Json number = to_json(axis);
+      if (!number.is_number_integer() || number < 0 || number >= static_cast<int64_t>(body.items.size()))
+        return in.error("rule-wrong-type", axis,
+                        fmt::format("'permute' lists the axes 0 … {} once each", body.items.size() - 1));
+      step.order.push_back(number.get<int>());
+    }
+    if (std::set<int>(step.order.begin(), step.order.end()).size() != step.order.size())
+      return in.error("rule-wrong-type", body, "'permute' names an axis twice");
+  } else if (name == "reshape") {
+    step.kind = LayoutStep::Kind::reshape;
+    auto shape = in.shape(body);
+    if (!shape) return;
+    if (std::count_if(shape->begin(), shape->end(), [](const DimTerm& term) { return !term.expression; }) > 1)
+      return in.error("rule-wrong-type", body, "'_' stands for the size that the others leave: 'reshape' can have one");
+    step.shape = std::move(*shape);
+  } else {
+    return;  // reported by check_fields
+  }
+  rule.steps.push_back(std::move(step));
+}
+
+}  // namespace
+
+void read_operations(const YamlNode& item, NodeReader& in, Rule& rule) {
+  for (const char* field : {"split", "concat", "stack"})
+    if (const YamlNode* node = item.find(field)) parse_axis_field(in, field, *node, rule);
+  rule.replicated = in.text_field(item, "replicated").value_or("");
+  int given = 0;
+  for (const char* field : {"transpose", "permute", "reshape"})
+    if (const YamlNode* node = item.find(field)) {
+      ++given;
+      parse_step(in, field, *node, rule);
+    }
+  const YamlNode* steps = item.find("steps");
+  if (given > 1 || (given == 1 && steps != nullptr))
+    in.error("rule-field-combination", item, "more than one change of layout: their order matters",
+             "write them in order under 'steps'");
+  if (steps != nullptr && in.expect_list(*steps, "'steps'"))
+    for (const auto& step : steps->items) {
+      if (!in.expect_map(step, "a step")) continue;
+      in.check_fields(step, {"transpose", "permute", "reshape", "split", "concat", "stack"}, "a step");
+      if (step.entries.size() != 1) in.error("rule-wrong-type", step, "a step is one operation");
+      for (const auto& [name, body] : step.entries)
+        if (name.text == "split" || name.text == "concat" || name.text == "stack")
+          parse_axis_step(in, name.text, body, rule);
+        else
+          parse_step(in, name.text, body, rule);
+    }
+  if (const YamlNode* cast = item.find("cast")) rule.cast = in.dtype(*cast);
+}
+
+}  // namespace remap::lang

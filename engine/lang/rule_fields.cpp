@@ -1,0 +1,113 @@
+#include <algorithm>
+
+#include "lang/rules.h"
+
+namespace remap::lang {
+
+const std::vector<FieldRow>& rule_field_table() {
+  static const std::vector<FieldRow> rows = {
+      {"because", "why a key is dropped; required with 'drop'", ""},
+      {"cast", "the dtype of the target, whatever 'target.dtype' says", "cast back; only a widening one loses nothing"},
+      {"concat",
+       "{axis, of: {hole: [names]}} or {axis, each: hole}: keys that differ in the hole become one tensor, joined "
+       "along an axis in the order given, or of their numbers",
+       "split"},
+      {"copy_of", "the target key that 'to' repeats", "the copy is left out"},
+      {"drop", "a source key that is not carried over", "nothing can bring it back"},
+      {"equal_to",
+       "with 'drop': the source key whose values the dropped one must equal; --set twins=kept drops it even if they "
+       "differ",
+       "the twin is written again"},
+      {"except", "patterns of keys that the rule does not take, although its own pattern matches them", ""},
+      {"fill", "the constant that every element of the target is", "the tensor is left out"},
+      {"from", "pattern of the source keys", ""},
+      {"keep", "pattern of source keys that have the same name in the target: 'from' and 'to' at once", ""},
+      {"linear", "[out, in, …]: 'from' and 'to' name modules with a weight of this shape and a bias [out]", "itself"},
+      {"norm", "[n]: 'from' and 'to' name modules with a weight and a bias of this shape", "itself"},
+      {"optional", "true: no complaint if no key matches", ""},
+      {"permute", "[axes]: axis i of the target is axis permute[i] of the source", "the inverse permutation"},
+      {"replicated",
+       "a hole: keys that differ only in it must hold the same bytes, and the first is taken; --set replicas=first "
+       "takes "
+       "it even if they differ",
+       "the first is written for all"},
+      {"reshape", "the shape after regrouping elements in row-major order", "reshape"},
+      {"shape", "the source tensor's shape: names bind dims, expressions are checked, _ is any size", ""},
+      {"source", "the name of the source the keys are in, if there are several", ""},
+      {"split",
+       "{axis, each: hole} one key an index; {axis, into: {hole: [names]}} named parts; one whose name begins with _ "
+       "is left to another rule",
+       "stack or concat"},
+      {"stack",
+       "{axis, each: hole} or {axis, of: {hole: [names]}}: keys that differ in the hole become one tensor with a new "
+       "axis, in the order of their numbers or of the names; after 'concat', if both are given",
+       "split"},
+      {"steps",
+       "a list of transpose, permute, reshape, split (two of them cut twice), concat and stack, done in this order",
+       "the inverse steps, in reverse order"},
+      {"to", "the target key", ""},
+      {"transpose", "true: the two axes of a matrix are exchanged", "transpose"},
+      {"when", "a condition; where it is false, the rule does not exist", ""},
+      {"within", "with 'rules': {from, to}, prefixes of all rules of the block", ""},
+  };
+  return rows;
+}
+
+const std::vector<FieldRow>& file_field_table() {
+  static const std::vector<FieldRow> rows = {
+      {"config", "fields of config.json that the checkpoint determines", ""},
+      {"defaults", "fields of config.json that --config may replace", ""},
+      {"family", "the name of the model family", ""},
+      {"files", "further JSON files to write: file, content (a template), when", ""},
+      {"let", "names for expressions", ""},
+      {"maps", "tables that translate parts of keys", ""},
+      {"normalise", "older spellings of keys, rewritten before the rules", ""},
+      {"parameter_sum", "true: what is written must add up to what was read", ""},
+      {"recognise", "a condition on keys and metadata: is this checkpoint of this family?", ""},
+      {"remap", "version of the rule language: 1", ""},
+      {"require", "conditions without which the checkpoint is refused, and why", ""},
+      {"rules", "what becomes of every key", ""},
+      {"source", "{format, root, files}: what is read", ""},
+      {"sources", "further named sources: checkpoints, and files without tensors", ""},
+      {"target", "{schema, model_type, architecture, dtype}: what is written", ""},
+      {"title", "one line about the conversion", ""},
+      {"variants", "named choices, detected from the checkpoint or set by the user", ""},
+      {"verify", "{source, target}: names of the forward passes of both layouts (NAME.model.yaml)", ""},
+  };
+  return rows;
+}
+
+const std::vector<ChoiceRow>& choice_table() {
+  static const auto has_rule = [](const RuleSet& set, bool (*is)(const Rule&)) {
+    return std::any_of(set.rules.begin(), set.rules.end(), is);
+  };
+  static const std::vector<ChoiceRow> rows = {
+      {"dtype", {}, "keep, float32, float16, bfloat16 or float64", [](const RuleSet&) { return true; }},
+      {"root",
+       {},
+       "the prefix of the keys that are converted, in place of the rules' own",
+       [](const RuleSet&) { return true; }},
+      {"config",
+       {"checked", "given"},
+       "checked: --config may not contradict the checkpoint; given: what it says is taken",
+       [](const RuleSet&) { return true; }},
+      {"replicas",
+       {"equal", "first"},
+       "equal: copies that differ are refused; first: the first is taken, whatever the others hold",
+       [](const RuleSet& set) { return has_rule(set, [](const Rule& rule) { return !rule.replicated.empty(); }); }},
+      {"twins",
+       {"equal", "kept"},
+       "equal: a tensor that is dropped as equal to another, and is not, is refused; kept: the other is taken",
+       [](const RuleSet& set) { return has_rule(set, [](const Rule& rule) { return rule.equal_to.has_value(); }); }},
+      {"waive",
+       {},
+       "the checks to pass, by the names that their messages give, separated by commas",
+       [](const RuleSet& set) {
+         return std::any_of(set.require.begin(), set.require.end(),
+                            [](const Requirement& r) { return !r.waive.empty(); });
+       }},
+  };
+  return rows;
+}
+
+}  // namespace remap::lang

@@ -1,0 +1,65 @@
+#include "lang/used_names.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+
+namespace remap::lang {
+
+void UsedNames::note(const Expression& expression) {
+  visit(expression.root, [&](const ExpressionNode& node) {
+    if (node.kind == NodeKind::name)
+      in_expressions.push_back({node.text, expression.written, node.offset, node.length});
+  });
+}
+
+void UsedNames::note(const KeyPattern& pattern) {
+  for (const auto& token : pattern.tokens)
+    if (token.kind == PatternToken::Kind::variant)
+      in_patterns.push_back({token.text, pattern.written, token.offset, token.length});
+}
+
+void UsedNames::note_dims(const Expression& expression) {
+  visit(expression.root, [&](const ExpressionNode& node) {
+    if (node.kind == NodeKind::name) dims.insert(node.text);
+  });
+}
+
+void check_names(const UsedNames& names, bool leave_unknown, RuleSet& set, Diagnostics& diagnostics) {
+  std::vector<std::string> for_patterns;
+  for (const auto& [name, e] : set.let) for_patterns.push_back(name);
+  for (const auto& v : set.variants) for_patterns.push_back(v.name);
+  std::vector<std::string> known = {"meta", "dtype", "config"};
+  for (const auto& s : set.sources) known.push_back(s.name);
+  for (const auto& d : set.documents) known.push_back(d.name);
+  known.insert(known.end(), names.dims.begin(), names.dims.end());
+  known.insert(known.end(), for_patterns.begin(), for_patterns.end());
+  const auto is_among = [](const std::vector<std::string>& list, const std::string& name) {
+    return std::find(list.begin(), list.end(), name) != list.end();
+  };
+
+  for (const auto& use : names.in_expressions) {
+    if (is_among(known, use.name)) continue;
+    const std::string near = nearest_name(use.name, known);
+    Diagnostic unknown{Severity::error,
+                       "expression-unknown-name",
+                       use.written.place(use.at, use.length),
+                       fmt::format("nothing is called '{}'", use.name),
+                       {},
+                       near.empty() ? "names are dims of shapes, entries of 'let', variants, further sources, "
+                                      "'config' (--config), and 'meta' for the checkpoint's metadata"
+                                    : fmt::format("did you mean '{}'?", near)};
+    if (leave_unknown)
+      set.unknown_names.push_back(std::move(unknown));
+    else
+      diagnostics.add(std::move(unknown));
+  }
+  for (const auto& use : names.in_patterns)
+    if (!is_among(for_patterns, use.name))
+      diagnostics.error("expression-unknown-name", use.written.place(use.at, use.length),
+                        fmt::format("there is no variant or entry of 'let' called '{}'", use.name));
+}
+
+}  // namespace remap::lang
