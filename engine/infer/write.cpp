@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "infer/keys.h"
 #include "infer/values.h"
+#include "tensor/source_formats.h"
 
 namespace remap::infer {
 namespace {
@@ -756,16 +757,14 @@ class Writer {
   }
 
   std::string format_of(uint32_t s) const {
-    const std::string_view format = problem_.sources[s].source->format();
-    if (format == "torch" || format == "t5x" || format == "safetensors") return std::string(format);
-    // A list says whose it is, or how keys are separated does.
-    const Json& metadata = problem_.sources[s].source->metadata();
-    if (const auto it = metadata.find("$format");
-        it != metadata.end() && (*it == "torch" || *it == "t5x" || *it == "safetensors"))
-      return it->get<std::string>();
+    if (const SourceFormat* known = find_source_format(remap::format_of(*problem_.sources[s].source)))
+      return std::string(known->name);
     if (problem_.files[s]) return problem_.files[s]->pattern.ends_with(".safetensors") ? "safetensors" : "torch";
+    // How keys are separated may tell.
     for (const auto& tensor : problem_.sources[s].source->manifest().tensors())
-      if (tensor.key.find('/') != std::string::npos) return "t5x";
+      for (const SourceFormat& format : source_format_table())
+        if (format.separator != '.' && tensor.key.find(format.separator) != std::string::npos)
+          return std::string(format.name);
     return "";
   }
 

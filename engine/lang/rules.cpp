@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "tensor/source_formats.h"
 
 namespace remap::lang {
 
@@ -275,7 +276,7 @@ class RuleParser {
 
   // Formats of checkpoints; and of files without tensors, which only 'sources' can name.
   static const std::vector<std::string>& formats() {
-    static const std::vector<std::string> names = {"torch", "t5x", "safetensors"};
+    static const std::vector<std::string> names = source_format_names();
     return names;
   }
   static const std::vector<std::string>& document_formats() {
@@ -306,7 +307,7 @@ class RuleParser {
             fmt::format(
                 "there are: {}{}", join_names(formats()),
                 further ? fmt::format("; and for files without tensors: {}", join_names(document_formats())) : ""));
-    spec.separator = spec.format == "t5x" ? '/' : '.';
+    if (const SourceFormat* format = find_source_format(spec.format)) spec.separator = format->separator;
     if (const YamlNode* root = node.find("root")) {
       spec.roots.clear();
       if (root->is_sequence())
