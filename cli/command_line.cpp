@@ -208,8 +208,7 @@ void check_value(const std::string& what, const std::string& value, Kind kind, c
   switch (kind) {
     case Kind::word:
       if (std::find(words.begin(), words.end(), value) == words.end())
-        refuse(fmt::format("{} {}: {} was expected", what, value, listed(words, "or")),
-               did_you_mean(remap::nearest_name(value, words)));
+        refuse(fmt::format("{} {}: {} was expected", what, value, listed(words, "or")), did_you_mean(value, words));
       return;
     case Kind::assignment:
       if (const size_t equals = value.find('='); equals == std::string::npos || equals == 0)

@@ -77,4 +77,9 @@ std::string did_you_mean(const std::string& near, const std::string& otherwise) 
   return near.empty() ? otherwise : fmt::format("did you mean '{}'?", near);
 }
 
+std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates,
+                         const std::string& otherwise) {
+  return did_you_mean(nearest_name(word, candidates), otherwise);
+}
+
 }  // namespace remap

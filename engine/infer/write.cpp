@@ -10,6 +10,7 @@
 #include "infer/stars.h"
 #include "infer/text_rule.h"
 #include "infer/yaml_text.h"
+#include "tensor/source_formats.h"
 
 namespace remap::infer {
 namespace {
@@ -27,16 +28,12 @@ bool stands_before(const TextRule& a, const TextRule& b) {
 // The format of a source, or whose tensors a list says that it is of, or how its keys are separated; "": any.
 std::string format_of(const Problem& problem, uint32_t s) {
   const Source& source = *problem.sources[s].source;
-  const auto is_format = [](std::string_view name) {
-    return name == "torch" || name == "t5x" || name == "safetensors";
-  };
-  if (is_format(source.format())) return std::string(source.format());
-  const Json& metadata = source.metadata();
-  if (const auto it = metadata.find("$format"); it != metadata.end() && it->is_string())
-    if (const auto name = it->get<std::string>(); is_format(name)) return name;
+  if (const SourceFormat* known = find_source_format(remap::format_of(source))) return std::string(known->name);
   if (problem.files[s]) return problem.files[s]->pattern.ends_with(".safetensors") ? "safetensors" : "torch";
   for (const auto& tensor : source.manifest().tensors())
-    if (tensor.key.find('/') != std::string::npos) return "t5x";
+    for (const SourceFormat& format : source_format_table())
+      if (format.separator != '.' && tensor.key.find(format.separator) != std::string::npos)
+        return std::string(format.name);
   return "";
 }
 

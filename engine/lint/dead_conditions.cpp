@@ -38,10 +38,9 @@ void check_variant(const lang::Variant& variant, Diagnostics& diagnostics) {
   results_of(variant.detect->root, [&](const ExpressionNode& node) {
     const auto text = node.literal.get<std::string>();
     if (std::find(values.begin(), values.end(), text) != values.end()) return;
-    const std::string near = nearest_name(text, values);
     diagnostics.warning("lint-variant-value", variant.detect->written.place(node.offset, node.length),
                         fmt::format("'{}' is none of the values of '{}': {}", text, variant.name, join(values, ", ")),
-                        near.empty() ? "add it under 'values'" : fmt::format("did you mean '{}'?", near));
+                        did_you_mean(text, values, "add it under 'values'"));
   });
 }
 

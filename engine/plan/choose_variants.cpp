@@ -39,7 +39,7 @@ class Choosing {
     choices_.dtype = parse_dtype(*text);
     if (*text != "keep" && (!choices_.dtype || !is_floating(*choices_.dtype)))
       diagnostics_.error("plan-unknown-variant", {}, fmt::format("--set dtype={}: not a floating-point dtype", *text),
-                         did_you_mean(nearest_name(*text, {"keep", "float32", "float16", "bfloat16", "float64"}),
+                         did_you_mean(*text, {"keep", "float32", "float16", "bfloat16", "float64"},
                                       "keep, float32, float16, bfloat16 or float64"));
   }
 
@@ -52,7 +52,7 @@ class Choosing {
       if (std::find(names.begin(), names.end(), name) == names.end())
         diagnostics_.error("plan-unknown-variant", {},
                            fmt::format("--set {}={}: the rules have no variant '{}'", name, value, name),
-                           did_you_mean(nearest_name(name, names), fmt::format("they have: {}", join(names, ", "))));
+                           did_you_mean(name, names, fmt::format("they have: {}", join(names, ", "))));
   }
 
   void choose_variant(const lang::Variant& variant) {
@@ -90,7 +90,7 @@ class Choosing {
     std::vector<std::string> names;
     for (const Json& one : allowed)
       if (one.is_string()) names.push_back(one.get<std::string>());
-    const std::string meant = did_you_mean(nearest_name(value.get<std::string>(), names));
+    const std::string meant = did_you_mean(value.get<std::string>(), names);
     diagnostics_.error("plan-unknown-variant", variant.place,
                        fmt::format("'{}' cannot be \"{}\" for this checkpoint", variant.name, value.get<std::string>()),
                        fmt::format("{}{}it can be: {}", meant, meant.empty() ? "" : " ", allowed.dump()));

@@ -22,6 +22,13 @@ bool fits(const Shape& shape, const Shape& wanted) {
   return true;
 }
 
+// "[_,8]", as a schema writes it.
+std::string wanted_text(const Shape& wanted) {
+  std::vector<std::string> terms;
+  for (const int64_t size : wanted) terms.push_back(size < 0 ? "_" : std::to_string(size));
+  return "[" + join(terms, ",") + "]";
+}
+
 bool differ_in_one_part(const std::string& a, const std::string& b) {
   const size_t longest = std::min(a.size(), b.size());
   size_t same = 0, tail = 0;
@@ -143,7 +150,7 @@ class Comparison {
       else
         diagnostics_.error(
             "schema-missing-tensor", d.origin->place,
-            fmt::format("{} needs '{}' {}, which no rule gives", architecture_, d.key, to_string(d.shape)),
+            fmt::format("{} needs '{}' {}, which no rule gives", architecture_, d.key, wanted_text(d.shape)),
             giver == nullptr ? "" : missing_hint(*giver));
     }
   }
@@ -160,7 +167,7 @@ class Comparison {
         if (!rule.too_few.empty()) notes.push_back(fmt::format("the rule does not give {}", and_more(rule.too_few)));
         diagnostics_.error("schema-wrong-shape", origin.place,
                            fmt::format("'{}' would have the shape {}; {} needs {}", tensors_[t].key,
-                                       to_string(tensors_[t].shape), architecture_, to_string(demanded_[i].shape)),
+                                       to_string(tensors_[t].shape), architecture_, wanted_text(demanded_[i].shape)),
                            {}, std::move(notes));
       }
   }

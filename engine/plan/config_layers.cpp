@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "remap/nearest.h"
+
 namespace remap::plan {
 
 bool is_config_of_part(const std::string& name, const Json& value) {
@@ -92,11 +94,10 @@ class TemplateCheck {
         continue;
       }
       const std::string near = meant(known, *schema_, name);
-      diagnostics_.error("config-unknown-field", value.name_place,
-                         fmt::format("'{}' is not a field of config.json for {}", name, schema_->model_type),
-                         near.empty()
-                             ? fmt::format("if the class has it, add it to 'fields' in {}", schema_->text->file())
-                             : fmt::format("did you mean '{}'?", near));
+      diagnostics_.error(
+          "config-unknown-field", value.name_place,
+          fmt::format("'{}' is not a field of config.json for {}", name, schema_->model_type),
+          did_you_mean(near, fmt::format("if the class has it, add it to 'fields' in {}", schema_->text->file())));
     }
   }
   void no_code(const std::vector<std::pair<std::string, lang::Template>>& section) {

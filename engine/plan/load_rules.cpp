@@ -12,6 +12,7 @@
 #include "layout/checkpoint_scope.h"
 #include "plan/config_layers.h"
 #include "plan/roots.h"
+#include "tensor/source_formats.h"
 
 namespace remap {
 namespace fs = std::filesystem;
@@ -108,8 +109,7 @@ std::string not_found_hint(const std::string& name, const std::string& suffix, c
   for (const auto& file : lang::built_in_schemas())
     if (file.name.ends_with(suffix) && (!suffix.empty() || file.name.find('.') == std::string_view::npos))
       names.emplace_back(file.name.substr(0, file.name.size() - suffix.size()));
-  const std::string near = nearest_name(name, names);
-  return near.empty() ? otherwise : fmt::format("did you mean '{}'?", near);
+  return did_you_mean(name, names, otherwise);
 }
 
 // "'model.model' or the top"; "" for the whole checkpoint.
@@ -233,12 +233,8 @@ OpenOptions Rules::open_options(size_t source) const {
 
 bool Rules::reads(const Source& source, std::string& why) const {
   const std::string& wanted = impl_->set.sources.front().format;
-  std::string format(source.format());
-  if (format == "manifest") {  // it may say what it stands in for
-    const auto it = source.metadata().find("$format");
-    format = it != source.metadata().end() && it->is_string() ? it->get<std::string>() : wanted;
-  }
-  if (wanted.empty() || format == wanted) return true;
+  const std::string format = format_of(source);
+  if (wanted.empty() || format.empty() || format == wanted) return true;
   why = fmt::format("it reads {} checkpoints; this is {}", wanted, format);
   return false;
 }

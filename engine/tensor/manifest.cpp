@@ -76,19 +76,22 @@ std::string describe(const TensorInfo& tensor) {
   return tensor.unread == nullptr ? known : fmt::format("{}, not read: {}", known, tensor.unread->why);
 }
 
-Manifest::Manifest(std::vector<TensorInfo> tensors, const std::string& file) : tensors_(std::move(tensors)) {
-  std::sort(tensors_.begin(), tensors_.end(), [](const TensorInfo& a, const TensorInfo& b) { return a.key < b.key; });
-  const auto twice = std::adjacent_find(tensors_.begin(), tensors_.end(),
+Manifest::Manifest() : tensors_(std::make_shared<const std::vector<TensorInfo>>()) {}
+
+Manifest::Manifest(std::vector<TensorInfo> tensors, const std::string& file) {
+  std::sort(tensors.begin(), tensors.end(), [](const TensorInfo& a, const TensorInfo& b) { return a.key < b.key; });
+  const auto twice = std::adjacent_find(tensors.begin(), tensors.end(),
                                         [](const TensorInfo& a, const TensorInfo& b) { return a.key == b.key; });
-  if (twice != tensors_.end())
+  if (twice != tensors.end())
     throw Error("manifest-duplicate-key", BytePlace{file, {}, {}},
                 fmt::format("the tensor '{}' is named twice", twice->key));
+  tensors_ = std::make_shared<const std::vector<TensorInfo>>(std::move(tensors));
 }
 
 size_t Manifest::find(std::string_view key) const {
-  const auto it = std::lower_bound(tensors_.begin(), tensors_.end(), key,
+  const auto it = std::lower_bound(tensors_->begin(), tensors_->end(), key,
                                    [](const TensorInfo& t, std::string_view k) { return t.key < k; });
-  return it != tensors_.end() && it->key == key ? static_cast<size_t>(it - tensors_.begin()) : npos;
+  return it != tensors_->end() && it->key == key ? static_cast<size_t>(it - tensors_->begin()) : npos;
 }
 
 int64_t element_count(const Shape& shape, const std::string& what) {

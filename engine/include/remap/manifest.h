@@ -1,6 +1,6 @@
 // A manifest lists every tensor of a checkpoint: key, dtype, shape; never its data. Also those whose bytes are not
 // read: what a reader does not understand is listed with the reason, so that a rule drops it or an error names it.
-// Plain value: comparable, unchanged once made. Shapes are outermost dimension first.
+// Plain value: comparable, unchanged once made; copies share the tensors. Shapes are outermost dimension first.
 #pragma once
 
 #include <cstdint>
@@ -49,20 +49,22 @@ std::string describe(const TensorInfo& tensor);    // "F32 [30,24]", "qint8 [4,6
 
 class Manifest {
  public:
-  Manifest() = default;
+  Manifest();
   // Sorts by key (byte order). Throws Error "manifest-duplicate-key" if a key occurs twice; `file` names the source in
   // it.
   explicit Manifest(std::vector<TensorInfo> tensors, const std::string& file = {});
+  Manifest(const Manifest&) = default;  // copies nothing; and nothing is moved out of a manifest
+  Manifest& operator=(const Manifest&) = default;
 
-  const std::vector<TensorInfo>& tensors() const { return tensors_; }
-  const TensorInfo& operator[](size_t i) const { return tensors_[i]; }
-  size_t size() const { return tensors_.size(); }
+  const std::vector<TensorInfo>& tensors() const { return *tensors_; }
+  const TensorInfo& operator[](size_t i) const { return (*tensors_)[i]; }
+  size_t size() const { return tensors_->size(); }
   static constexpr size_t npos = static_cast<size_t>(-1);
   size_t find(std::string_view key) const;  // npos if absent
-  bool operator==(const Manifest&) const = default;
+  bool operator==(const Manifest& other) const { return tensors_ == other.tensors_ || *tensors_ == *other.tensors_; }
 
  private:
-  std::vector<TensorInfo> tensors_;
+  std::shared_ptr<const std::vector<TensorInfo>> tensors_;  // never null
 };
 
 // Product of the dims; throws Error "tensor-shape-overflow" (at `what`) if it, or it times the element size, exceeds

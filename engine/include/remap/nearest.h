@@ -19,5 +19,8 @@ std::string nearest_path(const std::string& path);
 
 // "did you mean 'x'?" for a name that was found near, else `otherwise`.
 std::string did_you_mean(const std::string& near, const std::string& otherwise = {});
+// The same for the candidate nearest to `word`.
+std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates,
+                         const std::string& otherwise = {});
 
 }  // namespace remap
