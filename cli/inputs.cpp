@@ -167,10 +167,12 @@ std::vector<std::string> rule_folders(const Options& options) {
   return folders;
 }
 
-std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& diagnostics) {
+std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& diagnostics,
+                                  std::optional<remap::Rules> loaded) {
   const auto given = parse_inputs(options);
   Inputs inputs;
-  if (!options.rules.empty()) {
+  inputs.rules = std::move(loaded);
+  if (!inputs.rules && !options.rules.empty()) {
     inputs.rules = remap::Rules::load_to_plan(options.rules, diagnostics, rule_folders(options));
     if (!inputs.rules) return std::nullopt;
   }

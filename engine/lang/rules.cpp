@@ -159,8 +159,9 @@ class RuleParser {
     }
     set_.parameter_sum = bool_field(*root, "parameter_sum").value_or(false);
     check_names();
-    if (diagnostics_.has_errors()) return std::nullopt;
-    return std::move(set_);
+    if (!diagnostics_.has_errors()) return std::move(set_);
+    for (const auto& d : set_.unknown_names) diagnostics_.add(d);  // nobody will plan with them
+    return std::nullopt;
   }
 
  private:

@@ -294,7 +294,9 @@ std::vector<Row> in_order(std::vector<Line> lines) {
   return result;
 }
 
-std::string table(const std::vector<Row>& lines, const std::vector<size_t>& limits) {
+std::string table(std::vector<Row> lines, const std::vector<size_t>& limits) {
+  for (auto& line : lines)
+    for (auto& cell : line) cell = printable(cell);
   // Characters, not bytes: arrows and ellipses occur.
   const auto width = [](const std::string& s) {
     return static_cast<size_t>(

@@ -245,8 +245,9 @@ TEST_CASE("a module's parameters and buffers have the keys its state dict would 
   CHECK(source->metadata()["$module"] == "my.nets.Net");
   CHECK(source->metadata()["width"] == 3);
   CHECK(source->metadata()["block"]["width"] == 3);
-  CHECK(source->remarks() == std::vector<std::string>{
-      "'mask' is not in the state dict of its module (a buffer that is not persistent, or an attribute)"});
+  CHECK(source->remarks() ==
+        std::vector<std::string>{
+            "'mask' is not in the state dict of its module (a buffer that is not persistent, or an attribute)"});
 }
 
 // A module's attributes are any objects; each tensor in them is listed once, where nothing else has led to it.
