@@ -73,6 +73,8 @@ struct Arguments {
   enum Count { all_or_none, all, all_and_more, any } count = all;  // and more: the last one may be repeated
   const char* help = "";
   std::vector<std::string> words = {};
+  // Where there may be none: the options that mean something then, too (empty: all do).
+  std::vector<std::string> without = {};
 };
 
 struct Command {

@@ -11,6 +11,7 @@
 
 #include "cli/inputs.h"
 #include "remap/nearest.h"
+#include "remap/text.h"
 
 namespace cli {
 namespace fs = std::filesystem;
@@ -214,6 +215,8 @@ void check_value(const std::string& what, const std::string& value, Kind kind, c
       if (const size_t equals = value.find('='); equals == std::string::npos || equals == 0)
         refuse(fmt::format("{} {}: NAME=VALUE was expected", what, value),
                "for example --set dtype=float16; 'remap rules' lists the names for each family");
+      if (!remap::is_utf8(value))
+        refuse(fmt::format("{} {}: UTF-8 was expected", what, value), "the value may become a part of config.json");
       return;
     case Kind::size: parse_bytes(value); return;
     case Kind::source: {
@@ -259,6 +262,7 @@ class Reader {
     collect(command);
     if (options_.help || options_.version) return std::move(options_);
     check_count(command);
+    check_alone(command);
     check_values(command);
     return std::move(options_);
   }
@@ -451,6 +455,19 @@ class Reader {
       if (option.required && !is_set(option))
         refuse(fmt::format("'{}' needs {} {}", full_name(command), names_of(option).back(), value_text(option)),
                how_to(command));
+  }
+
+  // An option that is about the arguments, and there are none.
+  void check_alone(const Command& command) const {
+    const auto& without = command.arguments.without;
+    if (!options_.inputs.empty() || without.empty()) return;
+    for (const auto& [option, values] : set_) {
+      const std::string name = names_of(*option).back();
+      if (std::find(without.begin(), without.end(), name) != without.end()) continue;
+      const char* needed = command.arguments.each.front().name;
+      refuse(fmt::format("'{}' needs a {}; none was given", name, needed),
+             fmt::format("name the {}, or leave the option out", needed));
+    }
   }
 
   void check_values(const Command& command) const {

@@ -5,6 +5,7 @@
 #include "cli/inputs.h"
 #include "remap/compare.h"
 #include "remap/report.h"
+#include "remap/text.h"
 
 namespace cli {
 namespace {
@@ -93,7 +94,7 @@ int compare(const Options& options) {
     }
     fmt::print("{}", remap::json_file_text(json));
   } else {
-    for (const auto& f : findings) fmt::print("{}: {}\n", f.key, f.text);
+    for (const auto& f : findings) fmt::print("{}: {}\n", remap::printable(f.key), remap::printable(f.text));
     fmt::print("{} tensors equal {}, {} differ{}\n", equal, how, findings.size() - n_not_compared,
                n_not_compared == 0 ? "" : fmt::format(", {} not compared", n_not_compared));
   }

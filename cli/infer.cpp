@@ -9,6 +9,7 @@
 #include "cli/write_file.h"
 #include "remap/output.h"
 #include "remap/source.h"
+#include "remap/text.h"
 
 namespace cli {
 namespace fs = std::filesystem;
@@ -37,7 +38,8 @@ void check_output(const Options& options) {
 constexpr size_t kShown = 10;  // keys of a list
 
 void list(const char* what, const std::vector<std::string>& keys) {
-  for (size_t i = 0; i < std::min(kShown, keys.size()); ++i) fmt::print(stderr, "{}: {}\n", what, keys[i]);
+  for (size_t i = 0; i < std::min(kShown, keys.size()); ++i)
+    fmt::print(stderr, "{}: {}\n", what, remap::printable(keys[i]));
   if (keys.size() > kShown) fmt::print(stderr, "{}: … and {} more\n", what, keys.size() - kShown);
 }
 
@@ -64,7 +66,7 @@ int infer(const Options& options) {
     fmt::print("{}", result.text);
   else
     write_file(options.output, result.text, options.force ? Existing::replace : Existing::refuse);
-  print(diagnostics, options, 2 * (kShown + 1) + 1);
+  print(diagnostics, options, 3 * (kShown + 1) + 1);
   list("open", result.open_targets);
   list("dropped", result.open_sources);
   list("not in the target", result.unexpected);

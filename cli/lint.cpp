@@ -16,11 +16,6 @@ namespace {
 
 using remap::Error;
 
-struct RuleFile {
-  std::string name;  // as it was given
-  remap::Rules rules;
-};
-
 // What is planned with a rule file.
 struct Examples {
   std::vector<remap::Checkpoint> checkpoints;
@@ -34,26 +29,23 @@ struct Examples {
   }
 };
 
-Options with_rules(Options options, const std::string& rules) {
-  options.rules = rules;
-  return options;
-}
-
-std::optional<remap::Checkpoint> open_case(const Options& options) {
-  remap::Diagnostics said;  // of the rules, which have been loaded before
-  return remap::open_checkpoint(request_of(options), said);
+std::optional<remap::Checkpoint> open_case(const remap::Rules& rules, const Options& options) {
+  remap::Diagnostics said;  // again when it is planned
+  remap::Request request = request_of(options);
+  request.loaded = rules;
+  return remap::open_checkpoint(request, said);
 }
 
 // The cases that stand beside the rules. A manifest without an expected plan may be of another variant, or of what the
 // rules do not take.
-void add_committed(const RuleFile& file, Examples& examples) {
-  for (const auto& one : committed_cases(file.rules.file())) {
-    auto opened = open_case(with_rules(one.options, file.name));
+void add_committed(const remap::Rules& rules, Examples& examples) {
+  for (const auto& one : committed_cases(rules.file())) {
+    auto opened = open_case(rules, one.options);
     if (!opened) continue;
     std::error_code ignored;
     std::string why;
     const bool wanted = fs::exists(one.expected, ignored) ? !expects_refusal(one)
-                                                          : file.rules.recognise(*opened->sources.front().source, why);
+                                                          : rules.recognise(*opened->sources.front().source, why);
     examples.add(std::move(*opened), wanted);
   }
 }
@@ -81,20 +73,20 @@ struct Given {
 };
 
 // All of those given if there is one rule file, else those that it recognises. `used` notes which checkpoints were.
-void add_given(const RuleFile& file, const Given& given, const Options& options, bool only_rules, Examples& examples,
-               std::vector<bool>& used) {
-  const auto needs = file.rules.sources();
+void add_given(const remap::Rules& rules, const Given& given, const Options& options, bool only_rules,
+               Examples& examples, std::vector<bool>& used) {
+  const auto needs = rules.sources();
   const auto takes = [&](const std::string& name) {
     return only_rules ||  // what they do not know is refused
            std::find(remap::companions().begin(), remap::companions().end(), name) != remap::companions().end() ||
            std::any_of(needs.begin(), needs.end(), [&](const auto& need) { return need.name == name; });
   };
   for (size_t k = 0; k < given.checkpoints.size(); ++k) {
-    Options one = with_rules(options, file.name);
+    Options one = options;
     one.inputs = given.inputs(k, takes);
-    auto opened = open_case(one);
+    auto opened = open_case(rules, one);
     std::string why;
-    if (!opened || (!only_rules && !file.rules.recognise(*opened->sources.front().source, why))) continue;
+    if (!opened || (!only_rules && !rules.recognise(*opened->sources.front().source, why))) continue;
     used[k] = true;
     examples.add(std::move(*opened), true);
   }
@@ -148,7 +140,7 @@ std::vector<std::string> rule_files(const std::vector<std::string>& inputs) {
 
 int lint(const Options& options) {
   remap::Diagnostics diagnostics;
-  std::vector<RuleFile> all;
+  std::vector<remap::Rules> all;
   const auto files = rule_files(options.inputs);
   for (const auto& file : files) {
     std::error_code ignored;
@@ -159,10 +151,8 @@ int lint(const Options& options) {
       continue;
     }
     remap::Diagnostics own;  // a rule file with mistakes says nothing about the next one
-    auto rules = remap::Rules::load(file, own, rule_folders(options));
-    remap::Diagnostics ignored_names;  // a name that nothing binds may follow from what no rule matches: it is planned
-    if (!rules) rules = remap::Rules::load_to_plan(file, ignored_names, rule_folders(options));
-    if (rules) all.push_back({file, std::move(*rules)});
+    // A name that nothing binds may follow from what no rule matches: it is planned.
+    if (auto rules = remap::Rules::load_to_plan(file, own, rule_folders(options))) all.push_back(std::move(*rules));
     for (const auto& d : own.items()) {
       if (d.id == "rules-not-found") throw Error(d);
       diagnostics.add(d);
@@ -172,13 +162,11 @@ int lint(const Options& options) {
   if (given.checkpoints.empty() && !given.others.empty())
     throw Error("usage", {}, "--manifest: no checkpoint was given", "further sources are NAME=PATH beside it");
   std::vector<bool> used(given.checkpoints.size());
-  std::vector<remap::Rules> others;
-  for (const auto& one : all) others.push_back(one.rules);
   for (const auto& one : all) {
     Examples examples;
     add_committed(one, examples);
     add_given(one, given, options, files.size() == 1, examples, used);
-    remap::lint(one.rules, {examples.named, examples.cases, others, options.reverse}, diagnostics);
+    remap::lint(one, {examples.named, examples.cases, all, options.reverse}, diagnostics);
   }
   for (size_t k = 0; k < used.size() && !all.empty(); ++k)
     if (!used[k])

@@ -98,7 +98,13 @@ int rules(const Options& options) {
   if (options.inputs.size() != 2 || options.inputs[0] != "show") refuse_words(options);
   const auto found = load(options.inputs[1], options);
   if (!found) return kFailed;
-  fmt::print("{}", found->text());
+  if (options.output_format() == Format::json) {
+    remap::Json json = as_json(*found);
+    json["text"] = found->text();
+    fmt::print("{}", remap::json_file_text(json));
+  } else {
+    fmt::print("{}", found->text());
+  }
   return kDone;
 }
 
@@ -109,6 +115,7 @@ int describe_rules(const Options& options) {
     fmt::print("{}", remap::json_file_text(as_json(*found)));
     return kDone;
   }
+  if (options.quiet) return kDone;
   fmt::print(
       "{}: good, {} rules\n{}: {}\n{}--set   dtype=…  keep, float32, float16, bfloat16 or float64\n\nconvert: remap "
       "--rules {} CHECKPOINT",

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "remap/diagnostic.h"
+#include "remap/output.h"
 
 namespace cli {
 namespace fs = std::filesystem;
@@ -30,7 +31,7 @@ std::optional<mode_t> check_old(const std::string& path, Existing existing) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) {
     if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
-    throw Error("io-write", at(path), fmt::format("cannot be looked at: {}", why(errno)));
+    remap::refuse_new(path, "file", errno);
   }
   std::error_code ignored;
   if (S_ISLNK(info.st_mode))
@@ -92,9 +93,7 @@ void write_file(const std::string& path, const std::string& text, Existing exist
   const auto mode = check_old(path, existing);
   std::string partial;
   const int fd = open_new(path, partial);
-  if (fd < 0)
-    throw Error("io-write", at(path), fmt::format("cannot be written: {}", why(errno)),
-                errno == ENOENT ? "create its folder first" : "");
+  if (fd < 0) remap::refuse_new(path, "file", errno);
   int error = write_all(fd, text);
   if (error == 0 && mode && ::fchmod(fd, *mode) != 0) error = errno;
   if (::close(fd) != 0 && error == 0) error = errno;

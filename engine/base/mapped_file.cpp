@@ -18,17 +18,18 @@ std::string errno_text(int error_number) { return std::generic_category().messag
 
 MappedFile::MappedFile(const std::string& path) : path_(path) {
   const BytePlace place{path, {}, {}};
-  fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // never waits for whoever writes to a pipe
   if (fd_ < 0) throw Error("io-read", place, fmt::format("cannot open for reading: {}", errno_text(errno)));
   // The destructor does not run when a constructor throws.
-  const auto fail = [&](const std::string& message) {
+  const auto fail = [&](const std::string& message, const std::string& hint = {}) {
     ::close(std::exchange(fd_, -1));
-    throw Error("io-read", place, message);
+    throw Error("io-read", place, message, hint);
   };
   struct stat info {};
   if (::fstat(fd_, &info) != 0) fail(fmt::format("cannot read its size: {}", errno_text(errno)));
   if (!S_ISREG(info.st_mode))
-    fail(S_ISDIR(info.st_mode) ? "is a folder; a file was expected" : "is not a regular file");
+    S_ISDIR(info.st_mode) ? fail("is a folder; a file was expected")
+                          : fail("is not a regular file", "save what it gives as a file, and name that");
   size_ = static_cast<uint64_t>(info.st_size);
   if (size_ == 0) return;
   void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd_, 0);

@@ -1,4 +1,4 @@
-// Small helpers on strings: natural order, distance, and the nearest name (remap/nearest.h).
+// Small helpers on strings: natural order, distance, and the nearest name (remap/nearest.h), bytes (remap/text.h).
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "remap/nearest.h"
+#include "remap/text.h"
 
 namespace remap {
 

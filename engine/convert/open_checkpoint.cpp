@@ -96,12 +96,12 @@ const std::vector<std::string>& companions() {
 }
 
 std::optional<Checkpoint> open_checkpoint(const Request& request, Diagnostics& diagnostics) {
-  std::optional<Rules> rules;
-  if (!request.rules.empty()) {
+  std::optional<Rules> rules = request.loaded;
+  if (!rules && !request.rules.empty()) {
     rules = Rules::load_to_plan(request.rules, diagnostics, request.rule_folders);
     if (!rules) return std::nullopt;
-    refuse_unknown_inputs(request, *rules);
   }
+  if (rules) refuse_unknown_inputs(request, *rules);
   convert::Openings openings(request);
   if (!rules) rules = convert::recognise(request, openings, diagnostics);
   if (!rules) return std::nullopt;

@@ -8,7 +8,7 @@ namespace remap {
 namespace {
 
 Json lines_of(const std::string& path, const std::string& text) {
-  if (!formats::is_utf8(text)) throw Error("document-syntax", BytePlace{path, {}, {}}, "the file is not UTF-8 text");
+  if (!is_utf8(text)) throw Error("document-syntax", BytePlace{path, {}, {}}, "the file is not UTF-8 text");
   Json lines = Json::array();
   for (size_t start = 0; start < text.size();) {
     const size_t end = std::min(text.find('\n', start), text.size());

@@ -9,6 +9,7 @@
 
 #include "remap/diagnostic.h"
 #include "remap/metadata.h"
+#include "remap/text.h"
 
 namespace remap::formats {
 
@@ -24,7 +25,5 @@ Json parse_json(std::string_view text, const JsonOrigin& origin);
 
 // The place of byte `offset` of a text file: line, column, and the line's text.
 TextPlace text_place(const std::string& file, std::string_view text, uint64_t offset, uint64_t length = 1);
-
-bool is_utf8(std::string_view text);
 
 }  // namespace remap::formats

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <optional>
 #include <random>
 #include <span>
@@ -48,7 +49,7 @@ std::optional<mode_t> mode_of(const std::string& path) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) == 0) return info.st_mode;
   if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
-  throw Error("io-write", at(path), fmt::format("cannot be looked at: {}", errno_text(errno)));
+  refuse_new(path, "folder", errno);
 }
 
 // The names in a folder, and of which kind they are. Throws Error "io-write".
@@ -138,14 +139,10 @@ std::string make_partial_folder(const Destination& destination) {
   for (int attempt = 0; attempt < 100; ++attempt) {
     const std::string folder = sibling_name(destination, "partial");
     if (::mkdir(folder.c_str(), 0777) == 0) return folder;
-    if (errno == ENOENT)
-      throw Error("io-write", at(destination.path), fmt::format("the folder '{}' does not exist", destination.parent),
-                  "create it first");
-    if (errno != EEXIST)
-      throw Error("io-write", at(destination.path),
-                  fmt::format("cannot create a folder in '{}': {}", destination.parent, errno_text(errno)));
+    if (errno != EEXIST) refuse_new(destination.path, "folder", errno);
   }
-  throw Error("io-write", at(destination.path), fmt::format("cannot find a free name in '{}'", destination.parent));
+  throw Error("io-write", at(destination.path), fmt::format("cannot find a free name in '{}'", destination.parent),
+              "choose another place");
 }
 
 [[noreturn]] void fail_disk_full(const Destination& destination, uint64_t needed_bytes) {
@@ -221,7 +218,9 @@ class MappedOutput {
 // Found before anything is created: what cannot fit, and files beyond the process's limit, which would raise SIGXFSZ.
 void check_space(const Destination& destination, const formats::SafetensorsLayout& layout, uint64_t needed_bytes) {
   struct statvfs info {};
-  if (::statvfs(destination.parent.c_str(), &info) == 0 && uint64_t{info.f_bfree} * info.f_frsize < needed_bytes)
+  // One without a size knows no limit, or takes no files at all.
+  if (::statvfs(destination.parent.c_str(), &info) == 0 && info.f_blocks > 0 &&
+      uint64_t{info.f_bfree} * info.f_frsize < needed_bytes)
     fail_disk_full(destination, needed_bytes);
   struct rlimit limit {};
   if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
@@ -398,6 +397,30 @@ class OutputFolder::Impl {
   std::vector<MappedOutput> files_;
   std::vector<Home> homes_;  // a tensor of the plan
 };
+
+void refuse_new(const std::string& path, const std::string& kind, int error) {
+  static const std::map<int, const char*> kWaysOn = {{EACCES, "choose a folder that you may write to"},
+                                                     {EPERM, "choose a folder that you may write to"},
+                                                     {ENAMETOOLONG, "give it a shorter name"},
+                                                     {ENOSPC, "free some space or choose another place"},
+                                                     {EDQUOT, "free some space or choose another place"}};
+  const std::string parent = parse_destination(path).parent;
+  struct stat info {};
+  const int looked = ::stat(parent.c_str(), &info) == 0 ? 0 : errno;
+  if (error == ENOENT && looked == ENOENT) {
+    const std::string near = nearest_path(parent);
+    throw Error("io-write", at(path), fmt::format("the folder '{}' does not exist", parent),
+                near.empty() ? "create it first" : fmt::format("create it first; or did you mean '{}'?", near));
+  }
+  if (looked == ENOTDIR || (looked == 0 && !S_ISDIR(info.st_mode)))
+    throw Error("io-write", at(path), fmt::format("'{}' is not a folder: nothing can be created in it", parent),
+                "choose another place");
+  const auto known = kWaysOn.find(error);
+  throw Error("io-write", at(path),
+              error == ENOENT ? fmt::format("'{}' takes no new {}s", parent, kind)
+                              : fmt::format("cannot create a {} in '{}': {}", kind, parent, errno_text(error)),
+              known == kWaysOn.end() ? "choose another place" : known->second);
+}
 
 OutputFolder::OutputFolder(const std::string& path, const std::vector<PlannedTensor>& tensors,
                            const OutputOptions& options)

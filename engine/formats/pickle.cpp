@@ -27,7 +27,7 @@
 //   154: 29     EMPTY_TUPLE
 //   155: 52     REDUCE                                backward hooks: an object {callable OrderedDict, arguments ()}
 //   158: 74     TUPLE      (MARK at 48)
-//   161: 52 REDUCE                                    an object {callable, arguments (...)}; nothing is called
+//   161: 52 REDUCE                                    an object {callable, arguments (...)}; never called
 //   164: 73 SETITEM                                   dict['w'] = object
 //   165: 2e STOP
 #include "formats/pickle.h"

@@ -65,7 +65,7 @@ std::vector<Token> lex(const std::string& s) {
     } else if (c == '\'' || c == '"') {
       const size_t close = s.find(c, i + 1);
       if (close == std::string::npos)
-        throw SyntaxError{i, 1, "a string begins here and does not end", fmt::format("close it with {}", c)};
+        throw SyntaxError{i, 1, "unterminated string", fmt::format("close it with {}", c)};
       t.kind = Token::Kind::text;
       t.value = s.substr(i + 1, close - i - 1);
       i = close + 1;

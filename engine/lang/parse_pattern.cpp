@@ -151,7 +151,7 @@ RegexMistake mistake_of(const RE2& re, const std::string& regex) {
     case RE2::ErrorBadEscape:
       return {at, part.size(), fmt::format("'{}' has no meaning", part),
               "'\\d' is a digit, '\\w' a letter, digit or '_', '\\.' a dot"};
-    default: return {at, part.size(), re.error(), "RE2's syntax is meant"};
+    default: return {at, part.size(), re.error(), "patterns use RE2 syntax"};
   }
 }
 

@@ -55,7 +55,7 @@ class RuleListReader {
     if (!own) return outer;
     if (!outer) return own;
     in_.error("rule-wrong-type", *item.find("when"), "the block around this rule has a 'when' already",
-              "say both in one condition, or leave one out");
+              "combine the two conditions, or remove one");
     return own;
   }
 
@@ -229,7 +229,8 @@ class RuleListReader {
         in_.error("pattern-missing-capture", to,
                   fmt::format("'{{{}}}' is {}: the target key cannot have it", hole, what));
       if (!gone.insert(hole).second)
-        in_.error("rule-field-combination", from, fmt::format("'{{{}}}' is gathered twice", hole),
+        in_.error("rule-field-combination", from,
+                  fmt::format("'{{{}}}' is used by two of concat, stack and replicated", hole),
                   "'concat', 'stack' and 'replicated' each need a hole of their own");
     };
     if (rule.concat) check_gone(rule.concat->hole, "gathered");
@@ -286,6 +287,8 @@ std::optional<RuleSet> parse_rules(std::shared_ptr<const SourceText> text, Diagn
       in.error("rule-missing-field", *root, "a rule file needs 'rules'");
     check_names(in.names(), leave_unknown_names, set, diagnostics);
   }
+  if (diagnostics.has_errors())
+    for (const auto& d : set.unknown_names) diagnostics.add(d);  // nobody will plan with them
   diagnostics.sort();
   return diagnostics.has_errors() ? std::nullopt : std::optional(std::move(set));
 }

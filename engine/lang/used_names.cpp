@@ -46,7 +46,7 @@ void check_names(const UsedNames& names, bool leave_unknown, RuleSet& set, Diagn
     Diagnostic unknown{Severity::error,
                        "expression-unknown-name",
                        use.written.place(use.at, use.length),
-                       fmt::format("nothing is called '{}'", use.name),
+                       fmt::format("unknown name '{}'", use.name),
                        {},
                        near.empty() ? "names are dims of shapes, entries of 'let', variants, further sources, "
                                       "'config' (--config), and 'meta' for the checkpoint's metadata"

@@ -9,6 +9,8 @@
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
+#include "base/text.h"
+
 namespace remap::lang {
 
 SourceText::SourceText(std::string file, std::string text) : file_(std::move(file)), text_(std::move(text)) {
@@ -271,6 +273,16 @@ void report_syntax(const SourceText& source, const YAML::Exception& e, Diagnosti
 
 std::optional<YamlNode> parse_yaml(const SourceText& source, Diagnostics& diagnostics) {
   const size_t errors_before = diagnostics.size();
+  if (const size_t bad = utf8_end(source.text()); bad < source.text().size()) {
+    const std::string_view before = std::string_view(source.text()).substr(0, bad);
+    const size_t line_start = before.rfind('\n') + 1;
+    diagnostics.error("yaml-syntax",
+                      source.place(static_cast<int>(std::count(before.begin(), before.end(), '\n')) + 1,
+                                   static_cast<int>(bad - line_start) + 1),
+                      fmt::format("the byte 0x{:02x} is not UTF-8", static_cast<unsigned char>(source.text()[bad])),
+                      "save the file as UTF-8");
+    return std::nullopt;
+  }
   Builder builder(source, diagnostics);
   try {
     std::istringstream stream(source.text());

@@ -1,7 +1,7 @@
 #include "remap/lint.h"
 
 #include <algorithm>
-#include <map>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -13,19 +13,20 @@ namespace {
 
 // Whether the planner has said, and better, what this finding says.
 bool is_said(const Diagnostic& finding, const Diagnostics& planned) {
-  static const std::map<std::string, std::string> kPlanned = {{"lint-dim-unbound", "plan-dim-unbound"},
-                                                              {"lint-rule-unmatched", "plan-rule-unused"},
-                                                              {"lint-rules-overlap", "plan-key-matched-twice"}};
+  static const std::set<std::pair<std::string, std::string>> kPlanned = {
+      {"lint-dim-unbound", "plan-dim-unbound"},
+      {"lint-dim-unbound", "expression-unknown-name"},
+      {"lint-rule-unmatched", "plan-rule-unused"},
+      {"lint-rules-overlap", "plan-key-matched-twice"}};
   const auto* place = std::get_if<TextPlace>(&finding.place);
   if (place == nullptr)
     return std::any_of(planned.items().begin(), planned.items().end(), [&](const Diagnostic& d) {
       return d.id == finding.id && d.place == finding.place && d.message == finding.message;
     });
-  const auto known = kPlanned.find(finding.id);
   return std::any_of(planned.items().begin(), planned.items().end(), [&](const Diagnostic& d) {
     const auto* at = std::get_if<TextPlace>(&d.place);
     if (at == nullptr || at->file != place->file || at->line != place->line) return false;
-    return d.id == finding.id ? at->column == place->column : known != kPlanned.end() && d.id == known->second;
+    return d.id == finding.id ? at->column == place->column : kPlanned.contains({finding.id, d.id});
   });
 }
 
@@ -45,6 +46,8 @@ void lint(const Rules& rules, const LintOptions& options, Diagnostics& diagnosti
       linter.conditions.limit(variant.name, std::move(values));
   }
   linting::lint_plans(planner);
+  for (const auto& d : linter.set.unknown_names)
+    if (!is_said(d, planned)) planned.add(d);
   linting::lint_refused(linter);
   linting::lint_expressions(linter);
   linting::lint_names(linter);

@@ -104,7 +104,7 @@ class Refused {
     if (giver_of(rule.copy_of) != nullptr) return;
     const auto own = lang::without_prefix(rule.copy_of);
     error("plan-copy-of-nothing", rule.place,
-          fmt::format("'{}' repeats '{}', which no rule gives", rule.to.text, rule.copy_of.text),
+          fmt::format("'{}' is a copy of '{}', which no rule produces", rule.to.text, rule.copy_of.text),
           own && giver_of(*own) != nullptr ? lang::prefix_hint("copy_of", rule.copy_of, own->text)
                                            : "name a target key that a rule gives");
   }

@@ -146,7 +146,7 @@ class TensorBuilder {
       const auto own = lang::without_prefix(rule.copy_of);
       const std::string whole = own ? fixed_key(*own) : "";
       diagnostics_.error("plan-copy-of-nothing", rule.place,
-                         fmt::format("'{}' repeats '{}', which no rule gives", key, of),
+                         fmt::format("'{}' is a copy of '{}', which no rule produces", key, of),
                          targets_.by_key.contains(whole) ? lang::prefix_hint("copy_of", rule.copy_of, whole) : "");
       return;
     }

@@ -78,7 +78,7 @@ class Choosing {
       return lang::evaluate_present(*variant.detect, scope_);
     const std::string values = variant.values ? ": " + lang::evaluate_present(*variant.values, scope_).dump() : "";
     diagnostics_.error("plan-variant-open", variant.place,
-                       fmt::format("the checkpoint does not tell '{}'{}{}", variant.name,
+                       fmt::format("cannot tell '{}' from the checkpoint{}{}", variant.name,
                                    variant.doc.empty() ? "" : ": ", variant.doc),
                        fmt::format("say --set {}=…{}", variant.name, values));
     return std::nullopt;

@@ -68,7 +68,7 @@ Text find_by_name(const std::string& name, const std::vector<std::string>& folde
 
 Text find_rules(const std::string& name, const std::vector<std::string>& folders, Diagnostics& diagnostics) {
   std::error_code ignored;
-  if (fs::is_regular_file(name, ignored)) {
+  if (fs::exists(name, ignored) && !fs::is_directory(name, ignored)) {
     Text text = file_text(name);
     const std::string_view begin = std::string_view(text->text()).substr(0, 4096);
     if (begin.find('\0') == std::string_view::npos) return text;
@@ -139,6 +139,10 @@ std::optional<Rules> Rules::load(const std::string& name, Diagnostics& diagnosti
   auto set = lang::parse_rules(text, diagnostics, leave_unknown_names);
   if (!set) return std::nullopt;
   impl->set = std::move(*set);
+  const auto refused = [&] {
+    for (const auto& d : impl->set.unknown_names) diagnostics.add(d);  // nobody will plan with them
+    return std::nullopt;
+  };
   if (!impl->set.schema.empty()) {
     const Text schema = find_companion(impl->set.schema + ".schema.yaml", impl->set.schema, text->file());
     if (!schema) {
@@ -146,13 +150,13 @@ std::optional<Rules> Rules::load(const std::string& name, Diagnostics& diagnosti
                         fmt::format("there is no target schema '{}'", impl->set.schema),
                         not_found_hint(impl->set.schema, "",
                                        "put it beside the rules as NAME.schema.yaml, or into ../schemas/NAME.yaml"));
-      return std::nullopt;
+      return refused();
     }
     impl->schema = lang::parse_schema(schema, diagnostics);
-    if (!impl->schema) return std::nullopt;
+    if (!impl->schema) return refused();
   }
   plan::check_templates(impl->set, impl->schema, diagnostics);
-  if (diagnostics.has_errors()) return std::nullopt;
+  if (diagnostics.has_errors()) return refused();
   for (const auto& [wanted, place, model] :
        {std::tuple{impl->set.verify_source, impl->set.verify_source_place, &impl->source_model},
         std::tuple{impl->set.verify_target, impl->set.verify_target_place, &impl->target_model}}) {
@@ -162,7 +166,7 @@ std::optional<Rules> Rules::load(const std::string& name, Diagnostics& diagnosti
       diagnostics.error(
           "model-not-found", place, fmt::format("there is no forward pass '{}'", wanted),
           not_found_hint(wanted, ".model", "put it beside the rules as NAME.model.yaml, or into ../schemas"));
-      return std::nullopt;
+      return refused();
     }
   }
   return of(std::move(impl));

@@ -33,7 +33,10 @@ std::string marked_line(const TextPlace& place, const std::string& hint) {
                               std::max(place.source_line.size(), start + 1));
   caret += '^';
   for (size_t i = start + 1; i < end; ++i) caret += '~';
-  return fmt::format("{}{}\n{}{}{}\n", number, place.source_line, caret, hint.empty() ? "" : " ", hint);
+  std::string line = place.source_line;
+  std::replace_if(
+      line.begin(), line.end(), [](unsigned char c) { return c != '\t' && (c < 0x20 || c == 0x7f); }, '?');
+  return fmt::format("{}{}\n{}{}{}\n", number, line, caret, hint.empty() ? "" : " ", hint);
 }
 
 bool continues(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }  // a byte inside a UTF-8 character
@@ -60,14 +63,14 @@ TextPlace cut(TextPlace place) {
 }
 
 std::string text_of(const Diagnostic& d, const Place& shown) {
-  const std::string place = to_string(d.place);
-  std::string text =
-      fmt::format("{}{}{}[{}]: {}\n", place, place.empty() ? "" : ": ", to_string(d.severity), d.id, d.message);
+  const std::string place = printable(to_string(d.place)), hint = printable(d.hint);
+  std::string text = fmt::format("{}{}{}[{}]: {}\n", place, place.empty() ? "" : ": ", to_string(d.severity), d.id,
+                                 printable(d.message));
   const auto* range = std::get_if<TextPlace>(&shown);
-  const std::string line = range == nullptr ? "" : marked_line(*range, d.hint);
+  const std::string line = range == nullptr ? "" : marked_line(*range, hint);
   text += line;
-  for (const auto& note : d.notes) text += fmt::format("  note: {}\n", note);
-  if (line.empty() && !d.hint.empty()) text += fmt::format("  hint: {}\n", d.hint);
+  for (const auto& note : d.notes) text += fmt::format("  note: {}\n", printable(note));
+  if (line.empty() && !hint.empty()) text += fmt::format("  hint: {}\n", hint);
   return text;
 }
 
@@ -154,6 +157,20 @@ std::string listed(const std::vector<std::string>& texts) {
   return list;
 }
 
+// What was probably meant by the names that differ; empty if it is the same for all, or nothing was.
+std::map<std::string, std::string> suggestions(const std::vector<const Diagnostic*>& members,
+                                               const std::vector<Frame>& frames) {
+  std::map<std::string, std::string> meant;
+  std::set<std::string> distinct;
+  for (size_t i = 0; i < members.size(); ++i) {
+    const Frame hint = frame_of(members[i]->hint);
+    if (hint.text != "did you mean ''?") return {};
+    distinct.insert(hint.quoted.front());
+    for (const auto& quoted : frames[i].quoted) meant.emplace(quoted, hint.quoted.front());
+  }
+  return distinct.size() > 1 ? meant : std::map<std::string, std::string>{};
+}
+
 // "24 in all: KEYS (in 2 files: FILES)": that in which they differ, folded.
 std::string others_text(const std::vector<const Diagnostic*>& members, const std::vector<Frame>& frames) {
   size_t n_quoted = frames.front().quoted.size(), most = 1;
@@ -172,10 +189,16 @@ std::string others_text(const std::vector<const Diagnostic*>& members, const std
       files.insert(place->member.empty() ? place->file : place->file + "!" + place->member);
   }
   std::string text = messages.size() > 1 ? fmt::format("{} in all", messages.size()) : "";
-  if (!names.empty()) text += ": " + listed(report::fold_keys(std::move(names)));
+  if (!names.empty()) {
+    const auto meant = suggestions(members, frames);
+    if (meant.empty()) names = report::fold_keys(std::move(names));
+    for (auto& name : names)
+      if (const auto known = meant.find(name); known != meant.end()) name += fmt::format(" ({}?)", known->second);
+    text += ": " + printable(listed(names));
+  }
   if (files.size() < 2) return text;
   const std::string where =
-      fmt::format("in {} files: {}", files.size(), listed(report::fold_keys({files.begin(), files.end()})));
+      fmt::format("in {} files: {}", files.size(), printable(listed(report::fold_keys({files.begin(), files.end()}))));
   return text.empty() ? where : fmt::format("{} ({})", text, where);
 }
 

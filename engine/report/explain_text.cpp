@@ -8,7 +8,7 @@ namespace remap {
 
 std::string render_text(const Explanation& explanation) {
   const bool known = explanation.is_source || explanation.is_target;
-  std::string text = fmt::format("{}: {}\n", explanation.key,
+  std::string text = fmt::format("{}: {}\n", printable(explanation.key),
                                  explanation.is_target && explanation.is_source ? "a key of both sides"
                                  : explanation.is_target                        ? "a target tensor"
                                  : explanation.is_source                        ? "a source tensor"
@@ -16,19 +16,20 @@ std::string render_text(const Explanation& explanation) {
   for (const auto& rule : explanation.rules) {
     text += "\n";
     if (rule.target.empty())
-      text += fmt::format("{}\n  {}\n", rule.source, rule.what);
+      text += fmt::format("{}\n  {}\n", printable(rule.source), printable(rule.what));
     else
-      text += fmt::format("{}\n  {}{}{}\n", rule.target, rule.what, rule.source.empty() ? "" : " ← ", rule.source);
+      text += fmt::format("{}\n  {}{}{}\n", printable(rule.target), printable(rule.what),
+                          rule.source.empty() ? "" : " ← ", printable(rule.source));
     text += fmt::format("  by {}: {}\n{:>5} | {}\n", to_string(Place(rule.place)), rule.summary, rule.place.line,
                         rule.place.source_line);
     std::vector<std::string> captures;
     for (const auto& [name, value] : rule.captures) captures.push_back(fmt::format("{} = {}", name, value));
-    if (!captures.empty()) text += fmt::format("  {}\n", join(captures, ", "));
+    if (!captures.empty()) text += fmt::format("  {}\n", printable(join(captures, ", ")));
     for (const auto& dim : rule.dims) text += fmt::format("  {}\n", dim);
   }
   if (explanation.n_more > 0) text += fmt::format("\n… and {} more\n", explanation.n_more);
   if (!explanation.near.empty()) text += known ? "\nno rule matches it:\n" : "\n";
-  for (const auto& near : explanation.near) text += fmt::format("  {}\n", near);
+  for (const auto& near : explanation.near) text += fmt::format("  {}\n", printable(near));
   return text;
 }
 

@@ -83,7 +83,7 @@ std::optional<size_t> padding(const Group& group, const Members& members, size_t
   return all([&](const Number& number) { return number.digits == digits; }) ? std::optional(digits) : std::nullopt;
 }
 
-// Members whose numbers are a full product stay together. Others are parted by a position: the values of it that go
+// Members whose numbers are a full product stay together. The rest are split by one position: the values of it that go
 // with the same numbers elsewhere stay together.
 void part_into_products(const Group& group, Members members, std::vector<Members>& products) {
   const size_t positions = group.positions();
@@ -294,7 +294,9 @@ std::vector<Row> in_order(std::vector<Line> lines) {
   return result;
 }
 
-std::string table(const std::vector<Row>& lines, const std::vector<size_t>& limits) {
+std::string table(std::vector<Row> lines, const std::vector<size_t>& limits) {
+  for (auto& line : lines)
+    for (auto& cell : line) cell = printable(cell);
   // Characters, not bytes: arrows and ellipses occur.
   const auto width = [](const std::string& s) {
     return static_cast<size_t>(

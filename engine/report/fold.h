@@ -25,7 +25,7 @@ std::vector<std::string> fold_keys(std::vector<std::string> keys);
 
 // Lines as a table: a column is as wide as its widest cell that is not wider than its limit, so that one long key does
 // not push everything aside. The last cell needs no limit.
-std::string table(const std::vector<Row>& lines, const std::vector<size_t>& limits);
+std::string table(std::vector<Row> lines, const std::vector<size_t>& limits);
 
 // Text for a cell of a Markdown table.
 std::string table_cell(std::string text);

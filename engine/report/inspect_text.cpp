@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "remap/report.h"
 #include "report/fold.h"
 
@@ -30,7 +31,7 @@ void print_tree(const Json& json, int depth, bool whole, std::string& out) {
     }
     const bool deeper = value.is_object() && !value.empty() && (whole || depth + 1 < kShortDepth) &&
                         !value.contains("$tensor") && !value.contains("$tensors");
-    out += fmt::format("{:{}}{}:{}\n", "", 2 + 2 * depth, name, deeper ? "" : " " + one_line(value, whole));
+    out += fmt::format("{:{}}{}:{}\n", "", 2 + 2 * depth, printable(name), deeper ? "" : " " + one_line(value, whole));
     if (deeper) print_tree(value, depth + 1, whole, out);
   }
 }
@@ -46,8 +47,9 @@ std::string render_text(const Source& source, const InspectTextOptions& options)
     unread += tensor.unread != nullptr;
     if (tensor.alias.empty() || aliases.insert(tensor.alias).second) bytes += static_cast<uint64_t>(data_bytes(tensor));
   }
-  std::string text = fmt::format("{}: {}, {} tensors, {}{}\n", source.path(), source.format(), manifest.size(),
-                                 human_bytes(bytes), unread == 0 ? "" : fmt::format("; {} not read", unread));
+  std::string text =
+      fmt::format("{}: {}, {} tensors, {}{}\n", printable(source.path()), source.format(), manifest.size(),
+                  human_bytes(bytes), unread == 0 ? "" : fmt::format("; {} not read", unread));
   if (!source.metadata().empty()) {
     text += "\nmetadata:\n";
     print_tree(source.metadata(), 0, options.whole_metadata, text);
@@ -58,7 +60,7 @@ std::string render_text(const Source& source, const InspectTextOptions& options)
     if (!notice.hint.empty()) remarks.push_back("  " + notice.hint);
   }
   if (!remarks.empty()) text += "\nremarks:\n";
-  for (const auto& remark : remarks) text += fmt::format("  {}\n", remark);
+  for (const auto& remark : remarks) text += fmt::format("  {}\n", printable(remark));
   std::vector<report::Line> lines;
   for (const auto& tensor : manifest.tensors()) {
     const std::string dtype = dtype_text(tensor), shape = shape_text(tensor),

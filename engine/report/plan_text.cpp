@@ -14,6 +14,10 @@ namespace {
 
 using report::Line;
 
+constexpr auto kReplace = Json::error_handler_t::replace;  // file names can be any bytes
+
+std::string one_line(const Json& json) { return json.dump(-1, ' ', false, kReplace); }
+
 const std::vector<size_t> kUnpadded = {0, 0, 0};  // limits of columns
 
 std::string rule_place(const Plan& plan, uint32_t rule) {
@@ -77,7 +81,7 @@ std::string checks_text(const Plan& plan, bool folded) {
                      {}});
   std::string text = lines.empty() ? "" : "\n";
   for (const auto& row : arranged(std::move(lines), folded))
-    text += fmt::format("check: '{}' and '{}' {}\n", row[0], row[1], row[2]);
+    text += printable(fmt::format("check: '{}' and '{}' {}", row[0], row[1], row[2])) + "\n";
   return text;
 }
 
@@ -87,8 +91,8 @@ std::string beside_text(const Plan& plan) {
   std::string text;
   std::vector<std::string> names;
   for (const auto& [name, value] : plan.metadata) names.push_back(name);
-  if (!names.empty()) text += fmt::format("metadata carried over: {}\n", join(names, ", "));
-  for (const auto& line : plan.left_behind) text += fmt::format("left out: {}\n", line);
+  if (!names.empty()) text += fmt::format("metadata carried over: {}\n", printable(join(names, ", ")));
+  for (const auto& line : plan.left_behind) text += fmt::format("left out: {}\n", printable(line));
   return text;
 }
 
@@ -200,12 +204,12 @@ std::string render_json_text(const Plan& plan) {
   std::string text = "{";
   for (const auto& [name, value] : json.items()) {
     text += text.size() == 1 ? "\n" : ",\n";
-    text += Json(name).dump() + ": ";
+    text += one_line(name) + ": ";
     if (!value.is_array() || value.empty()) {
-      text += value.dump();
+      text += one_line(value);
       continue;
     }
-    for (size_t i = 0; i < value.size(); ++i) text += (i == 0 ? "[\n " : ",\n ") + value[i].dump();
+    for (size_t i = 0; i < value.size(); ++i) text += (i == 0 ? "[\n " : ",\n ") + one_line(value[i]);
     text += "\n]";
   }
   return text + "\n}\n";
@@ -219,6 +223,6 @@ std::string sums_text(const Plan& plan, const ParameterSums& sums) {
   return text;
 }
 
-std::string json_file_text(const Json& json) { return json.dump(2) + "\n"; }
+std::string json_file_text(const Json& json) { return json.dump(2, ' ', false, kReplace) + "\n"; }
 
 }  // namespace remap

@@ -116,9 +116,10 @@ TEST_CASE("whatever is found, of whatever kind: a bound on the lines, and what i
 TEST_CASE("one finding alone is bounded, too") {
   Diagnostics one;
   std::vector<std::string> notes(300, "a family that it is not");
-  one.add({Severity::error, "family-unknown", {}, "no family\nknows\nthis\nkey", notes, std::string(5000, 'h')});
+  one.add({Severity::error, "family-unknown", {}, "no family\nknows\tthis \x1bkey", notes, std::string(5000, 'h')});
   const std::string text = render_text(one);
-  CHECK(lines_in(text) == 25);
+  CHECK(lines_in(text) == 22);
+  CHECK(text.starts_with("error[family-unknown]: no family\\nknows\\tthis \\x1bkey\n"));
   CHECK(text.find("note: … and 281 more") != std::string::npos);
   CHECK(text.size() < 3000);
   const std::string least = render_text(one, {.max_lines = 4});

@@ -56,7 +56,7 @@ TEST_CASE("variants are what the user says, else what is detected") {
       {{{"size", "big"}, {"dtype", "keep"}}, "head=lm size=big ", {}},
       {{{"size", "big"}, {"dtype", "float16"}}, "head=lm size=big [float16] ", {}},
       {{{"size", "big"}, {"waive", "slow"}}, "head=lm size=big waive=slow [float32] waive:slow ", {}},
-      {{}, "head=lm [float32] ", {"plan-variant-open: the checkpoint does not tell 'size': how large"}},
+      {{}, "head=lm [float32] ", {"plan-variant-open: cannot tell 'size' from the checkpoint: how large"}},
       {{{"size", "bigg"}},
        "head=lm size=bigg [float32] ",
        {"plan-unknown-variant: 'size' cannot be \"bigg\" for this checkpoint"}},

@@ -29,6 +29,7 @@ struct Request {
   std::string checkpoint;                          // a file or a folder
   std::map<std::string, std::string> inputs = {};  // further files by name: what the rules ask for, and companions()
   std::string rules = {};                          // a rule file, or the name of one; "": the checkpoint tells
+  std::optional<Rules> loaded = {};                // rules that are loaded, in place of `rules`
   std::vector<std::string> rule_folders = {};      // where further rule files are looked for, before those built in
   std::map<std::string, std::string> set = {};     // variants, and what can be chosen for any rules
   Json config = Json::object();                    // fields of config.json that the checkpoint does not record

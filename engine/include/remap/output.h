@@ -32,6 +32,10 @@ struct OutputOptions {
 // mounts.
 void refuse_lost_input(const std::string& path, const std::vector<std::string>& inputs);
 
+// Throws Error "io-write": nothing of the name `path` could be created, with the errno `error`; why, and what to do.
+// `kind`: "file" or "folder".
+[[noreturn]] void refuse_new(const std::string& path, const std::string& kind, int error);
+
 class OutputFolder : public Sink {
  public:
   // Lays out the files of `tensors`, in the order given, and reserves all of their space, so that a full disk is found
