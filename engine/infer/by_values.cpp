@@ -165,7 +165,7 @@ class Search {
 
   // What names say of all tensors.
   void suggest() {
-    if (!suggested_) suggested_ = find_by_names(problem_).relations;
+    if (!suggested_) suggested_ = find_by_names(problem_, Weights()).relations;
   }
 
   // Of tensors that all files of a source hold alike, the first: the others go with it.
