@@ -4,7 +4,6 @@
 // have is one tensor: replicated, or sharded along an axis.
 #include <algorithm>
 #include <map>
-#include <set>
 
 #include "infer/choice.h"
 #include "infer/doubts.h"
@@ -126,15 +125,16 @@ bool has_one_source(const Relation& relation) {
 }
 
 void note_open(const Problem& problem, Findings& findings) {
-  std::set<Ref> used;
+  std::vector<std::vector<bool>> used;
+  for (const auto& source : problem.sources) used.emplace_back(source.source->manifest().size(), false);
   std::vector<bool> made(problem.target->manifest().size(), false);
   for (const auto& relation : findings.relations) {
-    used.insert(relation.sources.begin(), relation.sources.end());
+    for (const Ref ref : relation.sources) used[ref.source][ref.tensor] = true;
     for (const uint32_t t : relation.targets) made[t] = true;
   }
   for (uint32_t s = 0; s < problem.sources.size(); ++s)
-    for (uint32_t t = 0; t < problem.sources[s].source->manifest().size(); ++t)
-      if (const Ref ref{s, t}; !used.contains(ref)) findings.open_sources.push_back(ref);
+    for (uint32_t t = 0; t < used[s].size(); ++t)
+      if (!used[s][t]) findings.open_sources.push_back({s, t});
   for (uint32_t t = 0; t < made.size(); ++t)
     if (!made[t]) findings.open_targets.push_back(t);
 }
