@@ -14,16 +14,12 @@ namespace {
 struct Group {
   std::vector<const KeyPair*> pairs;
   std::vector<NumberedForm> sources, targets;
-};
-
-Group group_of(std::vector<const KeyPair*> pairs) {
-  Group group{std::move(pairs), {}, {}};
-  for (const KeyPair* pair : group.pairs) {
-    group.sources.push_back(numbered(pair->source));
-    group.targets.push_back(numbered(pair->target));
+  void add(const KeyPair* pair, NumberedForm source, NumberedForm target) {
+    pairs.push_back(pair);
+    sources.push_back(std::move(source));
+    targets.push_back(std::move(target));
   }
-  return group;
-}
+};
 
 int64_t number_at(const NumberedForm& key, size_t column) { return std::stoll(key.numbers[column]); }
 
@@ -65,12 +61,8 @@ struct Origins {
   bool explained = false;                 // all that varies comes from somewhere, and is used
 };
 
-// What is always added to a column of the source to give one of the target; nullopt: that differs.
-std::optional<int64_t> offset(const Group& group, size_t source, size_t target) {
-  const int64_t add = number_at(group.targets[0], target) - number_at(group.sources[0], source);
-  for (size_t i = 0; i < group.pairs.size(); ++i)
-    if (number_at(group.targets[i], target) - number_at(group.sources[i], source) != add) return std::nullopt;
-  return add;
+int64_t offset(const Group& group, size_t pair, size_t source, size_t target) {
+  return number_at(group.targets[pair], target) - number_at(group.sources[pair], source);
 }
 
 // The same number comes before a moved one, and one that is not used yet before one that is.
@@ -79,9 +71,11 @@ std::optional<Origins::Origin> origin_of(const Group& group, size_t target, cons
   for (const bool exact : {true, false})
     for (const bool fresh : {true, false})
       for (const size_t column : columns) {
-        if (used.contains(column) == fresh) continue;
-        const auto add = offset(group, column, target);
-        if (add && exact == (*add == 0)) return Origins::Origin{column, *add};
+        const int64_t add = offset(group, 0, column, target);
+        if (used.contains(column) == fresh || exact != (add == 0)) continue;
+        size_t same = 1;
+        while (same < group.pairs.size() && offset(group, same, column, target) == add) ++same;
+        if (same == group.pairs.size()) return Origins::Origin{column, add};
       }
   return std::nullopt;
 }
@@ -167,30 +161,31 @@ std::vector<PatternRule> with_indices(const std::vector<KeyPair>& pairs, uint32_
                                       const Operations& operations, const CountedPrefixes& counted) {
   std::vector<PatternRule> rules;
   // `counting`: numbers that do not vary may be indices.
-  const std::function<void(std::vector<const KeyPair*>, bool)> add = [&](std::vector<const KeyPair*> members,
-                                                                         bool counting) {
-    const Group group = group_of(std::move(members));
+  const std::function<void(const Group&, bool)> add = [&](const Group& group, bool counting) {
     const Constants constants = counting ? counted_constants(group, counted) : Constants{};
     const Origins origins = origins_of(group, constants);
     if (origins.explained) {
       rules.push_back(rule_of(group, origins, source, findings, operations));
       return;
     }
-    if (!constants.source.empty()) return add(group.pairs, false);
+    if (!constants.source.empty()) return add(group, false);
     if (origins.open.empty()) {  // the sources are the same, and the targets are not
       for (const KeyPair* pair : group.pairs) rules.push_back(literal_rule(*pair, source, findings, operations));
       return;
     }
     const size_t column = name_column(group, origins.open);
-    std::map<std::string, std::vector<const KeyPair*>> by_value;
+    std::map<std::string, Group> by_value;
     for (size_t i = 0; i < group.pairs.size(); ++i)
-      by_value[group.sources[i].numbers[column]].push_back(group.pairs[i]);
+      by_value[group.sources[i].numbers[column]].add(group.pairs[i], group.sources[i], group.targets[i]);
     for (const auto& [value, same] : by_value) add(same, counting);
   };
-  std::map<std::tuple<size_t, KeyForm, KeyForm>, std::vector<const KeyPair*>> groups;
-  for (const KeyPair& pair : pairs)
-    groups[{pair.operation, numbered(pair.source).shape(), numbered(pair.target).shape()}].push_back(&pair);
-  for (const auto& [key, members] : groups) add(members, true);
+  std::map<std::tuple<size_t, KeyForm, KeyForm>, Group> groups;
+  for (const KeyPair& pair : pairs) {
+    auto s = numbered(pair.source), t = numbered(pair.target);
+    Group& group = groups[{pair.operation, s.shape(), t.shape()}];
+    group.add(&pair, std::move(s), std::move(t));
+  }
+  for (const auto& [key, group] : groups) add(group, true);
   return rules;
 }
 

@@ -349,9 +349,11 @@ InferredRules infer_rules(const std::vector<NamedSource>& sources, const Source&
     problem.by_values &= source.source->has_data();
     problem.files.push_back(infer::files_of(*source.source));
   }
-  auto found = infer::Proposal(
-                   problem, problem.by_values ? infer::find_by_values(problem) : infer::find_by_names(problem), options)
-                   .run();
+  auto found =
+      infer::Proposal(
+          problem, problem.by_values ? infer::find_by_values(problem) : infer::find_by_names(problem, infer::Weights()),
+          options)
+          .run();
   for (const auto& d : found.diagnostics.items()) diagnostics.add(d);
   return std::move(found.result);
 }

@@ -92,7 +92,7 @@ KeyForm NumbersApart<Text>::with_open(size_t column) const {
   KeyForm form = KeyForm() + texts[0];
   for (size_t c = 0; c < numbers.size(); ++c) {
     if (c == column)
-      form += KeyForm::number();
+      form += KeyForm::word();
     else
       form += numbers[c];
     form += texts[c + 1];

@@ -20,7 +20,7 @@ struct NumbersApart {
   Text joined() const;                     // as it was
   KeyForm shape() const;                   // any numbers in their places
   KeyForm prefix(size_t column) const;     // the shape of what stands before this number
-  KeyForm with_open(size_t column) const;  // as it was, but for any number in this place
+  KeyForm with_open(size_t column) const;  // as it was, but for any word in this place
 };
 using Numbered = NumbersApart<std::string>;
 using NumberedForm = NumbersApart<KeyForm>;

@@ -84,9 +84,9 @@ std::vector<std::string> roles_of(const std::string& text, const std::function<b
   return words;
 }
 
-double alikeness(const std::vector<std::string>& a, const std::vector<std::string>& b) {
-  const auto weight = [](const std::vector<std::string>& words, size_t i) {
-    return 1.0 / (1.0 + 0.3 * static_cast<double>(words.size() - 1 - i));
+double alikeness(const std::vector<std::string>& a, const std::vector<std::string>& b, double decay) {
+  const auto weight = [&](const std::vector<std::string>& words, size_t i) {
+    return 1.0 / (1.0 + decay * static_cast<double>(words.size() - 1 - i));
   };
   double common = 0, all = 0;
   std::vector<bool> taken(b.size(), false);

@@ -20,7 +20,7 @@ std::vector<std::string> part_roles(const std::string& word);
 
 bool has_word(const std::vector<std::string>& words, std::string_view word);
 
-// 0 … 1: how much of the words of both keys is the same; those near the end count more.
-double alikeness(const std::vector<std::string>& a, const std::vector<std::string>& b);
+// 0 … 1: how much of the words of both keys is the same; those near the end count more, the more the greater `decay`.
+double alikeness(const std::vector<std::string>& a, const std::vector<std::string>& b, double decay);
 
 }  // namespace remap::infer

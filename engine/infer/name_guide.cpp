@@ -4,6 +4,7 @@
 
 #include "infer/key_text.h"
 #include "infer/key_words.h"
+#include "infer/weights.h"
 
 namespace remap::infer {
 // The modules above a key, the nearest first. A number in the name of the nearest counts as one too: conv1 and bn1
@@ -70,7 +71,8 @@ double NameGuide::around(const std::string& source, const std::string& target) c
 double NameGuide::score(Ref source, uint32_t target) const {
   const std::string &s = problem_.key(source), &t = problem_.info(target).key;
   if (s == t) return 100;
-  double score = alikeness(words(s), words(t)) + 20 * around(s, t) + (suggested_.contains({source, target}) ? 6 : 0);
+  double score = alikeness(words(s), words(t), Weights().word_decay) + 20 * around(s, t) +
+                 (suggested_.contains({source, target}) ? 6 : 0);
   const std::string s_module = parent_of(s), t_module = parent_of(t);
   if (s.substr(s_module.size()) == t.substr(t_module.size())) score += 1;
   if (module_shapes_.contains({numbered(s_module).shape(), numbered(t_module).shape()})) score += 2;

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "infer/weights.h"
 #include "remap/plan.h"
 
 namespace remap::infer {
@@ -110,7 +111,7 @@ std::string key_below_root(const Problem& problem, const Roots& roots, Ref ref);
 
 // By values, as far as these decide. What is left is open; candidates that hold the same are decided by their names.
 Findings find_by_values(const Problem& problem);
-// By names and shapes.
-Findings find_by_names(const Problem& problem);
+// By names and shapes. The source data are not read.
+Findings find_by_names(const Problem& problem, const Weights& weights);
 
 }  // namespace remap::infer
