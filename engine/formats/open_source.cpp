@@ -9,14 +9,11 @@
 #include "base/mapped_file.h"
 #include "formats/folder_files.h"
 #include "formats/joined_files.h"
-#include "formats/json_text.h"
-#include "formats/limit.h"
-#include "formats/manifest_source.h"
+#include "formats/open_file.h"
 #include "formats/recognise.h"
 #include "formats/safetensors_source.h"
 #include "formats/shard_index.h"
 #include "formats/t5x_folder.h"
-#include "formats/t5x_source.h"
 #include "formats/torch_source.h"
 #include "remap/source.h"
 
@@ -31,125 +28,11 @@ constexpr std::string_view kStandardNames[] = {"model.safetensors", "model.safet
                                                "pytorch_model.bin.index.json"};
 constexpr std::string_view kIndexEnding = ".index.json";
 
-std::string_view as_text(const MappedFile& file) {
-  return {reinterpret_cast<const char*>(file.data()), static_cast<size_t>(file.size())};
-}
-
 [[noreturn]] void unknown(const std::string& path, const std::string& message, const std::string& hint = {},
                           std::vector<std::string> notes = {}) {
   throw Error(
       Diagnostic{Severity::error, "source-unknown-format", BytePlace{path, {}, {}}, message, std::move(notes), hint});
 }
-
-Json read_json(const std::string& path, const MappedFile& file, const OpenOptions& options) {
-  formats::check_limit(file.size(), options.limits.max_index_bytes, "max_index_bytes", BytePlace{path, {}, {}},
-                       "bytes of a JSON file");
-  return formats::parse_json(as_text(file), {path});
-}
-
-// ---- Shards with an index
-
-// One of the index's files, by what is in it.
-std::unique_ptr<Source> open_shard(const std::string& path, const OpenOptions& options) {
-  MappedFile file(path);
-  if (formats::looks_like_safetensors(file.bytes())) return formats::open_safetensors_shard(std::move(file), options);
-  if (looks_like_torch(file)) return open_torch(std::move(file), options);
-  formats::refuse_file(file);
-}
-
-// What is known of shards that are not there: a download that was not finished, other files than the index is for.
-[[noreturn]] void refuse_missing(const formats::ShardIndex& index, const fs::path& folder,
-                                 const std::vector<std::string>& missing) {
-  const std::string index_name = fs::path(index.file).filename().string();
-  std::vector<std::string> others, unfinished;
-  for (const auto& file : formats::list_files(folder.empty() ? "." : folder.string())) {
-    const auto name = formats::unfinished_name(file);
-    if (name && index.shards.contains(*name)) unfinished.push_back(file);
-    if (formats::is_tensor_name(file) && !index.shards.contains(file)) others.push_back(file);
-  }
-  std::string message = fmt::format("the shard '{}' is not in the index's folder", missing.front());
-  if (missing.size() > 1)
-    message = fmt::format("{} of its {} shards are not in the index's folder: {}", missing.size(), index.shards.size(),
-                          formats::quoted_list(missing));
-  if (missing.size() > 1 && missing.size() == index.shards.size())
-    message = fmt::format("none of its shards is in the index's folder: {}", formats::quoted_list(missing));
-  Diagnostic d{Severity::error,
-               "shard-index",
-               BytePlace{index.file, {}, {}},
-               std::move(message),
-               {},
-               missing.size() == 1 ? "fetch the missing file" : "fetch the missing files"};
-  std::error_code ignored;
-  for (const auto& name : missing)
-    if (fs::is_symlink(folder / name, ignored))
-      d.notes.push_back(fmt::format("'{}' is a link to a file that is not there", name));
-  if (!unfinished.empty()) {
-    d.notes.push_back(fmt::format("{} says that a download was not finished", formats::quoted_list(unfinished)));
-    d.hint = "finish the download";
-  } else if (!others.empty()) {
-    d.notes.push_back(fmt::format("the folder holds {}, which the index does not name", formats::quoted_list(others)));
-    d.hint = fmt::format(
-        "if these are the checkpoint, '{}' belongs to other files: fetch theirs, or move it away; if not, fetch what "
-        "is missing",
-        index_name);
-  }
-  throw Error(std::move(d));
-}
-
-std::unique_ptr<Source> open_shards(const std::string& path, const std::string& index_file, const Json& root,
-                                    const OpenOptions& options) {
-  const formats::ShardIndex index = formats::parse_shard_index(root, index_file);
-  const fs::path folder = fs::path(index_file).parent_path();
-  std::vector<std::string> missing;
-  for (const auto& [name, keys] : index.shards) {
-    std::error_code ignored;
-    if (!fs::exists(folder / name, ignored)) missing.push_back(name);
-  }
-  if (!missing.empty()) refuse_missing(index, folder, missing);
-  std::vector<formats::NamedFile> files;
-  std::vector<formats::OpenedShard> shards;
-  for (const auto& [name, keys] : index.shards) {
-    files.push_back({name, open_shard((folder / name).string(), options)});
-    shards.push_back({name, &files.back().source->manifest()});
-  }
-  formats::check_shards(index, folder.string(), shards);
-  const std::string odd = formats::odd_total_size(index, shards);
-  Json metadata = Json::object();
-  if (!index.metadata.is_null()) metadata["index"] = index.metadata;
-  const std::string config = (folder / "config.json").string();
-  if (formats::is_file(config))
-    metadata["config"] = formats::parse_json(read_text_file(config, options.limits.max_index_bytes), {config});
-  auto source = formats::join_shards(path, std::move(files), std::move(metadata), options.limits);
-  if (!odd.empty())
-    source->add_notice({Severity::note, "shard-total-size", BytePlace{index_file, {}, {}}, odd, {}, ""});
-  return source;
-}
-
-// ---- A file
-
-// `path` is what the user named: the file, or the folder it lies in.
-std::unique_ptr<Source> open_file(const std::string& path, const std::string& name, const OpenOptions& options) {
-  MappedFile file(name);
-  if (name.ends_with(formats::kPartOfTorchCheckpoint)) formats::refuse_file(file);
-  if (formats::looks_like_safetensors(file.bytes())) return formats::open_safetensors(path, std::move(file), options);
-  if (looks_like_torch(file)) return open_torch(std::move(file), options);
-  const std::string_view text = as_text(file);
-  const size_t first = text.substr(0, 4096).find_first_not_of(" \t\r\n");
-  if (first != std::string_view::npos && text[first] == '{') {
-    const Json root = read_json(name, file, options);
-    if (root.is_object() && root.contains("remap_manifest")) return formats::open_manifest_json(name, root, options);
-    if (formats::is_shard_index(root)) return open_shards(path, name, root, options);
-    formats::refuse_json(name, root);
-  }
-  if (formats::looks_like_msgpack_map(file.bytes())) {
-    formats::refuse_unreadable_t5x(fs::path(name).parent_path().string());
-    return formats::open_t5x(path, std::move(file), options);
-  }
-  if (formats::looks_like_manifest_text(text)) return formats::open_manifest_text(name, text, options);
-  formats::refuse_file(file);
-}
-
-// ---- A folder
 
 std::vector<std::string> without(const std::vector<std::string>& all, const std::vector<std::string>& taken) {
   std::vector<std::string> rest;
@@ -170,7 +53,8 @@ class FolderOpener {
     if (auto source = open_named_by_rules()) return source;
     for (const std::string_view name : kStandardNames)
       if (std::find(all_.begin(), all_.end(), name) != all_.end()) return open_chosen(std::string(name));
-    if (const auto t5x = formats::find_t5x_folder(path_)) return open_file(path_, in(*t5x, "checkpoint"), options_);
+    if (const auto t5x = formats::find_t5x_folder(path_))
+      return formats::open_file(path_, in(*t5x, "checkpoint"), options_);
     if (const auto kind = formats::recognise_folder(path_)) formats::refuse_as(path_, "the folder", *kind);
     return open_only();
   }
@@ -195,9 +79,9 @@ class FolderOpener {
 
   std::unique_ptr<Source> open_parts(const std::vector<std::string>& names) const {
     formats::check_parts(path_, names, all_);
-    if (names.size() == 1) return open_file(file(names.front()), file(names.front()), options_);
+    if (names.size() == 1) return formats::open_file(file(names.front()), file(names.front()), options_);
     std::vector<formats::NamedFile> files;
-    for (const auto& name : names) files.push_back({name, open_file(file(name), file(name), options_)});
+    for (const auto& name : names) files.push_back({name, formats::open_file(file(name), file(name), options_)});
     return formats::join_files(path_, std::move(files), options_.limits);
   }
 
@@ -206,7 +90,7 @@ class FolderOpener {
     std::vector<std::string> taken = {name};
     const bool is_index = name.ends_with(kIndexEnding);
     if (!is_index) formats::check_parts(path_, taken, all_);
-    auto source = open_file(path_, file(name), options_);
+    auto source = formats::open_file(path_, file(name), options_);
     if (is_index)
       for (const auto& shard : shards_of(name)) taken.push_back(shard);
     std::vector<std::string> candidates = tensor_files_;
@@ -254,7 +138,7 @@ class FolderOpener {
     std::vector<std::string> names;
     try {
       for (const auto& [shard, keys] :
-           formats::parse_shard_index(read_json(file(index), MappedFile(file(index)), options_), file(index)).shards)
+           formats::parse_shard_index(formats::read_json_file(file(index), options_.limits), file(index)).shards)
         names.push_back(shard);
     } catch (const Error&) {
       names.clear();
@@ -267,7 +151,7 @@ class FolderOpener {
     std::vector<std::string> indices, in_indices;
     for (const auto& name : all_) {
       if (!name.ends_with(kIndexEnding)) continue;
-      const Json root = read_json(file(name), MappedFile(file(name)), options_);
+      const Json root = formats::read_json_file(file(name), options_.limits);
       if (!formats::is_shard_index(root)) continue;
       indices.push_back(name);
       for (const auto& [shard, keys] : formats::parse_shard_index(root, file(name)).shards) in_indices.push_back(shard);
@@ -304,7 +188,7 @@ class FolderOpener {
     std::vector<formats::NamedFile> files;
     std::vector<std::string> keys;
     for (const auto& name : names) {
-      files.push_back({name, open_file(file(name), file(name), options_)});
+      files.push_back({name, formats::open_file(file(name), file(name), options_)});
       for (const auto& tensor : files.back().source->manifest().tensors()) keys.push_back(tensor.key);
     }
     std::sort(keys.begin(), keys.end());
@@ -445,7 +329,7 @@ class FolderOpener {
 std::unique_ptr<Source> open_source(const std::string& path, const OpenOptions& options) {
   std::error_code ignored;
   if (fs::is_directory(path, ignored)) return FolderOpener(path, options).open();
-  auto source = open_file(path, path, options);
+  auto source = formats::open_file(path, path, options);
   if (const std::string part = formats::one_of_several(fs::path(path).filename().string()); !part.empty())
     source->add_notice({Severity::note,
                         "source-left-aside",

@@ -1,4 +1,4 @@
-// The tables of what is not read. A row: how it is recognised, what it is, what to do.
+// The tables of files that are not read. A row: how it is recognised, what it is, what to do.
 #include "formats/recognise.h"
 
 #include <algorithm>
@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "formats/folder_files.h"
+#include "formats/known_kinds.h"
 #include "formats/pickle.h"
 #include "formats/zip.h"
 #include "remap/diagnostic.h"
@@ -20,33 +21,11 @@ namespace remap::formats {
 namespace fs = std::filesystem;
 using namespace std::string_view_literals;
 
-// A way on is a sentence; the lines after it are a Python program, in which FILE and FOLDER stand for what was given.
-#define REMAP_AS_SAFETENSORS "make it a safetensors file, as the note shows, and give that\n"
-#define REMAP_IMPORTS "from numpy import array\nfrom safetensors.numpy import save_file\n"
-// save_file writes an array's bytes as they lie, whatever their order: hence order='C'.
-#define REMAP_SAVE "\nsave_file({key: array(value, order='C') for key, value in tensors.items()}, 'OUT.safetensors')"
-
 const char* const kFlaxWay = REMAP_AS_SAFETENSORS "from flax import serialization, traverse_util\n" REMAP_IMPORTS
                                                   "tree = serialization.msgpack_restore(open('FILE', 'rb').read())\n"
                                                   "tensors = traverse_util.flatten_dict(tree, sep='.')" REMAP_SAVE;
 
 namespace {
-
-constexpr size_t kHeadBytes = 4096;
-
-std::string_view text_of(const MappedFile& file) {
-  return {reinterpret_cast<const char*>(file.data()), static_cast<size_t>(file.size())};
-}
-
-// The first bytes of a file, "" if it cannot be read.
-std::string head_of(const fs::path& path) {
-  try {
-    const MappedFile file(path.string());
-    return std::string(text_of(file).substr(0, kHeadBytes));
-  } catch (const Error&) {
-    return {};
-  }
-}
 
 std::string lower(std::string_view text) {
   std::string result(text);
@@ -54,11 +33,6 @@ std::string lower(std::string_view text) {
                  [](unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
   return result;
 }
-
-// A row's test gives what it found ("" if there is nothing to say of it), or nullopt. "$FOUND" in the row's texts
-// stands for it.
-using Found = std::optional<std::string>;
-Found yes(bool is) { return is ? Found("") : std::nullopt; }
 
 // ---- Files
 
@@ -234,21 +208,6 @@ constexpr const char* kPickleWay =
     "give that\n"
     "import pickle, torch\n"
     "torch.save(pickle.load(open('FILE', 'rb'), encoding='latin1'), 'OUT.pt')";
-constexpr const char* kTensorflowWay = REMAP_AS_SAFETENSORS
-    "import tensorflow as tf\n" REMAP_IMPORTS
-    "checkpoint = tf.train.load_checkpoint('PREFIX')  # the path of the '.index' file, without that ending\n"
-    "names = [name for name, dtype in checkpoint.get_variable_to_dtype_map().items() if dtype != tf.string]\n"
-    "tensors = {name: checkpoint.get_tensor(name) for name in names}" REMAP_SAVE;
-constexpr const char* kOcdbtWay = REMAP_AS_SAFETENSORS
-    "import os, tensorstore as ts\n" REMAP_IMPORTS
-    "db = {'driver': 'ocdbt', 'base': 'file://' + os.path.abspath('FOLDER') + '/'}\n"
-    "keys = [key.decode() for key in ts.KvStore.open(db).result().list().result()]\n"
-    "names = [key[:-len('/.zarray')] for key in keys if key.endswith('/.zarray')]  # version 3: /zarr.json, and zarr3 "
-    "below\n"
-    "read = lambda name: ts.open({'driver': 'zarr', 'kvstore': {**db, 'path': name + '/'}}).result().read().result()\n"
-    "tensors = {name.replace('.', '/'): read(name) for name in names}" REMAP_SAVE;
-constexpr const char* kDistributedWay =
-    "merge it: python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER OUT.pt, and give OUT.pt";
 constexpr const char* kNotTensors = "it holds no tensors; give the file or folder of the checkpoint";
 
 constexpr FileKind kFileKinds[] = {
@@ -400,129 +359,6 @@ constexpr JsonKind kJsonKinds[] = {
      "give the checkpoint's folder"},
 };
 
-// ---- Folders
-
-struct FolderView {
-  fs::path path;
-  std::vector<std::string> files, folders;
-
-  explicit FolderView(const std::string& folder)
-      : path(folder), files(list_files(folder)), folders(list_folders(folder)) {}
-  bool has(const std::string& name) const { return std::find(files.begin(), files.end(), name) != files.end(); }
-  bool has_folder(const std::string& name) const {
-    return std::find(folders.begin(), folders.end(), name) != folders.end();
-  }
-  Found file(std::string_view begin, std::string_view end) const {
-    for (const auto& name : files)
-      if (name.size() >= begin.size() + end.size() && name.starts_with(begin) && name.ends_with(end)) return name;
-    return std::nullopt;
-  }
-  Found folder_with(std::string_view file) const {
-    for (const auto& name : folders)
-      if (is_file(path / name / file)) return name;
-    return std::nullopt;
-  }
-  Found folder(std::string_view begin) const {
-    for (const auto& name : folders)
-      if (name.starts_with(begin)) return name;
-    return std::nullopt;
-  }
-};
-
-Found deepspeed(const FolderView& f) {
-  if (const auto states = f.file("", "_optim_states.pt")) return states;
-  if (const auto states = f.file("", "_model_states.pt")) return states;
-  const auto step = f.folder("global_step");
-  return step && (f.has("latest") || FolderView((f.path / *step).string()).file("", "_states.pt")) ? step
-                                                                                                   : std::nullopt;
-}
-// The weights in the training's dtype, which all stages but the third keep whole in one file; without an optimizer's
-// states (stage 0) there are no others.
-void add_deepspeed_module(const FolderView& f, Recognised& kind) {
-  std::string latest = head_of(f.path / "latest");
-  latest.erase(std::min(latest.find_last_not_of(" \t\r\n") + 1, latest.size()));
-  const FolderView step(f.has_folder(latest) ? (f.path / latest).string() : f.path.string());
-  if (!step.has("mp_rank_00_model_states.pt") || step.has("mp_rank_01_model_states.pt")) return;
-  const std::string give =
-      fmt::format("give '{}', whose weights stand below 'module'", (step.path / "mp_rank_00_model_states.pt").string());
-  kind.way =
-      step.file("", "_optim_states.pt") ? fmt::format("{}; or {}, in the dtype of the training", kind.way, give) : give;
-}
-Found megatron(const FolderView& f) {
-  if (const auto rank = f.folder("mp_rank_")) return rank;
-  const auto iteration = f.folder("iter_");
-  if (iteration && FolderView((f.path / *iteration).string()).folder("mp_rank_")) return *iteration;
-  return f.has_folder("release") && FolderView((f.path / "release").string()).folder("mp_rank_") ? Found("release")
-                                                                                                 : std::nullopt;
-}
-
-// The folder of a universal checkpoint's tensors.
-Found universal(const FolderView& f) {
-  const auto holds = [&](const std::string& name) {
-    return is_folder(f.path / name) && FolderView((f.path / name).string()).folder_with("fp32.pt");
-  };
-  if (holds("zero")) return "zero";
-  const auto step = f.folder("global_step");
-  for (const auto& name : f.folders)
-    if (step && holds(name + "/zero")) return name + "/zero";
-  return std::nullopt;
-}
-
-struct FolderKind {
-  Found (*test)(const FolderView&);
-  const char *what, *way;
-};
-constexpr FolderKind kFolderKinds[] = {
-    {[](const FolderView& f) {
-       return f.file("", ".distcp") && (f.has(".metadata") || f.file("__", ".metadata")) ? f.file("", ".distcp")
-                                                                                         : std::nullopt;
-     },
-     "a torch.distributed.checkpoint", kDistributedWay},
-    {[](const FolderView& f) { return f.file("", ".distcp"); },
-     "a torch.distributed.checkpoint without its file '.metadata'",
-     "copy that file too (its name begins with a dot), then merge: python -m torch.distributed.checkpoint.format_utils "
-     "dcp_to_torch FOLDER OUT.pt, and give OUT.pt"},
-    {universal, "a universal checkpoint of DeepSpeed ('$FOUND')",
-     "save its tensors with torch, as the note shows, and give that\n"
-     "import pathlib, torch\n"
-     "files = pathlib.Path('FOLDER/$FOUND').glob('*/fp32.pt')\n"
-     "torch.save({file.parent.name: torch.load(file, weights_only=False)['param'] for file in files}, 'OUT.pt')"},
-    {deepspeed, "a DeepSpeed checkpoint ('$FOUND')",
-     "merge it: in the folder that holds 'latest', python zero_to_fp32.py . OUT, and give OUT"},
-    {megatron, "a Megatron checkpoint, with a folder for each model-parallel rank ('$FOUND')",
-     "copy the ranks' files into one folder as rank.0.pt, rank.1.pt …: rules with 'files: \"rank.{rank}.pt\"' in "
-     "'source' "
-     "join them; a single rank's file can be given as it is"},
-    {[](const FolderView& f) { return yes(f.has("saved_model.pb")); }, "a TensorFlow SavedModel",
-     "its tensors are the TensorFlow checkpoint 'variables/variables' in it; $TENSORFLOW"},
-    {[](const FolderView& f) {
-       const auto index = f.file("", ".index");
-       return index && f.file(std::string(*index).substr(0, index->size() - 6) + ".data-", "") ? index : std::nullopt;
-     },
-     "a TensorFlow checkpoint (bundle, '$FOUND')", kTensorflowWay},
-    {[](const FolderView& f) { return yes(f.has("manifest.ocdbt")); },
-     "an Orbax checkpoint whose arrays are in an OCDBT database", kOcdbtWay},
-    {[](const FolderView& f) {
-       return f.has("_METADATA") || f.has("_CHECKPOINT_METADATA") || f.has("_sharding") ? f.folder_with(".zarray")
-                                                                                        : std::nullopt;
-     },
-     "an Orbax checkpoint whose arrays are zarr folders",
-     REMAP_AS_SAFETENSORS
-     "import glob, os, tensorstore as ts\n" REMAP_IMPORTS "read = lambda path: ts.open({'driver': 'zarr', 'kvstore': "
-     "{'driver': 'file', 'path': path}}).result().read().result()\n"
-     "folders = [os.path.dirname(file) for file in glob.glob('FOLDER/*/.zarray')]\n"
-     "tensors = {os.path.basename(folder).replace('.', '/'): read(folder) for folder in folders}" REMAP_SAVE},
-    {[](const FolderView& f) { return f.has(".zarray") || f.has("zarr.json") ? Found("") : std::nullopt; },
-     "a zarr array", "give the checkpoint that it is a part of"},
-    {[](const FolderView& f) { return f.has(".zgroup") ? Found("") : f.folder_with(".zarray"); },
-     "a group of zarr arrays",
-     REMAP_AS_SAFETENSORS
-     "import zarr\n" REMAP_IMPORTS
-     "tensors = {key: member[...] for key, member in zarr.open('FOLDER', mode='r').arrays()}" REMAP_SAVE},
-    {[](const FolderView& f) { return yes(f.has("Manifest.json") && is_folder(f.path / "Data" / "com.apple.CoreML")); },
-     "a Core ML package", "take the checkpoint that it was made of"},
-};
-
 void replace_all(std::string& text, std::string_view mark, const std::string& value) {
   for (size_t at = text.find(mark); at != std::string::npos; at = text.find(mark, at + value.size()))
     text.replace(at, mark.size(), value);
@@ -534,6 +370,23 @@ bool is_plain(const std::string& path) {
     return std::isalnum(c) != 0 || c >= 0x80 ||
            std::string_view("._-/+=@:,").find(static_cast<char>(c)) != std::string_view::npos;
   });
+}
+
+[[noreturn]] void refuse(const std::string& path, const std::string& message, const std::string& hint = {},
+                         std::vector<std::string> notes = {}) {
+  throw Error(
+      Diagnostic{Severity::error, "source-unknown-format", BytePlace{path, {}, {}}, message, std::move(notes), hint});
+}
+
+}  // namespace
+
+std::string head_of(const fs::path& path) {
+  try {
+    const MappedFile file(path.string());
+    return std::string(text_of(file).substr(0, kHeadBytes));
+  } catch (const Error&) {
+    return {};
+  }
 }
 
 Recognised recognised(const char* what, const char* way, const std::string& found, const std::string& path,
@@ -559,14 +412,6 @@ Recognised recognised(const char* what, const char* way, const std::string& foun
   return result;
 }
 
-[[noreturn]] void refuse(const std::string& path, const std::string& message, const std::string& hint = {},
-                         std::vector<std::string> notes = {}) {
-  throw Error(
-      Diagnostic{Severity::error, "source-unknown-format", BytePlace{path, {}, {}}, message, std::move(notes), hint});
-}
-
-}  // namespace
-
 std::optional<Recognised> recognise_file(const MappedFile& file) {
   const FileView view(file);
   for (const FileKind& kind : kFileKinds)
@@ -579,18 +424,6 @@ std::optional<Recognised> recognise_json(const Json& root) {
   if (!root.is_object()) return std::nullopt;
   for (const JsonKind& kind : kJsonKinds)
     if (kind.test(root)) return Recognised{kind.what, kind.way, {}, false};
-  return std::nullopt;
-}
-
-std::optional<Recognised> recognise_folder(const std::string& folder) {
-  const FolderView view(folder);
-  for (const FolderKind& kind : kFolderKinds) {
-    const auto found = kind.test(view);
-    if (!found) continue;
-    Recognised result = recognised(kind.what, kind.way, *found, folder, true, true);
-    if (kind.test == deepspeed) add_deepspeed_module(view, result);
-    return result;
-  }
   return std::nullopt;
 }
 

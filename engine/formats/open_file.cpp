@@ -1,0 +1,85 @@
+#include "formats/open_file.h"
+
+#include <filesystem>
+#include <optional>
+
+#include "base/mapped_file.h"
+#include "formats/json_text.h"
+#include "formats/limit.h"
+#include "formats/manifest_source.h"
+#include "formats/open_shards.h"
+#include "formats/recognise.h"
+#include "formats/safetensors_source.h"
+#include "formats/shard_index.h"
+#include "formats/t5x_folder.h"
+#include "formats/t5x_source.h"
+#include "formats/torch_source.h"
+
+namespace remap::formats {
+namespace {
+
+Json parsed(const std::string& path, const MappedFile& file, const Limits& limits) {
+  check_limit(file.size(), limits.max_index_bytes, "max_index_bytes", BytePlace{path, {}, {}}, "bytes of a JSON file");
+  return parse_json({reinterpret_cast<const char*>(file.data()), static_cast<size_t>(file.size())}, {path});
+}
+
+// A file that is looked at. Its JSON is parsed once, when the first format asks for it.
+struct FileInHand {
+  const std::string& path;
+  const std::string& name;
+  const OpenOptions& options;
+  MappedFile file;
+  std::optional<Json> json = {};
+
+  std::string_view text() const {
+    return {reinterpret_cast<const char*>(file.data()), static_cast<size_t>(file.size())};
+  }
+  // Null if the file does not begin as a JSON object.
+  const Json* object() {
+    const std::string_view all = text();
+    const size_t first = all.substr(0, 4096).find_first_not_of(" \t\r\n");
+    if (first == std::string_view::npos || all[first] != '{') return nullptr;
+    if (!json) json = parsed(name, file, options.limits);
+    return &*json;
+  }
+};
+
+// One row each, in the order in which they are asked. What none of them takes is refused by its name (recognise.h).
+struct FileFormat {
+  bool (*is)(FileInHand& in);
+  std::unique_ptr<Source> (*open)(FileInHand& in);
+};
+const FileFormat kFileFormats[] = {
+    {[](FileInHand& in) { return looks_like_safetensors(in.file.bytes()); },
+     [](FileInHand& in) { return open_safetensors(in.path, std::move(in.file), in.options); }},
+    {[](FileInHand& in) { return looks_like_torch(in.file); },
+     [](FileInHand& in) { return open_torch(std::move(in.file), in.options); }},
+    {[](FileInHand& in) {
+       return in.object() != nullptr && in.json->is_object() && in.json->contains("remap_manifest");
+     },
+     [](FileInHand& in) { return open_manifest_json(in.name, *in.json, in.options); }},
+    {[](FileInHand& in) { return in.object() != nullptr && is_shard_index(*in.json); },
+     [](FileInHand& in) { return open_shards(in.path, in.name, *in.json, in.options); }},
+    {[](FileInHand& in) { return in.object() == nullptr && looks_like_msgpack_map(in.file.bytes()); },
+     [](FileInHand& in) {
+       refuse_unreadable_t5x(std::filesystem::path(in.name).parent_path().string());
+       return open_t5x(in.path, std::move(in.file), in.options);
+     }},
+    {[](FileInHand& in) { return in.object() == nullptr && looks_like_manifest_text(in.text()); },
+     [](FileInHand& in) { return open_manifest_text(in.name, in.text(), in.options); }},
+};
+
+}  // namespace
+
+std::unique_ptr<Source> open_file(const std::string& path, const std::string& name, const OpenOptions& options) {
+  FileInHand in{path, name, options, MappedFile(name)};
+  if (name.ends_with(kPartOfTorchCheckpoint)) refuse_file(in.file);
+  for (const FileFormat& format : kFileFormats)
+    if (format.is(in)) return format.open(in);
+  if (in.json) refuse_json(name, *in.json);
+  refuse_file(in.file);
+}
+
+Json read_json_file(const std::string& path, const Limits& limits) { return parsed(path, MappedFile(path), limits); }
+
+}  // namespace remap::formats
