@@ -36,8 +36,8 @@ bool is_companion(const std::string& name);
 // PATH or NAME=PATH each. Throws remap::Error "usage" if two have one name.
 std::vector<NamedPath> parse_inputs(const Options& options);
 
-// Opens the sources; without --rules, recognises the family; `loaded`: the rules, if they have been read before. nullopt
-// after reporting into `diagnostics`. Throws remap::Error.
+// Opens the sources; without --rules, recognises the family. `loaded`: the rules, if they have been read before.
+// nullopt after reporting into `diagnostics`. Throws remap::Error.
 std::optional<Inputs> open_inputs(const Options& options, remap::Diagnostics& diagnostics,
                                   std::optional<remap::Rules> loaded = {});
 

@@ -34,9 +34,11 @@ uint64_t data_bytes_of(const PlannedTensor& tensor) { return static_cast<uint64_
 void check(const PlannedTensor& tensor, const Limits& limits) {
   if (order_of(tensor.dtype) == kOrder.size())
     throw Error("output-dtype", {},
-                fmt::format("'{}' is {}, which safetensors files cannot hold", tensor.key, long_name(tensor.dtype)));
+                fmt::format("'{}' is {}, which safetensors files cannot hold", tensor.key, long_name(tensor.dtype)),
+                "round it to complex64 in its rule (cast: complex64), or drop it with a reason");
   if (tensor.key == "__metadata__")
-    throw Error("output-name", {}, "a tensor is named '__metadata__', which safetensors files keep for their metadata");
+    throw Error("output-name", {}, "a tensor is named '__metadata__', which safetensors files keep for their metadata",
+                "give it another name in its rule");
   if (!is_utf8(tensor.key))
     throw Error("output-name", {}, fmt::format("the tensor name '{}' is not UTF-8", tensor.key));
   if (tensor.key.size() > limits.max_key_bytes) {

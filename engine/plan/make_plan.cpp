@@ -381,7 +381,9 @@ class Planner {
       if (found != nullptr && !(leaves_parts(rule) && leaves_parts(set_.rules[found->rule]))) {
         const Rule& first = set_.rules[found->rule];
         diagnostics_.error("plan-key-matched-twice", rule.place, fmt::format("the key '{}' matches two rules", key.key),
-                           "make one of the patterns narrower",
+                           first.kind == Rule::Kind::drop || rule.kind == Rule::Kind::drop
+                               ? fmt::format("add except: ['{}'] to the other rule, or narrow a pattern", key.key)
+                               : "make one of the patterns narrower, or take the key out of one with 'except'",
                            {fmt::format("{}: {}", to_string(Place(first.place)), first.summary),
                             fmt::format("{}: {}", to_string(Place(rule.place)), rule.summary)});
         continue;
