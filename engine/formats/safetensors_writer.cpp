@@ -35,7 +35,7 @@ void check(const PlannedTensor& tensor, const Limits& limits) {
   if (order_of(tensor.dtype) == kOrder.size())
     throw Error("output-dtype", {},
                 fmt::format("'{}' is {}, which safetensors files cannot hold", tensor.key, long_name(tensor.dtype)),
-                "round it to complex64 in its rule (cast: complex64), or drop it with a reason");
+                "give it a rule of its own that rounds it (cast: complex64), or drops it with a reason");
   if (tensor.key == "__metadata__")
     throw Error("output-name", {}, "a tensor is named '__metadata__', which safetensors files keep for their metadata",
                 "give it another name in its rule");

@@ -747,7 +747,8 @@ class Planner {
       diagnostics_.error(
           "plan-cast", rule.place,
           fmt::format("'{}' is {}; no cast to {} keeps its meaning", key.key, name(from), name(to)),
-          fmt::format("leave it as it is: 'cast: {}' in its rule, or --set dtype=keep for all", long_name(from)));
+          fmt::format("leave it as it is: a rule of its own with 'cast: {}'{}", long_name(from),
+                      rule.cast ? "" : ", or --set dtype=keep for all"));
     return to;
   }
 
