@@ -744,11 +744,10 @@ class Planner {
   DType checked_dtype(const Rule& rule, const SourceKey& key) {
     const DType from = info(key).dtype, to = target_dtype(rule, from);
     if (from != to && !ops::cast_supported(to, from))
-      diagnostics_.error(
-          "plan-cast", rule.place,
-          fmt::format("'{}' is {}; no cast to {} keeps its meaning", key.key, name(from), name(to)),
-          fmt::format("leave it as it is: a rule of its own with 'cast: {}'{}", long_name(from),
-                      rule.cast ? "" : ", or --set dtype=keep for all"));
+      diagnostics_.error("plan-cast", rule.place,
+                         fmt::format("'{}' is {}; no cast to {} keeps its meaning", key.key, name(from), name(to)),
+                         fmt::format("leave it as it is: a rule of its own with 'cast: {}'{}", long_name(from),
+                                     rule.cast ? "" : ", or --set dtype=keep for all"));
     return to;
   }
 
