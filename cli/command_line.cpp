@@ -457,6 +457,15 @@ class Reader {
                how_to(command));
   }
 
+  // `remap CHECKPOINT OUT`: where to write stands behind -o.
+  static void check_not_output(const std::string& word) {
+    std::error_code ignored;
+    if (parse_input(word).name.empty() && !word.empty() && !std::filesystem::exists(word, ignored) &&
+        remap::nearest_path(word).empty())
+      refuse(fmt::format("'{}': there is no such file or folder", word),
+             fmt::format("the folder to write is given by an option: -o {}", word));
+  }
+
   // An option that is about the arguments, and there are none.
   void check_alone(const Command& command) const {
     const auto& without = command.arguments.without;
@@ -477,6 +486,7 @@ class Reader {
     const Arguments& arguments = command.arguments;
     for (size_t i = 0; i < options_.inputs.size(); ++i) {
       const Argument& argument = arguments.each[std::min(i, arguments.each.size() - 1)];
+      if (i > 0 && *command.name == '\0' && options_.output.empty()) check_not_output(options_.inputs[i]);
       check_value(argument.name, options_.inputs[i], argument.kind, arguments.words);
     }
   }

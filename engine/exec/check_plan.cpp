@@ -64,7 +64,7 @@ void check_piece(const PlannedTensor& target, const Piece& piece, const std::vec
   const Shape shape = bytes ? stored_form(from).shape : from.shape;
   if (!stays_inside(piece.axes, piece.source_origin, shape, source_step, source_dim))
     fail(target, fmt::format("a piece reaches outside of its source '{}' {}", from.key, to_string(shape)));
-  if (!bytes && !ops::cast_supported(target.dtype, from.dtype))
+  if (!bytes && element_count(from.shape) > 0 && !ops::cast_supported(target.dtype, from.dtype))
     throw Error("cast-unsupported", {},
                 fmt::format("'{}' is {} and is made of '{}', which is {}: there is no such cast", target.key,
                             long_name(target.dtype), from.key, long_name(from.dtype)),

@@ -448,7 +448,8 @@ void refuse_file(const MappedFile& file) {
                      "the older stream), "
                      "T5X's msgpack file, a manifest (text or JSON){}",
                      first, zeros ? "; it begins with zeros, as a download that was not finished may" : ""),
-         zeros ? "fetch the file again" : "");
+         zeros ? "fetch the file again"
+               : "if it is a checkpoint, let the library that wrote it save it as safetensors or with torch.save");
 }
 
 void refuse_json(const std::string& path, const Json& root) {

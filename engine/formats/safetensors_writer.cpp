@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "formats/json_text.h"
 #include "remap/diagnostic.h"
+#include "tensor/storable.h"
 
 namespace remap::formats {
 namespace {
@@ -32,24 +33,8 @@ uint64_t data_bytes_of(const PlannedTensor& tensor) { return static_cast<uint64_
 }
 
 void check(const PlannedTensor& tensor, const Limits& limits) {
-  if (order_of(tensor.dtype) == kOrder.size())
-    throw Error("output-dtype", {},
-                fmt::format("'{}' is {}, which safetensors files cannot hold", tensor.key, long_name(tensor.dtype)));
-  if (tensor.key == "__metadata__")
-    throw Error("output-name", {}, "a tensor is named '__metadata__', which safetensors files keep for their metadata");
-  if (!is_utf8(tensor.key))
-    throw Error("output-name", {}, fmt::format("the tensor name '{}' is not UTF-8", tensor.key));
-  if (tensor.key.size() > limits.max_key_bytes) {
-    size_t shown = 80;
-    while (shown > 0 && (static_cast<unsigned char>(tensor.key[shown]) & 0xc0) == 0x80) --shown;
-    fail_limit(fmt::format("the tensor name '{}…' has {} bytes; at most {} are read (max_key_bytes)",
-                           tensor.key.substr(0, shown), tensor.key.size(), limits.max_key_bytes),
-               "give it a shorter name");
-  }
-  if (tensor.shape.size() > static_cast<size_t>(limits.max_rank))
-    fail_limit(fmt::format("'{}' has {} dimensions; at most {} are read (max_rank)", tensor.key, tensor.shape.size(),
-                           limits.max_rank),
-               "reshape it to fewer");
+  if (auto why = why_not_storable(tensor.key, tensor.dtype, tensor.shape, limits))
+    throw Error(why->id, {}, why->message, why->hint);
 }
 
 // As transformers does: in the order given, closing a shard when the next tensor does not fit any more.

@@ -21,7 +21,8 @@ void check_shard_name(const std::string& index_file, const std::string& name) {
                      name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
   if (!plain)
     fail(index_file,
-         fmt::format("weight_map names the file '{}'; shards must be files of the index's own folder", name));
+         fmt::format("weight_map names the file '{}'; shards must be files of the index's own folder", name),
+         "put the shards beside the index, and name them there without a folder");
 }
 
 }  // namespace

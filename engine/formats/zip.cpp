@@ -19,6 +19,13 @@
 namespace remap::formats {
 namespace {
 
+// As a shell reads it: one word.
+std::string shell_word(const std::string& text) {
+  std::string word = "'";
+  for (const char c : text) word += c == '\'' ? "'\\''" : std::string(1, c);
+  return word + "'";
+}
+
 constexpr uint32_t kLocalHeader = 0x04034b50, kCentralHeader = 0x02014b50, kEnd = 0x06054b50, kEnd64 = 0x06064b50,
                    kLocator64 = 0x07064b50;
 constexpr uint64_t kEndBytes = 22, kLocator64Bytes = 20, kEnd64Bytes = 56, kLocalHeaderBytes = 30,
@@ -106,12 +113,11 @@ class DirectoryReader {
       const bool directory = size_bytes != kIn64 && size_bytes <= at && signature_at(at - size_bytes) == kCentralHeader;
       const bool zip64 = at >= kLocator64Bytes && signature_at(at - kLocator64Bytes) == kLocator64;
       if (!directory && !zip64) continue;
-      refuse_extra(
-          fmt::format("{} bytes follow the end of the archive{}", bytes_.size() - end,
-                      signature_at(end) == kLocalHeader ? ", beginning with another archive" : ""),
-          end,
-          fmt::format("download the file again; if the rest is good, cut the bytes off: head -c {} '{}' > WHOLE", end,
-                      file_));
+      refuse_extra(fmt::format("{} bytes follow the end of the archive{}", bytes_.size() - end,
+                               signature_at(end) == kLocalHeader ? ", beginning with another archive" : ""),
+                   end,
+                   fmt::format("download the file again; if the rest is good, cut the bytes off: head -c {} {} > WHOLE",
+                               end, shell_word(file_)));
     }
   }
   [[noreturn]] void refuse_extra(const std::string& message, uint64_t offset, const std::string& hint) const {

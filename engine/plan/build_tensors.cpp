@@ -158,13 +158,14 @@ class TensorBuilder {
   }
 
   DType target_dtype(const Rule& rule, const layout::SourceKey& key) {
-    const DType from = input_.info(key).dtype;
+    const TensorInfo& info = input_.info(key);
+    const DType from = info.dtype;
     const DType to = rule.cast ? *rule.cast : choices_.dtype && is_floating(from) ? *choices_.dtype : from;
-    if (from != to && !ops::cast_supported(to, from))
-      diagnostics_.error(
-          "plan-cast", rule.place,
-          fmt::format("'{}' is {}; no cast to {} keeps its meaning", key.key, name(from), name(to)),
-          fmt::format("leave it as it is: 'cast: {}' in its rule, or --set dtype=keep for all", long_name(from)));
+    if (from != to && element_count(info.shape) > 0 && !ops::cast_supported(to, from))
+      diagnostics_.error("plan-cast", rule.place,
+                         fmt::format("'{}' is {}; no cast to {} keeps its meaning", key.key, name(from), name(to)),
+                         fmt::format("leave it as it is: a rule of its own with 'cast: {}'{}", long_name(from),
+                                     rule.cast ? "" : ", or --set dtype=keep for all"));
     return to;
   }
 

@@ -6,6 +6,7 @@
 
 #include "plan/bind_dims.h"
 #include "plan/build_tensors.h"
+#include "plan/check_output.h"
 #include "plan/check_schema.h"
 #include "plan/choose_variants.h"
 #include "plan/equal_tensors.h"
@@ -76,7 +77,7 @@ std::optional<Plan> run_passes(const Rules::Impl& rules, const std::vector<Named
 
   const RootedKeys rooted = keys_below_root(rules.set, sources, options, diagnostics);
   if (failed()) return std::nullopt;
-  const PlanInput input{rules.set, rules.schema, sources, options, rooted.keys, Limits{}};
+  const PlanInput input{rules.set, rules.schema, sources, options, rooted.keys, options.limits};
   layout::CheckpointScope scope(rules.set, rooted.keys, sources, options);
 
   const Choices choices = choose_variants(input, rooted.root, scope, diagnostics);
@@ -115,6 +116,7 @@ std::optional<Plan> run_passes(const Rules::Impl& rules, const std::vector<Named
     blame_by_schema(input, choices, active, targets, dims, scope, diagnostics);
     return std::nullopt;
   }
+  check_output(input, targets, diagnostics);
   TargetConfig target = make_config(input, targets, scope, diagnostics);
   if (failed()) return std::nullopt;
   SchemaCheck checked = check_schema(input, choices, active, targets, target, scope, diagnostics);

@@ -89,7 +89,10 @@ bool match_key(const PlanInput& input, const layout::SourceKey& key, const std::
     const Rule& rule = input.rules.rules[candidate.rule];
     if (found != nullptr && !(leaves_parts(rule) && leaves_parts(*found))) {
       diagnostics.error("plan-key-matched-twice", rule.place, fmt::format("the key '{}' matches two rules", key.key),
-                        "make one of the patterns narrower", {note_of(*found), note_of(rule)});
+                        found->kind == Rule::Kind::drop || rule.kind == Rule::Kind::drop
+                            ? fmt::format("add except: ['{}'] to the other rule, or narrow a pattern", key.key)
+                            : "make one of the patterns narrower, or take the key out of one with 'except'",
+                        {note_of(*found), note_of(rule)});
       continue;
     }
     found = &rule;

@@ -47,6 +47,7 @@ int bits(DType dtype) { return row(dtype).bits; }
 int size_bytes(DType dtype) { return std::max(1, row(dtype).bits / 8); }
 std::string_view name(DType dtype) { return row(dtype).name; }
 std::string_view long_name(DType dtype) { return row(dtype).long_name; }
+bool in_safetensors(DType dtype) { return dtype != DType::c128; }
 bool is_floating(DType dtype) { return dtype >= DType::f4 && dtype <= DType::f64; }
 
 std::optional<DType> parse_dtype(std::string_view text) {
