@@ -159,8 +159,7 @@ class Doubts {
     if (!second.is_rename()) return loss + second.*worth;
     const auto swapped = same_source ? renames_.find({second.sources[0], one.targets[0]})
                                      : renames_.find({one.sources[0], second.targets[0]});
-    return loss + second.*worth -
-           (swapped == renames_.end() ? -weights_.lonely_exchange : hypotheses_[swapped->second].*worth);
+    return loss + second.*worth - (swapped == renames_.end() ? 0 : hypotheses_[swapped->second].*worth);
   }
 
   std::vector<Hypothesis>& hypotheses_;

@@ -101,8 +101,8 @@ double name_score(const KeyTemplate& whole, const KeyTemplate& first, size_t par
   double score = alikeness(module, whole.words, weights.word_decay);
   switch (fused_name(whole.text, parts)) {
     case FusedName::of_as_many: score += weights.fused_name + weights.fused_of_as_many; break;
-    case FusedName::of_others: score += weights.fused_name + weights.fused_of_others; break;
-    case FusedName::none: score -= parts > 2 && named ? weights.fused_unsaid : weights.fused_unlikely; break;
+    case FusedName::of_others: score += weights.fused_name; break;
+    case FusedName::none: score -= parts > 2 && named ? 0 : weights.fused_unlikely; break;
   }
   if (!named) score -= weights.unnamed_parts;
   if (first.leaf == whole.leaf)

@@ -134,8 +134,8 @@ std::vector<Hypothesis> stack_hypotheses(const Templates& templates, const Weigh
           if (rest.size() != 2 || rest[0] != part.shape()[1] || rest[1] != part.shape()[0]) continue;
           one.order = {1, 0};
         }
-        one.base = (part.shape().size() < 2 ? -weights.stacked_vectors : weights.stacked_matrices) +
-                   alikeness(part.words, whole.words, weights.word_decay) -
+        one.base = alikeness(part.words, whole.words, weights.word_decay) -
+                   (part.shape().size() < 2 ? weights.stacked_vectors : 0) -
                    (one.order.empty() ? 0 : weights.stacked_transposed);
         all.push_back(std::move(one));
       }

@@ -14,16 +14,16 @@ struct Weights {
   // A tensor that goes as it is.
   double odd_layout = 0.25, moved_numbers = 0.4, same_name = 3;
   // Parts of a fused tensor.
-  double fused_name = 0.2, fused_of_as_many = 0.5, fused_of_others = 0.1;
-  double fused_unsaid = 0.05, fused_unlikely = 0.4, unnamed_parts = 0.1;
+  double fused_name = 0.2, fused_of_as_many = 0.5;
+  double fused_unlikely = 0.4, unnamed_parts = 0.1;
   double fused_same_leaf = 0.2, fused_other_tensor = 0.8;
   // Numbered tensors that are stacked.
-  double stacked_matrices = 0.5, stacked_vectors = 0.3, stacked_transposed = 0.1;
+  double stacked_vectors = 0.3, stacked_transposed = 0.1;
   // What the choice of one round says about the modules around the chosen tensors.
   double same_module = 0.8, outer_module = 0.6, module_distance = 0.05;
   double vote_threshold = 0.4, least_vote = 0.05, level_change = 0.5;
   // What is doubtful.
-  double sure_lead = 0.3, sure_lead_by_name = 0.12, lonely_exchange = 0.5, weak_score = 0.55;
+  double sure_lead = 0.3, sure_lead_by_name = 0.12, weak_score = 0.55;
 };
 
 struct WeightRow {

@@ -16,13 +16,13 @@
 
 #include "plan/load_rules.h"
 #include "remap/compare.h"
-#include "remap/document.h"
 #include "remap/execute.h"
 #include "remap/manifest_file.h"
 #include "remap/source.h"
 #include "remap/values.h"
 #include "support/catch.h"
 #include "support/memory_source.h"
+#include "support/shipped.h"
 #include "support/temp_folder.h"
 
 namespace fs = std::filesystem;
@@ -167,12 +167,6 @@ TEST_CASE("by names: nine tensors of ten are right, and what is wrong or open is
 
 namespace {
 
-// A converted checkpoint, and the rule file that ships for it.
-struct Shipped {
-  std::string rules, source, target;
-  std::string second, second_name, document;  // a further checkpoint, params.json
-};
-
 // What a proposal from lists gives, beside the plan of the rules that ship.
 struct Compared {
   InferredRules proposal;
@@ -181,7 +175,7 @@ struct Compared {
   std::vector<std::string> unmarked;  // from others, and nothing says that this may be wrong
 };
 
-Compared compare_with_shipped(const Shipped& row, bool json) {
+Compared compare_with_shipped(const test::Shipped& row, bool json) {
   Compared result;
   const test::TempFolder folder;
   std::vector<std::unique_ptr<Source>> checkpoints, lists;
@@ -202,17 +196,7 @@ Compared compare_with_shipped(const Shipped& row, bool json) {
   result.proposal = infer_rules(listed_sources, *target, {"mine"}, diagnostics);
   INFO(text_of(diagnostics) << result.proposal.text);
   result.plan = planned(result.proposal.text, listed_sources);
-  PlanOptions options;
-  options.same = tensors_equal;
-  options.values = tensor_values;
-  if (!row.document.empty()) options.documents["params"] = read_document(kData + "/" + row.document, "json");
-  if (row.rules == "flava") options.config = read_json(kData + "/flava/source/config_input.json");
-  if (row.rules == "llama" && row.source.find("31") == std::string::npos) options.set["version"] = "2";
-  const auto rules = Rules::load(std::string(REMAP_SOURCE_DIR) + "/rules/" + row.rules + ".yaml", diagnostics);
-  REQUIRE(rules);
-  result.shipped = make_plan(*rules, real, options, diagnostics);
-  INFO(text_of(diagnostics));
-  REQUIRE(result.shipped);
+  result.shipped = test::shipped_plan(row, real);
   REQUIRE(result.plan);
   const auto refs_of = [&](const Plan& plan, const PlannedTensor& tensor) {
     std::vector<std::pair<uint32_t, size_t>> refs;
@@ -251,9 +235,7 @@ Compared compare_with_shipped(const Shipped& row, bool json) {
 }  // namespace
 
 TEST_CASE("by names: a source of several files, cut along different axes") {
-  const std::string meta = "llama/two-shards/source/13B", newer = "llama/llama31-two-shards/source";
-  for (const auto& row : {Shipped{"llama", meta, "llama/two-shards/expected", "", "", meta + "/params.json"},
-                          Shipped{"llama", newer, "llama/llama31-two-shards/expected", "", "", newer + "/params.json"}})
+  for (const auto& row : test::shipped_in_shards())
     for (const bool json : {true, false}) {
       INFO(row.source << (json ? " json" : " text"));
       const auto result = compare_with_shipped(row, json);
@@ -281,15 +263,7 @@ TEST_CASE("by names: a source of several files, cut along different axes") {
 }
 
 TEST_CASE("by names: what is wrong for a checkpoint of an original library is marked or open") {
-  const std::vector<Shipped> rows = {
-      {"roberta", "roberta/source/model.pt", "roberta/expected", "", "", ""},
-      {"roberta", "roberta/source-mnli/model.pt", "roberta/expected-mnli", "", "", ""},
-      {"xmod", "xmod/source/model.pt", "xmod/expected", "", "", ""},
-      {"data2vec-audio", "data2vec-audio/source/model.pt", "data2vec-audio/expected", "", "", ""},
-      {"data2vec-audio", "data2vec-audio/source-ctc/model.pt", "data2vec-audio/expected-ctc", "", "", ""},
-      {"flava", "flava/source/model.pt", "flava/expected", "flava/source/encoder.pkl", "codebook", ""},
-      {"switch", "switch/source/checkpoint_1200", "switch/expected", "", "", ""}};
-  for (const auto& row : rows)
+  for (const auto& row : test::shipped_whole())
     for (const bool json : {true, false}) {
       INFO(row.source << (json ? " json" : " text"));
       const auto result = compare_with_shipped(row, json);
@@ -814,6 +788,37 @@ TEST_CASE("lists that have little to do with each other are answered, and all of
   CHECK(result.rules.reproduced < 4);
   CHECK(result.rules.text.find("# open: nothing gives 'x'") != std::string::npos);
   CHECK(result.rules.text.find("# check: only its shape says so") != std::string::npos);
+}
+
+TEST_CASE("layers that count from another number keep whole subtrees in one rule") {
+  const test::TempFolder folder;
+  std::string source, target;
+  for (int layer = 0; layer < 3; ++layer) {
+    target += fmt::format("block.{}.first.w F32 [{}]\n", layer, layer == 0 ? 9 : 8);
+    source += fmt::format("layers.{}.last.w F32 [7]\n", layer);
+    for (const char* name : {"q", "k", "v", "o"}) {
+      source += fmt::format("layers.{}.attn.{}.w F32 [4,5]\n", layer, name);
+      target += fmt::format("block.{}.attn.{}.w F32 [4,5]\n", layer + 1, name);
+    }
+  }
+  const auto from = listed(folder, "s", source), to = listed(folder, "t", target);
+  const auto result = propose(*from, *to);
+  INFO(text_of(result.diagnostics) << result.rules.text);
+  CHECK(result.rules.text.find("block.{i+1}.attn.**") != std::string::npos);
+  CHECK(result.rules.reproduced == 12);
+}
+
+TEST_CASE("signs of infer's own are characters of keys like others") {
+  const test::TempFolder folder;
+  std::string source, target;
+  for (const char* key : {"a#.0.w", "a#.1.w", "a1.0.w", "a2.0.w", "x.#", "x.0", "x.1"}) {
+    source += fmt::format("\"old.{}\" F32 [4]\n", key);
+    target += fmt::format("\"new.{}\" F32 [4]\n", key);
+  }
+  const auto from = listed(folder, "s", source), to = listed(folder, "t", target);
+  const auto result = propose(*from, *to);
+  INFO(text_of(result.diagnostics) << result.rules.text);
+  CHECK(result.rules.reproduced == 7);
 }
 
 TEST_CASE("nothing on one side") {
