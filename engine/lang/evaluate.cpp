@@ -109,7 +109,7 @@ class Evaluator {
   Value name(const ExpressionNode& node) {
     auto found = scope_.lookup(node.text);
     if (!found)
-      fail(node, fmt::format("nothing is called '{}'", node.text),
+      fail(node, fmt::format("unknown name '{}'", node.text),
            "names are dims bound by shapes, entries of 'let', variants, and 'meta' for the checkpoint's metadata",
            "expression-unknown-name");
     return std::move(*found);

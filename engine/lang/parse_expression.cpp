@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "lang/functions.h"
+#include "remap/nearest.h"
 
 namespace remap::lang {
 
@@ -65,7 +66,7 @@ std::vector<Token> lex(const std::string& s) {
     } else if (c == '\'' || c == '"') {
       const size_t close = s.find(c, i + 1);
       if (close == std::string::npos)
-        throw SyntaxError{i, 1, "a string begins here and does not end", fmt::format("close it with {}", c)};
+        throw SyntaxError{i, 1, "unterminated string", fmt::format("close it with {}", c)};
       t.kind = Token::Kind::text;
       t.value = s.substr(i + 1, close - i - 1);
       i = close + 1;
@@ -247,19 +248,19 @@ class Parser {
     return node;
   }
   const FunctionRow& called(const Token& name, size_t count) const {
-    std::vector<std::string> names;
-    for (const FunctionRow& row : functions_) {
-      names.emplace_back(row.name);
-      if (row.name != name.text) continue;
-      if (static_cast<int>(count) < row.min_arguments ||
-          (row.max_arguments >= 0 && static_cast<int>(count) > row.max_arguments))
+    const auto row = std::find_if(functions_.begin(), functions_.end(),
+                                  [&](const FunctionRow& function) { return function.name == name.text; });
+    if (row != functions_.end()) {
+      if (static_cast<int>(count) < row->min_arguments ||
+          (row->max_arguments >= 0 && static_cast<int>(count) > row->max_arguments))
         fail(name, fmt::format("'{}' was given {} argument{}", name.text, count, count == 1 ? "" : "s"),
-             fmt::format("it is {}", row.signature));
-      return row;
+             fmt::format("it is {}", row->signature));
+      return *row;
     }
-    const std::string near = nearest_name(name.text, names);
+    std::vector<std::string> names;
+    for (const FunctionRow& function : functions_) names.emplace_back(function.name);
     fail(name, fmt::format("there is no function '{}'", name.text),
-         near.empty() ? fmt::format("there are: {}", join(names, ", ")) : fmt::format("did you mean '{}'?", near));
+         did_you_mean(nearest_name(name.text, names), fmt::format("there are: {}", join(names, ", "))));
   }
 
   const std::string& text_;

@@ -15,7 +15,7 @@ class Parser {
  public:
   explicit Parser(const std::string& text) : text_(text) {}
 
-  // Sets `wrong` if the text is no list.
+  // Sets `wrong` if the text is not a list.
   Json whole(std::string& wrong) {
     Json list = sum();
     skip_spaces();

@@ -55,7 +55,7 @@ class RuleListReader {
     if (!own) return outer;
     if (!outer) return own;
     in_.error("rule-wrong-type", *item.find("when"), "the block around this rule has a 'when' already",
-              "say both in one condition, or leave one out");
+              "combine the two conditions, or remove one");
     return own;
   }
 
@@ -229,8 +229,9 @@ class RuleListReader {
         in_.error("pattern-missing-capture", to,
                   fmt::format("'{{{}}}' is {}: the target key cannot have it", hole, what));
       if (!gone.insert(hole).second)
-        in_.error("rule-field-combination", from, fmt::format("'{{{}}}' is gathered twice", hole),
-                  "'concat', 'stack' and 'replicated' each need a hole of their own");
+        in_.error("rule-field-combination", from,
+                  fmt::format("'{{{}}}' is used by two of 'concat', 'stack' and 'replicated'", hole),
+                  "each needs a hole of its own");
     };
     if (rule.concat) check_gone(rule.concat->hole, "gathered");
     if (rule.stack) check_gone(rule.stack->hole, "gathered");
