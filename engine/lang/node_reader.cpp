@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "lang/functions.h"
+#include "remap/nearest.h"
 
 namespace remap::lang {
 
@@ -35,15 +36,13 @@ bool NodeReader::expect_list(const YamlNode& node, const std::string& what) {
 void NodeReader::check_fields(const YamlNode& map, const std::vector<std::string>& allowed, const std::string& what) {
   for (const auto& [key, value] : map.entries) {
     if (std::find(allowed.begin(), allowed.end(), key.text) != allowed.end()) continue;
-    const std::string near = nearest_name(key.text, allowed);
     if (value.kind == YamlNode::Kind::null && key.text.find(' ') != std::string::npos) {
       error("rule-unknown-field", key, fmt::format("'{}' is not a field of {}", key.text, what),
             "a comma ends a value inside { }: quote strings that hold one");
       continue;
     }
     error("rule-unknown-field", key, fmt::format("'{}' is not a field of {}", key.text, what),
-          near.empty() ? fmt::format("there are: {}", remap::join(allowed, ", "))
-                       : fmt::format("did you mean '{}'?", near));
+          did_you_mean(nearest_name(key.text, allowed), fmt::format("there are: {}", remap::join(allowed, ", "))));
   }
 }
 

@@ -65,7 +65,7 @@ void parse_axis_field(NodeReader& in, const std::string& name, const YamlNode& n
 void parse_axis_step(NodeReader& in, const std::string& name, const YamlNode& body, Rule& rule) {
   const bool splits = name == "split";
   if ((splits ? rule.inner_split : name == "concat" ? rule.concat : rule.stack).has_value())
-    return in.error("rule-field-combination", body, fmt::format("there is a '{}' too many", name),
+    return in.error("rule-field-combination", body, fmt::format("more '{}' steps than a rule can have", name),
                     "a rule can have two of 'split', and one each of 'concat' and 'stack'");
   if (splits && rule.gathers())
     return in.error("rule-field-combination", body, "'split' stands before 'concat' and 'stack'",
@@ -87,64 +87,88 @@ void parse_axis_step(NodeReader& in, const std::string& name, const YamlNode& bo
   (again ? rule.inner_split_at : splits ? rule.split_at : rule.gather_at) = rule.steps.size();
 }
 
-void parse_step(NodeReader& in, const std::string& name, const YamlNode& body, Rule& rule) {
+LayoutStep step_at(NodeReader& in, const YamlNode& body) {
   LayoutStep step;
   step.place = in.place(body);
-  if (name == "transpose") {
-    if (to_json(body) != Json(true))
-      return in.error("rule-wrong-type", body, "'transpose' is true or left out", "for other axes: permute: [2, 0, 1]");
-    step.transpose = true;
-    step.order = {1, 0};
-  } else if (name == "permute") {
-    if (!in.expect_list(body, "'permute'")) return;
-    for (const auto& axis : body.items) {
-      const Json number = to_json(axis);
-      if (!number.is_number_integer() || number < 0 || number >= static_cast<int64_t>(body.items.size()))
-        return in.error("rule-wrong-type", axis,
-                        fmt::format("'permute' lists the axes 0 … {} once each", body.items.size() - 1));
-      step.order.push_back(number.get<int>());
-    }
-    if (std::set<int>(step.order.begin(), step.order.end()).size() != step.order.size())
-      return in.error("rule-wrong-type", body, "'permute' names an axis twice");
-  } else if (name == "reshape") {
-    step.kind = LayoutStep::Kind::reshape;
-    auto shape = in.shape(body);
-    if (!shape) return;
-    if (std::count_if(shape->begin(), shape->end(), [](const DimTerm& term) { return !term.expression; }) > 1)
-      return in.error("rule-wrong-type", body, "'_' stands for the size that the others leave: 'reshape' can have one");
-    step.shape = std::move(*shape);
-  } else {
-    return;  // reported by check_fields
-  }
+  return step;
+}
+
+void parse_transpose(NodeReader& in, const std::string&, const YamlNode& body, Rule& rule) {
+  if (to_json(body) != Json(true))
+    return in.error("rule-wrong-type", body, "'transpose' is true or left out", "for other axes: permute: [2, 0, 1]");
+  LayoutStep step = step_at(in, body);
+  step.transpose = true;
+  step.order = {1, 0};
   rule.steps.push_back(std::move(step));
+}
+
+void parse_permute(NodeReader& in, const std::string&, const YamlNode& body, Rule& rule) {
+  if (!in.expect_list(body, "'permute'")) return;
+  LayoutStep step = step_at(in, body);
+  for (const auto& axis : body.items) {
+    const Json number = to_json(axis);
+    if (!number.is_number_integer() || number < 0 || number >= static_cast<int64_t>(body.items.size()))
+      return in.error("rule-wrong-type", axis,
+                      fmt::format("'permute' lists the axes 0 … {} once each", body.items.size() - 1));
+    step.order.push_back(number.get<int>());
+  }
+  if (std::set<int>(step.order.begin(), step.order.end()).size() != step.order.size())
+    return in.error("rule-wrong-type", body, "'permute' names an axis twice");
+  rule.steps.push_back(std::move(step));
+}
+
+void parse_reshape(NodeReader& in, const std::string&, const YamlNode& body, Rule& rule) {
+  auto shape = in.shape(body);
+  if (!shape) return;
+  if (std::count_if(shape->begin(), shape->end(), [](const DimTerm& term) { return !term.expression; }) > 1)
+    return in.error("rule-wrong-type", body, "'_' stands for the size that the others leave: 'reshape' can have one");
+  LayoutStep step = step_at(in, body);
+  step.kind = LayoutStep::Kind::reshape;
+  step.shape = std::move(*shape);
+  rule.steps.push_back(std::move(step));
+}
+
+struct Operation {
+  using Read = void(NodeReader&, const std::string& name, const YamlNode& body, Rule&);
+  std::string name;
+  Read *as_field, *as_step;  // of the rule; of its 'steps'
+  bool is_layout;            // a rule has one of these as a field at most
+};
+
+const std::vector<Operation>& operations() {
+  static const std::vector<Operation> rows = {
+      {"split", parse_axis_field, parse_axis_step, false}, {"concat", parse_axis_field, parse_axis_step, false},
+      {"stack", parse_axis_field, parse_axis_step, false}, {"transpose", parse_transpose, parse_transpose, true},
+      {"permute", parse_permute, parse_permute, true},     {"reshape", parse_reshape, parse_reshape, true},
+  };
+  return rows;
 }
 
 }  // namespace
 
 void read_operations(const YamlNode& item, NodeReader& in, Rule& rule) {
-  for (const char* field : {"split", "concat", "stack"})
-    if (const YamlNode* node = item.find(field)) parse_axis_field(in, field, *node, rule);
+  int layout_fields = 0;
+  std::vector<std::string> names;
+  for (const Operation& operation : operations()) {
+    names.push_back(operation.name);
+    const YamlNode* node = item.find(operation.name);
+    if (node == nullptr) continue;
+    operation.as_field(in, operation.name, *node, rule);
+    layout_fields += operation.is_layout ? 1 : 0;
+  }
   rule.replicated = in.text_field(item, "replicated").value_or("");
-  int given = 0;
-  for (const char* field : {"transpose", "permute", "reshape"})
-    if (const YamlNode* node = item.find(field)) {
-      ++given;
-      parse_step(in, field, *node, rule);
-    }
   const YamlNode* steps = item.find("steps");
-  if (given > 1 || (given == 1 && steps != nullptr))
+  if (layout_fields > 1 || (layout_fields == 1 && steps != nullptr))
     in.error("rule-field-combination", item, "more than one change of layout: their order matters",
              "write them in order under 'steps'");
   if (steps != nullptr && in.expect_list(*steps, "'steps'"))
     for (const auto& step : steps->items) {
       if (!in.expect_map(step, "a step")) continue;
-      in.check_fields(step, {"transpose", "permute", "reshape", "split", "concat", "stack"}, "a step");
+      in.check_fields(step, names, "a step");
       if (step.entries.size() != 1) in.error("rule-wrong-type", step, "a step is one operation");
       for (const auto& [name, body] : step.entries)
-        if (name.text == "split" || name.text == "concat" || name.text == "stack")
-          parse_axis_step(in, name.text, body, rule);
-        else
-          parse_step(in, name.text, body, rule);
+        for (const Operation& operation : operations())
+          if (operation.name == name.text) operation.as_step(in, name.text, body, rule);
     }
   if (const YamlNode* cast = item.find("cast")) rule.cast = in.dtype(*cast);
 }

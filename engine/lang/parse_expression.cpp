@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "lang/functions.h"
+#include "remap/nearest.h"
 
 namespace remap::lang {
 
@@ -247,19 +248,19 @@ class Parser {
     return node;
   }
   const FunctionRow& called(const Token& name, size_t count) const {
-    std::vector<std::string> names;
-    for (const FunctionRow& row : functions_) {
-      names.emplace_back(row.name);
-      if (row.name != name.text) continue;
-      if (static_cast<int>(count) < row.min_arguments ||
-          (row.max_arguments >= 0 && static_cast<int>(count) > row.max_arguments))
+    const auto row = std::find_if(functions_.begin(), functions_.end(),
+                                  [&](const FunctionRow& function) { return function.name == name.text; });
+    if (row != functions_.end()) {
+      if (static_cast<int>(count) < row->min_arguments ||
+          (row->max_arguments >= 0 && static_cast<int>(count) > row->max_arguments))
         fail(name, fmt::format("'{}' was given {} argument{}", name.text, count, count == 1 ? "" : "s"),
-             fmt::format("it is {}", row.signature));
-      return row;
+             fmt::format("it is {}", row->signature));
+      return *row;
     }
-    const std::string near = nearest_name(name.text, names);
+    std::vector<std::string> names;
+    for (const FunctionRow& function : functions_) names.emplace_back(function.name);
     fail(name, fmt::format("there is no function '{}'", name.text),
-         near.empty() ? fmt::format("there are: {}", join(names, ", ")) : fmt::format("did you mean '{}'?", near));
+         did_you_mean(nearest_name(name.text, names), fmt::format("there are: {}", join(names, ", "))));
   }
 
   const std::string& text_;

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "lang/pattern.h"
+#include "remap/nearest.h"
 
 namespace remap::lang {
 namespace {
@@ -100,9 +101,8 @@ std::string read_hole(std::string_view body, const Tables& tables, PatternToken&
   } else {
     const auto table = tables.find(std::string(spec));
     if (table == tables.end()) {
-      const std::string near = nearest_name(spec, names_of(tables));
-      hint = near.empty() ? "write 'int', a range '4..7', alternatives 'a|b', or the name of a table under 'maps'"
-                          : fmt::format("did you mean '{}'?", near);
+      hint = did_you_mean(nearest_name(spec, names_of(tables)),
+                          "write 'int', a range '4..7', alternatives 'a|b', or the name of a table under 'maps'");
       return fmt::format("there is no table '{}' under 'maps'", spec);
     }
     token.table = table->first;
@@ -327,7 +327,7 @@ void check_expansion(const KeyPattern& to, const KeyPattern& from, const std::ve
                             std::all_of(origin->alternatives.begin(), origin->alternatives.end(), is_number)));
     if (token.add != 0 && origin != nullptr && !numbers)
       diagnostics.error("pattern-missing-capture", to.place_of(token),
-                        fmt::format("'{{{}}}' is moved by {} but takes any text", token.text, token.add),
+                        fmt::format("'{{{}}}' is moved by {} but takes any string", token.text, token.add),
                         fmt::format("write {{{}:int}} in the source", token.text));
     if (!token.table.empty() && origin != nullptr)
       for (const auto& a : origin->alternatives) {

@@ -230,8 +230,8 @@ class RuleListReader {
                   fmt::format("'{{{}}}' is {}: the target key cannot have it", hole, what));
       if (!gone.insert(hole).second)
         in_.error("rule-field-combination", from,
-                  fmt::format("'{{{}}}' is used by two of concat, stack and replicated", hole),
-                  "'concat', 'stack' and 'replicated' each need a hole of their own");
+                  fmt::format("'{{{}}}' is used by two of 'concat', 'stack' and 'replicated'", hole),
+                  "each needs a hole of its own");
     };
     if (rule.concat) check_gone(rule.concat->hole, "gathered");
     if (rule.stack) check_gone(rule.stack->hole, "gathered");

@@ -12,7 +12,7 @@
 
 namespace remap::lang {
 
-// A value of a template (config, files, architecture): plain data in which texts that begin with '$' are expressions.
+// A value of a template (config, files, architecture): plain data in which strings that begin with '$' are expressions.
 struct Template {
   Json constant;  // used if nothing else is set
   std::optional<Expression> expression;
@@ -52,14 +52,32 @@ struct LayoutStep {
   TextPlace place;
 };
 
+// What each kind of rule has is in the comments; all else is empty.
 struct Rule {
   enum class Kind { move, drop, fill, copy } kind = Kind::move;
-  std::string source;                         // which source: its name ("" is the first)
-  KeyPattern from;                            // move, drop
-  std::vector<KeyPattern> except;             // drop
-  KeyPattern to;                              // move, fill, copy
-  std::optional<std::vector<DimTerm>> shape;  // of the source tensor; of the target for fill
+  TextPlace place;
+  std::string summary;  // "from → to", for plans and messages
+  std::optional<Expression> when;
+
+  // move, drop: the source keys.
+  std::string source;  // which source: its name ("" is the first)
+  KeyPattern from;
+  std::vector<KeyPattern> except;  // keys that the rule does not take, although `from` matches them
+  bool optional = false;
+  // drop
+  std::string because;
+  std::optional<KeyPattern> equal_to;  // refused unless this source tensor holds the same values
+
+  // move, fill, copy: the target key.
+  KeyPattern to;
+  // move, fill
+  std::optional<std::vector<DimTerm>> shape;  // of the source tensor; of a fill's target
   TextPlace shape_place;
+  std::optional<DType> cast;
+  double fill = 0;     // fill
+  KeyPattern copy_of;  // copy: another target key
+
+  // move: what is done to the tensor.
   std::optional<AxisParts> split, concat, stack;
   std::string replicated;  // a hole: keys that differ only in it hold the same bytes; "": none
   std::vector<LayoutStep> steps;
@@ -69,15 +87,6 @@ struct Rule {
   static constexpr size_t kAfterSteps = static_cast<size_t>(-1);
   bool gathers() const { return concat || stack; }
   size_t steps_of_parts() const { return gathers() && gather_at < steps.size() ? gather_at : steps.size(); }
-  std::optional<DType> cast;
-  std::optional<Expression> when;
-  bool optional = false;
-  std::string because;                 // drop
-  std::optional<KeyPattern> equal_to;  // drop: refused unless this source tensor holds the same values
-  double fill = 0;
-  KeyPattern copy_of;  // copy: target key
-  TextPlace place;
-  std::string summary;  // "from → to", for plans and messages
 };
 
 struct Requirement {

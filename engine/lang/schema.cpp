@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "remap/nearest.h"
 
 namespace remap::lang {
 namespace {
@@ -26,9 +27,7 @@ class SchemaParser {
       return std::nullopt;
     }
     for (const auto& [key, value] : root->entries) section(key, value);
-    const YamlNode* version = root->find("remap_schema");
-    if (version == nullptr || version->text != "1")
-      error(version == nullptr ? *root : *version, "'remap_schema: 1' is missing: the version of the schema language");
+    if (!has_version_) no_version(*root);
     if (!schema_.fields.empty()) check_names();
     if (diagnostics_.has_errors()) return std::nullopt;
     return std::move(schema_);
@@ -39,38 +38,54 @@ class SchemaParser {
     diagnostics_.error("schema-syntax", place_of(*text_, node), message, hint);
   }
 
+  struct Section {
+    std::string name;
+    void (SchemaParser::*read)(const YamlNode& value);
+  };
+  static const std::vector<Section>& sections() {
+    static const std::vector<Section> rows = {
+        {"remap_schema", &SchemaParser::version},
+        {"model_type", &SchemaParser::model_type},
+        {"library", &SchemaParser::library},
+        {"fields", &SchemaParser::fields},
+        {"aliases", &SchemaParser::aliases},
+        {"config", &SchemaParser::config},
+        {"implied", &SchemaParser::implied},
+        {"require", &SchemaParser::requirements},
+        {"tensors", &SchemaParser::common_tensors},
+        {"base_model", &SchemaParser::base_model},
+        {"architectures", &SchemaParser::architectures},
+    };
+    return rows;
+  }
+
   void section(const YamlNode& key, const YamlNode& value) {
-    static const std::vector<std::string> kSections = {"remap_schema", "model_type", "library",      "fields",
-                                                       "aliases",      "config",     "implied",      "require",
-                                                       "tensors",      "base_model", "architectures"};
-    if (key.text == "model_type")
-      schema_.model_type = value.text;
-    else if (key.text == "library")
-      schema_.library = value.text;
-    else if (key.text == "fields")
-      schema_.fields = parse_fields(*text_, value, diagnostics_);
-    else if (key.text == "aliases")
-      aliases(value);
-    else if (key.text == "config")
-      templates(value, schema_.config);
-    else if (key.text == "implied")
-      templates(value, schema_.implied);
-    else if (key.text == "require")
-      requirements(value);
-    else if (key.text == "base_model")
-      base_model(value);
-    else if (key.text == "tensors")
-      tensors(value, schema_.tensors);
-    else if (key.text == "architectures") {
-      if (!value.is_map()) return error(value, "'architectures' is a mapping of class names to tensors");
-      for (const auto& [name, list] : value.entries) {
-        schema_.architectures.emplace_back(name.text, std::vector<SchemaTensor>{});
-        if (list.kind != YamlNode::Kind::null) tensors(list, schema_.architectures.back().second);
-      }
-    } else if (std::find(kSections.begin(), kSections.end(), key.text) == kSections.end()) {
-      const std::string near = nearest_name(key.text, kSections);
-      error(key, fmt::format("'{}' is not a section of a schema", key.text),
-            near.empty() ? "" : fmt::format("did you mean '{}'?", near));
+    std::vector<std::string> names;
+    for (const Section& section : sections()) {
+      if (section.name == key.text) return (this->*section.read)(value);
+      names.push_back(section.name);
+    }
+    error(key, fmt::format("'{}' is not a section of a schema", key.text), did_you_mean(nearest_name(key.text, names)));
+  }
+
+  void version(const YamlNode& node) {
+    has_version_ = true;
+    if (node.text != "1") no_version(node);
+  }
+  void no_version(const YamlNode& node) {
+    error(node, "'remap_schema: 1' is missing: the version of the schema language");
+  }
+  void model_type(const YamlNode& node) { schema_.model_type = node.text; }
+  void library(const YamlNode& node) { schema_.library = node.text; }
+  void fields(const YamlNode& node) { schema_.fields = parse_fields(*text_, node, diagnostics_); }
+  void config(const YamlNode& node) { templates(node, schema_.config); }
+  void implied(const YamlNode& node) { templates(node, schema_.implied); }
+  void common_tensors(const YamlNode& node) { tensors(node, schema_.tensors); }
+  void architectures(const YamlNode& node) {
+    if (!node.is_map()) return error(node, "'architectures' is a mapping of class names to tensors");
+    for (const auto& [name, list] : node.entries) {
+      schema_.architectures.emplace_back(name.text, std::vector<SchemaTensor>{});
+      if (list.kind != YamlNode::Kind::null) tensors(list, schema_.architectures.back().second);
     }
   }
 
@@ -107,9 +122,8 @@ class SchemaParser {
     return find_field(fields, name) != nullptr || find_field(common_fields().common, name) != nullptr;
   }
   void report_name(const std::vector<ConfigField>& fields, const std::string& name, const TextPlace& place) {
-    const std::string near = nearest_field(fields, name);
     diagnostics_.error("schema-syntax", place, fmt::format("'{}' is not in 'fields'", name),
-                       near.empty() ? "add it there if the class has it" : fmt::format("did you mean '{}'?", near));
+                       did_you_mean(nearest_field(fields, name), "add it there if the class has it"));
   }
   void check_template(const std::vector<ConfigField>& fields, const std::string& name, const Template& value) {
     if (!is_field(fields, name)) return report_name(fields, name, value.name_place);
@@ -224,6 +238,7 @@ class SchemaParser {
   std::shared_ptr<const SourceText> text_;
   Diagnostics& diagnostics_;
   Schema schema_;
+  bool has_version_ = false;
 };
 
 class ConfigScope : public Scope {

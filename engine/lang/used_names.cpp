@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "base/text.h"
+#include "remap/nearest.h"
 
 namespace remap::lang {
 
@@ -42,15 +42,14 @@ void check_names(const UsedNames& names, bool leave_unknown, RuleSet& set, Diagn
 
   for (const auto& use : names.in_expressions) {
     if (is_among(known, use.name)) continue;
-    const std::string near = nearest_name(use.name, known);
     Diagnostic unknown{Severity::error,
                        "expression-unknown-name",
                        use.written.place(use.at, use.length),
                        fmt::format("unknown name '{}'", use.name),
                        {},
-                       near.empty() ? "names are dims of shapes, entries of 'let', variants, further sources, "
-                                      "'config' (--config), and 'meta' for the checkpoint's metadata"
-                                    : fmt::format("did you mean '{}'?", near)};
+                       did_you_mean(nearest_name(use.name, known),
+                                    "names are dims of shapes, entries of 'let', variants, further sources, 'config' "
+                                    "(--config), and 'meta' for the checkpoint's metadata")};
     if (leave_unknown)
       set.unknown_names.push_back(std::move(unknown));
     else

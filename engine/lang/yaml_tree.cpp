@@ -262,7 +262,7 @@ void report_syntax(const SourceText& source, const YAML::Exception& e, Diagnosti
   if (line == stopped.line)
     return diagnostics.error(
         "yaml-syntax", stopped,
-        fmt::format("not YAML: this does not belong into the '{}' of column {}", before[at], at - line_start + 1),
+        fmt::format("not YAML: this does not belong inside the '{}' of column {}", before[at], at - line_start + 1),
         "quote strings that hold '[', ']', '{', '}', '?' or a comma");
   diagnostics.error("yaml-syntax", source.place(line, static_cast<int>(at - line_start) + 1),
                     fmt::format("'{}' is not closed before line {}", before[at], stopped.line),

@@ -59,6 +59,22 @@ const Json* Runner::reference(const std::string& name) {
   return variables_.contains(name) ? nullptr : facts_.reference(name);
 }
 
+namespace {
+
+// The integer that `by`, "+1" or "-2" or "", makes of another; nullopt if one of them is none.
+std::optional<int64_t> moved(const Json& json, std::string_view by) {
+  int64_t amount = 0, result = 0;
+  if (!json.is_number_integer()) return std::nullopt;
+  if (!by.empty()) {
+    if (by[0] == '+') by.remove_prefix(1);
+    const auto [end, error] = std::from_chars(by.data(), by.data() + by.size(), amount);
+    if (error != std::errc() || end != by.data() + by.size()) return std::nullopt;
+  }
+  return __builtin_add_overflow(json.get<int64_t>(), amount, &result) ? std::nullopt : std::optional(result);
+}
+
+}  // namespace
+
 std::string Runner::filled(const std::string& text, int depth) {
   constexpr int kMaxDepth = 8;
   if (depth > kMaxDepth) throw Error("expression-value", {}, fmt::format("'{}' stands for itself", text));
@@ -76,17 +92,12 @@ std::string Runner::filled(const std::string& text, int depth) {
       result += text.substr(i, close + 1 - i);  // a hole of a pattern
     else if (known->json.is_string())
       result += filled(known->json.get<std::string>(), depth + 1);
-    else {
-      int64_t moved = 0;
-      const std::string by = body.substr(std::min(sign + (body[sign] == '+' ? 1 : 0), body.size()));
-      const auto r = std::from_chars(by.data(), by.data() + by.size(), moved);
-      const bool is_moved = sign < body.size(), good = r.ec == std::errc() && r.ptr == by.data() + by.size();
-      if (!known->json.is_number_integer() || (is_moved && !good))
-        throw Error(
-            "expression-value", {},
-            fmt::format("'{{{}}}' in '{}' is not an integer, an integer moved by a number, or a string", body, text));
-      result += std::to_string(known->json.get<int64_t>() + moved);
-    }
+    else if (const auto number = moved(known->json, body.substr(sign)))
+      result += std::to_string(*number);
+    else
+      throw Error(
+          "expression-value", {},
+          fmt::format("'{{{}}}' in '{}' is not an integer, an integer moved by a number, or a string", body, text));
     i = close + 1;
   }
   return result;

@@ -40,27 +40,36 @@ class ModelParser {
     return lang::parse_expression(node.text, span_of(text_, node), diagnostics_, forward_functions());
   }
 
+  struct Section {
+    std::string name;
+    void (ModelParser::*read)(const YamlNode& value);
+  };
   void section(const YamlNode& key, const YamlNode& value) {
-    static const std::vector<std::string> kSections = {"remap_model", "library", "source", "sources",
-                                                       "normalise",   "let",     "inputs", "steps"};
-    if (key.text == "library")
-      model_.library = value.text;
-    else if (key.text == "source")
-      model_.space.sources.front() = source("", value);
-    else if (key.text == "sources") {
-      for (const auto& [name, spec] : value.entries) model_.space.sources.push_back(source(name.text, spec));
-    } else if (key.text == "normalise")
-      normalise(value);
-    else if (key.text == "let") {
-      for (const auto& [name, entry] : value.entries)
-        if (auto parsed = expression(entry)) model_.space.let.emplace_back(name.text, std::move(*parsed));
-    } else if (key.text == "inputs")
-      inputs(value);
-    else if (key.text == "steps")
-      steps(value, model_.steps);
-    else if (key.text != "remap_model")
-      error(key, fmt::format("'{}' is not a section of a forward pass; known: {}", key.text, join(kSections, ", ")));
+    static const std::vector<Section> rows = {
+        {"remap_model", &ModelParser::version}, {"library", &ModelParser::library},
+        {"source", &ModelParser::first_source}, {"sources", &ModelParser::further_sources},
+        {"normalise", &ModelParser::normalise}, {"let", &ModelParser::let},
+        {"inputs", &ModelParser::inputs},       {"steps", &ModelParser::all_steps},
+    };
+    std::vector<std::string> names;
+    for (const Section& section : rows) {
+      if (section.name == key.text) return (this->*section.read)(value);
+      names.push_back(section.name);
+    }
+    error(key, fmt::format("'{}' is not a section of a forward pass; there are: {}", key.text, join(names, ", ")));
   }
+
+  void version(const YamlNode&) {}  // looked at before
+  void library(const YamlNode& node) { model_.library = node.text; }
+  void first_source(const YamlNode& node) { model_.space.sources.front() = source("", node); }
+  void further_sources(const YamlNode& node) {
+    for (const auto& [name, spec] : node.entries) model_.space.sources.push_back(source(name.text, spec));
+  }
+  void let(const YamlNode& node) {
+    for (const auto& [name, entry] : node.entries)
+      if (auto parsed = expression(entry)) model_.space.let.emplace_back(name.text, std::move(*parsed));
+  }
+  void all_steps(const YamlNode& node) { steps(node, model_.steps); }
 
   lang::SourceSpec source(const std::string& name, const YamlNode& node) {
     lang::SourceSpec spec{name, "", {}, '.', ""};

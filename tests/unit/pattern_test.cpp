@@ -91,7 +91,7 @@ TEST_CASE("mistakes in patterns are named where they are") {
       {"re:a(b", "c", "test.yaml:1:5: error[pattern-syntax]: not an expression: '(' is not closed"},
       {"a.*", "b.*.*", "test.yaml:1:1: error[pattern-missing-capture]: 'b.*.*' has 2 '*', 'a.*' has 1"},
       {"a.{x}", "b.{y}", "test.yaml:1:3: error[pattern-missing-capture]: '{y}' is not a hole of 'a.{x}'"},
-      {"a.{x}", "b.{x+1}", "test.yaml:1:3: error[pattern-missing-capture]: '{x}' is moved by 1 but takes any text"},
+      {"a.{x}", "b.{x+1}", "test.yaml:1:3: error[pattern-missing-capture]: '{x}' is moved by 1 but takes any string"},
       {"{s:encoder|other}", "{s:ff}",
        "test.yaml:1:1: error[pattern-missing-capture]: maps.ff has no entry for 'other', which '{s}' can take"},
       {"re:(a)", "\\2", "test.yaml:1:1: error[pattern-missing-capture]: '\\2' is not a group of '(a)', which has 1"},
