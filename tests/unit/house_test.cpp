@@ -13,6 +13,7 @@
 #include <iterator>
 #include <map>
 #include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -185,6 +186,27 @@ TEST_CASE("the program that docs/library.md shows is the one that the tests buil
   for (std::string code_block; RE2::FindAndConsume(&rest, block, &code_block); ++n_blocks)
     CHECK(program.find(code_block) != std::string::npos);
   CHECK(n_blocks > 0);
+}
+
+TEST_CASE("no source of the engine is over 500 lines, and no class over 300") {
+  std::vector<std::string> faults;
+  static const RE2 type(R"(^(?:class|struct) (\w+).*\{$)");
+  for (const auto& file : code()) {
+    if (!file.path.starts_with("engine/")) continue;
+    int line = 0, began = 0;
+    std::string name;
+    std::istringstream lines(file.text);
+    for (std::string text; std::getline(lines, text);) {
+      ++line;
+      if (RE2::FullMatch(text, type, &name)) began = line;
+      if (text == "};" && began > 0) {
+        if (line - began >= 300) faults.push_back(fmt::format("{}: {} has {} lines", file.path, name, line - began + 1));
+        began = 0;
+      }
+    }
+    if (line > 500) faults.push_back(fmt::format("{}: {} lines", file.path, line));
+  }
+  CHECK(faults == no_faults);
 }
 
 TEST_CASE("no line of the sources is over 120 columns") {
