@@ -1,4 +1,5 @@
-// What infer makes of keys: forms with tokens, numbers taken apart, words, templates, variables, subtrees, words merged.
+// What infer makes of keys: forms with tokens, numbers taken apart, words, templates, variables, subtrees, words that
+// are merged.
 #include <map>
 #include <set>
 
