@@ -19,6 +19,7 @@ PatternRule drop_rule(uint32_t source, KeyForm from) {
 
 // Whole subtrees of which no key stays, and more than one is open; what they hold is no longer open.
 std::vector<PatternRule> dropped_subtrees(uint32_t source, const SourceKeys& keys, std::set<Ref>& open) {
+  if (open.empty()) return {};
   std::set<std::string> used;  // prefixes of keys that stay
   for (const auto& [key, ref] : keys)
     if (!open.contains(ref))

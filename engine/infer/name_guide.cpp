@@ -7,6 +7,20 @@
 #include "infer/weights.h"
 
 namespace remap::infer {
+namespace {
+
+// What the score of a pair is made of, beside how alike its words are (0 … 1).
+constexpr double kSameKey = 100;    // in place of all else
+constexpr double kModules = 20;     // their modules went the same way; less that for elsewhere
+constexpr double kSuggested = 6;    // names alone say so
+constexpr double kSameShape = 2;    // modules whose names differ in numbers went the same way
+constexpr double kSameEnd = 1;      // what the tensor is called in its module
+constexpr double kSameNumbers = 1;  // all numbers in their keys
+// Of modules further out, how much of kModules; and less for each level.
+constexpr double kOuterModule = 0.6, kLevel = 0.06;
+
+}  // namespace
+
 // The modules above a key, the nearest first. A number in the name of the nearest counts as one too: conv1 and bn1
 // belong together.
 std::vector<NameGuide::Module> NameGuide::modules_above(const std::string& key) {
@@ -60,7 +74,7 @@ double NameGuide::around(const std::string& source, const std::string& target) c
       const auto both = modules_.find({sources[i], targets[j]});
       if (both == modules_.end()) continue;
       const double share = std::min(both->second / most_.at(sources[i]), both->second / most_back_.at(targets[j]));
-      best = std::max(best, share * (i + j == 0 ? 1.0 : 0.6 - 0.06 * static_cast<double>(i + j)));
+      best = std::max(best, share * (i + j == 0 ? 1.0 : kOuterModule - kLevel * static_cast<double>(i + j)));
     }
   const bool elsewhere = !sources.empty() && !targets.empty() &&
                          (most_.contains(sources[0]) || most_back_.contains(targets[0])) &&
@@ -70,13 +84,13 @@ double NameGuide::around(const std::string& source, const std::string& target) c
 
 double NameGuide::score(Ref source, uint32_t target) const {
   const std::string &s = problem_.key(source), &t = problem_.info(target).key;
-  if (s == t) return 100;
-  double score = alikeness(words(s), words(t), Weights().word_decay) + 20 * around(s, t) +
-                 (suggested_.contains({source, target}) ? 6 : 0);
+  if (s == t) return kSameKey;
+  double score = alikeness(words(s), words(t), Weights().word_decay) + kModules * around(s, t);
+  if (suggested_.contains({source, target})) score += kSuggested;
   const std::string s_module = parent_of(s), t_module = parent_of(t);
-  if (s.substr(s_module.size()) == t.substr(t_module.size())) score += 1;
-  if (module_shapes_.contains({numbered(s_module).shape(), numbered(t_module).shape()})) score += 2;
-  if (numbered(s).numbers == numbered(t).numbers) score += 1;
+  if (s.substr(s_module.size()) == t.substr(t_module.size())) score += kSameEnd;
+  if (module_shapes_.contains({numbered(s_module).shape(), numbered(t_module).shape()})) score += kSameShape;
+  if (numbered(s).numbers == numbered(t).numbers) score += kSameNumbers;
   return score;
 }
 

@@ -1,6 +1,6 @@
 // Parts along an axis of a whole, found by hashes. The hash of a part is the sum of its slices' hashes, so a part is
-// found in the sums over windows of slices, whatever order its elements have; where parts take turns (a head of q, of k,
-// of v, and again), in the sums over all groups. Private to infer.
+// found in the sums over windows of slices, whatever order its elements have; where parts take turns (a head of q, of
+// k, of v, and again), in the sums over all groups. Private to infer.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// What a search by values knows so far, and its stages. Each stage takes tensors that are still open, and adds relations
-// between them. Private to infer.
+// What a search by values knows so far, and its stages. Each stage takes tensors that are still open, and adds
+// relations between them. Private to infer.
 #pragma once
 
 #include <map>
@@ -67,8 +67,8 @@ struct ValueSearch {
 // The stages, in the order in which they run.
 void match_whole(ValueSearch& search);         // tensors that hold the same, in the same order
 void leave_shared_bytes(ValueSearch& search);  // elements that share bytes are looked for in whole tensors only
-// The same elements in another order. `constants`: tensors of one value, which fit anywhere; only once it is known where
-// everything else goes.
+// The same elements in another order. `constants`: tensors of one value, which fit anywhere; only once it is known
+// where everything else goes.
 void match_rearranged(ValueSearch& search, bool constants);
 // Tensors that are parts of others. `constants`: those of one value can be parts too, of a whole that has others.
 void match_parts(ValueSearch& search, bool constants);

@@ -1,4 +1,5 @@
-// What infer makes of keys: forms with tokens, numbers taken apart, words, templates, variables, subtrees, words merged.
+// What infer makes of keys: forms with tokens, numbers taken apart, words, templates, variables, subtrees, words that
+// are merged, parts along an axis.
 #include <map>
 #include <set>
 
@@ -10,6 +11,7 @@
 #include "infer/key_words.h"
 #include "infer/merge_words.h"
 #include "infer/subtrees.h"
+#include "infer/tiling.h"
 #include "infer/write.h"
 #include "support/catch.h"
 #include "support/memory_source.h"
@@ -264,4 +266,51 @@ TEST_CASE("rules that differ in a word become one") {
   Keys words;
   for (const auto& cut : cuts_of(form("a.{0}.w"))) words.push_back(shown(cut.word));
   CHECK(words == Keys{"a", "a.{0}", "a.{0}.w", "{0}", "{0}.w", "w"});
+}
+
+TEST_CASE("parts fill an axis from end to end, one after another or by turns") {
+  struct Row {
+    std::string name;
+    std::vector<uint64_t> slices;  // hashes of the axis' entries, of two elements each
+    std::vector<uint64_t> hashes;  // of the parts
+    std::vector<int64_t> elements;
+    Turns turns;
+    std::vector<int64_t> begins;
+  };
+  const std::vector<Row> rows = {{"two parts", {1, 2, 4, 8}, {3, 12}, {4, 4}, {1, 4}, {0, 2}},
+                                 {"other lengths, in another order", {1, 2, 4, 8}, {14, 1}, {6, 2}, {1, 4}, {0, 1}},
+                                 {"a gap", {1, 2, 4, 8}, {3, 8}, {4, 2}, {1, 4}, {}},
+                                 {"the hash fits, the size does not", {1, 2, 4, 8}, {3, 12}, {4, 6}, {1, 4}, {}},
+                                 {"by turns", {1, 2, 4, 8}, {5, 10}, {4, 4}, {2, 2}, {0, 1}},
+                                 {"the whole is no part of itself", {1, 2}, {3}, {4}, {1, 2}, {}}};
+  for (const Row& row : rows) {
+    INFO(row.name);
+    PartPool pool;
+    pool.elements_of = [&](size_t part) { return row.elements[part]; };
+    pool.is_taken = [](size_t) { return false; };
+    for (size_t part = 0; part < row.hashes.size(); ++part) pool.add(part, row.hashes[part]);
+    size_t windows = 0;
+    std::vector<int64_t> begins;
+    for (const Slot& slot : slots_along({row.slices, 0, 2}, row.turns, pool, windows)) begins.push_back(slot.begin);
+    CHECK(begins == row.begins);
+    pool.is_taken = [](size_t part) { return part == 0; };
+    CHECK(slots_along({row.slices, 0, 2}, row.turns, pool, windows).empty());
+  }
+  CHECK(turns_of(12).size() == 5);  // 1, 2, 3, 4 and 6 groups
+}
+
+TEST_CASE("of parts that hold the same, keys say which is where") {
+  const Keys keys = {"w.0", "w.1", "w.2", "other.1"};
+  PartNames names{[&](size_t part) -> const std::string& { return keys[part]; }, [](size_t) { return 0.0; }, false};
+  // Those that count.
+  CHECK(assigned({{0, 1, {0, 1, 2, 3}}, {1, 1, {0, 1, 2, 3}}, {2, 1, {0, 1, 2, 3}}}, names) ==
+        std::vector<size_t>{0, 1, 2});
+  // Those that are nearest to what is certain.
+  CHECK(assigned({{0, 2, {0}}, {2, 1, {1, 3}}}, names) == std::vector<size_t>{0, 1});
+  // One cannot be in two places.
+  CHECK(assigned({{0, 2, {1}}, {2, 1, {1}}, {3, 1, {1, 1}}}, names).empty());
+  // Constants fit anywhere: their keys must belong together.
+  names.constants = true;
+  CHECK(assigned({{0, 1, {0}}, {1, 1, {1}}}, names) == std::vector<size_t>{0, 1});
+  CHECK(assigned({{0, 1, {0}}, {1, 1, {3}}}, names).empty());
 }
