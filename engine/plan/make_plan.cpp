@@ -76,7 +76,7 @@ std::optional<Plan> run_passes(const Rules::Impl& rules, const std::vector<Named
 
   const RootedKeys rooted = keys_below_root(rules.set, sources, options, diagnostics);
   if (failed()) return std::nullopt;
-  const PlanInput input{rules.set, rules.schema, sources, options, rooted.keys, Limits{}};
+  const PlanInput input{rules.set, rules.schema, sources, options, rooted.keys, options.limits};
   layout::CheckpointScope scope(rules.set, rooted.keys, sources, options);
 
   const Choices choices = choose_variants(input, rooted.root, scope, diagnostics);

@@ -97,8 +97,8 @@ TEST_CASE("config.json: the class, then the rules' defaults, then the user, then
     std::map<std::string, std::string> set;
     Lines messages;
   };
-  const std::string known =
-      R"("architectures":["Toy"],"hidden_size":8,"model_type":"toy","torch_dtype":"float16","transformers_version":"4.38.2")";
+  const std::string known = R"("architectures":["Toy"],"hidden_size":8,"model_type":"toy",)"
+                            R"("torch_dtype":"float16","transformers_version":"4.38.2")";
   const auto whole = [&](const std::string& act) { return R"({"act":")" + act + R"(",)" + known + "}"; };
   const std::string gelu = whole("gelu"), relu = whole("relu"), tanh = whole("tanh");
   const Row rows[] = {

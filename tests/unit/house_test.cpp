@@ -6,6 +6,7 @@
 #include "remap/diagnostic.h"
 #include "remap/document.h"
 #include "support/catch.h"
+#include "tensor/source_formats.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -245,6 +246,16 @@ TEST_CASE("no file names a path of a developer's machine") {
   std::erase_if(files, [](const auto& file) { return file.text.find('\0') != std::string::npos; });
   REQUIRE(files.size() > 40);
   CHECK(matches(files, path) == no_faults);
+}
+
+TEST_CASE(
+    "every format that a reader says is a row of the table of source formats, or the list that stands in for one") {
+  static const RE2 format(R"re(format\(\) const override \{ return "([a-z0-9]+)")re");
+  std::set<std::string> said;
+  for (const auto& [name, path] : captures(files_below({"engine/formats"}, {".cpp", ".h"}), format)) said.insert(name);
+  CHECK(said.erase("manifest") == 1);
+  const auto names = remap::source_format_names();
+  CHECK(said == std::set<std::string>(names.begin(), names.end()));
 }
 
 // What editors complete and show is what the parser takes: the same fields, with the same words.
