@@ -146,6 +146,15 @@ TEST_CASE("config.json: the class, then the rules' defaults, then the user, then
   }
 }
 
+TEST_CASE("an architecture that cannot be evaluated is a finding") {
+  ToyPlanning planning("target: {architecture: $meta.arch}\nrules: [{keep: a}]\n", {{"a", DType::f16, {8}, {}}});
+  const plan::TargetConfig target =
+      plan::make_config(planning.input, targets_of({{"a", {8}}}), planning.scope, planning.diagnostics);
+  CHECK(target.architecture.empty());
+  REQUIRE(planning.diagnostics.size() == 1);
+  CHECK(planning.diagnostics.items().front().id == "expression-missing");
+}
+
 TEST_CASE("what is known of config.json is not taken from --config, but for model_type, which has to agree") {
   for (const plan::KnownField& field : plan::known_field_table()) {
     CAPTURE(field.name);
