@@ -48,7 +48,7 @@ std::vector<TensorAccount> account(const Plan& plan, const std::vector<const Sou
                                    const std::set<std::string>& read) {
   std::vector<TensorAccount> accounts;
   std::set<std::string> planned;
-  auto faults = exec::target_faults(plan, sources, target);
+  auto faults = exec::target_faults(plan.tensors, sources, target);
   for (size_t i = 0; i < plan.tensors.size(); ++i) {
     const std::string& key = plan.tensors[i].key;
     planned.insert(key);

@@ -85,15 +85,15 @@ class ByteCheck {
 
 }  // namespace
 
-std::vector<std::string> target_faults(const Plan& plan, const std::vector<const Source*>& sources,
-                                       const Source& target) {
-  std::vector<std::string> faults(plan.tensors.size());
+std::vector<std::string> target_faults(const std::vector<PlannedTensor>& tensors,
+                                       const std::vector<const Source*>& sources, const Source& target) {
+  std::vector<std::string> faults(tensors.size());
   int64_t bytes = 0;
-  for (const auto& tensor : plan.tensors) bytes += data_bytes(tensor);
+  for (const auto& tensor : tensors) bytes += data_bytes(tensor);
   std::atomic<size_t> next = 0;
   parallel_for(static_cast<int64_t>(faults.size()), bytes, [&](int64_t, int64_t) {
     ByteCheck check(sources, target);
-    for (size_t i = next++; i < faults.size(); i = next++) faults[i] = check.fault_of(plan.tensors[i]);
+    for (size_t i = next++; i < faults.size(); i = next++) faults[i] = check.fault_of(tensors[i]);
   });
   return faults;
 }

@@ -6,9 +6,9 @@
 
 namespace remap::exec {
 
-// One for each tensor of the plan: "", or what is wrong with it. Runs the plan again, a few MiB at a time on every
-// core; `sources` are those that the pieces name, in their order. Throws Error if reading fails.
-std::vector<std::string> target_faults(const Plan& plan, const std::vector<const Source*>& sources,
-                                       const Source& target);
+// One for each planned tensor: "", or what is wrong with it in the target. Makes them again, a few MiB at a time on
+// every core; Piece::source indexes `sources`. Throws Error if reading fails.
+std::vector<std::string> target_faults(const std::vector<PlannedTensor>& tensors,
+                                       const std::vector<const Source*>& sources, const Source& target);
 
 }  // namespace remap::exec

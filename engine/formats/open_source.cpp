@@ -14,6 +14,7 @@
 #include "formats/safetensors_source.h"
 #include "formats/shard_index.h"
 #include "formats/t5x_folder.h"
+#include "formats/t5x_source.h"
 #include "formats/torch_source.h"
 #include "remap/source.h"
 

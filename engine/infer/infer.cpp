@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
 #include <map>
 #include <set>
 
 #include <fmt/format.h>
 
+#include "exec/check_target.h"
 #include "infer/generalise.h"
 #include "infer/key_text.h"
 #include "infer/relation.h"
@@ -61,79 +61,31 @@ std::optional<Plan> plan_text(const std::string& text, const Problem& problem, c
   return make_plan(Rules::of(std::move(impl)), problem.sources, plan_options, diagnostics);
 }
 
-// Where the plan's tensors are written for comparison: a batch of them, in memory.
-class BatchSink : public Sink {
- public:
-  explicit BatchSink(const std::vector<PlannedTensor>& tensors) {
-    for (const auto& tensor : tensors) buffers_.emplace_back(static_cast<size_t>(data_bytes(tensor)));
+// Keys of the target that the plan does not give, or gives otherwise: what it gives instead.
+std::map<std::string, std::string> differing_from_target(const Problem& problem, const Plan& plan) {
+  std::map<std::string, std::string> differing;
+  const Manifest& manifest = problem.target->manifest();
+  std::vector<bool> found(manifest.size(), false);
+  std::vector<PlannedTensor> alike;  // in all but perhaps their bytes
+  for (const auto& planned : plan.tensors) {
+    const size_t t = manifest.find(planned.key);
+    if (t == Manifest::npos) continue;
+    found[t] = true;
+    const TensorInfo& info = manifest[t];
+    if (info.unread != nullptr || info.dtype != planned.dtype || info.shape != planned.shape)
+      differing[info.key] = fmt::format("'{}' would be {} {}; the target has {}", info.key, name(planned.dtype),
+                                        to_string(planned.shape), describe(info));
+    else if (problem.by_values)
+      alike.push_back(planned);
   }
-  TensorSlot slot(size_t index) override { return {buffers_[index].data(), -1, 0}; }
-  const std::vector<std::byte>& bytes(size_t index) const { return buffers_[index]; }
-
- private:
-  std::vector<std::vector<std::byte>> buffers_;
-};
-
-// Compares what a plan would write with the target; memory holds one batch, or one tensor if that is larger.
-class Comparison {
- public:
-  Comparison(const Problem& problem, const Plan& plan)
-      : problem_(problem), plan_(plan), sources_(sources_of(plan, problem.sources)) {}
-
-  // Keys of the target that the plan does not give, or gives otherwise: what it gives instead.
-  std::map<std::string, std::string> differing() {
-    std::vector<bool> found(problem_.target->manifest().size(), false);
-    for (const auto& planned : plan_.tensors) {
-      const size_t t = problem_.target->manifest().find(planned.key);
-      if (t == Manifest::npos) continue;
-      found[t] = true;
-      const TensorInfo& info = problem_.target->manifest()[t];
-      if (info.unread != nullptr || info.dtype != planned.dtype || info.shape != planned.shape)
-        differing_[info.key] = fmt::format("'{}' would be {} {}; the target has {}", info.key, name(planned.dtype),
-                                           to_string(planned.shape), describe(info));
-      else if (problem_.by_values && element_count(info.shape) > 0)
-        add(planned, t);
-    }
-    flush();
-    for (size_t t = 0; t < found.size(); ++t)
-      if (!found[t]) differing_[problem_.target->manifest()[t].key];
-    return std::move(differing_);
-  }
-
- private:
-  void add(const PlannedTensor& planned, size_t t) {
-    batch_.push_back(planned);
-    numbers_.push_back(t);
-    bytes_ += data_bytes(planned);
-    if (bytes_ >= int64_t{64} << 20) flush();
-  }
-  void flush() {
-    BatchSink sink(batch_);
-    execute(batch_, sources_, sink);
-    for (size_t i = 0; i < batch_.size(); ++i) {
-      const TensorInfo& info = problem_.target->manifest()[numbers_[i]];
-      bool same = true;
-      read_in_order(*problem_.target, numbers_[i], info.dtype,
-                    [&](const std::byte* data, int64_t first, int64_t count) {
-                      const auto size = static_cast<size_t>(size_bytes(info.dtype));
-                      same = same && std::memcmp(data, sink.bytes(i).data() + static_cast<size_t>(first) * size,
-                                                 static_cast<size_t>(count) * size) == 0;
-                    });
-      if (!same) differing_[info.key] = fmt::format("'{}' would have other values than in the target", info.key);
-    }
-    batch_.clear();
-    numbers_.clear();
-    bytes_ = 0;
-  }
-
-  const Problem& problem_;
-  const Plan& plan_;
-  std::vector<const Source*> sources_;
-  std::vector<PlannedTensor> batch_;
-  std::vector<size_t> numbers_;
-  int64_t bytes_ = 0;
-  std::map<std::string, std::string> differing_;
-};
+  const auto faults = exec::target_faults(alike, sources_of(plan, problem.sources), *problem.target);
+  for (size_t i = 0; i < alike.size(); ++i)
+    if (!faults[i].empty())
+      differing[alike[i].key] = fmt::format("'{}' would have other values than in the target", alike[i].key);
+  for (size_t t = 0; t < found.size(); ++t)
+    if (!found[t]) differing[manifest[t].key];
+  return differing;
+}
 
 std::vector<std::string> all_keys(const Problem& problem) {
   std::vector<std::string> keys;
@@ -319,7 +271,7 @@ class Proposal {
       if (is_below_root(problem_, roots_, ref)) result.open_sources.push_back(problem_.info(ref).key);
     one.plan = plan_text(result.text, problem_, options_, one.lines, one.diagnostics);
     if (one.plan) {
-      one.differing = Comparison(problem_, *one.plan).differing();
+      one.differing = differing_from_target(problem_, *one.plan);
       for (const auto& [key, what] : one.differing) result.open_targets.push_back(key);
       for (const auto& tensor : one.plan->tensors)
         if (problem_.target->manifest().find(tensor.key) == Manifest::npos) result.unexpected.push_back(tensor.key);

@@ -16,14 +16,14 @@ namespace {
 // The expression's holes are names while a statement is looked at.
 class HolesInScope {
  public:
-  HolesInScope(layout::CheckpointScope& facts, const std::map<std::string, Json>& holes) : facts_(facts) {
-    facts_.holes = holes;
+  HolesInScope(layout::CheckpointScope& scope, const std::map<std::string, Json>& holes) : scope_(scope) {
+    scope_.holes = holes;
   }
-  ~HolesInScope() { facts_.holes.clear(); }
+  ~HolesInScope() { scope_.holes.clear(); }
   HolesInScope(const HolesInScope&) = delete;
 
  private:
-  layout::CheckpointScope& facts_;
+  layout::CheckpointScope& scope_;
 };
 
 Json as_value(const std::string& text) {
@@ -49,19 +49,19 @@ void Dims::state(RuleLine rule, const lang::Expression& expression, int64_t actu
 void Dims::bind(const Statement& s, const std::string& name, int64_t value) {
   bound_[name] = {name, value, fmt::format("axis {} of '{}'", s.seen.front().second, *s.seen.front().first),
                   s.expression->written.place()};
-  facts_.dims[name] = value;
+  scope_.dims[name] = value;
 }
 
 // "hidden", or "hidden.text" for hidden.m and hidden[m] where m is text; "" if the node is not a dim.
 std::string Dims::dim_name(const Statement& s, const ExpressionNode& node) const {
-  if (node.kind == NodeKind::name) return facts_.is_defined(node.text) ? "" : node.text;
+  if (node.kind == NodeKind::name) return scope_.is_defined(node.text) ? "" : node.text;
   if ((node.kind != NodeKind::index && node.kind != NodeKind::member) || node.children[0].kind != NodeKind::name)
     return "";
   const std::string& base = node.children[0].text;
-  if (facts_.is_defined(base)) return "";
+  if (scope_.is_defined(base)) return "";
   try {
-    const Json key = node.kind == NodeKind::member ? facts_.member_key(base, node.text)
-                                                   : lang::evaluate(*s.expression, node.children[1], facts_).json;
+    const Json key = node.kind == NodeKind::member ? scope_.member_key(base, node.text)
+                                                   : lang::evaluate(*s.expression, node.children[1], scope_).json;
     return key.is_null() ? "" : fmt::format("{}.{}", base, key.is_string() ? key.get<std::string>() : key.dump());
   } catch (const Error&) {
     return "";
@@ -72,7 +72,7 @@ std::string Dims::dim_name(const Statement& s, const ExpressionNode& node) const
 bool Dims::is_unknown(const Statement& s, const ExpressionNode& node) const {
   if (node.kind == NodeKind::name || node.kind == NodeKind::index || node.kind == NodeKind::member) {
     try {
-      return lang::evaluate(*s.expression, node, facts_).state != lang::Value::State::present;
+      return lang::evaluate(*s.expression, node, scope_).state != lang::Value::State::present;
     } catch (const Error&) {
       return true;
     }
@@ -89,7 +89,7 @@ bool Dims::solve_node(const Statement& s, const ExpressionNode& node, int64_t va
   const ExpressionNode& unknown = node.children[left_unknown ? 0 : 1];
   Json known;
   try {
-    known = lang::evaluate(*s.expression, node.children[left_unknown ? 1 : 0], facts_).json;
+    known = lang::evaluate(*s.expression, node.children[left_unknown ? 1 : 0], scope_).json;
   } catch (const Error&) {
     return false;
   }
@@ -105,14 +105,14 @@ bool Dims::solve_node(const Statement& s, const ExpressionNode& node, int64_t va
 }
 
 bool Dims::solve(const Statement& s) {
-  const HolesInScope holes(facts_, s.holes);
+  const HolesInScope holes(scope_, s.holes);
   return is_unknown(s, s.expression->root) && solve_node(s, s.expression->root, s.actual);
 }
 
 // A size that hangs on an entry of 'let' which has no value: that is what to say, once.
 bool Dims::report_cause(const Statement& s, Diagnostics& diagnostics) {
   try {
-    lang::evaluate_present(*s.expression, facts_);
+    lang::evaluate_present(*s.expression, scope_);
   } catch (const Error& e) {
     const auto* place = std::get_if<TextPlace>(&e.diagnostic().place);
     const TextPlace own = s.expression->written.place();
@@ -126,7 +126,7 @@ bool Dims::report_cause(const Statement& s, Diagnostics& diagnostics) {
 // One finding for every tensor that the statement is about.
 // `places`: of the first mismatch in each rule. Two axes that are exchanged are one mistake, and told at one place.
 void Dims::check(const Statement& s, bool certain, std::map<RuleLine, TextPlace>& places, Diagnostics& diagnostics) {
-  const HolesInScope holes(facts_, s.holes);
+  const HolesInScope holes(scope_, s.holes);
   const TextPlace own = s.expression->written.place();
   const auto report = [&](const char* id, const TextPlace& place, const std::string& hint,
                           const std::vector<std::string>& notes, auto message) {
@@ -142,7 +142,7 @@ void Dims::check(const Statement& s, bool certain, std::map<RuleLine, TextPlace>
     return;
   }
   try {
-    const Json value = lang::evaluate_present(*s.expression, facts_);
+    const Json value = lang::evaluate_present(*s.expression, scope_);
     if (value == Json(s.actual)) return;
     std::vector<std::string> notes;
     std::string other;
@@ -165,10 +165,10 @@ void Dims::check(const Statement& s, bool certain, std::map<RuleLine, TextPlace>
 }
 
 bool Dims::contradicts(const Statement& s) {
-  const HolesInScope holes(facts_, s.holes);
+  const HolesInScope holes(scope_, s.holes);
   if (is_unknown(s, s.expression->root)) return false;
   try {
-    return lang::evaluate_present(*s.expression, facts_) != Json(s.actual);
+    return lang::evaluate_present(*s.expression, scope_) != Json(s.actual);
   } catch (const Error&) {
     return true;
   }
@@ -189,8 +189,8 @@ void Dims::solve_all(std::vector<const Statement*> statements) {
 
 void Dims::bind_all(const std::set<RuleLine>& last) {
   bound_.clear();
-  facts_.dims.clear();
-  facts_.forget_let();
+  scope_.dims.clear();
+  scope_.forget_let();
   std::vector<const Statement*> first, others;
   for (const Statement& s : statements_) (last.contains(s.rule) ? others : first).push_back(&s);
   solve_all(first);
@@ -246,7 +246,7 @@ void Dims::resolve(const Blame& blame, Diagnostics& diagnostics) {
 bool Dims::alone(RuleLine rule) {
   std::map<std::string, std::set<RuleLine>> rules;
   for (const Statement& s : statements_) {
-    const HolesInScope holes(facts_, s.holes);
+    const HolesInScope holes(scope_, s.holes);
     lang::visit(s.expression->root, [&](const ExpressionNode& node) {
       if (const std::string name = dim_name(s, node); !name.empty()) rules[name].insert(s.rule);
     });

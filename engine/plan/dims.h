@@ -10,7 +10,7 @@ namespace remap::plan {
 
 class Dims {
  public:
-  explicit Dims(layout::CheckpointScope& facts) : facts_(facts) {}
+  explicit Dims(layout::CheckpointScope& scope) : scope_(scope) {}
 
   using RuleLine = std::pair<int, int>;  // line and column of a rule: 'linear' is two rules, and one mistake
 
@@ -59,7 +59,7 @@ class Dims {
   bool report_cause(const Statement& statement, Diagnostics& diagnostics);
   void check(const Statement& statement, bool certain, std::map<RuleLine, TextPlace>& places, Diagnostics& diagnostics);
 
-  layout::CheckpointScope& facts_;
+  layout::CheckpointScope& scope_;
   std::vector<Statement> statements_;
   std::map<std::string, BoundDim> bound_;
   std::set<std::string> causes_;                                                                       // reported

@@ -30,11 +30,11 @@ class Explainer {
         plan_(plan),
         rooted_(keys_below_root(set, sources, options, ignored_)),
         keys_(rooted_.keys),
-        facts_(set, keys_, sources, options) {
+        scope_(set, keys_, sources, options) {
     for (const auto& variant : set.variants) {
       const auto chosen = options.set.find(variant.name);
       if (chosen != options.set.end())
-        facts_.variants[variant.name] = chosen->second;
+        scope_.variants[variant.name] = chosen->second;
       else if (variant.detect)
         note_text(variant.name, *variant.detect);
     }
@@ -55,9 +55,9 @@ class Explainer {
   // What patterns may name as ${name}; what cannot be evaluated, or is not a text, they cannot.
   void note_text(const std::string& name, const lang::Expression& expression) {
     try {
-      const lang::Value value = lang::evaluate(expression, facts_);
+      const lang::Value value = lang::evaluate(expression, scope_);
       if (value.state == lang::Value::State::present && value.json.is_string())
-        facts_.variants[name] = value.json.get<std::string>();
+        scope_.variants[name] = value.json.get<std::string>();
     } catch (const Error&) {
     }
   }
@@ -67,7 +67,7 @@ class Explainer {
   const std::string& original(const layout::SourceKey& key) const { return info(key).key; }
   bool is_active(const Rule& rule) {
     try {
-      return !rule.when || lang::evaluate_condition(*rule.when, facts_);
+      return !rule.when || lang::evaluate_condition(*rule.when, scope_);
     } catch (const Error&) {
       return false;
     }
@@ -103,7 +103,7 @@ class Explainer {
 
   void describe_match(const Rule& rule, const layout::SourceKey& key, ExplainedRule& one) {
     lang::Captures captures;
-    if (rule.kind == Rule::Kind::copy || !lang::Matcher(rule.from, facts_.variants).match(key.key, captures)) return;
+    if (rule.kind == Rule::Kind::copy || !lang::Matcher(rule.from, scope_.variants).match(key.key, captures)) return;
     for (const auto& star : captures.stars) one.captures.emplace_back("*", star);
     for (const auto& rest : captures.rests) one.captures.emplace_back("**", rest);
     for (const auto& hole : captures.holes) one.captures.push_back(hole);
@@ -173,7 +173,7 @@ class Explainer {
     for (const Rule& rule : set_.rules) {
       const bool matching = rule.kind == Rule::Kind::move || rule.kind == Rule::Kind::drop;
       if (!matching || set_.sources[key.source].name != rule.source || !is_active(rule) ||
-          !lang::Matcher(rule.from, facts_.variants).match(key.key, captures))
+          !lang::Matcher(rule.from, scope_.variants).match(key.key, captures))
         continue;
       any = true;
       ExplainedRule one{rule.place,
@@ -198,7 +198,7 @@ class Explainer {
     for (const Rule& rule : set_.rules)
       if ((rule.kind == Rule::Kind::move || rule.kind == Rule::Kind::drop) && set_.sources[source].name == rule.source)
         candidates.push_back({&rule.from, &rule.place, is_active(rule) || !rule.when ? nullptr : &*rule.when});
-    for (auto& note : NearMisses(std::move(candidates), facts_.variants).explain(key).notes)
+    for (auto& note : NearMisses(std::move(candidates), scope_.variants).explain(key).notes)
       result_.near.push_back(std::move(note));
   }
 
@@ -217,7 +217,7 @@ class Explainer {
     for (const Rule& rule : set_.rules) {
       if (rule.kind == Rule::Kind::drop ||
           !RE2::FullMatch(key,
-                          RE2(lang::regex_of_target(rule.to, rule.from, set_.tables, facts_.variants), RE2::Quiet)))
+                          RE2(lang::regex_of_target(rule.to, rule.from, set_.tables, scope_.variants), RE2::Quiet)))
         continue;
       const char* why = is_active(rule) ? "no source key of the kind is there" : "its 'when' is false";
       result_.near.push_back(
@@ -232,7 +232,7 @@ class Explainer {
   Diagnostics ignored_;
   RootedKeys rooted_;
   const layout::KeyTable& keys_;
-  layout::CheckpointScope facts_;
+  layout::CheckpointScope scope_;
   Explanation result_;
 };
 

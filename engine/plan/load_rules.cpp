@@ -258,9 +258,9 @@ bool Rules::recognise(const Source& source, std::string& why) const {
     return false;
   }
   const PlanOptions options;
-  layout::CheckpointScope facts(set, keys, sources, options);
+  layout::CheckpointScope scope(set, keys, sources, options);
   try {
-    if (lang::evaluate_condition(*set.recognise, facts)) return true;
+    if (lang::evaluate_condition(*set.recognise, scope)) return true;
     why = fmt::format("not: {}", set.recognise->text);
   } catch (const Error& e) {
     why = e.diagnostic().message;

@@ -10,9 +10,9 @@ namespace {
 bool recognised(const lang::RuleSet& rules, const layout::KeyTable& keys, const NamedSource& source) {
   const PlanOptions options;
   const std::vector<NamedSource> sources = {source};
-  layout::CheckpointScope facts(rules, keys, sources, options);
+  layout::CheckpointScope scope(rules, keys, sources, options);
   try {
-    return lang::evaluate_condition(*rules.recognise, facts);
+    return lang::evaluate_condition(*rules.recognise, scope);
   } catch (const Error&) {
     return false;
   }

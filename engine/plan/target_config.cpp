@@ -24,9 +24,14 @@ void settle(const PlanInput& input, const KnownField& known, const Json& value, 
   config[name] = value;
 }
 
-std::string architecture_of(const PlanInput& input, layout::CheckpointScope& scope) {
-  const auto architecture = lang::instantiate(*input.rules.architecture, scope);
-  return architecture && architecture->is_string() ? architecture->get<std::string>() : "";
+std::string architecture_of(const PlanInput& input, layout::CheckpointScope& scope, Diagnostics& diagnostics) {
+  try {
+    const auto architecture = lang::instantiate(*input.rules.architecture, scope);
+    if (architecture && architecture->is_string()) return architecture->get<std::string>();
+  } catch (const Error& e) {
+    diagnostics.add(e.diagnostic());
+  }
+  return "";
 }
 
 // nullopt if it is not written for this checkpoint.
@@ -119,7 +124,7 @@ TargetConfig make_config(const PlanInput& input, const Targets& targets, layout:
   for (const Json* layer : {&defaults, given_counts ? &facts : &given, given_counts ? &given : &facts})
     merge(config, *layer);
   if (!given_counts) report_contradictions(input, given, facts, diagnostics);
-  if (input.rules.architecture) target.architecture = architecture_of(input, scope);
+  if (input.rules.architecture) target.architecture = architecture_of(input, scope, diagnostics);
   for (const KnownField& field : known_field_table()) {
     const auto value = field.value({input, targets, dtype, target.architecture});
     const std::string name(field.name);

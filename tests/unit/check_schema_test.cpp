@@ -97,8 +97,8 @@ TEST_CASE("config.json: the class, then the rules' defaults, then the user, then
     std::map<std::string, std::string> set;
     Lines messages;
   };
-  const std::string known =
-      R"("architectures":["Toy"],"hidden_size":8,"model_type":"toy","torch_dtype":"float16","transformers_version":"4.38.2")";
+  const std::string known = R"("architectures":["Toy"],"hidden_size":8,"model_type":"toy",)"
+                            R"("torch_dtype":"float16","transformers_version":"4.38.2")";
   const auto whole = [&](const std::string& act) { return R"({"act":")" + act + R"(",)" + known + "}"; };
   const std::string gelu = whole("gelu"), relu = whole("relu"), tanh = whole("tanh");
   const Row rows[] = {
@@ -144,6 +144,15 @@ TEST_CASE("config.json: the class, then the rules' defaults, then the user, then
     std::sort(wanted.begin(), wanted.end());
     CHECK(found == wanted);
   }
+}
+
+TEST_CASE("an architecture that cannot be evaluated is a finding") {
+  ToyPlanning planning("target: {architecture: $meta.arch}\nrules: [{keep: a}]\n", {{"a", DType::f16, {8}, {}}});
+  const plan::TargetConfig target =
+      plan::make_config(planning.input, targets_of({{"a", {8}}}), planning.scope, planning.diagnostics);
+  CHECK(target.architecture.empty());
+  REQUIRE(planning.diagnostics.size() == 1);
+  CHECK(planning.diagnostics.items().front().id == "expression-missing");
 }
 
 TEST_CASE("what is known of config.json is not taken from --config, but for model_type, which has to agree") {

@@ -6,6 +6,7 @@
 #include "remap/diagnostic.h"
 #include "remap/document.h"
 #include "support/catch.h"
+#include "tensor/source_formats.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -104,7 +105,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"lint", {"base", "tensor", "lang", "layout", "plan"}},
     {"exec", {"base", "tensor", "ops", "read", "plan"}},
     {"verify", {"base", "tensor", "ops", "lang", "layout", "read"}},  // nothing of what it checks
-    {"infer", {"base", "tensor", "ops", "lang", "read", "plan"}},
+    {"infer", {"base", "tensor", "ops", "lang", "read", "plan", "exec"}},
     {"convert", {"base", "tensor", "plan", "exec", "verify"}},
     {"report", {"base"}},
     {"cli", {}},
@@ -200,7 +201,8 @@ TEST_CASE("no source of the engine is over 500 lines, and no class over 300") {
       ++line;
       if (RE2::FullMatch(text, type, &name)) began = line;
       if (text == "};" && began > 0) {
-        if (line - began >= 300) faults.push_back(fmt::format("{}: {} has {} lines", file.path, name, line - began + 1));
+        if (line - began >= 300)
+          faults.push_back(fmt::format("{}: {} has {} lines", file.path, name, line - began + 1));
         began = 0;
       }
     }
@@ -267,6 +269,16 @@ TEST_CASE("no file names a path of a developer's machine") {
   std::erase_if(files, [](const auto& file) { return file.text.find('\0') != std::string::npos; });
   REQUIRE(files.size() > 40);
   CHECK(matches(files, path) == no_faults);
+}
+
+TEST_CASE(
+    "every format that a reader says is a row of the table of source formats, or the list that stands in for one") {
+  static const RE2 format(R"re(format\(\) const override \{ return "([a-z0-9]+)")re");
+  std::set<std::string> said;
+  for (const auto& [name, path] : captures(files_below({"engine/formats"}, {".cpp", ".h"}), format)) said.insert(name);
+  CHECK(said.erase("manifest") == 1);
+  const auto names = remap::source_format_names();
+  CHECK(said == std::set<std::string>(names.begin(), names.end()));
 }
 
 // What editors complete and show is what the parser takes: the same fields, with the same words.

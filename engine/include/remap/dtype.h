@@ -40,9 +40,8 @@ int size_bytes(DType dtype);
 inline bool is_sub_byte(DType dtype) { return dtype >= DType::f4 && dtype <= DType::f6_e3m2; }
 std::string_view name(DType dtype);       // "F32", "BF16", "BOOL", "F8_E4M3", "C64" …: safetensors' name
 std::string_view long_name(DType dtype);  // "float32", "bfloat16", "bool" …: the name torch, numpy and config.json use
-bool is_floating(DType dtype);
-bool in_safetensors(DType dtype);  // a type that a safetensors file can hold: all but complex128
-                                   // f4 … f64
+bool is_floating(DType dtype);            // f4 … f64
+bool in_safetensors(DType dtype);         // a type that a safetensors file can hold: all but complex128
 
 // Accepts name(), long_name(), "torch.float32", "half", "double", "long" …; nullopt for anything else.
 std::optional<DType> parse_dtype(std::string_view text);

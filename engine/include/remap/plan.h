@@ -113,14 +113,17 @@ struct NamedSource {
 using SameValues = std::function<bool(const Source& a, size_t index_a, const Source& b, size_t index_b)>;
 using TensorValues = std::function<Json(const Source& source, size_t index)>;
 
+// What the user chose, and what of the data planning may ask for. `same` and `values` are called on the planning
+// thread, with the sources that make_plan() was given. Where they are not set, a plan that needs the answer takes it as
+// yes and lists it as open (`same`), or is refused (`values`): give both whenever the sources have data.
 struct PlanOptions {
   std::map<std::string, std::string> set;  // variants the user chose; "dtype" is one of every rule file
-  SameValues same;                         // not set: facts about values stay open
+  SameValues same;
   TensorValues values;
   std::map<std::string, Json> documents;  // by the name that the rules have for them
   Json config = Json::object();  // fields of config.json that the user gave; facts of the checkpoint must agree
   std::string config_file;       // where they are from, for messages
-  Limits limits = {};            // of the plan
+  Limits limits = {};            // max_tensors: of the targets, too
 };
 
 // A rule file with its target schema, checked; immutable and shareable between threads.
@@ -166,7 +169,7 @@ class Rules {
   // Whether it is of this family but for a prefix: its keys lie below another root than the rules name.
   bool recognise_elsewhere(const Source& source) const;
 
-  struct Impl;  // plan/rules_file.h
+  struct Impl;  // plan/load_rules.h
   const Impl& impl() const { return *impl_; }
   static Rules of(std::shared_ptr<const Impl> impl);
 
@@ -177,6 +180,8 @@ class Rules {
 };
 
 // Applies the rules to the manifests. nullopt if `diagnostics` has errors; all that can be found at once is reported.
+// The plan shares the sources' manifests and outlives rules and sources. May be called from several threads at once,
+// also with the same rules and sources.
 std::optional<Plan> make_plan(const Rules& rules, const std::vector<NamedSource>& sources, const PlanOptions& options,
                               Diagnostics& diagnostics);
 

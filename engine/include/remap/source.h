@@ -63,8 +63,8 @@ class Source {
   virtual std::string folder() const { return {}; }
   // Facts for `inspect`: classes a pickle named that became inert records, members left out … One line each.
   virtual std::vector<std::string> remarks() const { return {}; }
-  // What whoever converts should know, though it is not an error: data that is missing and reads as a fill value. May cost
-  // file operations.
+  // What whoever converts should know, though it is not an error: data that is missing and reads as a fill value. May
+  // cost file operations.
   virtual std::vector<std::string> warnings() const { return {}; }
 
   // What was noticed while choosing this source's files, for whoever uses it: which of several checkpoints in a folder
