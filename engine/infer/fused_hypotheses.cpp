@@ -17,7 +17,7 @@ constexpr size_t kMaxUnnamedParts = 4;  // whose words have no role
 // Templates that differ in one word.
 struct Family {
   KeyForm before, after;  // around the word
-  // What else the word says -> role -> template: q_norm is no sibling of k_proj.
+  // What else the word says -> role -> template: q_norm is not a sibling of k_proj.
   std::map<std::string, std::map<std::string, size_t>> roles;
   std::vector<size_t> members;
 };

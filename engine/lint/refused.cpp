@@ -106,7 +106,7 @@ class Refused {
     error("plan-copy-of-nothing", rule.place,
           fmt::format("'{}' is a copy of '{}', which no rule produces", rule.to.text, rule.copy_of.text),
           own && giver_of(*own) != nullptr ? lang::prefix_hint("copy_of", rule.copy_of, own->text)
-                                           : "name a target key that a rule gives");
+                                           : "name a target key that another rule gives");
   }
   // Constants and copies do not wait for a key: two of one name are always too many.
   void check_made_twice() {

@@ -147,7 +147,8 @@ class TensorBuilder {
       const std::string whole = own ? fixed_key(*own) : "";
       diagnostics_.error("plan-copy-of-nothing", rule.place,
                          fmt::format("'{}' is a copy of '{}', which no rule produces", key, of),
-                         targets_.by_key.contains(whole) ? lang::prefix_hint("copy_of", rule.copy_of, whole) : "");
+                         targets_.by_key.contains(whole) ? lang::prefix_hint("copy_of", rule.copy_of, whole)
+                                                         : "name a target key that another rule gives");
       return;
     }
     const PlannedTensor original = targets_.tensors[it->second];

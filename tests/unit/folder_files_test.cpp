@@ -49,9 +49,9 @@ TEST_CASE("parts of one checkpoint are checked by the numbers in their names") {
       {"the same number twice", {"r1.pt", "r01.pt"}, "'r1.pt' and 'r01.pt' have the same numbers"},
       {"a number too large", {"r0.pt", "r99999999999999999999.pt"}, "'r1.pt' is not there"},
       {"names that the rules know", {"a-0.pt", "b-5.pt"}, ""},
-      {"a download", {"a.0.pt", "a.1.pt"}, "'a.2.pt' is not there as a whole: 'a.2.pt.part' says", {"a.2.pt.part"}},
+      {"a download", {"a.0.pt", "a.1.pt"}, "'a.2.pt' is incomplete: 'a.2.pt.part' says", {"a.2.pt.part"}},
       {"a download of something else", {"a.0.pt", "a.1.pt"}, "", {"notes.zip.part", "a.1.pt.lock"}},
-      {"written into by aria2", {"m.safetensors"}, "'m.safetensors' is not there as a whole", {"m.safetensors.aria2"}},
+      {"written into by aria2", {"m.safetensors"}, "'m.safetensors' is incomplete", {"m.safetensors.aria2"}},
   };
   for (const Row& row : rows) {
     INFO(row.what);

@@ -98,12 +98,12 @@ TEST_CASE("gin mistakes are reported with line and column") {
       {"A = [1 2]", "1:8 gin-syntax: '2' where ',' or ']' was expected"},
       {"A = (1,\n  2]", "2:4 gin-syntax: ']' where ',' or ')' was expected"},
       {"A = {'a' 1}", "1:10 gin-syntax: '1' where ':' was expected"},
-      {"A = {[1]: 1}", "1:6 gin-syntax: a dictionary's key is neither a text nor a number"},
+      {"A = {[1]: 1}", "1:6 gin-syntax: a dictionary's key is neither a string nor a number"},
       {"A = 'abc", "1:5 gin-syntax: the string is not closed by '"},
       {"A = 'abc\n'", "1:5 gin-syntax: the string is not closed by '"},
       {"A = '''abc'", "1:5 gin-syntax: the string is not closed by '''"},
       {"A = '\\x4'", "1:6 gin-syntax: an escape of 2 hexadecimal digits was expected"},
-      {"A = '\\ud800'", "1:5 gin-syntax: the text is not UTF-8 once its escapes are read"},
+      {"A = '\\ud800'", "1:5 gin-syntax: the string is not UTF-8 once its escapes are read"},
       {"A = 1.2.3", "1:5 gin-syntax: '1.2.3' is not a number that can be read"},
       {"A = 012", "1:5 gin-syntax: '012' is not a number that can be read"},
       {"A = 1__0", "1:5 gin-syntax: '1__0' is not a number"},
@@ -119,7 +119,7 @@ TEST_CASE("gin mistakes are reported with line and column") {
       {"m:\n  a = 1\n   b = 1", "3:4 gin-syntax: the indentation differs"},
       {"A = %A", "1:5 gin-macro-cycle: the macro '%A' is defined by itself"},
       {"A = %B\nB = [1, %C]\nC = %A", "3:5 gin-macro-cycle: the macro '%A' is defined by itself"},
-      {"A = \xff", "gin-syntax: not a text: the file is not UTF-8"},
+      {"A = \xff", "gin-syntax: the file is not UTF-8 text"},
   };
   for (const Row& row : rows) {
     INFO(row.text);

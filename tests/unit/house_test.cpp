@@ -156,11 +156,10 @@ TEST_CASE("messages, comments and pages are written in plain English") {
   };
   const Word words[] = {
       {R"(\b([Tt]here )?(?:is|are|was|were) no (?:longer|more|less|[a-z]+))", "'is not a …'"},
-      {R"(\b()nothing is called\b)", "'unknown name'"},
+      {R"(\b()nothing is called ')", "'unknown name'"},
       {R"(\b()does not tell '\{\}')", "'cannot tell … from …'"},
       {R"(\b()(?:is|are) too much\b)", "'extra'"},
       {R"(\b()no text '\{\}')", "'no string'"},
-      {R"(\b()[Oo]ne can\b)", "who can"},
   };
   auto files = files_below({"engine", "cli", "rules", "schemas", "docs"}, {".h", ".cpp", ".yaml", ".md", ".1"});
   files.push_back({"README.md", read(kRoot / "README.md")});

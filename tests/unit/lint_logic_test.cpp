@@ -19,7 +19,7 @@ lang::Expression expression(const std::string& text) {
   node.text = text;
   node.line = node.column = 1;
   Diagnostics diagnostics;
-  auto parsed = lang::parse_expression(text, {source, node, 0}, diagnostics);
+  auto parsed = lang::parse_expression(text, lang::span_of(source, node), diagnostics);
   if (!parsed) throw Error(diagnostics.items().front());
   return *parsed;
 }
