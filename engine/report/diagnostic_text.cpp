@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "remap/report.h"
 #include "report/fold.h"
+#include "report/way_on.h"
 
 namespace remap {
 namespace {
@@ -63,7 +64,7 @@ TextPlace cut(TextPlace place) {
 }
 
 std::string text_of(const Diagnostic& d, const Place& shown) {
-  const std::string place = printable(to_string(d.place)), hint = printable(d.hint);
+  const std::string place = printable(to_string(d.place)), hint = printable(report::way_on(d));
   std::string text = fmt::format("{}{}{}[{}]: {}\n", place, place.empty() ? "" : ": ", to_string(d.severity), d.id,
                                  printable(d.message));
   const auto* range = std::get_if<TextPlace>(&shown);
@@ -282,7 +283,7 @@ Json render_json(const Diagnostic& d) {
     if (b->offset) json["offset"] = *b->offset;
   }
   if (!d.notes.empty()) json["notes"] = d.notes;
-  if (!d.hint.empty()) json["hint"] = d.hint;
+  if (const std::string hint = report::way_on(d); !hint.empty()) json["hint"] = hint;
   return json;
 }
 

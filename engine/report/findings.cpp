@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "remap/report.h"
+#include "report/way_on.h"
 
 namespace remap {
 namespace {
@@ -32,7 +33,7 @@ std::string escaped(const std::string& text, bool property) {
 // The message with what explains it, a line each.
 std::string whole_message(const Diagnostic& d) {
   std::string text = d.message;
-  if (!d.hint.empty()) text += "\n" + d.hint;
+  if (const std::string hint = report::way_on(d); !hint.empty()) text += "\n" + hint;
   for (const auto& note : d.notes) text += "\nnote: " + note;
   return text;
 }
