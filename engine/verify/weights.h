@@ -27,7 +27,7 @@ using Rounding = std::map<std::pair<const Source*, size_t>, DType>;
 // The values of a box, as float32.
 Tensor read_values(const Source& source, size_t tensor, const Box& box, const Rounding& rounding);
 
-// Not for several threads at once. `sources` and `rounding` must outlive it.
+// Not for several threads at once. `sources` must outlive it.
 class Weights {
  public:
   Weights(const lang::KeySpace& space, const std::vector<NamedSource>& sources, const Rounding& rounding,
@@ -50,7 +50,7 @@ class Weights {
   Tensor read(const layout::SourceKey& key, std::optional<std::pair<int64_t, int64_t>> range);
 
   const std::vector<NamedSource>& sources_;
-  const Rounding& rounding_;
+  const Rounding rounding_;
   layout::KeyTable keys_;
   TileBuffer buffer_;
 };
