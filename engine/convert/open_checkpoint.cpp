@@ -46,13 +46,8 @@ std::unique_ptr<Source> open_needed(const Request& request, const std::string& p
                                     convert::Openings& openings) {
   auto source = index == 0 ? openings.take(rules) : nullptr;
   if (!source) source = convert::open_for(path, rules, index, request);
-  if (!rules.subtree(index).empty() && (source->manifest().size() == 0 || request.set.contains("root"))) {
-    OpenOptions whole = rules.open_options(index);
-    whole.limits = request.limits;
-    whole.subtree.clear();
-    if (index == 0) whole.companions = convert::companions_of(request);
-    source = open_source(path, whole);
-  }
+  if (!rules.subtree(index).empty() && (source->manifest().size() == 0 || request.set.contains("root")))
+    source = convert::open_for(path, rules, index, request, true);
   return source;
 }
 

@@ -14,8 +14,10 @@ std::map<std::string, std::string> companions_of(const Request& request) {
   return found;
 }
 
-std::unique_ptr<Source> open_for(const std::string& path, const Rules& rules, size_t source, const Request& request) {
+std::unique_ptr<Source> open_for(const std::string& path, const Rules& rules, size_t source, const Request& request,
+                                 bool whole) {
   OpenOptions options = rules.open_options(source);
+  if (whole) options.subtree.clear();
   options.limits = request.limits;
   if (source == 0) options.companions = companions_of(request);
   return open_source(path, options);

@@ -35,8 +35,9 @@ class Openings {
 // Request::inputs that the reader of the first source takes.
 std::map<std::string, std::string> companions_of(const Request& request);
 
-// One source of the rules, by its index.
-std::unique_ptr<Source> open_for(const std::string& path, const Rules& rules, size_t source, const Request& request);
+// One source of the rules, by its index. `whole`: all of it, whatever part the rules are for.
+std::unique_ptr<Source> open_for(const std::string& path, const Rules& rules, size_t source, const Request& request,
+                                 bool whole = false);
 
 // The only known rules that recognise the checkpoint; nullopt after reporting.
 std::optional<Rules> recognise(const Request& request, Openings& openings, Diagnostics& diagnostics);

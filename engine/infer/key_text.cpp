@@ -13,8 +13,6 @@ bool is_border(char c) { return is_separator(c) || c == '_'; }
 }  // namespace
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_separator(char c) { return c == '.' || c == '/'; }
-
 namespace {
 
 // What stands at the end, or at the begin, of a text that may be a form: '\0' if something varies there.
@@ -118,17 +116,6 @@ std::set<KeyForm> counted_prefixes(const std::vector<std::string>& keys) {
   for (const auto& [prefix, numbers] : seen)
     if (numbers.size() > 1 && *numbers.rbegin() + 1 == static_cast<int64_t>(numbers.size())) counted.insert(prefix);
   return counted;
-}
-
-std::vector<std::string> segments_of(std::string_view key) {
-  std::vector<std::string> segments = {""};
-  for (const char c : key) {
-    if (is_separator(c))
-      segments.emplace_back();
-    else
-      segments.back() += c;
-  }
-  return segments;
 }
 
 std::string parent_of(std::string_view key) {

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/key_segments.h"
 #include "infer/key_form.h"
 
 namespace remap::infer {
@@ -31,9 +32,7 @@ NumberedForm numbered(const KeyForm& form);
 std::set<KeyForm> counted_prefixes(const std::vector<std::string>& keys);
 
 bool is_digit(char c);
-bool is_separator(char c);                                   // '.' or '/'
-std::vector<std::string> segments_of(std::string_view key);  // at separators
-std::string parent_of(std::string_view key);                 // up to the last separator; "" if there is none
+std::string parent_of(std::string_view key);  // up to the last separator; "" if there is none
 
 // "model.03.pt/a.b" -> "model.", "03", ".pt" and "a.b"; nullopt: no file stands before the key.
 struct InFile {

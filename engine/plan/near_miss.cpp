@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/key_segments.h"
 #include "base/text.h"
 
 namespace remap::plan {
@@ -12,19 +13,6 @@ namespace {
 
 using lang::KeyPattern;
 using lang::PatternToken;
-
-bool is_separator(char c) { return c == '.' || c == '/'; }
-
-std::vector<std::string> segments_of(const std::string& key) {
-  std::vector<std::string> segments(1);
-  for (const char c : key) {
-    if (is_separator(c))
-      segments.emplace_back();
-    else
-      segments.back() += c;
-  }
-  return segments;
-}
 
 // A token of literal text cut down to a part of it, whose place it keeps.
 PatternToken part_of(const PatternToken& token, size_t begin, size_t length) {
@@ -165,7 +153,7 @@ NearMisses::Miss NearMisses::compare(const std::vector<std::string>& key, const 
 }
 
 NearMisses::Near NearMisses::explain(const std::string& key) const {
-  const auto segments = segments_of(key);
+  const auto segments = remap::segments_of(key);
   lang::Captures ignored;
   Near near;
   for (const NearRule& rule : rules_)

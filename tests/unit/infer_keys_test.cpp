@@ -282,7 +282,7 @@ TEST_CASE("parts fill an axis from end to end, one after another or by turns") {
                                  {"a gap", {1, 2, 4, 8}, {3, 8}, {4, 2}, {1, 4}, {}},
                                  {"the hash fits, the size does not", {1, 2, 4, 8}, {3, 12}, {4, 6}, {1, 4}, {}},
                                  {"by turns", {1, 2, 4, 8}, {5, 10}, {4, 4}, {2, 2}, {0, 1}},
-                                 {"the whole is no part of itself", {1, 2}, {3}, {4}, {1, 2}, {}}};
+                                 {"the whole is not a part of itself", {1, 2}, {3}, {4}, {1, 2}, {}}};
   for (const Row& row : rows) {
     INFO(row.name);
     PartPool pool;
