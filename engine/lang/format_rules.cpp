@@ -124,7 +124,7 @@ class Layout {
         last_line_ = key.line;
       }
       entry(key, value, 0, "", style_of(key.text),
-            i + 1 < root_.entries.size() ? offset_of(root_.entries[i + 1].first) : text_.size());
+            i + 1 < root_.entries.size() ? offset_of(root_.entries[i + 1].key) : text_.size());
       sections.emplace_back(rank_of(key.text), std::exchange(out_, {}));
     }
     leading(text_.size(), 0);
@@ -182,7 +182,7 @@ class Layout {
   static bool holds_block_scalar(const YamlNode& node) {
     return node.block || std::any_of(node.items.begin(), node.items.end(), holds_block_scalar) ||
            std::any_of(node.entries.begin(), node.entries.end(),
-                       [](const auto& e) { return holds_block_scalar(e.second); });
+                       [](const auto& e) { return holds_block_scalar(e.value); });
   }
   // Of a block: what is indented like it, up to `limit`, is in it too.
   bool holds_comment(const YamlNode& node, size_t limit) const {
@@ -305,12 +305,12 @@ class Layout {
       size_t next = limit;
       for (size_t j = i + 1; j < n && next == limit; ++j)
         if (node.is_map() || !is_absent(node.items[j]))
-          next = std::min(offset_of(node.is_map() ? node.entries[j].first : node.items[j]), limit);
+          next = std::min(offset_of(node.is_map() ? node.entries[j].key : node.items[j]), limit);
       const bool first = i == 0 && !lead.empty();
       if (!first && (node.is_map() || !is_absent(node.items[i])))
-        leading(offset_of(node.is_map() ? node.entries[i].first : node.items[i]), indent);
+        leading(offset_of(node.is_map() ? node.entries[i].key : node.items[i]), indent);
       if (node.is_map()) {
-        entry(node.entries[i].first, node.entries[i].second, indent, first ? lead : "", style, next);
+        entry(node.entries[i].key, node.entries[i].value, indent, first ? lead : "", style, next);
       } else {
         const YamlNode& value = node.items[i];
         if (!first && !is_absent(value)) blank_line(value.line);
@@ -403,7 +403,7 @@ bool same_meaning(const YamlNode& a, const YamlNode& b) {
   for (size_t i = 0; i < a.items.size(); ++i)
     if (!same_meaning(a.items[i], b.items[i])) return false;
   for (size_t i = 0; i < a.entries.size(); ++i)
-    if (a.entries[i].first.text != b.entries[i].first.text || !same_meaning(a.entries[i].second, b.entries[i].second))
+    if (a.entries[i].key.text != b.entries[i].key.text || !same_meaning(a.entries[i].value, b.entries[i].value))
       return false;
   return true;
 }
@@ -412,8 +412,8 @@ bool same_meaning(const YamlNode& a, const YamlNode& b) {
 bool same_file(const YamlNode& a, const YamlNode& b) {
   return a.entries.size() == b.entries.size() &&
          std::all_of(a.entries.begin(), a.entries.end(), [&](const auto& entry) {
-           const YamlNode* other = b.find(entry.first.text);
-           return other != nullptr && same_meaning(entry.second, *other);
+           const YamlNode* other = b.find(entry.key.text);
+           return other != nullptr && same_meaning(entry.value, *other);
          });
 }
 

@@ -14,13 +14,18 @@ namespace remap::lang {
 
 // A value of a template (config, files, architecture): plain data in which strings that begin with '$' are expressions.
 struct Template {
+  struct Field;
   Json constant;  // used if nothing else is set
   std::optional<Expression> expression;
-  std::vector<Template> items;                           // a list
-  std::vector<std::pair<std::string, Template>> fields;  // an object
+  std::vector<Template> items;  // a list
+  std::vector<Field> fields;    // an object
   enum class Kind { constant, expression, list, object } kind = Kind::constant;
   TextPlace place;
   TextPlace name_place;  // of the name, if it is the value of a field
+};
+struct Template::Field {
+  std::string name;
+  Template value;
 };
 
 // One entry of a shape: '_' asserts nothing.
@@ -111,8 +116,8 @@ struct RuleSet : KeySpace {
   std::optional<DType> dtype;  // of all floating-point targets; absent: as in the source
   std::vector<Requirement> require;
   std::vector<Rule> rules;
-  std::vector<std::pair<std::string, Template>> config;    // facts: --config may not say otherwise
-  std::vector<std::pair<std::string, Template>> defaults;  // --config may replace these
+  std::vector<Template::Field> config;    // facts: --config may not say otherwise
+  std::vector<Template::Field> defaults;  // --config may replace these
   std::vector<FileSpec> files;
   bool parameter_sum = false;
   std::string verify_source, verify_target;  // names of forward passes written as data; "": none

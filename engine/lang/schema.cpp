@@ -89,12 +89,12 @@ class SchemaParser {
     }
   }
 
-  void templates(const YamlNode& node, std::vector<std::pair<std::string, Template>>& into) {
+  void templates(const YamlNode& node, std::vector<Template::Field>& into) {
     if (!node.is_map()) return error(node, "a mapping of config fields was expected");
     for (const auto& [name, value] : node.entries)
       if (auto parsed = parse_template(text_, value, diagnostics_)) {
         parsed->name_place = place_of(*text_, name);
-        into.emplace_back(name.text, std::move(*parsed));
+        into.push_back({name.text, std::move(*parsed)});
       }
   }
 

@@ -44,7 +44,7 @@ struct Schema {
   std::string model_type, library;
   std::vector<ConfigField> fields;                           // empty: not known
   std::vector<std::pair<std::string, std::string>> aliases;  // other name, field
-  std::vector<std::pair<std::string, Template>> config, implied;
+  std::vector<Template::Field> config, implied;
   std::vector<Requirement> require;
   std::string base_architecture, base_prefix;
   std::vector<SchemaTensor> tensors;

@@ -223,12 +223,12 @@ void parse_require(NodeReader& in, RuleSet& set, const YamlNode& node) {
   }
 }
 
-void parse_templates(NodeReader& in, const YamlNode& node, std::vector<std::pair<std::string, Template>>& into) {
+void parse_templates(NodeReader& in, const YamlNode& node, std::vector<Template::Field>& into) {
   if (!in.expect_map(node, "this section")) return;
   for (const auto& [name, value] : node.entries)
     if (auto parsed = in.value_template(value)) {
       parsed->name_place = in.place(name);
-      into.emplace_back(name.text, std::move(*parsed));
+      into.push_back({name.text, std::move(*parsed)});
     }
 }
 

@@ -17,7 +17,7 @@ std::optional<Template> parse_template(const std::shared_ptr<const SourceText>& 
     for (const auto& [name, item] : node.entries)
       if (auto value = parse_template(text, item, diagnostics)) {
         value->name_place = place_of(*text, name);
-        result.fields.emplace_back(name.text, std::move(*value));
+        result.fields.push_back({name.text, std::move(*value)});
       }
   } else if (node.is_scalar() && node.text.starts_with("$") && !node.text.starts_with("$$")) {
     result.kind = Template::Kind::expression;

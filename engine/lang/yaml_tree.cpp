@@ -182,7 +182,7 @@ class Builder : public YAML::EventHandler {
       check_key(top.node, node);
       top.key = std::move(node);
     } else {
-      top.node.entries.emplace_back(std::move(*top.key), std::move(node));
+      top.node.entries.push_back({std::move(*top.key), std::move(node)});
       top.key.reset();
     }
   }

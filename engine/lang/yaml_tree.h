@@ -29,20 +29,24 @@ class SourceText {
 };
 
 struct YamlNode {
+  struct Entry;
   enum class Kind { null, scalar, sequence, map };
   Kind kind = Kind::null;
   std::string text;     // of a scalar
   bool quoted = false;  // of a scalar: 'x' or "x", always a string
   bool block = false;   // of a scalar: | or >; positions inside it are not known
   int line = 0, column = 0;
-  std::vector<YamlNode> items;                         // of a sequence
-  std::vector<std::pair<YamlNode, YamlNode>> entries;  // of a map, in order; keys are scalars
+  std::vector<YamlNode> items;  // of a sequence
+  std::vector<Entry> entries;   // of a map, in order
 
   bool is_scalar() const { return kind == Kind::scalar; }
   bool is_map() const { return kind == Kind::map; }
   bool is_sequence() const { return kind == Kind::sequence; }
   const YamlNode* find(std::string_view key) const;
   std::string_view kind_name() const;  // "a list", "a mapping", "a single value", "nothing"
+};
+struct YamlNode::Entry {
+  YamlNode key, value;  // keys are scalars
 };
 
 // Place of a node; of a scalar: `length` bytes from `offset` in its text (whole text if length is 0).

@@ -246,13 +246,13 @@ class Names {
   bool is_named_by_a_field(const Rule& rule, const std::string& hole) const {
     const lang::YamlNode* item = item_at(linter_.root, rule.place);
     return item != nullptr && std::any_of(item->entries.begin(), item->entries.end(),
-                                          [&](const auto& entry) { return names(entry.second, hole); });
+                                          [&](const auto& entry) { return names(entry.value, hole); });
   }
   static bool names(const lang::YamlNode& node, const std::string& word) {
     return node.text == word ||
            std::any_of(node.items.begin(), node.items.end(), [&](const auto& item) { return names(item, word); }) ||
            std::any_of(node.entries.begin(), node.entries.end(),
-                       [&](const auto& entry) { return entry.first.text == word || names(entry.second, word); });
+                       [&](const auto& entry) { return entry.key.text == word || names(entry.value, word); });
   }
   static const lang::YamlNode* item_at(const lang::YamlNode& node, const TextPlace& place) {
     if (node.is_map() && node.line == place.line && node.column == place.column) return &node;

@@ -84,8 +84,7 @@ class TemplateCheck {
   TemplateCheck(const std::optional<lang::Schema>& schema, Diagnostics& diagnostics)
       : schema_(schema), diagnostics_(diagnostics) {}
 
-  void fields(const std::vector<std::pair<std::string, lang::Template>>& section,
-              const std::vector<ConfigField>& known) {
+  void fields(const std::vector<lang::Template::Field>& section, const std::vector<ConfigField>& known) {
     for (const auto& [name, value] : section) {
       const ConfigField* field = find_field(known, name);
       if (lang::common_fields().makes_code_load(name)) continue;  // said for the whole section
@@ -100,7 +99,7 @@ class TemplateCheck {
           did_you_mean(near, fmt::format("if the class has it, add it to 'fields' in {}", schema_->text->file())));
     }
   }
-  void no_code(const std::vector<std::pair<std::string, lang::Template>>& section) {
+  void no_code(const std::vector<lang::Template::Field>& section) {
     for (const auto& [name, value] : section) {
       if (lang::common_fields().makes_code_load(name))
         diagnostics_.error(

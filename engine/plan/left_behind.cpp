@@ -22,7 +22,7 @@ bool is_written(const PlanInput& input, const Json& config, const std::string& n
   if (!input.schema) return false;
   const auto& implied = input.schema->implied;
   return std::any_of(implied.begin(), implied.end(), [&](const auto& field) {
-    return field.first == name && field.second.kind == lang::Template::Kind::constant && field.second.constant == value;
+    return field.name == name && field.value.kind == lang::Template::Kind::constant && field.value.constant == value;
   });
 }
 

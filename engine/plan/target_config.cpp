@@ -92,7 +92,7 @@ const std::vector<KnownField>& known_field_table() {
   return table;
 }
 
-Json evaluate_fields(const PlanInput& input, const std::vector<std::pair<std::string, lang::Template>>& fields,
+Json evaluate_fields(const PlanInput& input, const std::vector<lang::Template::Field>& fields,
                      layout::CheckpointScope& scope, std::vector<std::string>& open, Diagnostics& diagnostics) {
   Json object = Json::object();
   for (const auto& [name, field] : fields) {

@@ -7,7 +7,7 @@ namespace remap::plan {
 
 // The value of each field, as one object; those whose value is `omit` are not in it. What a manifest cannot tell is
 // added to `open`.
-Json evaluate_fields(const PlanInput& input, const std::vector<std::pair<std::string, lang::Template>>& fields,
+Json evaluate_fields(const PlanInput& input, const std::vector<lang::Template::Field>& fields,
                      layout::CheckpointScope& scope, std::vector<std::string>& open, Diagnostics& diagnostics);
 
 struct TargetConfig {

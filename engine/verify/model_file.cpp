@@ -138,8 +138,8 @@ class ModelParser {
       if (repeat) {
         if (!value.is_map() || value.entries.size() != 1)
           return error(value, "'repeat' names its counter: {i: number}");
-        block.name = value.entries.front().first.text;
-        count = &value.entries.front().second;
+        block.name = value.entries.front().key.text;
+        count = &value.entries.front().value;
       }
       block.expression = expression(*count);
       if (const YamlNode* inner = item.find("steps"))
