@@ -18,11 +18,11 @@ release:  ## the optimised program and library
 	@.ci/setup
 	@.ci/build release
 
-bench:    ## time against cp, and memory; 10 GB free in WORK
+bench:    ## time and memory beside cp, PyTorch and others; 16 GB free in WORK
 	@.ci/setup
-	@.ci/build release remap make_torch_zip
+	@.ci/build release remap make_checkpoint inflate
 	@mkdir -p $(WORK)
-	@tests/bench/bench.py --remap build/release/remap --make build/release/tests/make_torch_zip --work $(WORK)
+	@tests/bench/bench.py --remap build/release/remap --tools build/release/tests --work $(WORK)
 
 clean:
 	rm -rf build

@@ -73,9 +73,14 @@ std::string first_key(const PatternRule& rule, const Problem& problem, const Roo
 
 std::string drop_reason(const PatternRule& rule, const Problem& problem, const Findings& findings, const Roots& roots) {
   for (const auto& twin : findings.twins)
-    if (twin.ref == rule.refs[0])
-      return fmt::format(", equal_to: {}, because: it holds the same values again",
-                         quoted(key_below_root(problem, roots, twin.of)));
+    if (twin.ref == rule.refs[0]) {
+      const std::string of = quoted(key_below_root(problem, roots, twin.of));
+      return can_be_written(key_below_root(problem, roots, twin.of))
+                 ? fmt::format(", equal_to: {}, because: it holds the same values again", of)
+                 : fmt::format(
+                       ", because: {}",
+                       quoted(fmt::format("open: it holds the values of {} again, which no rule can name", of)));
+    }
   for (const Ref ref : rule.refs)
     if (const auto& unread = problem.info(ref).unread)
       return fmt::format(", because: {}", quoted(fmt::format("open: it is not read: {}", unread->why)));

@@ -1,25 +1,42 @@
 #!/usr/bin/env python3
-"""Times `remap CHECKPOINT -o OUT` against `cp` of the same file, alternately, and samples its anonymous memory.
+"""Times remap beside cp, PyTorch, tensorstore, libdeflate and Python's re, alternately in the same run.
 
   make bench
-  tests/bench/bench.py --remap build/release/remap --make build/release/tests/make_torch_zip --work /data/tmp
+  tests/bench/bench.py --remap build/release/remap --tools build/release/tests --work /data/tmp [--work /dev/shm] [--case NAME]
 
-Two checkpoints shaped like RoBERTa are made in the work folder (1.4 GB, and one above 4 GiB) and removed at the end. Every run writes
-to a fresh place, after outputs of the run before are removed and written back, so that neither program pays for the other; with --sync
-writing back is part of the time of both. Anonymous memory is sampled in a run of its own: looking costs time. Only the standard library.
+Every case makes its own checkpoint in the work folder, reads it once (so that it lies in the page cache), runs each program --runs times in turn,
+each into a fresh place after what the run before has written is removed and written back, and removes everything. What is compared with
+is the first program of the case: `remap` is to need at most --goal times its time. Memory is taken from one further run of each: the largest
+RssAnon that /proc shows (what the program itself holds), and its peak resident set (mapped files, which are page cache, count too).
+PyTorch, safetensors and tensorstore run if the Python given by --python has them. --json writes all figures.
 """
 import argparse
+import collections
+import json
 import os
 import pathlib
+import platform
 import shutil
 import statistics
 import subprocess
 import sys
 import time
 
-GOAL_RATIO = 1.3
-GOAL_ANONYMOUS_MIB = 256
-CASES = {"1.4 GB": ["24"], "4.5 GB": ["84"]}  # layers
+HERE = pathlib.Path(__file__).resolve().parent
+
+# name: what is measured; make: arguments of make_checkpoint ("" for none); goal: of the time of the first program; python: the rival.
+Case = collections.namedtuple("Case", "make remap goal python")
+CASES = {
+    "rename-1.4GB": Case("roberta 24", "", {"ext2/ext3": 0.6, "tmpfs": 0.85}, "rename"),
+    "rename-4.5GB": Case("roberta 84", "", {"ext2/ext3": 0.6, "tmpfs": 0.85}, "rename"),
+    "transpose": Case("matrices-f32 42", f"--rules {HERE}/rules/transpose.yaml", {"": 1.2}, "transpose"),
+    "f16-to-f32": Case("matrices-f16 48", f"--rules {HERE}/rules/rename.yaml --set dtype=float32", {"": 1.2}, "float32"),
+    "f32-to-bf16": Case("matrices-f32 42", f"--rules {HERE}/rules/rename.yaml --set dtype=bfloat16", {"": 1.2}, "bfloat16"),
+    "small-tensors": Case("small 100000 2070", f"--rules {HERE}/rules/rename.yaml", {"": 1.2}, "rename"),
+    "experts": Case("switch 64 4", "", {}, "switch"),
+    "experts-gzip": Case("switch-gzip 32 4", "", {"": 1 / 0.9}, "switch"),
+}
+SUFFIX = {"roberta": ".pt", "matrices-f32": ".safetensors", "matrices-f16": ".safetensors", "small": ".safetensors"}
 
 
 def drop(path):
@@ -35,73 +52,212 @@ def settle(path):
     time.sleep(0.2)
 
 
-def timed(command, output, sync):
+def file_system(path):
+    return subprocess.run(["stat", "-f", "-c", "%T", str(path)], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def timed(command, output):
+    """Seconds of the whole process, or those that it prints itself."""
     settle(output)
     start = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    if sync:
-        os.sync()
-    return time.perf_counter() - start
-
-
-def peak_anonymous_mib(command, output):
-    """The largest RssAnon seen in /proc; VmHWM would count mapped files, which are page cache."""
-    settle(output)
-    peak_kib = 0
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    while process.poll() is None:
-        try:
-            status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
-        except OSError:
-            break
-        for line in status.splitlines():
-            if line.startswith("RssAnon:"):
-                peak_kib = max(peak_kib, int(line.split()[1]))
-        time.sleep(0.0005)
-    if process.wait() != 0:
-        sys.exit(f"{command[0]} failed")
-    return peak_kib / 1024
-
-
-def measure(name, options, layers):
-    work = pathlib.Path(options.work)
-    checkpoint, copy, output = work / "bench.pt", work / "bench-copy.pt", work / "bench-out"
-    commands = {
-        "cp": (["cp", str(checkpoint), str(copy)], copy),
-        "remap": ([options.remap, "-q", *options.argument, str(checkpoint), "-o", str(output)], output),
-    }
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    seconds = time.perf_counter() - start
     try:
-        subprocess.run([options.make, str(checkpoint), *layers], check=True)
-        subprocess.run(["cat", str(checkpoint)], check=True, stdout=subprocess.DEVNULL)  # into the page cache
-        seconds = {program: [] for program in commands}
+        return float(done.stdout)
+    except ValueError:
+        return seconds
+
+
+def memory(command, output):
+    """The largest RssAnon seen, and the peak resident set, in MiB."""
+    settle(output)
+    anonymous_kib = 0
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    status_file = pathlib.Path(f"/proc/{process.pid}/status")
+    while True:
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            break
+        try:
+            for line in status_file.read_text().splitlines():
+                if line.startswith("RssAnon:"):
+                    anonymous_kib = max(anonymous_kib, int(line.split()[1]))
+        except OSError:
+            pass
+        time.sleep(0.0005)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        sys.exit(f"{command[0]} failed")
+    return anonymous_kib / 1024, usage.ru_maxrss / 1024
+
+
+def has(python, *modules):
+    return subprocess.run([python, "-c", "import " + ", ".join(modules)], stderr=subprocess.DEVNULL).returncode == 0
+
+
+def report(figures, name, place, goal):
+    """Prints one case; figures: program → seconds, anonymous, rss. Returns whether the goal is met."""
+    first, *_ = figures
+    base = statistics.median(figures[first]["seconds"])
+    passed = True
+    for program, one in figures.items():
+        median = statistics.median(one["seconds"])
+        one["ratio"] = median / base
+        mark = ""
+        if program == "remap" and goal:
+            passed = one["ratio"] <= goal
+            mark = f"{'<=' if passed else 'ABOVE'} {goal:.2f}"
+        held = "{:8.1f} {:8.1f}".format(*one["memory_mib"]) if one["memory_mib"] else f"{'':17}"
+        print(f"{name:14} {place:10} {program:24} {median:8.3f} ({min(one['seconds']):.3f} to {max(one['seconds']):.3f})  "
+              f"{one['ratio']:5.2f} {mark:11} {held}", flush=True)
+    return passed
+
+
+def measure(programs, options):
+    """programs: name → (command, output). The outputs are removed."""
+    figures = {name: {"seconds": [], "memory_mib": None} for name in programs}
+    try:
         for _ in range(options.runs):
-            for program, (command, place) in commands.items():
-                seconds[program].append(timed(command, place, options.sync))
-                drop(place)
-        anonymous = peak_anonymous_mib(*commands["remap"])
+            for name, (command, output) in programs.items():
+                figures[name]["seconds"].append(timed(command, output))
+                drop(output)
+        for name, (command, output) in programs.items():
+            figures[name]["memory_mib"] = memory(command, output)
+            drop(output)
     finally:
-        for path in (checkpoint, copy, output):
+        for _, output in programs.values():
+            drop(output)
+    return figures
+
+
+def warm(path):
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    subprocess.run(["cat", *map(str, files)], check=True, stdout=subprocess.DEVNULL)
+
+
+def convert(case, work, options):
+    kind, *numbers = case.make.split()
+    source, output = work / ("bench-source" + SUFFIX.get(kind, "")), work / "bench-out"
+    copy, copied, other = work / "bench-whole", work / "bench-copy", work / "bench-other.safetensors"
+    remap = [options.remap, "-q", *case.remap.split(), *options.argument, str(source), "-o"]
+    try:
+        drop(source)
+        subprocess.run([f"{options.tools}/make_checkpoint", kind, str(source), *numbers], check=True)
+        warm(source)
+        # cp writes what remap writes: the output, which for casts is larger or smaller than the source.
+        subprocess.run([*remap, str(copy)], check=True)
+        programs = {"cp": (["cp", "-r", str(copy), str(copied)], copied)}
+        if kind == "switch-gzip":
+            chunks = sorted(str(file) for file in source.rglob("*") if file.is_file() and file.name[0] != "." and file.name != "checkpoint")
+            programs = {"libdeflate, in memory": ([f"{options.tools}/inflate", str(os.cpu_count()), *chunks], copied), **programs}
+        warm(copy)
+        programs["remap"] = ([*remap, str(output)], output)
+        rival = [options.python, str(HERE / "rivals.py"), case.python, str(source), str(other)]
+        if case.python == "switch" and has(options.python, "tensorstore", "safetensors"):
+            programs["tensorstore + save_file"] = (rival, other)
+        elif case.python != "switch" and has(options.python, "torch", "safetensors"):
+            programs["PyTorch + save_file"] = (rival, other)
+        return measure(programs, options)
+    finally:
+        for path in (source, copy):
             drop(path)
-    median = {program: statistics.median(values) for program, values in seconds.items()}
-    ratio = median["remap"] / median["cp"]
-    for program, values in seconds.items():
-        print(f"{name}  {program:5}  median {median[program]:7.3f} s  ({' '.join(f'{value:.3f}' for value in values)})")
-    print(f"{name}  ratio {ratio:.2f} (goal {GOAL_RATIO}), anonymous memory {anonymous:.1f} MiB (goal {GOAL_ANONYMOUS_MIB})", flush=True)
-    return ratio <= GOAL_RATIO and anonymous < GOAL_ANONYMOUS_MIB
+
+
+def manifest(layers):
+    """A folded manifest of a RoBERTa in fairseq's layout; 16 tensors a layer."""
+    tensors = {}
+    hidden, ffn, vocab = 8, 16, 20
+
+    def add(name, *shape):
+        tensors["model.encoder." + name] = {"dtype": "F32", "shape": list(shape)}
+
+    def linear(name, n_out, n_in):
+        add(name + ".weight", n_out, n_in)
+        add(name + ".bias", n_out)
+
+    def norm(name):
+        add(name + ".weight", hidden)
+        add(name + ".bias", hidden)
+
+    add("sentence_encoder.embed_tokens.weight", vocab, hidden)
+    add("sentence_encoder.embed_positions.weight", 10, hidden)
+    norm("sentence_encoder.layernorm_embedding")
+    layer = f"sentence_encoder.layers.{{0..{layers - 1}}}."
+    for projection in ("q_proj", "k_proj", "v_proj", "out_proj"):
+        linear(layer + "self_attn." + projection, hidden, hidden)
+    linear(layer + "fc1", ffn, hidden)
+    linear(layer + "fc2", hidden, ffn)
+    norm(layer + "self_attn_layer_norm")
+    norm(layer + "final_layer_norm")
+    linear("lm_head.dense", hidden, hidden)
+    norm("lm_head.layer_norm")
+    add("lm_head.weight", vocab, hidden)
+    add("lm_head.bias", vocab)
+    args = {"arch": "roberta_base", "task": "masked_lm", "criterion": "masked_lm", "max_positions": 8, "encoder_layers": layers,
+            "encoder_embed_dim": hidden, "encoder_ffn_embed_dim": ffn, "encoder_attention_heads": 2, "dropout": 0.1,
+            "attention_dropout": 0.1, "activation_fn": "gelu", "pooler_activation_fn": "tanh", "activation_dropout": 0.0, "pooler_dropout": 0.0}
+    return {"remap_manifest": 1, "folded": True, "format": "torch", "metadata": {"args": args}, "tensors": tensors}
+
+
+def plan(layers, work, options):
+    """For Python only the loop over keys and compiled patterns counts, for remap the whole process."""
+    path = work / "bench-manifest.json"
+    nothing = work / "bench-nothing"
+    try:
+        path.write_text(json.dumps(manifest(layers)))
+        return measure({"re.sub, 30 patterns": ([sys.executable, str(HERE / "rivals.py"), "names", str(path)], nothing),
+                        "remap plan": ([options.remap, "plan", "--rules", "roberta", str(path)], nothing)}, options)
+    finally:
+        drop(path)
+
+
+def read_both(work, options):
+    """Commands that read a checkpoint and its converted form, at 1.4 GB each."""
+    source, output, nothing = work / "bench-source.pt", work / "bench-out", work / "bench-nothing"
+    try:
+        subprocess.run([f"{options.tools}/make_checkpoint", "roberta", str(source), "24"], check=True)
+        subprocess.run([options.remap, "-q", str(source), "-o", str(output)], check=True)
+        warm(source), warm(output)
+        both = [str(source), "--target", str(output)]
+        shutil.copytree(output, work / "bench-copy")
+        return measure({"cmp of the output": (["cmp", str(output / "model.safetensors"), str(work / "bench-copy/model.safetensors")], nothing),
+                        "remap compare": ([options.remap, "compare", str(output), str(work / "bench-copy")], nothing),
+                        "remap infer": ([options.remap, "infer", *both, "-o", str(nothing)], nothing)}, options)
+    finally:
+        for path in (source, output, work / "bench-copy"):
+            drop(path)
+
+
+FURTHER = {"plan-million": lambda work, options: plan(62500, work, options), "read-both": read_both}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--remap", required=True, help="the program; build it with optimisation")
-    parser.add_argument("--make", required=True, help="make_torch_zip")
-    parser.add_argument("--work", required=True, help="an existing folder with 10 GB free; both files are on its file system")
+    parser.add_argument("--tools", required=True, help="the folder of make_checkpoint and inflate")
+    parser.add_argument("--work", required=True, action="append", help="an existing folder with 16 GB free; may be repeated: every case in each")
+    parser.add_argument("--python", default=sys.executable, help="a Python with torch, safetensors and tensorstore (default: this one)")
     parser.add_argument("--argument", action="append", default=[], help="a further argument for remap; may be repeated")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--sync", action="store_true", help="time until everything is on the disk")
-    parser.add_argument("--case", choices=list(CASES), action="append", help="only this size")
+    parser.add_argument("--case", choices=[*CASES, *FURTHER], action="append", help="only this one; may be repeated")
+    parser.add_argument("--json", help="write all figures to this file")
     options = parser.parse_args()
-    passed = [measure(name, options, CASES[name]) for name in options.case or CASES]
-    return 0 if all(passed) else 1
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}; medians of {options.runs} runs (fastest to slowest)\n")
+    print(f"{'case':14} {'on':10} {'program':24}  seconds                    ratio             anon MiB  RSS MiB")
+    results, passed = [], True
+    for name in options.case or [*CASES, *FURTHER]:
+        for folder in map(pathlib.Path, options.work):
+            place = file_system(folder)
+            if name in FURTHER:
+                figures, goal = FURTHER[name](folder, options), 0
+            else:
+                figures = convert(CASES[name], folder, options)
+                goal = CASES[name].goal.get(place, CASES[name].goal.get("", 0))
+            passed &= report(figures, name, place.replace("ext2/ext3", "ext4"), goal)
+            results.append({"case": name, "file_system": place, "programs": figures, "goal": goal})
+            if options.json:
+                pathlib.Path(options.json).write_text(json.dumps(results, indent=1) + "\n")
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times `remap verify` against PyTorch at the size of roberta.large: 355M parameters, 128 tokens, both layouts.
 
-  tests/bench/verify_bench.py --remap build/release/remap --make build/release/tests/make_torch_zip --work /data/tmp
+  tests/bench/verify_bench.py --remap build/release/remap --make build/release/tests/make_checkpoint --work /data/tmp
 
 Run it with a Python that has torch and transformers. The two programs run alternately, on the same cores. For PyTorch two figures are given:
 the two forward passes alone, once everything is loaded and warm (float32, transformers' class twice, since fairseq's computes the same),
@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 
-from bench import drop, peak_anonymous_mib
+from bench import drop, memory
 
 GOAL_RATIO = 2.0
 TOKENS = 128
@@ -54,7 +54,7 @@ def timed(command):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--remap", required=True, help="the program; build it with optimisation")
-    parser.add_argument("--make", required=True, help="make_torch_zip")
+    parser.add_argument("--make", required=True, help="make_checkpoint")
     parser.add_argument("--work", required=True, help="an existing folder with 4 GB free")
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
@@ -65,7 +65,7 @@ def main():
     torch = [sys.executable, "-c", TORCH, str(output), str(len(os.sched_getaffinity(0))), ",".join(map(str, tokens))]
     try:
         drop(output)
-        subprocess.run([options.make, str(checkpoint)], check=True)
+        subprocess.run([options.make, "roberta", str(checkpoint)], check=True)
         subprocess.run([options.remap, "-q", str(checkpoint), "-o", str(output)], check=True)
         write_safetensors(probe, "input_ids", [tokens])
         figures = {"remap verify, whole process": [], "PyTorch, two forward passes": [], "PyTorch, whole process": []}
@@ -75,7 +75,7 @@ def main():
             whole, passes = timed(torch)
             figures["PyTorch, two forward passes"].append(float(passes.split()[-1]))
             figures["PyTorch, whole process"].append(whole)
-        anonymous = peak_anonymous_mib(verify, work / "nothing")
+        anonymous, _ = memory(verify, work / "nothing")
     finally:
         for path in (checkpoint, output, probe):
             drop(path)

@@ -720,6 +720,18 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("by values: what is held twice, under a key that no rule can say") {
+  const Matrix twice = fresh({2, 3});
+  for (const char* key : {"${v}.weight", "{e}", "x*y"}) {
+    Checkpoint from, to;
+    from.add(key, twice), from.add("a", twice);
+    to.add("a", twice);
+    INFO(key);
+    check_proof(from.source(), to.source());
+    check_proof(to.source(), from.source());
+  }
+}
+
 TEST_CASE("by values: whatever the target is, what the proposal does not give is named") {
   const std::vector<std::string> words = {"a",          "b.0",        "b.1",        "b.2",  "b.10", "layers.0.w",
                                           "layers.1.w", "layers.3.w", "layers.1.x", "x*y",  "{e}",  "q \"r\"",

@@ -1,10 +1,8 @@
-// Writes a checkpoint as torch.save would write fairseq's RoBERTa, without torch: a zip archive of stored members, a
-// pickle made by hand, random weights. For measuring; any size, zip64 where the archive needs it.
-//   make_torch_zip FILE [layers=24] [hidden=1024] [ffn=4096] [vocab=50265]
-// The defaults give roberta.large, 1.4 GB; 84 layers give 4.5 GB.
+// A zip archive of stored members and a pickle made by hand, zip64 where the archive needs it.
+#include "bench/make/make.h"
+
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -12,6 +10,7 @@
 
 #include <zlib.h>
 
+namespace bench {
 namespace {
 
 struct Model {
@@ -230,10 +229,6 @@ class Zip {
     return end.append(2, '\0');
   }
 
-  [[noreturn]] static void fail(const char* what) {
-    std::perror(what);
-    std::exit(2);
-  }
   static uint32_t narrow(uint64_t value) { return value >= 0xffffffff ? 0xffffffff : static_cast<uint32_t>(value); }
   void write(const std::string& bytes) { write(bytes.data(), bytes.size()); }
   void write(const char* data, uint64_t size) {
@@ -246,26 +241,14 @@ class Zip {
   std::vector<Member> members_;
 };
 
-// Cheap, never the same, and about as wide as trained weights.
-void fill_randomly(std::vector<float>& values, uint64_t& state) {
-  for (float& value : values) {
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    value = static_cast<float>(static_cast<int32_t>(state >> 32)) * 0x1p-36f;
-  }
-}
-
 }  // namespace
 
-int main(int argc, char** argv) {
-  if (argc < 2) {
-    std::fprintf(stderr, "usage: make_torch_zip FILE [layers=24] [hidden=1024] [ffn=4096] [vocab=50265]\n");
-    return 2;
-  }
-  Model model;
-  int64_t* const sizes[] = {&model.layers, &model.hidden, &model.ffn, &model.vocab};
-  for (int i = 2; i < argc && i < 6; ++i) *sizes[i - 2] = std::atoll(argv[i]);
+// The defaults give roberta.large, 1.4 GB; 84 layers give 4.5 GB.
+void make_roberta(const std::string& path, const Numbers& numbers) {
+  const Numbers n = filled(numbers, {24, 1024, 4096, 50265});
+  const Model model{.layers = n[0], .hidden = n[1], .ffn = n[2], .vocab = n[3]};
   const auto tensors = tensors_of(model);
-  Zip zip(argv[1]);
+  Zip zip(path.c_str());
   const std::string pickle = pickle_of(model, tensors);
   zip.add("archive/data.pkl", pickle.data(), pickle.size());
   zip.add("archive/byteorder", "little", 6);
@@ -275,10 +258,12 @@ int main(int argc, char** argv) {
   for (const Tensor& tensor : tensors) {
     if (tensor.storage != next_storage) continue;
     values.resize(static_cast<size_t>(element_count(tensor)));
-    fill_randomly(values, state);
+    fill_randomly(values.data(), values.size(), state);
     zip.add("archive/data/" + std::to_string(next_storage++), reinterpret_cast<const char*>(values.data()),
             values.size() * sizeof(float));
   }
   zip.add("archive/version", "3\n", 2);
   zip.finish();
 }
+
+}  // namespace bench
