@@ -1,10 +1,7 @@
-#include <algorithm>
-#include <cmath>
-
 #include <fmt/format.h>
 
-#include "base/checked.h"
 #include "lang/functions.h"
+#include "lang/operators.h"
 
 namespace remap::lang {
 
@@ -140,7 +137,8 @@ class Evaluator {
   Value unary(const ExpressionNode& node) {
     if (node.text == "not") return Value::of(!condition(node.children[0]));
     const Json operand = present(node.children[0]);
-    if (operand.is_number_integer()) return arithmetic(node, "-", Json(0), operand);
+    if (operand.is_number_integer())
+      return at(node, [&] { return Value::of(find_operator("-")->run("-", 0, operand)); });
     if (operand.is_number()) return Value::of(-operand.get<double>());
     fail(node, fmt::format("a number was expected; found {}", shown(operand)));
   }
@@ -162,73 +160,7 @@ class Evaluator {
     const Value a = known(node.children[0]), b = known(node.children[1]);
     if (a.state == Value::State::opaque || b.state == Value::State::opaque)
       return at(node, [&] { return scope_.binary(op, a, b); });
-    const Json &left = a.json, &right = b.json;
-    if (op == "==") return Value::of(left == right);
-    if (op == "!=") return Value::of(left != right);
-    if (op == "in") return Value::of(contains(node, left, right));
-    if (op == "<" || op == "<=" || op == ">" || op == ">=") return Value::of(ordered(node, op, left, right));
-    return arithmetic(node, op, left, right);
-  }
-
-  bool contains(const ExpressionNode& node, const Json& item, const Json& container) const {
-    if (container.is_array()) return std::find(container.begin(), container.end(), item) != container.end();
-    if (container.is_object() && item.is_string()) return container.contains(item.get<std::string>());
-    if (container.is_string() && item.is_string())
-      return container.get<std::string>().find(item.get<std::string>()) != std::string::npos;
-    fail(node, fmt::format("'in' needs a list, an object or a string on its right; found {}", shown(container)));
-  }
-
-  bool ordered(const ExpressionNode& node, const std::string& op, const Json& a, const Json& b) const {
-    const bool comparable = (a.is_number() && b.is_number()) || (a.is_string() && b.is_string());
-    if (!comparable) fail(node, fmt::format("{} and {} cannot be ordered", shown(a), shown(b)));
-    if (op == "<") return a < b;
-    if (op == "<=") return a <= b;
-    if (op == ">") return a > b;
-    return a >= b;
-  }
-
-  Value arithmetic(const ExpressionNode& node, const std::string& op, const Json& a, const Json& b) const {
-    if (op == "+" && a.is_string() && b.is_string()) return Value::of(a.get<std::string>() + b.get<std::string>());
-    if (op == "+" && a.is_array() && b.is_array()) {
-      Json list = a;
-      list.insert(list.end(), b.begin(), b.end());
-      if (static_cast<int64_t>(list.size()) > kMaxListLength) fail(node, "the list is too long");
-      return Value::of(std::move(list));
-    }
-    if (!a.is_number() || !b.is_number())
-      fail(node, fmt::format("'{}' needs two numbers; found {} and {}", op, shown(a), shown(b)));
-    if (a.is_number_integer() && b.is_number_integer())
-      return Value::of(integer_arithmetic(node, op, a.get<int64_t>(), b.get<int64_t>()));
-    const double x = a.get<double>(), y = b.get<double>();
-    if (op == "+") return Value::of(x + y);
-    if (op == "-") return Value::of(x - y);
-    if (op == "*") return Value::of(x * y);
-    if (y == 0) fail(node, "division by zero");
-    if (op == "/") return Value::of(x / y);
-    if (op == "//") return Value::of(std::floor(x / y));
-    return Value::of(x - y * std::floor(x / y));
-  }
-
-  int64_t integer_arithmetic(const ExpressionNode& node, const std::string& op, int64_t x, int64_t y) const {
-    std::optional<int64_t> result;
-    if (op == "+")
-      result = checked_add(x, y);
-    else if (op == "*")
-      result = checked_mul(x, y);
-    else if (op == "-") {
-      int64_t r = 0;
-      if (!__builtin_sub_overflow(x, y, &r)) result = r;
-    } else {
-      if (y == 0) fail(node, "division by zero");
-      if (y == -1) return integer_arithmetic(node, op == "%" ? "*" : "-", 0, op == "%" ? 0 : x);
-      const int64_t floor = x / y - ((x % y != 0 && ((x < 0) != (y < 0))) ? 1 : 0);
-      if (op == "//") return floor;
-      if (op == "%") return x - floor * y;
-      if (x % y != 0) fail(node, fmt::format("{} is not divisible by {}", x, y), "'//' rounds down");
-      return x / y;
-    }
-    if (!result) fail(node, "the result is too large for a 64-bit integer");
-    return *result;
+    return at(node, [&] { return Value::of(node.op->run(op, a.json, b.json)); });
   }
 
   Value call(const ExpressionNode& node) {

@@ -32,6 +32,7 @@ struct Value {
 };
 
 struct FunctionRow;
+struct OperatorRow;
 
 enum class NodeKind { literal, omit, name, member, index, call, list, unary, binary, conditional };
 
@@ -42,6 +43,7 @@ struct ExpressionNode {
   std::vector<ExpressionNode> children;
   size_t offset = 0, length = 0;          // in the expression's text
   const FunctionRow* function = nullptr;  // of a call
+  const OperatorRow* op = nullptr;        // of a binary node; none: 'or', 'and', '??'
 };
 
 struct Expression {

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "lang/functions.h"
+#include "lang/operators.h"
 #include "remap/nearest.h"
 
 namespace remap::lang {
@@ -131,7 +132,13 @@ class Parser {
 
   ExpressionNode make(NodeKind kind, std::string text, std::vector<ExpressionNode> children, size_t offset,
                       size_t end) {
-    return {kind, std::move(text), {}, std::move(children), offset, end - offset, nullptr};
+    return {kind, std::move(text), {}, std::move(children), offset, end - offset};
+  }
+  ExpressionNode binary(std::string_view op, ExpressionNode left, ExpressionNode right, size_t start) {
+    ExpressionNode node =
+        make(NodeKind::binary, std::string(op), {std::move(left), std::move(right)}, start, end_of_last());
+    node.op = find_operator(op);
+    return node;
   }
   size_t end_of_last() const {
     return position_ == 0 ? 0 : tokens_[position_ - 1].offset + tokens_[position_ - 1].length;
@@ -156,7 +163,7 @@ class Parser {
       if (op == operators.end()) return left;
       next();
       ExpressionNode right = (this->*level)();
-      left = make(NodeKind::binary, std::string(*op), {std::move(left), std::move(right)}, start, end_of_last());
+      left = binary(*op, std::move(left), std::move(right), start);
     }
   }
   ExpressionNode disjunction() { return left_chain(&Parser::conjunction, {"or"}); }
@@ -174,7 +181,7 @@ class Parser {
     for (const std::string_view op : {"==", "!=", "<=", ">=", "<", ">", "in"})
       if (accept(op)) {
         ExpressionNode right = coalesce();
-        return make(NodeKind::binary, std::string(op), {std::move(left), std::move(right)}, start, end_of_last());
+        return binary(op, std::move(left), std::move(right), start);
       }
     return left;
   }
