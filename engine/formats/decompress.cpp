@@ -5,6 +5,7 @@
 #include <memory>
 
 #include <fmt/format.h>
+#include <libdeflate.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -15,6 +16,7 @@ namespace {
 
 constexpr size_t kFirstBytes = 64 * 1024;
 constexpr size_t kMaxSlice = size_t{1} << 30;  // zlib counts in 32 bits
+constexpr size_t kMaxDeflateRatio = 1032;  // of 258 bytes, by a code of one bit for the length and one for the distance
 
 // What the decoders share: room to write that grows up to the expected size, one byte of room behind it that must stay
 // unused, and the messages.
@@ -63,17 +65,32 @@ struct InflateEnd {
   void operator()(z_stream* stream) const { inflateEnd(stream); }
 };
 
-}  // namespace
+struct FreeDecompressor {
+  void operator()(libdeflate_decompressor* decompressor) const { libdeflate_free_decompressor(decompressor); }
+};
 
-void copy_raw(const MappedFile& file, size_t size_bytes, std::vector<std::byte>& out) {
-  if (file.size() != size_bytes)
-    throw Error("zarr-chunk", BytePlace{file.path(), {}, {}},
-                fmt::format("the chunk has {} bytes; {} expected", file.size(), size_bytes),
-                "the chunk is damaged or was not copied completely; fetch it again");
-  out.assign(file.data(), file.data() + size_bytes);
+// The whole chunk at once, by libdeflate: false if it is not exactly what it should be. Takes no memory for what the
+// file cannot hold.
+bool inflate_whole(std::span<const std::byte> in, size_t size_bytes, bool gzip, std::vector<std::byte>& out) {
+  if (size_bytes / kMaxDeflateRatio > in.size()) return false;
+  const std::unique_ptr<libdeflate_decompressor, FreeDecompressor> decompressor(libdeflate_alloc_decompressor());
+  if (!decompressor) return false;
+  out.resize(size_bytes);
+  const auto decompress = gzip ? libdeflate_gzip_decompress_ex : libdeflate_zlib_decompress_ex;
+  size_t used = 0;
+  do {
+    size_t consumed = 0, produced = 0;
+    if (decompress(decompressor.get(), in.data(), in.size(), out.data() + used, size_bytes - used, &consumed,
+                   &produced) != LIBDEFLATE_SUCCESS)
+      return false;
+    in = in.subspan(consumed);
+    used += produced;
+  } while (gzip && !in.empty());  // gzip may go on with another member
+  return in.empty() && used == size_bytes;
 }
 
-void inflate_chunk(const MappedFile& file, size_t size_bytes, bool gzip, std::vector<std::byte>& out) {
+// Piece by piece, by zlib, which says what is wrong and where; room grows with what has been decoded.
+void inflate_in_pieces(const MappedFile& file, size_t size_bytes, bool gzip, std::vector<std::byte>& out) {
   ChunkOutput output(file, size_bytes, out);
   const char* what = gzip ? "gzip" : "zlib";
   z_stream stream = {};
@@ -105,6 +122,20 @@ void inflate_chunk(const MappedFile& file, size_t size_bytes, bool gzip, std::ve
     }
   }
   output.finish();
+}
+
+}  // namespace
+
+void copy_raw(const MappedFile& file, size_t size_bytes, std::vector<std::byte>& out) {
+  if (file.size() != size_bytes)
+    throw Error("zarr-chunk", BytePlace{file.path(), {}, {}},
+                fmt::format("the chunk has {} bytes; {} expected", file.size(), size_bytes),
+                "the chunk is damaged or was not copied completely; fetch it again");
+  out.assign(file.data(), file.data() + size_bytes);
+}
+
+void inflate_chunk(const MappedFile& file, size_t size_bytes, bool gzip, std::vector<std::byte>& out) {
+  if (!inflate_whole(file.bytes(), size_bytes, gzip, out)) inflate_in_pieces(file, size_bytes, gzip, out);
 }
 
 void unpack_zstd_chunk(const MappedFile& file, size_t size_bytes, std::vector<std::byte>& out) {

@@ -1,6 +1,6 @@
 // Decoders of one zarr chunk. Each fills `out` with exactly `size_bytes` bytes, or throws Error "zarr-chunk" at the
 // file: too short says how much there is; too long stops as soon as there is more, so that a few bytes cannot fill the
-// memory. `out` grows with what has been decoded, not with what was promised.
+// memory. `out` grows with what the file can hold, not with what was promised.
 #pragma once
 
 #include <cstddef>

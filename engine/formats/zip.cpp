@@ -8,8 +8,11 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
+#include <optional>
 
 #include <fmt/format.h>
+#include <libdeflate.h>
 #include <zlib.h>
 
 #include "base/byte_reader.h"
@@ -35,6 +38,7 @@ constexpr uint16_t kFlagEncrypted = 1 << 0, kFlagDescriptor = 1 << 3, kFlagStron
 constexpr uint16_t kStored = 0, kDeflated = 8;
 constexpr uint32_t kIn64 = 0xffffffff;  // "see the zip64 record"
 constexpr uint64_t kMaxDeflateRatio = 1032;
+constexpr uint64_t kWholeBytes = 16 << 20;  // members up to this size are unpacked at once
 
 struct Directory {
   uint64_t offset = 0, size_bytes = 0, members = 0;
@@ -337,10 +341,24 @@ class DirectoryReader {
 };
 
 uint32_t crc_of(std::span<const std::byte> bytes, uint32_t crc = 0) {
-  return static_cast<uint32_t>(crc32_z(crc, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+  return libdeflate_crc32(crc, bytes.data(), bytes.size());
 }
 
-// zlib's state, freed however we leave.
+// A deflated member at once, by libdeflate: twice as fast as zlib. nullopt if it is not exactly what it should be.
+std::optional<std::vector<std::byte>> inflate_whole(std::span<const std::byte> packed, uint64_t size_bytes) {
+  const std::unique_ptr<libdeflate_decompressor, decltype(&libdeflate_free_decompressor)> decompressor(
+      libdeflate_alloc_decompressor(), &libdeflate_free_decompressor);
+  if (!decompressor) return std::nullopt;
+  std::vector<std::byte> out(size_bytes);
+  size_t consumed = 0;
+  if (libdeflate_deflate_decompress_ex(decompressor.get(), packed.data(), packed.size(), out.data(), out.size(),
+                                       &consumed, nullptr) != LIBDEFLATE_SUCCESS ||
+      consumed != packed.size())
+    return std::nullopt;
+  return out;
+}
+
+// zlib's state, freed however we leave. zlib unpacks what is too large to be in memory, and says what is wrong.
 struct Inflater {
   z_stream stream{};
   Inflater() {
@@ -394,6 +412,11 @@ void ZipArchive::unpack(const ZipMember& member, const std::function<void(std::s
   }
   const BytePlace place{file_, std::string(member.name), {}};
   const auto packed = stored(member);
+  if (member.size_bytes <= kWholeBytes)
+    if (const auto whole = inflate_whole(packed, member.size_bytes); whole && crc_of(*whole) == member.crc) {
+      if (!whole->empty()) sink(*whole);
+      return;
+    }
   Inflater inflater;
   z_stream& z = inflater.stream;
   std::vector<std::byte> piece(256 << 10);

@@ -46,7 +46,8 @@ class ZipArchive {
   // Throws "zip-method" unless the member is stored or deflated, "zip-bad-size" if it claims to unpack to more than
   // deflate can do.
   void check_readable(const ZipMember& member) const;
-  // Unpacks a stored or deflated member piece by piece; never more than size_bytes. Checks size and CRC at the end.
+  // Unpacks a stored or deflated member, in pieces of at most 16 MiB unless it is stored; never more than size_bytes.
+  // Checks size and CRC, at the latest at the end.
   void unpack(const ZipMember& member, const std::function<void(std::span<const std::byte>)>& sink) const;
   // Throws "zip-bad-crc" if the bytes of a stored member are not what was stored.
   void check_crc(const ZipMember& member) const;

@@ -254,6 +254,37 @@ TEST_CASE("damaged chunks are refused, saying how") {
   }
 }
 
+TEST_CASE("any one byte of a compressed chunk changed or the rest cut off gives the chunk or an Error") {
+  std::vector<float> values(100);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i * i % 7);
+  const std::string data = bytes_of_values(values);
+  const std::pair<std::string, std::string> rows[] = {
+      {kGzip, gzip_bytes(data.substr(0, 150)) + gzip_bytes(data.substr(150))}, {kZlib, deflate_bytes(data, 15)}};
+  const TempFolder folder;
+  for (const auto& [compressor, whole] : rows) {
+    const OneArray source(folder, with([&, &id = compressor](Zarray& z) {
+                            z.shape = z.chunks = "[100]";
+                            z.compressor = id;
+                          }));
+    const auto good_or_refused = [&](const std::string& chunk) {
+      folder.write("0", chunk);
+      std::vector<float> read;
+      const std::string error = error_of([&] { read = floats(source); });
+      return read == values || contains(error, "zarr-chunk: ");
+    };
+    for (size_t at = 0; at < whole.size(); ++at) {
+      INFO(compressor << " byte " << at);
+      for (const int bit : {0, 3, 7}) {
+        std::string changed = whole;
+        changed[at] = static_cast<char>(changed[at] ^ (1 << bit));
+        CHECK(good_or_refused(changed));
+      }
+      folder.write("0", whole.substr(0, at));
+      CHECK(contains(error_of([&] { floats(source); }), "zarr-chunk: "));
+    }
+  }
+}
+
 TEST_CASE("memory grows with what a chunk holds, not with what it promises") {
   const TempFolder folder;
   folder.write("0", gzip_bytes("few"));
