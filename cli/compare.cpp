@@ -4,6 +4,7 @@
 
 #include "cli/inputs.h"
 #include "remap/compare.h"
+#include "remap/files_read.h"
 #include "remap/report.h"
 #include "remap/text.h"
 
@@ -60,6 +61,24 @@ std::optional<Finding> compare_one(const remap::Source& a, size_t ia, const rema
        {"mean_absolute_diff", d.mean_absolute_diff}}};
 }
 
+std::pair<std::vector<Finding>, size_t> compare_all(const remap::Source& a, const remap::Source& b, double atol) {
+  std::vector<Finding> findings;
+  size_t equal = 0;
+  for (size_t i = 0; i < a.manifest().size(); ++i) {
+    const size_t j = b.manifest().find(a.manifest()[i].key);
+    if (j == remap::Manifest::npos)
+      findings.push_back({a.manifest()[i].key, "only in the first", {{"only_in", 1}}});
+    else if (auto finding = compare_one(a, i, b, j, atol))
+      findings.push_back(std::move(*finding));
+    else
+      ++equal;
+  }
+  for (const auto& tensor : b.manifest().tensors())
+    if (a.manifest().find(tensor.key) == remap::Manifest::npos)
+      findings.push_back({tensor.key, "only in the second", {{"only_in", 2}}});
+  return {std::move(findings), equal};
+}
+
 }  // namespace
 
 int compare(const Options& options) {
@@ -67,27 +86,15 @@ int compare(const Options& options) {
     throw remap::Error("usage", {}, fmt::format("two checkpoints are compared; {} given", options.inputs.size()),
                        "remap compare A B");
   const auto a = open_whole(options.inputs[0], options), b = open_whole(options.inputs[1], options);
-  std::vector<Finding> findings;
-  size_t equal = 0;
-  for (size_t i = 0; i < a->manifest().size(); ++i) {
-    const size_t j = b->manifest().find(a->manifest()[i].key);
-    if (j == remap::Manifest::npos)
-      findings.push_back({a->manifest()[i].key, "only in the first", {{"only_in", 1}}});
-    else if (auto finding = compare_one(*a, i, *b, j, options.atol))
-      findings.push_back(std::move(*finding));
-    else
-      ++equal;
-  }
-  for (const auto& tensor : b->manifest().tensors())
-    if (a->manifest().find(tensor.key) == remap::Manifest::npos)
-      findings.push_back({tensor.key, "only in the second", {{"only_in", 2}}});
+  const remap::FilesRead files({a.get(), b.get()});
+  const auto [findings, equal] = files.unchanged_during([&] { return compare_all(*a, *b, options.atol); });
   const auto n_not_compared = static_cast<size_t>(
       std::count_if(findings.begin(), findings.end(), [](const Finding& f) { return !f.compared; }));
   const std::string how = options.atol > 0 ? fmt::format("within {:g}", options.atol) : "bit for bit";
   if (options.output_format() == Format::json) {
     remap::Json json = {{"equal", equal}, {"atol", options.atol}, {"differences", remap::Json::array()}};
     if (n_not_compared > 0) json["not_compared"] = n_not_compared;
-    for (auto& f : findings) {
+    for (const auto& f : findings) {
       remap::Json one = {{"key", f.key}};
       one.update(f.json);
       json["differences"].push_back(std::move(one));

@@ -14,12 +14,16 @@ std::atomic<bool> g_interrupted{false};  // the one thing a signal handler may t
 
 extern "C" void on_signal(int) { g_interrupted.store(true); }
 
+// From here on they end the conversion, and what it wrote is removed. One that is ignored stays so (nohup).
 void catch_signals() {
   struct sigaction action {};
   action.sa_handler = on_signal;
   action.sa_flags = static_cast<int>(SA_RESETHAND);  // a second one ends the program at once
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction before {};
+    if (::sigaction(signal, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
+      ::sigaction(signal, &action, nullptr);
+  }
 }
 
 // How the sum of parameters came out, where the rules ask for it.
@@ -50,7 +54,6 @@ int convert(const Options& options) {
   if (options.output.empty())
     throw remap::Error("usage", {}, "no output folder was given",
                        "say where with -o OUT, or see what would happen with 'remap plan'");
-  catch_signals();
   remap::Diagnostics diagnostics;
   remap::Request request = request_of(options);
   request.needs_data = true;
@@ -67,6 +70,7 @@ int convert(const Options& options) {
   exec.cancel = &g_interrupted;
   exec.progress = [&](uint64_t done, uint64_t total) { progress.update(done, total); };
   const remap::Plan& plan = conversion->plan;
+  catch_signals();
   const std::string sums = sums_line(plan, remap::write(*conversion, options.output, output, exec));
   progress.clear();
   if (options.output_format() == Format::json)

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "cli/inputs.h"
+#include "remap/files_read.h"
 #include "remap/manifest_file.h"
 #include "remap/report.h"
 
@@ -10,6 +11,7 @@ int inspect(const Options& options) {
   // As text they are among the remarks.
   const bool listed = options.format == "json" || options.format == "folded" || options.format == "manifest";
   const auto source = listed ? open_whole(options.inputs.at(0), options) : remap::open_source(options.inputs.at(0));
+  remap::FilesRead({source.get()}).require_unchanged();  // since they were opened
   if (options.format == "json")
     fmt::print("{}", remap::manifest_to_json(*source));
   else if (options.format == "folded")

@@ -10,52 +10,118 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "remap/diagnostic.h"
-
 namespace remap {
+namespace {
+
+constexpr const char* kLetFinish = "let the program that writes it finish, then run again";
+
+FileStamp stamp_from(const struct stat& info) {
+  return {info.st_dev, info.st_ino, static_cast<uint64_t>(info.st_size),
+          int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec};
+}
+
+// Why a page of a mapping could not be read, as far as that can be told now.
+[[noreturn]] void fail_fault(int fd, const std::string& path, const FileStamp& opened, uint64_t offset) {
+  struct stat info {};
+  if (::fstat(fd, &info) == 0) require_same(path, opened, stamp_from(info));
+  std::byte byte{};
+  const ssize_t got = ::pread(fd, &byte, 1, static_cast<off_t>(offset));
+  throw Error("io-read", BytePlace{path, {}, offset},
+              fmt::format("the file cannot be read here: {}", errno_text(got < 0 ? errno : EIO)),
+              "look into the system's log for what its storage says; if there is a copy, use that");
+}
+
+}  // namespace
 
 std::string errno_text(int error_number) { return std::generic_category().message(error_number); }
 
-MappedFile::MappedFile(const std::string& path) : path_(path) {
-  const BytePlace place{path, {}, {}};
-  fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // never waits for whoever writes to a pipe
-  if (fd_ < 0) throw Error("io-read", place, fmt::format("cannot open for reading: {}", errno_text(errno)));
-  // The destructor does not run when a constructor throws.
-  const auto fail = [&](const std::string& message, const std::string& hint = {}) {
-    ::close(std::exchange(fd_, -1));
-    throw Error("io-read", place, message, hint);
-  };
-  struct stat info {};
-  if (::fstat(fd_, &info) != 0) fail(fmt::format("cannot read its size: {}", errno_text(errno)));
-  if (!S_ISREG(info.st_mode))
-    S_ISDIR(info.st_mode) ? fail("is a folder; a file was expected")
-                          : fail("is not a regular file", "save what it gives as a file, and name that");
-  size_ = static_cast<uint64_t>(info.st_size);
-  if (size_ == 0) return;
-  void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd_, 0);
-  if (address == MAP_FAILED) fail(fmt::format("cannot map {} bytes: {}", size_, errno_text(errno)));
+Mapping::Mapping(int fd, uint64_t size_bytes, const BytePlace& place) : size_bytes_(size_bytes) {
+  void* address = ::mmap(nullptr, size_bytes, PROT_READ, MAP_SHARED, fd, 0);
+  if (address == MAP_FAILED)
+    throw Error("io-read", place, fmt::format("cannot map {} bytes: {}", size_bytes, errno_text(errno)));
   data_ = static_cast<const std::byte*>(address);
+  guard_ = std::make_unique<GuardedRange>(data_, size_bytes);
 }
 
-MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
-  if (fd_ >= 0) ::close(fd_);
+Mapping::~Mapping() {
+  guard_.reset();
+  ::munmap(const_cast<std::byte*>(data_), size_bytes_);
 }
 
-void MappedFile::swap(MappedFile& other) noexcept {
-  std::swap(path_, other.path_);
-  std::swap(fd_, other.fd_);
-  std::swap(size_, other.size_);
-  std::swap(data_, other.data_);
+struct MappedFile::Open {
+  explicit Open(const std::string& name) : path(name) {
+    const BytePlace place{path, {}, {}};
+    fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // never waits for whoever writes to a pipe
+    if (fd < 0) throw Error("io-read", place, fmt::format("cannot open for reading: {}", errno_text(errno)));
+    // The destructor does not run when a constructor throws.
+    try {
+      struct stat info {};
+      if (::fstat(fd, &info) != 0)
+        throw Error("io-read", place, fmt::format("cannot read its size: {}", errno_text(errno)));
+      if (S_ISDIR(info.st_mode)) throw Error("io-read", place, "is a folder; a file was expected");
+      if (!S_ISREG(info.st_mode))
+        throw Error("io-read", place, "is not a regular file", "save what it gives as a file, and name that");
+      stamp = stamp_from(info);
+      if (stamp.size_bytes > 0) mapping = std::make_unique<Mapping>(fd, stamp.size_bytes, place);
+    } catch (...) {
+      ::close(fd);
+      throw;
+    }
+  }
+  Open(const Open&) = delete;
+  Open& operator=(const Open&) = delete;
+  ~Open() {
+    mapping.reset();
+    ::close(fd);
+  }
+
+  std::string path;
+  int fd = -1;
+  FileStamp stamp;
+  std::unique_ptr<Mapping> mapping;  // none of an empty file
+};
+
+MappedFile::MappedFile(const std::string& path) : open_(std::make_shared<Open>(path)) {}
+
+const std::string& MappedFile::path() const {
+  static const std::string none;
+  return open_ ? open_->path : none;
+}
+int MappedFile::fd() const { return open_ ? open_->fd : -1; }
+const FileStamp& MappedFile::stamp() const {
+  static const FileStamp none;
+  return open_ ? open_->stamp : none;
+}
+const std::byte* MappedFile::data() const { return open_ && open_->mapping ? open_->mapping->data() : nullptr; }
+
+void MappedFile::require_readable() const {
+  if (!open_ || !open_->mapping) return;
+  if (const auto offset = open_->mapping->fault()) fail_fault(open_->fd, open_->path, open_->stamp, *offset);
 }
 
-void MappedFile::check_unchanged() const {
+FileStamp stamp_of(const std::string& path) {
   struct stat info {};
-  if (::fstat(fd_, &info) != 0) throw Error("io-read", BytePlace{path_, {}, {}}, errno_text(errno));
-  if (static_cast<uint64_t>(info.st_size) != size_)
-    throw Error("io-truncated", BytePlace{path_, {}, {}},
-                fmt::format("the file had {} bytes when it was opened and now has {}", size_, info.st_size),
-                "let the program that writes it finish, then run again");
+  if (::stat(path.c_str(), &info) == 0) return stamp_from(info);
+  if (errno == ENOENT || errno == ENOTDIR) return {};
+  throw Error("io-read", BytePlace{path, {}, {}}, fmt::format("cannot be looked at: {}", errno_text(errno)));
+}
+
+void require_same(const std::string& path, const FileStamp& before, const FileStamp& now) {
+  const BytePlace place{path, {}, {}};
+  if (before == now) return;
+  if (!now.is_there())
+    throw Error("io-changed", place, "the file was removed or renamed while it was read",
+                "put it back, then run again");
+  if (!before.is_there())
+    throw Error("io-changed", place, "the file was written after it was found missing", kLetFinish);
+  if (before.inode != now.inode || before.device != now.device)
+    throw Error("io-changed", place, "another file took its place while it was read", kLetFinish);
+  if (before.size_bytes != now.size_bytes)
+    throw Error(
+        now.size_bytes < before.size_bytes ? "io-truncated" : "io-changed", place,
+        fmt::format("the file had {} bytes when it was opened and now has {}", before.size_bytes, now.size_bytes),
+        kLetFinish);
+  throw Error("io-changed", place, "the file was written to while it was read", kLetFinish);
 }
 
 int write_all(int fd, std::span<const std::byte> bytes) {
@@ -68,13 +134,15 @@ int write_all(int fd, std::span<const std::byte> bytes) {
   return 0;
 }
 
-std::string read_text_file(const std::string& path, uint64_t max_bytes) {
-  MappedFile file(path);
+std::string read_text_file(const std::string& path, uint64_t max_bytes, std::vector<FileRead>* read) {
+  const MappedFile file(path);
   if (file.size() > max_bytes)
     throw Error(
         "limit-exceeded", BytePlace{path, {}, {}},
         fmt::format("the file has {} bytes; at most {} are read of a file of this kind", file.size(), max_bytes));
-  return {reinterpret_cast<const char*>(file.data()), static_cast<size_t>(file.size())};
+  if (read != nullptr) read->push_back({path, file.stamp()});
+  return file.read(
+      [&] { return std::string(reinterpret_cast<const char*>(file.data()), static_cast<size_t>(file.size())); });
 }
 
 }  // namespace remap

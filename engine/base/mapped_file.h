@@ -1,45 +1,82 @@
-// A whole file mapped read-only, with its descriptor. Movable, not copyable; unmapped and closed when destroyed.
-// Reading a mapping of a file that someone else truncates raises SIGBUS: check_unchanged() before long work makes that
-// unlikely, and reports it as an Error where it can.
+// A whole file mapped read-only, with its descriptor. Copies share the mapping; the last one unmaps and closes.
+//
+// Reading is safe whatever becomes of the file: bytes that cannot be read (the file became shorter, its storage fails)
+// read as zeros, and require_readable() throws from then on. Whoever reads calls it afterwards: read() does.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
+#include <vector>
+
+#include "base/guarded_range.h"
+#include "remap/diagnostic.h"
+#include "remap/file_stamp.h"
 
 namespace remap {
+
+// `size_bytes` > 0 of an open file, mapped read-only and guarded. Does not own the descriptor.
+class Mapping {
+ public:
+  // Throws Error "io-read" at `place` if the file cannot be mapped.
+  Mapping(int fd, uint64_t size_bytes, const BytePlace& place);
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+  ~Mapping();
+  const std::byte* data() const { return data_; }
+  std::optional<uint64_t> fault() const { return guard_->fault(); }
+
+ private:
+  uint64_t size_bytes_;
+  const std::byte* data_ = nullptr;
+  std::unique_ptr<GuardedRange> guard_;
+};
 
 class MappedFile {
  public:
   MappedFile() = default;
   // Throws Error "io-read" if the file cannot be opened, is not a regular file, or cannot be mapped.
   explicit MappedFile(const std::string& path);
-  MappedFile(MappedFile&& other) noexcept { swap(other); }
-  MappedFile& operator=(MappedFile&& other) noexcept {
-    swap(other);
-    return *this;
-  }
-  ~MappedFile();
 
-  const std::string& path() const { return path_; }
-  int fd() const { return fd_; }
-  uint64_t size() const { return size_; }
-  const std::byte* data() const { return data_; }
-  std::span<const std::byte> bytes() const { return {data_, static_cast<size_t>(size_)}; }
-  // Throws Error "io-truncated" if the file's size is no longer what it was when mapped.
-  void check_unchanged() const;
+  const std::string& path() const;
+  int fd() const;
+  uint64_t size() const { return stamp().size_bytes; }
+  const FileStamp& stamp() const;  // when it was opened
+  const std::byte* data() const;
+  std::span<const std::byte> bytes() const { return {data(), static_cast<size_t>(size())}; }
+
+  // Throws Error "io-truncated" or "io-read", naming file and place, if bytes of the mapping could not be read. One
+  // atomic read if they could.
+  void require_readable() const;
+  // What `body` makes of the bytes, or the reason why they could not be read, whatever it made of the zeros there.
+  template <typename Body>
+  auto read(const Body& body) const {
+    try {
+      auto result = body();
+      require_readable();
+      return result;
+    } catch (const Error&) {
+      require_readable();
+      throw;
+    }
+  }
 
  private:
-  void swap(MappedFile& other) noexcept;
-  std::string path_;
-  int fd_ = -1;
-  uint64_t size_ = 0;
-  const std::byte* data_ = nullptr;
+  struct Open;
+  std::shared_ptr<const Open> open_;
 };
 
-// Reads a whole small text file. Throws Error "io-read", or "limit-exceeded" if it is larger than `max_bytes`.
-std::string read_text_file(const std::string& path, uint64_t max_bytes);
+// Of the file that a path leads to; no file of that name: FileStamp{}. Throws Error "io-read" if that cannot be told.
+FileStamp stamp_of(const std::string& path);
+
+// Throws Error "io-truncated" or "io-changed": what became of a file that was `before` when it was opened.
+void require_same(const std::string& path, const FileStamp& before, const FileStamp& now);
+
+// Reads a whole small text file; adds it to `read`. Throws Error "io-read", or "limit-exceeded" if it is larger than
+// `max_bytes`.
+std::string read_text_file(const std::string& path, uint64_t max_bytes, std::vector<FileRead>* read = nullptr);
 
 // Writes all of `bytes` at the descriptor's position; 0, or the errno of what failed.
 int write_all(int fd, std::span<const std::byte> bytes);

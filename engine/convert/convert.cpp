@@ -37,8 +37,10 @@ Outcome write(const Conversion& conversion, const std::string& folder, const Out
   output.add_file("config.json", json_file_text(plan.config));
   for (const auto& [name, body] : plan.files) output.add_file(name, json_file_text(body));
   const auto sources = sources_of(plan, conversion.sources);
-  execute(plan.tensors, sources, output, exec);
-  Outcome outcome{checked_sums(plan, sources, output)};
+  Outcome outcome = conversion.read.unchanged_during([&] {
+    execute(plan.tensors, sources, output, exec);
+    return Outcome{checked_sums(plan, sources, output)};
+  });
   output.commit();
   return outcome;
 }

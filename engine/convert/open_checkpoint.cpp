@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/mapped_file.h"
 #include "convert/recognise.h"
 #include "remap/compare.h"
 #include "remap/convert.h"
@@ -63,6 +64,11 @@ void add_rule_files(const Request& request, Checkpoint& checkpoint) {
   checkpoint.files.push_back(checkpoint.rules.file());
 }
 
+Json read_noted(const Rules::Need& need, const std::string& path, Checkpoint& checkpoint) {
+  checkpoint.read.add({path, stamp_of(path)});
+  return read_document(path, need.format);
+}
+
 // Documents that lie in the checkpoint's folder, where no other was given.
 void read_documents_beside(const Request& request, Checkpoint& checkpoint) {
   std::error_code ignored;
@@ -72,7 +78,7 @@ void read_documents_beside(const Request& request, Checkpoint& checkpoint) {
     const fs::path beside = folder / need.beside;
     if (need.document && !need.beside.empty() && !checkpoint.options.documents.contains(need.name) &&
         fs::is_regular_file(beside, ignored))
-      checkpoint.options.documents[need.name] = read_document(beside.string(), need.format);
+      checkpoint.options.documents[need.name] = read_noted(need, beside.string(), checkpoint);
   }
 }
 
@@ -118,7 +124,7 @@ std::optional<Checkpoint> open_checkpoint(const Request& request, Diagnostics& d
     const size_t index = index_of(needs, name);
     if (index == needs.size()) continue;  // a companion: the reader of the first source has it
     if (needs[index].document) {
-      checkpoint.options.documents[name] = read_document(path, needs[index].format);
+      checkpoint.options.documents[name] = read_noted(needs[index], path, checkpoint);
       continue;
     }
     auto source = open_needed(request, path, *rules, index, openings);
@@ -127,10 +133,14 @@ std::optional<Checkpoint> open_checkpoint(const Request& request, Diagnostics& d
                   "this is a manifest: it lists tensors and holds none", "use 'remap plan' to see what would happen");
     if (request.notices) add_notices(*source, diagnostics);
     checkpoint.files.push_back(source->folder());
+    checkpoint.read.add(*source);
     checkpoint.owned.push_back(std::move(source));
     checkpoint.sources.push_back({name, checkpoint.owned.back().get()});
   }
-  if (!request.config_file.empty()) checkpoint.files.push_back(request.config_file);
+  if (!request.config_file.empty()) {
+    checkpoint.files.push_back(request.config_file);
+    checkpoint.read.add({request.config_file, stamp_of(request.config_file)});
+  }
   add_rule_files(request, checkpoint);
   read_documents_beside(request, checkpoint);
   return checkpoint;
@@ -139,7 +149,8 @@ std::optional<Checkpoint> open_checkpoint(const Request& request, Diagnostics& d
 std::optional<Conversion> prepare(const Request& request, Diagnostics& diagnostics) {
   auto checkpoint = open_checkpoint(request, diagnostics);
   if (!checkpoint) return std::nullopt;
-  auto plan = make_plan(checkpoint->rules, checkpoint->sources, checkpoint->options, diagnostics);
+  auto plan = checkpoint->read.unchanged_during(
+      [&] { return make_plan(checkpoint->rules, checkpoint->sources, checkpoint->options, diagnostics); });
   if (!plan) return std::nullopt;
   return Conversion{std::move(*checkpoint), std::move(*plan)};
 }

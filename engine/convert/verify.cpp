@@ -9,6 +9,7 @@
 #include "exec/check_target.h"
 #include "plan/load_rules.h"
 #include "remap/execute.h"
+#include "remap/files_read.h"
 #include "verify/layers.h"
 #include "verify/probe.h"
 
@@ -64,8 +65,10 @@ std::vector<TensorAccount> account(const Plan& plan, const std::vector<const Sou
 
 }  // namespace
 
-VerifyReport verify(const Rules& rules, const Plan& plan, const std::vector<NamedSource>& sources, const Source& target,
-                    const Json& config, const VerifyOptions& options) {
+namespace {
+
+VerifyReport verify_files(const Rules& rules, const Plan& plan, const std::vector<NamedSource>& sources,
+                          const Source& target, const Json& config, const VerifyOptions& options) {
   const Rules::Impl& impl = rules.impl();
   if (!impl.source_model || !impl.target_model)
     throw Error("usage", {}, fmt::format("{} names no forward passes", rules.file()),
@@ -110,6 +113,16 @@ VerifyReport verify(const Rules& rules, const Plan& plan, const std::vector<Name
   report.passed =
       bytes_agree && (!report.sums || report.sums->agree) && !report.first_divergence && !report.layers.empty();
   return report;
+}
+
+}  // namespace
+
+VerifyReport verify(const Rules& rules, const Plan& plan, const std::vector<NamedSource>& sources, const Source& target,
+                    const Json& config, const VerifyOptions& options) {
+  FilesRead files;
+  for (const NamedSource& source : sources) files.add(*source.source);
+  files.add(target);
+  return files.unchanged_during([&] { return verify_files(rules, plan, sources, target, config, options); });
 }
 
 }  // namespace remap

@@ -130,6 +130,7 @@ class Run {
       const Copy& copy = job.loaded->copies[i];
       try {
         copy_region(*job.loaded, copy);
+        if (job.loaded->from != nullptr) job.loaded->from->check_bytes();
       } catch (const Error& error) {
         Diagnostic diagnostic = error.diagnostic();
         diagnostic.notes.push_back(

@@ -96,6 +96,7 @@ std::shared_ptr<const Loaded> Work::load_tile(const Reading& reading, size_t til
   if (wanted.empty()) return nullptr;
   auto loaded = std::make_shared<Loaded>();
   loaded->source = &reading.source->manifest()[reading.tensor];
+  loaded->from = reading.source;
   loaded->dtype = stored_form(*loaded->source).dtype;
   loaded->view = reading.source->load(reading.tensor, tile, buffer);
   loaded->in_buffer = is_inside(loaded->view.data, buffer);

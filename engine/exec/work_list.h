@@ -43,6 +43,7 @@ struct Loaded {
   DType dtype = DType::f32;
   bool in_buffer = false;  // the bytes are in the loading thread's buffer: only that thread may copy them, at once
   const TensorInfo* source = nullptr;  // for messages; null for a fill
+  const Source* from = nullptr;        // null for a fill
   std::vector<Copy> copies;
   std::array<std::byte, 16> constant = {};  // what `view` points to, for a fill
 };

@@ -58,6 +58,13 @@ class JoinedFiles final : public Source {
   TileView load(size_t index, size_t tile, TileBuffer& buffer) const override {
     return files_[homes_[index].file].source->load(homes_[index].tensor, tile, buffer);
   }
+  void check_bytes() const override {
+    for (const NamedFile& file : files_) file.source->check_bytes();
+  }
+  void visit_files(const FileVisitor& body) const override {
+    Source::visit_files(body);
+    for (const NamedFile& file : files_) file.source->visit_files(body);
+  }
   std::vector<std::string> remarks() const override {
     std::vector<std::string> lines = of_all(&Source::remarks);
     for (const auto& name : differing_)

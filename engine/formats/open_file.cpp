@@ -20,7 +20,9 @@ namespace {
 
 Json parsed(const std::string& path, const MappedFile& file, const Limits& limits) {
   check_limit(file.size(), limits.max_index_bytes, "max_index_bytes", BytePlace{path, {}, {}}, "bytes of a JSON file");
-  return parse_json({reinterpret_cast<const char*>(file.data()), static_cast<size_t>(file.size())}, {path});
+  return file.read([&] {
+    return parse_json({reinterpret_cast<const char*>(file.data()), static_cast<size_t>(file.size())}, {path});
+  });
 }
 
 // A file that is looked at. Its JSON is parsed once, when the first format asks for it.
@@ -51,9 +53,9 @@ struct FileFormat {
 };
 const FileFormat kFileFormats[] = {
     {[](FileInHand& in) { return looks_like_safetensors(in.file.bytes()); },
-     [](FileInHand& in) { return open_safetensors(in.path, std::move(in.file), in.options); }},
+     [](FileInHand& in) { return open_safetensors(in.path, in.file, in.options); }},
     {[](FileInHand& in) { return looks_like_torch(in.file); },
-     [](FileInHand& in) { return open_torch(std::move(in.file), in.options); }},
+     [](FileInHand& in) { return open_torch(in.file, in.options); }},
     {[](FileInHand& in) {
        return in.object() != nullptr && in.json->is_object() && in.json->contains("remap_manifest");
      },
@@ -63,7 +65,7 @@ const FileFormat kFileFormats[] = {
     {[](FileInHand& in) { return in.object() == nullptr && looks_like_msgpack_map(in.file.bytes()); },
      [](FileInHand& in) {
        refuse_unreadable_t5x(std::filesystem::path(in.name).parent_path().string());
-       return open_t5x(in.path, std::move(in.file), in.options);
+       return open_t5x(in.path, in.file, in.options);
      }},
     {[](FileInHand& in) { return in.object() == nullptr && looks_like_manifest_text(in.text()); },
      [](FileInHand& in) { return open_manifest_text(in.name, in.text(), in.options); }},
@@ -73,11 +75,15 @@ const FileFormat kFileFormats[] = {
 
 std::unique_ptr<Source> open_file(const std::string& path, const std::string& name, const OpenOptions& options) {
   FileInHand in{path, name, options, MappedFile(name)};
-  if (name.ends_with(kPartOfTorchCheckpoint)) refuse_file(in.file);
-  for (const FileFormat& format : kFileFormats)
-    if (format.is(in)) return format.open(in);
-  if (in.json) refuse_json(name, *in.json);
-  refuse_file(in.file);
+  auto source = in.file.read([&]() -> std::unique_ptr<Source> {
+    if (name.ends_with(kPartOfTorchCheckpoint)) refuse_file(in.file);
+    for (const FileFormat& format : kFileFormats)
+      if (format.is(in)) return format.open(in);
+    if (in.json) refuse_json(name, *in.json);
+    refuse_file(in.file);
+  });
+  source->add_file_read({name, in.file.stamp()});
+  return source;
 }
 
 Json read_json_file(const std::string& path, const Limits& limits) { return parsed(path, MappedFile(path), limits); }

@@ -20,10 +20,14 @@ namespace fs = std::filesystem;
 
 // One of the index's files, by what is in it.
 std::unique_ptr<Source> open_shard(const std::string& path, const OpenOptions& options) {
-  MappedFile file(path);
-  if (looks_like_safetensors(file.bytes())) return open_safetensors_shard(std::move(file), options);
-  if (looks_like_torch(file)) return open_torch(std::move(file), options);
-  refuse_file(file);
+  const MappedFile file(path);
+  auto source = file.read([&] {
+    if (looks_like_safetensors(file.bytes())) return open_safetensors_shard(file, options);
+    if (looks_like_torch(file)) return open_torch(file, options);
+    refuse_file(file);
+  });
+  source->add_file_read({path, file.stamp()});
+  return source;
 }
 
 // What is known of shards that are not there: a download that was not finished, other files than the index is for.
@@ -88,9 +92,11 @@ std::unique_ptr<Source> open_shards(const std::string& path, const std::string& 
   Json metadata = Json::object();
   if (!index.metadata.is_null()) metadata["index"] = index.metadata;
   const std::string config = (folder / "config.json").string();
+  std::vector<FileRead> read;
   if (is_file(config))
-    metadata["config"] = parse_json(read_text_file(config, options.limits.max_index_bytes), {config});
+    metadata["config"] = parse_json(read_text_file(config, options.limits.max_index_bytes, &read), {config});
   auto source = join_shards(path, std::move(files), std::move(metadata), options.limits);
+  source->add_files_read(read);
   if (!odd.empty())
     source->add_notice({Severity::note, "shard-total-size", BytePlace{index_file, {}, {}}, odd, {}, ""});
   return source;

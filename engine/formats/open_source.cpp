@@ -252,10 +252,15 @@ class FolderOpener {
       const std::string& name = all_[i];
       if (formats::unfinished_name(name)) continue;
       const MappedFile mapped(file(name));
-      if (formats::looks_like_safetensors(mapped.bytes()) || looks_like_torch(mapped) ||
-          formats::looks_like_msgpack_map(mapped.bytes()))
-        readable.push_back(name);
-      else if (auto found = kind ? std::nullopt : formats::recognise_file(mapped); found && found->tensors) {
+      auto found = mapped.read([&]() -> std::optional<formats::Recognised> {
+        if (formats::looks_like_safetensors(mapped.bytes()) || looks_like_torch(mapped) ||
+            formats::looks_like_msgpack_map(mapped.bytes()))
+          readable.push_back(name);
+        else if (!kind)
+          return formats::recognise_file(mapped);
+        return std::nullopt;
+      });
+      if (found && found->tensors) {
         kind = std::move(found);
         named = name;
       }

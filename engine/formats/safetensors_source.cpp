@@ -199,7 +199,7 @@ class SafetensorsSource final : public Source {
     manifest_ = Manifest(std::move(infos), path_);
     std::error_code ignored;
     if (!config.empty() && fs::is_regular_file(config, ignored))
-      metadata_["config"] = parse_json(read_text_file(config.string(), limits.max_index_bytes), {config.string()});
+      metadata_["config"] = parse_json(read_text(config.string(), limits.max_index_bytes), {config.string()});
   }
 
   std::string_view format() const override { return "safetensors"; }
@@ -213,10 +213,19 @@ class SafetensorsSource final : public Source {
     const Home& home = homes_[index];
     const MappedFile& file = files_[home.file];
     return {file.data() + home.entry.begin, row_major_strides(stored_form(home.entry.info).shape), file.fd(),
-            home.entry.begin};
+            home.entry.begin, &file.path()};
+  }
+  void check_bytes() const override {
+    for (const MappedFile& file : files_) file.require_readable();
   }
 
  private:
+  std::string read_text(const std::string& file, uint64_t max_bytes) {
+    std::vector<FileRead> read;
+    std::string text = read_text_file(file, max_bytes, &read);
+    add_files_read(read);
+    return text;
+  }
   struct Home {
     SafetensorsEntry entry;
     size_t file = 0;

@@ -94,7 +94,15 @@ class T5xSource final : public Source {
     if (const auto* array = std::get_if<ZarrArray>(&entries_[index].home)) return load_zarr_tile(*array, tile, buffer);
     const auto& tiles = std::get<InlineTiles>(entries_[index].home);
     const std::byte* data = tiles.data[tile];
-    return {data, row_major_strides(tiles.boxes[tile].extent), file_.fd(), static_cast<uint64_t>(data - file_.data())};
+    return {data, row_major_strides(tiles.boxes[tile].extent), file_.fd(), static_cast<uint64_t>(data - file_.data()),
+            &file_.path()};
+  }
+  void check_bytes() const override { file_.require_readable(); }
+  void visit_files(const FileVisitor& body) const override {
+    Source::visit_files(body);
+    for (const Entry& entry : entries_)
+      if (const auto* array = std::get_if<ZarrArray>(&entry.home))
+        visit_chunk_files(*array, [&](const std::string& path) { body(path, nullptr); });
   }
   std::vector<std::string> remarks() const override {
     std::vector<std::string> lines = remarks_;
@@ -175,7 +183,7 @@ class T5xSource final : public Source {
     }
   }
 
-  Entry open_zarr(const FlaxLeaf& leaf, const ArrayFolder& spec, const Limits& limits) const {
+  Entry open_zarr(const FlaxLeaf& leaf, const ArrayFolder& spec, const Limits& limits) {
     const std::string folder = (fs::path(folder_) / spec.folder).string();
     const std::string file = folder + "/.zarray";
     std::error_code ignored;
@@ -185,7 +193,7 @@ class T5xSource final : public Source {
           fmt::format("the array '{}' is not there; {}", leaf.key,
                       fs::is_directory(folder, ignored) ? "its folder has no .zarray" : "there is no such folder"),
           "the checkpoint was not copied completely; fetch the folder again");
-    ZarrArray array = parse_zarray(read_text_file(file, limits.max_index_bytes), file, limits);
+    ZarrArray array = parse_zarray(read_text(file, limits), file, limits);
     array.folder = folder;
     const auto disagree = [&](std::string_view what, std::string_view here, std::string_view there) {
       throw Error("t5x-array-mismatch", BytePlace{file_.path(), {}, leaf.offset},
@@ -196,6 +204,13 @@ class T5xSource final : public Source {
     check_chunks(array, leaf.key);
     TensorInfo info{leaf.key, array.dtype, array.shape};
     return {std::move(info), std::move(array)};
+  }
+
+  std::string read_text(const std::string& file, const Limits& limits) {
+    std::vector<FileRead> read;
+    std::string text = read_text_file(file, limits.max_index_bytes, &read);
+    add_files_read(read);
+    return text;
   }
 
   void finish_entries(const Limits& limits) {
@@ -211,7 +226,7 @@ class T5xSource final : public Source {
     const auto given = options.companions.find("gin");
     const auto file = given != options.companions.end() ? std::optional(given->second) : find_gin_file(folder_);
     if (!file) return;
-    GinConfig gin = parse_gin(read_text_file(*file, options.limits.max_index_bytes), *file, options.limits);
+    GinConfig gin = parse_gin(read_text(*file, options.limits), *file, options.limits);
     metadata_["gin"] = std::move(gin.values);
     remarks_.insert(remarks_.end(), gin.remarks.begin(), gin.remarks.end());
   }

@@ -1,5 +1,6 @@
 #include "formats/torch_source.h"
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <map>
@@ -8,7 +9,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "formats/torch_contents.h"
@@ -36,24 +36,21 @@ class TemporaryCopy {
     try {
       zip.unpack(member, [&](std::span<const std::byte> bytes) { write(bytes, name); });
       if (size_bytes_ == 0) return;
-      void* address = ::mmap(nullptr, size_bytes_, PROT_READ, MAP_SHARED, fd_, 0);
-      if (address == MAP_FAILED)
-        throw Error("io-read", BytePlace{file, std::string(member.name), {}},
-                    fmt::format("cannot map {} bytes: {}", size_bytes_, errno_text(errno)));
-      data_ = static_cast<const std::byte*>(address);
+      mapping_ = std::make_unique<Mapping>(fd_, size_bytes_, BytePlace{file, std::string(member.name), {}});
     } catch (...) {
       ::close(fd_);
       throw;
     }
   }
   ~TemporaryCopy() {
-    if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_bytes_);
+    mapping_.reset();
     ::close(fd_);
   }
   TemporaryCopy(const TemporaryCopy&) = delete;
   TemporaryCopy& operator=(const TemporaryCopy&) = delete;
-  const std::byte* data() const { return data_; }
+  const std::byte* data() const { return mapping_ ? mapping_->data() : nullptr; }
   int fd() const { return fd_; }
+  bool is_readable() const { return !mapping_ || !mapping_->fault(); }
 
  private:
   void write(std::span<const std::byte> bytes, const std::string& name) const {
@@ -65,7 +62,7 @@ class TemporaryCopy {
 
   uint64_t size_bytes_;
   int fd_ = -1;
-  const std::byte* data_ = nullptr;
+  std::unique_ptr<Mapping> mapping_;  // none of an empty member
 };
 
 class TorchSource final : public Source {
@@ -104,6 +101,14 @@ class TorchSource final : public Source {
     return signs != signs_.end() ? signs->second : whole_tensor_tile(stored_form(manifest_[index]).shape);
   }
 
+  void check_bytes() const override {
+    contents_.file.require_readable();
+    for (const Copy& copy : copies_)
+      if (copy.made.load(std::memory_order_acquire) && !copy.file->is_readable())
+        throw Error("io-read", BytePlace{path(), {}, {}}, "the temporary file of an unpacked member cannot be read",
+                    "set TMPDIR to a folder on other storage");
+  }
+
   TileView load(size_t index, size_t tile, TileBuffer& buffer) const override {
     require_read(manifest_[index], path());
     const auto signs = signs_.find(index);
@@ -116,15 +121,16 @@ class TorchSource final : public Source {
     const TorchStorage& storage = contents_.storages[spec.storage];
     TileView view{.data = nullptr, .strides = spec.strides, .fd = -1, .offset_bytes = 0};
     if (storage.file_offset) {
-      contents_.file.check_unchanged();
       view.offset_bytes = *storage.file_offset + spec.offset_bytes;
       view.data = contents_.file.data() + view.offset_bytes;
       view.fd = contents_.file.fd();
+      view.file = &contents_.file.path();
     } else if (storage.packed != nullptr) {
       const TemporaryCopy& copy = unpacked(spec.storage, *storage.packed);
       view.offset_bytes = spec.offset_bytes;
       view.data = copy.data() + spec.offset_bytes;
       view.fd = copy.fd();
+      view.file = &contents_.file.path();
     } else {
       view.data = storage.memory + spec.offset_bytes;
     }
@@ -178,10 +184,14 @@ class TorchSource final : public Source {
   struct Copy {
     std::once_flag once;
     std::unique_ptr<TemporaryCopy> file;
+    std::atomic<bool> made = false;
   };
   const TemporaryCopy& unpacked(uint32_t storage, const ZipMember& member) const {
     Copy& copy = copies_[storage];
-    std::call_once(copy.once, [&] { copy.file = std::make_unique<TemporaryCopy>(*contents_.zip, member, path()); });
+    std::call_once(copy.once, [&] {
+      copy.file = std::make_unique<TemporaryCopy>(*contents_.zip, member, path());
+      copy.made.store(true, std::memory_order_release);
+    });
     return *copy.file;
   }
 

@@ -280,13 +280,17 @@ std::string chunk_path(const ZarrArray& array, size_t tile) {
       "the checkpoint was not copied completely; fetch the folder again");
 }
 
+size_t count_chunks(const ZarrArray& array) {
+  size_t n_tiles = 1;
+  for (const int64_t extent : array.grid()) n_tiles *= static_cast<size_t>(extent);
+  return n_tiles;
+}
+
 struct Missing {
   size_t count = 0, first = 0;
 };
 Missing find_missing(const ZarrArray& array) {
-  const Shape grid = array.grid();
-  size_t n_tiles = 1;
-  for (const int64_t extent : grid) n_tiles *= static_cast<size_t>(extent);
+  const size_t n_tiles = count_chunks(array);
   Missing missing;
   std::error_code error;
   for (size_t tile = 0; tile < n_tiles; ++tile)
@@ -325,8 +329,7 @@ ZarrArray parse_zarray(std::string_view text, const std::string& file, const Lim
 
 std::vector<Box> zarr_tiles(const ZarrArray& array) {
   const Shape grid = array.grid();
-  size_t n_tiles = 1;
-  for (const int64_t extent : grid) n_tiles *= static_cast<size_t>(extent);
+  const size_t n_tiles = count_chunks(array);
   std::vector<Box> boxes;
   boxes.reserve(n_tiles);
   for (size_t tile = 0; tile < n_tiles; ++tile) {
@@ -352,14 +355,22 @@ TileView load_zarr_tile(const ZarrArray& array, size_t tile, TileBuffer& buffer)
     return {buffer.data(), std::vector<int64_t>(array.shape.size(), 0), -1, 0};  // every element is the same one
   }
   const MappedFile file(path);
-  switch (array.codec) {
-    case ZarrCodec::raw: copy_raw(file, array.chunk_bytes(), buffer); break;
-    case ZarrCodec::gzip: inflate_chunk(file, array.chunk_bytes(), true, buffer); break;
-    case ZarrCodec::zlib: inflate_chunk(file, array.chunk_bytes(), false, buffer); break;
-    case ZarrCodec::zstd: unpack_zstd_chunk(file, array.chunk_bytes(), buffer); break;
-  }
+  file.read([&] {
+    switch (array.codec) {
+      case ZarrCodec::raw: copy_raw(file, array.chunk_bytes(), buffer); break;
+      case ZarrCodec::gzip: inflate_chunk(file, array.chunk_bytes(), true, buffer); break;
+      case ZarrCodec::zlib: inflate_chunk(file, array.chunk_bytes(), false, buffer); break;
+      case ZarrCodec::zstd: unpack_zstd_chunk(file, array.chunk_bytes(), buffer); break;
+    }
+    return true;
+  });
   if (array.big_endian) swap_elements(buffer, array.dtype);
   return {buffer.data(), chunk_strides(array), -1, 0};
+}
+
+void visit_chunk_files(const ZarrArray& array, const std::function<void(const std::string& path)>& body) {
+  const size_t n_tiles = count_chunks(array);
+  for (size_t tile = 0; tile < n_tiles; ++tile) body(chunk_path(array, tile));
 }
 
 size_t missing_chunks(const ZarrArray& array) { return find_missing(array).count; }

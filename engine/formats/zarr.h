@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -44,6 +45,9 @@ std::vector<Box> zarr_tiles(const ZarrArray& array);
 // Reads and decodes chunk `tile` (as zarr_tiles() numbers them). Throws Error "zarr-chunk" if its file is damaged,
 // "zarr-chunk-missing" if it is not there and there is no fill value.
 TileView load_zarr_tile(const ZarrArray& array, size_t tile, TileBuffer& buffer);
+
+// Calls `body` with the name of every chunk's file, whether it is there or not, in row-major order.
+void visit_chunk_files(const ZarrArray& array, const std::function<void(const std::string& path)>& body);
 
 // Counts the chunks that have no file.
 size_t missing_chunks(const ZarrArray& array);

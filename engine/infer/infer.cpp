@@ -19,6 +19,7 @@
 #include "plan/load_rules.h"
 #include "remap/compare.h"
 #include "remap/execute.h"
+#include "remap/files_read.h"
 #include "remap/values.h"
 
 namespace remap {
@@ -301,11 +302,16 @@ InferredRules infer_rules(const std::vector<NamedSource>& sources, const Source&
     problem.by_values &= source.source->has_data();
     problem.files.push_back(infer::files_of(*source.source));
   }
-  auto found =
-      infer::Proposal(
-          problem, problem.by_values ? infer::find_by_values(problem) : infer::find_by_names(problem, infer::Weights()),
-          options)
-          .run();
+  FilesRead files;
+  for (const auto& source : sources) files.add(*source.source);
+  files.add(target);
+  auto found = files.unchanged_during([&] {
+    return infer::Proposal(
+               problem,
+               problem.by_values ? infer::find_by_values(problem) : infer::find_by_names(problem, infer::Weights()),
+               options)
+        .run();
+  });
   for (const auto& d : found.diagnostics.items()) diagnostics.add(d);
   return std::move(found.result);
 }

@@ -67,6 +67,7 @@ void for_each_block(const Source& source, size_t index,
           return true;
         },
         block_units(dtype));
+    source.check_bytes();
   }
 }
 

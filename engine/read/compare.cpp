@@ -86,9 +86,12 @@ void for_each_block(const Side& a, const Side& b, const std::function<bool(const
   const bool a_leads = read_a.tiles().size() >= read_b.tiles().size();
   const size_t n_outer = (a_leads ? read_a : read_b).tiles().size(),
                n_inner = (a_leads ? read_b : read_a).tiles().size();
-  for (size_t outer = 0; outer < n_outer; ++outer)
-    for (size_t inner = 0; inner < n_inner; ++inner)
-      if (!(a_leads ? visit(outer, inner) : visit(inner, outer))) return;
+  bool going_on = true;
+  for (size_t outer = 0; outer < n_outer && going_on; ++outer)
+    for (size_t inner = 0; inner < n_inner && going_on; ++inner)
+      going_on = a_leads ? visit(outer, inner) : visit(inner, outer);
+  a.source.check_bytes();
+  b.source.check_bytes();
 }
 
 bool is_complex(DType dtype) { return dtype == DType::c64 || dtype == DType::c128; }

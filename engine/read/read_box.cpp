@@ -17,6 +17,7 @@ void read_box(const Source& source, size_t index, const Box& box, std::byte* out
     for (size_t d = 0; d < common.extent.size(); ++d)
       region.axes.push_back({common.extent[d], out_strides[d], view.strides[d]});
     ops::strided_copy(out, view.data, ops::normalised(std::move(region)), element_bytes);
+    source.check_bytes();
   }
 }
 

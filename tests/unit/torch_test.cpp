@@ -1,5 +1,6 @@
 // torch checkpoints as a whole: real files against their manifests and tensors, built ones for every damage.
 #include "formats/torch_source.h"
+#include "remap/files_read.h"
 #include "support/catch.h"
 #include "support/source_values.h"
 #include "support/temp_folder.h"
@@ -690,8 +691,10 @@ TEST_CASE("a truncated checkpoint throws, whatever its length") {
 TEST_CASE("a file that shrinks while it is open is noticed") {
   const TempFolder folder;
   const auto source = open_bytes(folder, build_torch_zip((Pickle() << "}").text("w").tensor({}).bytes() + "s."));
-  std::filesystem::resize_file(folder.path("model.pt"), 100);
+  const FilesRead files({source.get()});
+  std::filesystem::resize_file(folder.path("model.pt"), 0);
   CHECK(id_of(error_of([&] { test::tensor_bytes(*source, "w"); })) == "io-truncated");
+  CHECK(id_of(error_of([&] { files.require_unchanged(); })) == "io-truncated");
 }
 
 TEST_CASE("sharing cannot make a small pickle list more than it is worth") {

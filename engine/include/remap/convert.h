@@ -18,6 +18,7 @@
 
 #include "remap/diagnostic.h"
 #include "remap/execute.h"
+#include "remap/files_read.h"
 #include "remap/limits.h"
 #include "remap/output.h"
 #include "remap/plan.h"
@@ -49,6 +50,7 @@ struct Checkpoint {
   std::vector<NamedSource> sources;  // point into `owned`
   PlanOptions options;               // complete: facts about values are answered from the sources
   std::vector<std::string> files;    // everything that was read, or may be: an output must replace none of it
+  FilesRead read = {};               // all but the rules, as they were when they were opened
 };
 
 // What a user should know of a source though it is not an error: which of several checkpoints was taken, data that is
@@ -57,7 +59,8 @@ void add_notices(const Source& source, Diagnostics& diagnostics);
 
 // Finds the rules, opens the checkpoint and what belongs to it. nullopt if `diagnostics` has errors: no rules fit, or
 // more than one ("family-unknown", "family-ambiguous"), or a rule file is not right. Throws Error: "usage" for a name
-// in `inputs` that neither the rules nor the readers know, "source-without-data", and what opening throws.
+// in `inputs` that neither the rules nor the readers know, "source-without-data", what opening throws, and "io-changed"
+// if a file became another one meanwhile.
 std::optional<Checkpoint> open_checkpoint(const Request& request, Diagnostics& diagnostics);
 
 // open_checkpoint() and make_plan(): what will be written, and from what. Of the data only what facts ask for is read.
@@ -73,7 +76,8 @@ struct Outcome {
 
 // Copies every tensor, writes config.json and the other files of the plan, and gives the folder its name when it is
 // whole: before, and after an Error, nothing is at `folder` that was not there. `output.inputs` and `output.metadata`
-// are completed from the conversion. Throws Error: those of OutputFolder and execute(), "parameter-sum".
+// are completed from the conversion. Throws Error: those of OutputFolder and execute(), "parameter-sum"; "io-changed",
+// "io-truncated" if a file that was read is not the one any more that was opened.
 Outcome write(const Conversion& conversion, const std::string& folder, const OutputOptions& output = {},
               const ExecOptions& exec = {});
 

@@ -37,8 +37,8 @@ struct InferredRules {
   bool holds() const { return open_targets.empty() && open_sources.empty() && unexpected.empty(); }
 };
 
-// The first source has no name. Throws Error if reading fails. What the planner still has against the text is in
-// `diagnostics`.
+// The first source has no name. Throws Error if reading fails, or if a file became another one meanwhile. What the
+// planner still has against the text is in `diagnostics`.
 InferredRules infer_rules(const std::vector<NamedSource>& sources, const Source& target, const InferOptions& options,
                           Diagnostics& diagnostics);
 

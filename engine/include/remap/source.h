@@ -5,7 +5,12 @@
 // type of less than a byte are served in bytes: boxes and strides are those of stored_form(). Tensors that the manifest
 // lists as unread are not served: tile_boxes() and load() throw "tensor-unread". tile_boxes() and load() may be called
 // from several threads at once; everything a TileView points to lives as long as the Source and the TileBuffer given to
-// load(), whichever ends first. Throws: Error for input that is damaged, truncated or changes size while open.
+// load(), whichever ends first. Throws: Error for input that is damaged or truncated.
+//
+// Files are mapped. Where one becomes shorter while it is read, or its storage fails, what cannot be read reads as
+// zeros and check_bytes() throws. For that the process has a handler for SIGBUS as long as a Source is open; it passes
+// on what is not its own to the handler that was there before, which has its place again afterwards. A program that
+// sets a handler for SIGBUS meanwhile passes on what is not its own in the same way.
 #pragma once
 
 #include <cstddef>
@@ -17,6 +22,7 @@
 #include <vector>
 
 #include "remap/diagnostic.h"
+#include "remap/file_stamp.h"
 #include "remap/limits.h"
 #include "remap/manifest.h"
 #include "remap/metadata.h"
@@ -39,6 +45,7 @@ struct TileView {
   // not.
   int fd = -1;
   uint64_t offset_bytes = 0;
+  const std::string* file = nullptr;  // its name, for messages
 };
 
 // Scratch memory for load(), reused between calls by one thread.
@@ -58,6 +65,21 @@ class Source {
   // Loads tile `tile` of tensor `index`; what has to be decoded is decoded into `buffer`.
   virtual TileView load(size_t index, size_t tile, TileBuffer& buffer) const = 0;
 
+  // Throws Error "io-truncated" or "io-read", naming file and place, if bytes that load() gave could not be read: call
+  // it after a tile was used, before what was made of it is trusted. No system call unless it throws.
+  virtual void check_bytes() const {}
+  // Calls `body` for every file of this source, in an order that never changes: with what it was when it was opened, or
+  // nullptr for a file that is opened only while data is loaded (and which may be missing). See remap/files_read.h.
+  using FileVisitor = std::function<void(const std::string& path, const FileStamp* opened)>;
+  virtual void visit_files(const FileVisitor& body) const {
+    for (const FileRead& file : files_read_) body(file.path, &file.stamp);
+  }
+  // A file that was read while this source was opened.
+  void add_file_read(FileRead file) { files_read_.push_back(std::move(file)); }
+  void add_files_read(const std::vector<FileRead>& files) {
+    files_read_.insert(files_read_.end(), files.begin(), files.end());
+  }
+
   // The folder whose files are read while data is loaded, if the checkpoint is one, however it was named; "": path()
   // and its kind.
   virtual std::string folder() const { return {}; }
@@ -74,6 +96,7 @@ class Source {
 
  private:
   std::vector<Diagnostic> notices_;
+  std::vector<FileRead> files_read_;
 };
 
 struct OpenOptions {

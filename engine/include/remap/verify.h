@@ -57,7 +57,8 @@ struct VerifyReport {
 };
 
 // `target` is the converted folder, `config` its config.json. `plan` is that of `rules` for the same sources.
-// Throws Error: "usage" if the rules name no forward passes; what a model file, a shape or a missing tensor is about.
+// Throws Error: "usage" if the rules name no forward passes; what a model file, a shape or a missing tensor is about;
+// "io-changed", "io-truncated" if a file became another one meanwhile.
 VerifyReport verify(const Rules& rules, const Plan& plan, const std::vector<NamedSource>& sources, const Source& target,
                     const Json& config, const VerifyOptions& options);
 

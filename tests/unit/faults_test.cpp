@@ -1,0 +1,224 @@
+// Files that become others while they are read, and storage that fails: an error that names the file, never a signal.
+#include "base/guarded_range.h"
+#include "base/mapped_file.h"
+#include "remap/compare.h"
+#include "remap/files_read.h"
+#include "support/catch.h"
+#include "support/temp_folder.h"
+
+#include <csignal>
+#include <functional>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace remap;
+using remap::test::TempFolder;
+
+namespace {
+
+constexpr size_t kPage = 4096;
+
+std::string error_of(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+// A safetensors file with one tensor "w" of `n_bytes` bytes.
+std::string safetensors(size_t n_bytes, char value) {
+  std::string head = fmt::format(R"({{"w":{{"dtype":"U8","shape":[{}],"data_offsets":[0,{}]}}}})", n_bytes, n_bytes);
+  head.resize((head.size() + 7) / 8 * 8, ' ');
+  const uint64_t length = head.size();
+  return std::string(reinterpret_cast<const char*>(&length), 8) + head + std::string(n_bytes, value);
+}
+
+unsigned sum(const MappedFile& file) {
+  unsigned total = 0;
+  for (const std::byte byte : file.bytes()) total += std::to_integer<unsigned>(byte);
+  return total;
+}
+
+// How a child process that does this ends: its exit code, or minus the signal.
+int end_of(const std::function<int()>& body) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(body());
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+// A page that no file is below: reading it raises SIGBUS that is not ours.
+const volatile char* foreign_page(const TempFolder& folder) {
+  const int fd = ::open(folder.write("foreign", "x").c_str(), O_RDWR);
+  void* page = ::mmap(nullptr, kPage, PROT_READ, MAP_SHARED, fd, 0);
+  if (::ftruncate(fd, 0) != 0) return nullptr;
+  return static_cast<const volatile char*>(page);
+}
+
+volatile std::sig_atomic_t passed_on = 0;
+void on_foreign(int, siginfo_t*, void*) {
+  passed_on = passed_on + 1;
+  ::_exit(42);
+}
+void install(void (*handler)(int, siginfo_t*, void*)) {
+  struct sigaction action {};
+  action.sa_sigaction = handler;
+  action.sa_flags = SA_SIGINFO;
+  ::sigaction(SIGBUS, &action, nullptr);
+}
+
+}  // namespace
+
+TEST_CASE("a mapped file that becomes shorter reads as zeros and is an error with its name") {
+  const TempFolder folder;
+  const std::string path = folder.write("a.bin", std::string(4 * kPage, '\1'));
+  const MappedFile file(path), other(folder.write("b.bin", std::string(kPage, '\2')));
+  CHECK(sum(file) == 4 * kPage);
+  REQUIRE(::truncate(path.c_str(), kPage) == 0);
+  CHECK(sum(file) == kPage);
+  CHECK(sum(file) == kPage);  // again: the pages are there now
+  CHECK(error_of([&] { file.require_readable(); }) ==
+        path + ": error[io-truncated]: the file had 16384 bytes when it was opened and now has 4096");
+  CHECK(sum(other) == 2 * kPage);
+  CHECK(error_of([&] { other.require_readable(); }).empty());
+  // What a reader made of the zeros is not what is wrong.
+  const std::string said = error_of([&] {
+    file.read([&]() -> int {
+      static_cast<void>(sum(file));
+      throw Error("json-syntax", {}, "a zero byte");
+    });
+  });
+  CHECK(said.find("io-truncated") != std::string::npos);
+}
+
+TEST_CASE("storage that cannot read a page is an error with the offset") {
+  // A mapping of more than the file has faults as failing storage does: the file's size did not change.
+  const TempFolder folder;
+  const std::string path = folder.write("a.bin", std::string(kPage, '\1'));
+  const int fd = ::open(path.c_str(), O_RDONLY);
+  const Mapping mapping(fd, 3 * kPage, {path, {}, {}});
+  CHECK(mapping.fault() == std::nullopt);
+  CHECK(static_cast<const volatile std::byte*>(mapping.data())[2 * kPage + 5] == std::byte{0});
+  CHECK(mapping.fault() == 2 * kPage);
+  CHECK(static_cast<const volatile std::byte*>(mapping.data())[kPage] == std::byte{0});
+  CHECK(mapping.fault() == kPage);
+  CHECK(mapping.data()[0] == std::byte{1});
+  ::close(fd);
+}
+
+TEST_CASE("a fault that is not in our files goes on to who had it before") {
+  const TempFolder folder;
+  const std::string path = folder.write("a.bin", std::string(kPage, '\1'));
+  struct sigaction before {};
+  ::sigaction(SIGBUS, nullptr, &before);
+  {
+    const MappedFile file(path);
+    struct sigaction during {};
+    ::sigaction(SIGBUS, nullptr, &during);
+    CHECK(during.sa_sigaction != before.sa_sigaction);
+  }
+  struct sigaction after {};
+  ::sigaction(SIGBUS, nullptr, &after);
+  CHECK(after.sa_sigaction == before.sa_sigaction);
+
+  const auto fault_with = [&](void (*prepare)()) {
+    return end_of([&] {
+      prepare();
+      const volatile char* page = foreign_page(folder);
+      const MappedFile file(path);
+      return static_cast<int>(*page);
+    });
+  };
+  CHECK(fault_with([] { std::signal(SIGBUS, SIG_DFL); }) == -SIGBUS);
+  CHECK(fault_with([] { std::signal(SIGBUS, SIG_IGN); }) == -SIGBUS);  // a fault cannot be ignored
+  CHECK(fault_with([] { install(on_foreign); }) == 42);
+  CHECK(end_of([&] {
+          std::signal(SIGBUS, SIG_DFL);
+          const MappedFile file(path);
+          return ::raise(SIGBUS);
+        }) == -SIGBUS);
+  CHECK(end_of([&] {
+          std::signal(SIGBUS, SIG_IGN);
+          const MappedFile file(path);
+          return ::raise(SIGBUS);
+        }) == 0);
+  // Installed after ours, and passing on what is not its own.
+  CHECK(end_of([&] {
+          std::signal(SIGBUS, SIG_DFL);
+          const MappedFile file(path);
+          static struct sigaction ours;
+          ::sigaction(SIGBUS, nullptr, &ours);
+          install([](int signal, siginfo_t* info, void* context) { ours.sa_sigaction(signal, info, context); });
+          if (::truncate(path.c_str(), 0) != 0) return 1;
+          return sum(file) == 0 && !error_of([&] { file.require_readable(); }).empty() ? 0 : 2;
+        }) == 0);
+}
+
+TEST_CASE("many files, opened and closed in turn, are all guarded") {
+  const TempFolder folder;
+  std::vector<MappedFile> files;
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < 600; ++i) files.emplace_back(folder.write(std::to_string(i), std::string(2 * kPage, '\1')));
+    for (int i = 0; i < 600; i += 7) REQUIRE(::truncate(folder.path(std::to_string(i)).c_str(), kPage) == 0);
+    for (size_t i = 0; i < files.size(); ++i) {
+      INFO(i);
+      CHECK(sum(files[i]) == (i % 7 == 0 ? 1u : 2u) * kPage);
+      CHECK(error_of([&] { files[i].require_readable(); }).empty() == (i % 7 != 0));
+    }
+    files.clear();
+  }
+}
+
+TEST_CASE("what becomes of a file that is read is said, and what was made of it is not given") {
+  struct Row {
+    const char* name;
+    std::function<void(const std::string& path)> change;
+    std::string message;  // "" : nothing is wrong
+  };
+  const std::string whole = safetensors(3 * kPage, 'w');
+  const auto write_again = [&](const std::string& path, const std::string& bytes) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+  };
+  const std::string n = std::to_string(whole.size());
+  const std::vector<Row> rows = {
+      {"nothing", [](const std::string&) {}, ""},
+      {"other rights", [](const std::string& path) { REQUIRE(::chmod(path.c_str(), 0400) == 0); }, ""},
+      {"a second name", [](const std::string& path) { REQUIRE(::link(path.c_str(), (path + ".2").c_str()) == 0); }, ""},
+      {"shorter", [&](const std::string& path) { REQUIRE(::truncate(path.c_str(), 5000) == 0); },
+       "error[io-truncated]: the file had " + n + " bytes when it was opened and now has 5000"},
+      {"empty", [&](const std::string& path) { REQUIRE(::truncate(path.c_str(), 0) == 0); },
+       "error[io-truncated]: the file had " + n + " bytes when it was opened and now has 0"},
+      {"longer", [&](const std::string& path) { std::ofstream(path, std::ios::app) << "x"; },
+       "error[io-changed]: the file had " + n + " bytes when it was opened and now has " +
+           std::to_string(whole.size() + 1)},
+      {"written again", [&](const std::string& path) { write_again(path, safetensors(3 * kPage, 'v')); },
+       "error[io-changed]: the file was written to while it was read"},
+      {"replaced",
+       [&](const std::string& path) {
+         write_again(path + ".new", whole);
+         std::filesystem::rename(path + ".new", path);
+       },
+       "error[io-changed]: another file took its place while it was read"},
+      {"removed", [&](const std::string& path) { std::filesystem::remove(path); },
+       "error[io-changed]: the file was removed or renamed while it was read"},
+  };
+  for (const Row& row : rows) {
+    INFO(row.name);
+    const TempFolder folder;
+    const std::string path = folder.write("a.safetensors", whole), same = folder.write("b.safetensors", whole);
+    // Times of modification are a few milliseconds apart at the least.
+    std::filesystem::last_write_time(path, std::filesystem::last_write_time(path) - std::chrono::hours(1));
+    const auto a = open_source(path), b = open_source(same);
+    const FilesRead files({a.get(), b.get()});
+    row.change(path);
+    const std::string said = error_of([&] { files.unchanged_during([&] { return compare_tensors(*a, 0, *b, 0); }); });
+    CHECK(said == (row.message.empty() ? "" : path + ": " + row.message));
+  }
+}
