@@ -104,6 +104,9 @@ class TorchSource final : public Source {
     return signs != signs_.end() ? signs->second : whole_tensor_tile(stored_form(manifest_[index]).shape);
   }
 
+  bool in_place(size_t index) const override {
+    return signs_.find(index) == signs_.end() && contents_.storages[specs_[index].storage].packed == nullptr;
+  }
   TileView load(size_t index, size_t tile, TileBuffer& buffer) const override {
     require_read(manifest_[index], path());
     const auto signs = signs_.find(index);
