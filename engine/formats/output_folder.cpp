@@ -12,7 +12,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -156,10 +155,10 @@ std::string make_partial_folder(const Destination& destination) {
               "free some space or choose another place");
 }
 
-// A file being written: its descriptor and a writable mapping of all of it.
-class MappedOutput {
+// A file being written.
+class OutputFile {
  public:
-  MappedOutput(const Destination& destination, const std::string& path, uint64_t size_bytes, uint64_t needed_bytes)
+  OutputFile(const Destination& destination, const std::string& path, uint64_t size_bytes, uint64_t needed_bytes)
       : size_bytes_(size_bytes) {
     fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd_ < 0)
@@ -167,31 +166,21 @@ class MappedOutput {
                   errno == EMFILE ? "choose larger shards, or allow more open files (ulimit -n)" : "");
     try {
       reserve(destination, needed_bytes);
-      void* address = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
-      if (address == MAP_FAILED)
-        throw Error("io-write", at(destination.path),
-                    fmt::format("cannot map {} of output: {}", human_bytes(size_bytes), errno_text(errno)));
-      data_ = static_cast<std::byte*>(address);
     } catch (...) {
       ::close(fd_);
       throw;
     }
   }
-  MappedOutput(MappedOutput&& other) noexcept
-      : fd_(std::exchange(other.fd_, -1)), size_bytes_(other.size_bytes_), data_(std::exchange(other.data_, nullptr)) {}
-  MappedOutput& operator=(MappedOutput&&) = delete;
-  ~MappedOutput() { static_cast<void>(close()); }
+  OutputFile(OutputFile&& other) noexcept : fd_(std::exchange(other.fd_, -1)), size_bytes_(other.size_bytes_) {}
+  OutputFile& operator=(OutputFile&&) = delete;
+  ~OutputFile() { static_cast<void>(close()); }
 
   int fd() const { return fd_; }
-  std::byte* data() const { return data_; }
   // 0, or the errno of a write that the file system reports only now.
-  int close() {
-    if (data_ != nullptr) ::munmap(std::exchange(data_, nullptr), size_bytes_);
-    return fd_ < 0 || ::close(std::exchange(fd_, -1)) == 0 ? 0 : errno;
-  }
+  int close() { return fd_ < 0 || ::close(std::exchange(fd_, -1)) == 0 ? 0 : errno; }
 
  private:
-  // Blocks that are allocated now cannot be missing when a mapped page is written: that would be a SIGBUS.
+  // A full disk is found before anything is copied.
   void reserve(const Destination& destination, uint64_t needed_bytes) {
     const auto length = static_cast<off_t>(size_bytes_);
     int error;
@@ -212,7 +201,6 @@ class MappedOutput {
 
   int fd_ = -1;
   uint64_t size_bytes_;
-  std::byte* data_ = nullptr;
 };
 
 // Found before anything is created: what cannot fit, and files beyond the process's limit, which would raise SIGXFSZ.
@@ -301,12 +289,12 @@ class OutputFolder::Impl {
       : destination_(parse_destination(path)), options_(options) {
     check_destination(destination_, options_);
     const auto layout = formats::lay_out(tensors, {options_.max_shard_bytes, options_.metadata});
-    uint64_t needed_bytes = layout.index.size();
-    for (const auto& file : layout.files) needed_bytes += file.size_bytes;
-    check_space(destination_, layout, needed_bytes);
+    needed_bytes_ = layout.index.size();
+    for (const auto& file : layout.files) needed_bytes_ += file.size_bytes;
+    check_space(destination_, layout, needed_bytes_);
     folder_ = make_partial_folder(destination_);
     try {
-      create_files(tensors, layout, needed_bytes);
+      create_files(tensors, layout);
     } catch (...) {
       discard();
       throw;
@@ -314,21 +302,27 @@ class OutputFolder::Impl {
   }
   ~Impl() { discard(); }
 
-  TensorSlot slot(size_t index) const {
-    const Home& home = homes_[index];
-    const MappedOutput& file = files_[home.file];
-    return {file.data() + home.offset_bytes, file.fd(), home.offset_bytes};
+  TensorPlace place(size_t index) const { return places_[index]; }
+
+  void write(size_t file, uint64_t offset, std::span<const std::byte> bytes) const {
+    while (!bytes.empty()) {
+      const ssize_t written = ::pwrite(files_[file].fd(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+      if (written < 0 && errno == EINTR) continue;
+      if (written <= 0) fail_write(written < 0 ? errno : EIO);
+      bytes = bytes.subspan(static_cast<size_t>(written)), offset += static_cast<uint64_t>(written);
+    }
   }
 
-  // The pages stay in the page cache; only the mapping lets them go, so that resident memory does not grow with the
-  // output.
-  void finished(size_t index) const {
-    constexpr uint64_t kWorthwhileBytes = uint64_t{1} << 20;
-    const Home& home = homes_[index];
-    if (home.size_bytes < kWorthwhileBytes) return;
-    static const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
-    const uint64_t begin = home.offset_bytes / page * page;
-    ::madvise(files_[home.file].data() + begin, home.offset_bytes + home.size_bytes - begin, MADV_DONTNEED);
+  void read(size_t file, uint64_t offset, std::span<std::byte> bytes) const {
+    while (!bytes.empty()) {
+      const ssize_t got = ::pread(files_[file].fd(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0)
+        throw Error("io-read", at(destination_.path),
+                    got < 0 ? fmt::format("what was written cannot be read back: {}", errno_text(errno))
+                            : "what was written cannot be read back: the file became shorter");
+      bytes = bytes.subspan(static_cast<size_t>(got)), offset += static_cast<uint64_t>(got);
+    }
   }
 
   void add_file(const std::string& name, const std::string& contents) {
@@ -347,9 +341,8 @@ class OutputFolder::Impl {
   }
 
   void commit() {
-    for (MappedOutput& file : files_)
-      if (const int error = file.close(); error != 0)
-        throw Error("io-write", at(destination_.path), fmt::format("writing failed: {}", errno_text(error)));
+    for (OutputFile& file : files_)
+      if (const int error = file.close(); error != 0) fail_write(error);
     const auto mode = mode_of(destination_.path);
     if (mode && options_.force) {
       check_replaceable(destination_.path, *mode, options_.inputs);
@@ -361,22 +354,19 @@ class OutputFolder::Impl {
   }
 
  private:
-  // Where a tensor is.
-  struct Home {
-    size_t file = 0;
-    uint64_t offset_bytes = 0, size_bytes = 0;
-  };
+  // Space was reserved; some file systems (those that copy on write) need more of it all the same.
+  [[noreturn]] void fail_write(int error) const {
+    if (error == ENOSPC || error == EDQUOT) fail_disk_full(destination_, needed_bytes_);
+    throw Error("io-write", at(destination_.path), fmt::format("writing failed: {}", errno_text(error)));
+  }
 
-  void create_files(const std::vector<PlannedTensor>& tensors, const formats::SafetensorsLayout& layout,
-                    uint64_t needed_bytes) {
-    homes_.resize(tensors.size());
+  void create_files(const std::vector<PlannedTensor>& tensors, const formats::SafetensorsLayout& layout) {
+    places_.resize(tensors.size());
     for (const auto& file : layout.files) {
-      for (size_t i = 0; i < file.tensors.size(); ++i) {
-        const uint64_t end = i + 1 < file.tensors.size() ? file.offsets_bytes[i + 1] : file.size_bytes;
-        homes_[file.tensors[i]] = {files_.size(), file.offsets_bytes[i], end - file.offsets_bytes[i]};
-      }
-      files_.emplace_back(destination_, folder_ + "/" + file.name, file.size_bytes, needed_bytes);
-      std::copy(file.head.begin(), file.head.end(), reinterpret_cast<char*>(files_.back().data()));
+      for (size_t i = 0; i < file.tensors.size(); ++i)
+        places_[file.tensors[i]] = {files_.size(), file.offsets_bytes[i]};
+      files_.emplace_back(destination_, folder_ + "/" + file.name, file.size_bytes, needed_bytes_);
+      write(files_.size() - 1, 0, std::as_bytes(std::span(file.head)));
     }
     if (!layout.index.empty()) add_file("model.safetensors.index.json", layout.index);
   }
@@ -394,8 +384,9 @@ class OutputFolder::Impl {
   Destination destination_;
   OutputOptions options_;
   std::string folder_;  // being written; empty once it has its final name
-  std::vector<MappedOutput> files_;
-  std::vector<Home> homes_;  // a tensor of the plan
+  uint64_t needed_bytes_ = 0;
+  std::vector<OutputFile> files_;
+  std::vector<TensorPlace> places_;  // a tensor of the plan
 };
 
 void refuse_new(const std::string& path, const std::string& kind, int error) {
@@ -426,8 +417,13 @@ OutputFolder::OutputFolder(const std::string& path, const std::vector<PlannedTen
                            const OutputOptions& options)
     : impl_(std::make_unique<Impl>(path, tensors, options)) {}
 OutputFolder::~OutputFolder() = default;
-TensorSlot OutputFolder::slot(size_t index) { return impl_->slot(index); }
-void OutputFolder::finished(size_t index) { impl_->finished(index); }
+TensorPlace OutputFolder::place(size_t index) const { return impl_->place(index); }
+void OutputFolder::write(size_t file, uint64_t offset_bytes, std::span<const std::byte> bytes) {
+  impl_->write(file, offset_bytes, bytes);
+}
+void OutputFolder::read(size_t file, uint64_t offset_bytes, std::span<std::byte> bytes) {
+  impl_->read(file, offset_bytes, bytes);
+}
 void OutputFolder::add_file(const std::string& name, const std::string& contents) { impl_->add_file(name, contents); }
 void OutputFolder::commit() { impl_->commit(); }
 

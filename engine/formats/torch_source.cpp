@@ -101,6 +101,10 @@ class TorchSource final : public Source {
     return signs != signs_.end() ? signs->second : whole_tensor_tile(stored_form(manifest_[index]).shape);
   }
 
+  bool in_place(size_t index) const override {
+    return signs_.find(index) == signs_.end() && contents_.storages[specs_[index].storage].packed == nullptr;
+  }
+
   void check_bytes() const override {
     contents_.file.require_readable();
     for (const Copy& copy : copies_)

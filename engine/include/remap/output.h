@@ -46,13 +46,13 @@ class OutputFolder : public Sink {
   OutputFolder(const OutputFolder&) = delete;
   OutputFolder& operator=(const OutputFolder&) = delete;
 
-  TensorSlot slot(size_t index) override;
-  bool zeroed() const override { return true; }
-  void finished(size_t index) override;
+  TensorPlace place(size_t index) const override;
+  void write(size_t file, uint64_t offset_bytes, std::span<const std::byte> bytes) override;
+  void read(size_t file, uint64_t offset_bytes, std::span<std::byte> bytes) override;
 
   // A further file, such as config.json. Throws Error "output-name" if the name has a slash or is taken, "io-write".
   void add_file(const std::string& name, const std::string& contents);
-  // Gives the folder its final name. Call once, after everything is written; no slot is valid afterwards.
+  // Gives the folder its final name. Call once, after everything is written; nothing can be written or read afterwards.
   // Throws Error "output-exists" if the place was taken meanwhile, "output-not-replaceable" and "output-holds-input" if
   // it came to hold what must not be lost, "io-write"; then nothing at the final place has changed.
   void commit();
