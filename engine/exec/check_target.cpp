@@ -17,7 +17,8 @@ namespace {
 // A sink for one tensor at a time; its memory is used again.
 class OneTensor : public Sink {
  public:
-  TensorSlot slot(size_t) override { return {bytes.data(), -1, 0}; }
+  TensorPlace place(size_t) const override { return {}; }
+  std::byte* memory(size_t) override { return bytes.data(); }
   std::vector<std::byte> bytes;
 };
 

@@ -8,20 +8,19 @@
 
 #include <fmt/format.h>
 
+#include "exec/blocks.h"
 #include "exec/check_plan.h"
-#include "exec/file_copy.h"
-#include "exec/schedule.h"
+#include "exec/filler.h"
+#include "exec/open_blocks.h"
 #include "exec/slice_tensor.h"
-#include "exec/work_list.h"
+#include "exec/tiles.h"
 #include "ops/cast.h"
 #include "remap/diagnostic.h"
 
 namespace remap {
 namespace {
 
-using exec::Copy;
-using exec::Job;
-using exec::Loaded;
+using exec::Block;
 
 // Adds up what is done and tells it, rarely and never twice at a time.
 class Progress {
@@ -60,120 +59,197 @@ class Run {
   Run(const std::vector<PlannedTensor>& tensors, const std::vector<const Source*>& sources, Sink& sink,
       const ExecOptions& options)
       : tensors_(tensors),
+        sources_(sources),
         sink_(sink),
         options_(options),
-        n_threads_(options.threads > 0 ? static_cast<size_t>(options.threads)
-                                       : std::max(1u, std::thread::hardware_concurrency())),
-        work_(tensors, sources, sink.zeroed()),
-        schedule_(work_.items().size()),
+        blocks_(tensors, sink, options.block_bytes),
+        tiles_(tensors, sources, blocks_),
+        pieces_(tensors),
+        memory_(blocks_.largest_bytes()),
+        open_(blocks_, sink, memory_, options.open_bytes),
         progress_(options, total_bytes(tensors)),
-        missing_elements_(tensors.size()) {
-    for (size_t t = 0; t < tensors.size(); ++t) missing_elements_[t] = element_count(tensors[t].shape);
+        is_held_(blocks_.size()) {
+    list_jobs();
+    first_failure_ = jobs_.size();
   }
 
   void execute() {
+    const size_t n_threads = options_.threads > 0 ? static_cast<size_t>(options_.threads)
+                                                  : std::max(1u, std::thread::hardware_concurrency());
     // jthread joins when destroyed, also when starting a further one fails: then those that run do the work.
     {
       std::vector<std::jthread> helpers;
       try {
-        for (size_t i = 1; i < n_threads_; ++i) helpers.emplace_back([this] { do_jobs(); });
+        for (size_t i = 1; i < std::min(n_threads, jobs_.size()); ++i) helpers.emplace_back([this] { do_jobs(); });
       } catch (const std::system_error&) {
       }
       do_jobs();
     }
-    schedule_.rethrow();
+    if (error_) std::rethrow_exception(error_);
     if (is_cancelled()) throw Error("cancelled", {}, "stopped before all tensors were written");
     progress_.finish();
   }
 
  private:
+  // What one thread does at a time: what is in place of a block, or a tile.
+  struct Job {
+    static constexpr size_t kInPlace = static_cast<size_t>(-1);
+    size_t block = 0;
+    size_t tile = kInPlace;  // of Tiles::jobs()
+  };
+
   bool is_cancelled() const { return options_.cancel != nullptr && options_.cancel->load(std::memory_order_relaxed); }
 
+  bool has_tiles(const PlannedTensor& tensor) const {
+    return std::any_of(tensor.pieces.begin(), tensor.pieces.end(),
+                       [&](const Piece& piece) { return !sources_[piece.source]->in_place(piece.tensor); });
+  }
+  bool has_in_place(const PlannedTensor& tensor) const {
+    return tensor.fill || std::any_of(tensor.pieces.begin(), tensor.pieces.end(), [&](const Piece& piece) {
+             return sources_[piece.source]->in_place(piece.tensor);
+           });
+  }
+
+  // In the order of the files, so that blocks that tiles share are not open for long.
+  void list_jobs() {
+    std::vector<bool> tiled(tensors_.size()), in_place(tensors_.size());
+    for (size_t t = 0; t < tensors_.size(); ++t)
+      tiled[t] = has_tiles(tensors_[t]), in_place[t] = has_in_place(tensors_[t]);
+    is_shared_.resize(blocks_.size());
+    size_t tile = 0;
+    for (size_t b = 0; b < blocks_.size(); ++b) {
+      const Block& block = blocks_[b];
+      is_held_[b] = sink_.holds(block.file, block.begin, block.size());
+      bool any_in_place = false;
+      for (size_t i = block.first; i < block.last; ++i) {
+        is_shared_[b] = is_shared_[b] || tiled[blocks_.order()[i]];
+        any_in_place = any_in_place || in_place[blocks_.order()[i]];
+      }
+      if (is_held_[b])
+        progress_.add(block.size());
+      else if (any_in_place)
+        jobs_.push_back({b, Job::kInPlace});
+      for (; tile < tiles_.jobs().size() && tiles_.jobs()[tile].block == b; ++tile) jobs_.push_back({b, tile});
+    }
+  }
+
+  // Jobs are begun in order: when one fails those before it have begun, and end; the first error is thrown.
   void do_jobs() {
+    exec::Filler filler(tensors_, sources_, pieces_);
     TileBuffer buffer;
-    while (auto job = schedule_.next()) {
-      if (is_cancelled()) return schedule_.stop();
-      if (job->loaded == nullptr)
-        load_item(*job, buffer);
-      else
-        copy_part(*job);
-    }
-  }
-
-  void load_item(Job job, TileBuffer& buffer) {
-    std::shared_ptr<const Loaded> shared;
-    try {
-      auto loaded = work_.load(work_.items()[job.item], buffer);
-      if (loaded && loaded->in_buffer) {
-        job = {job.item, 0, loaded->copies.size(), std::move(loaded)};
-        copy_all(job);
-      } else {
-        shared = std::move(loaded);
-      }
-    } catch (...) {
-      schedule_.failed(job, std::current_exception());
-    }
-    schedule_.loaded(job.item, std::move(shared), tensors_);
-  }
-
-  void copy_part(const Job& job) {
-    try {
-      copy_all(job);
-    } catch (...) {
-      schedule_.failed(job, std::current_exception());
-    }
-  }
-
-  void copy_all(const Job& job) {
-    for (size_t i = job.begin; i < job.end; ++i) {
-      if (is_cancelled()) return schedule_.stop();
-      const Copy& copy = job.loaded->copies[i];
+    for (size_t job = next_job_++; job < first_failure_.load(); job = next_job_++) {
+      if (is_cancelled()) return;
       try {
-        copy_region(*job.loaded, copy);
-        if (job.loaded->from != nullptr) job.loaded->from->check_bytes();
-      } catch (const Error& error) {
-        Diagnostic diagnostic = error.diagnostic();
-        diagnostic.notes.push_back(
-            job.loaded->source == nullptr
-                ? fmt::format("while filling '{}'", tensors_[copy.target].key)
-                : fmt::format("while copying '{}' to '{}'", job.loaded->source->key, tensors_[copy.target].key));
-        throw Error(std::move(diagnostic));
+        if (jobs_[job].tile == Job::kInPlace)
+          fill_block(jobs_[job].block, filler);
+        else
+          copy_tile(tiles_.jobs()[jobs_[job].tile], buffer);
+      } catch (...) {
+        const std::lock_guard lock(error_mutex_);
+        if (job < first_failure_.load()) first_failure_ = job, error_ = std::current_exception();
       }
-      const int64_t elements = ops::element_count(copy.region);
-      if (missing_elements_[copy.target].fetch_sub(elements) == elements) sink_.finished(copy.target);
-      progress_.add(static_cast<uint64_t>(elements * size_bytes(tensors_[copy.target].dtype)));
     }
   }
 
-  void copy_region(const Loaded& loaded, const Copy& copy) {
-    const TensorSlot slot = sink_.slot(copy.target);
-    const DType to = tensors_[copy.target].dtype;
-    if (to != loaded.dtype || !ops::is_contiguous(copy.region))
-      return ops::strided_cast(slot.data, to, loaded.view.data, loaded.dtype, copy.region);
-    const int64_t element_bytes = size_bytes(to);
-    const auto target_begin = static_cast<uint64_t>(copy.region.target_offset * element_bytes);
-    const auto source_begin = static_cast<uint64_t>(copy.region.source_offset * element_bytes);
-    const auto length = static_cast<uint64_t>(ops::element_count(copy.region) * element_bytes);
-    // One thread copies fastest by system calls (1.2 times cp's time; 1.3 between the mappings). But they lock the file
-    // written, and several threads only wait for each other: 1.2, against 0.7 to 0.9 between the mappings. Measured on
-    // two cores, ext4.
-    if (n_threads_ == 1 && slot.fd >= 0 && loaded.view.fd >= 0)
-      exec::copy_file_bytes(loaded.view.fd, loaded.view.offset_bytes + source_begin, slot.fd,
-                            slot.offset_bytes + target_begin, length);
-    else if (n_threads_ == 1 && slot.fd >= 0 && loaded.in_buffer)
-      exec::write_file_bytes(slot.fd, slot.offset_bytes + target_begin, loaded.view.data + source_begin, length);
+  void fill_block(size_t b, exec::Filler& filler) {
+    const Block& block = blocks_[b];
+    const auto fill = [&](std::byte* out) {
+      uint64_t filled = 0;
+      for (size_t i = block.first; i < block.last; ++i) {
+        const exec::Stretch stretch = blocks_.stretch(block, i);
+        filled += filler.fill(stretch, out + (stretch.offset_bytes - block.begin));
+      }
+      check_bytes();
+      progress_.add(filled);
+      return filled;
+    };
+    if (is_shared_[b])
+      open_.fill(b, fill);
     else
-      std::memcpy(slot.data + target_begin, loaded.view.data + source_begin, length);
+      make_whole(block, fill);
+  }
+
+  // Before a block is given away: what it was made of could be read.
+  void check_bytes() const {
+    for (const Source* source : sources_) source->check_bytes();
+  }
+
+  // A block that one thread fills, at once.
+  template <typename Fill>
+  void make_whole(const Block& block, const Fill& fill) {
+    if (std::byte* const memory = sink_.memory(block.file); memory != nullptr) {
+      fill(memory + block.begin);
+      return sink_.finished(block.file, block.begin, block.size(), memory + block.begin);
+    }
+    auto bytes = memory_.take();
+    fill(bytes.get());
+    sink_.write(block.file, block.begin, {bytes.get(), block.size()});
+    sink_.finished(block.file, block.begin, block.size(), bytes.get());
+    memory_.give_back(std::move(bytes));
+  }
+
+  void copy_tile(const exec::TileJob& job, TileBuffer& buffer) {
+    const auto uses = tiles_.uses(job);
+    if (std::all_of(uses.begin(), uses.end(), [this](const exec::TileUse& use) { return is_held(use); })) return;
+    const TileView view = tiles_.load(job, buffer);
+    for (const exec::TileUse& use : uses) {
+      const ops::CopyRegion region = tiles_.region(job, use, view);
+      const size_t last = blocks_.holding(use.target, use.last);
+      for (size_t b = blocks_.holding(use.target, use.first); b <= last && !is_cancelled(); ++b)
+        if (!is_held_[b]) copy_region(use.target, region, view.data, tiles_.dtype(job), b);
+    }
+  }
+
+  bool is_held(const exec::TileUse& use) const {
+    const size_t last = blocks_.holding(use.target, use.last);
+    for (size_t b = blocks_.holding(use.target, use.first); b <= last; ++b)
+      if (!is_held_[b]) return false;
+    return true;
+  }
+
+  // Copies what of a region lies in a block.
+  void copy_region(size_t target, const ops::CopyRegion& region, const std::byte* data, DType from, size_t b) {
+    const Block& block = blocks_[b];
+    const exec::Stretch stretch = blocks_.part(block, target);
+    std::vector<ops::CopyRegion> parts;
+    ops::clip_target(region, stretch.begin, stretch.end, parts);
+    if (parts.empty()) return;
+    const DType to = tensors_[target].dtype;
+    uint64_t filled = 0;
+    for (ops::CopyRegion& part : parts) {
+      part.target_offset -= stretch.begin;
+      filled += static_cast<uint64_t>(ops::element_count(part) * size_bytes(to));
+    }
+    const auto fill = [&](std::byte* out) {
+      for (const ops::CopyRegion& part : parts)
+        ops::strided_cast(out + (stretch.offset_bytes - block.begin), to, data, from, part);
+      check_bytes();
+      progress_.add(filled);
+      return filled;
+    };
+    if (filled == block.size())
+      make_whole(block, fill);
+    else
+      open_.fill(b, fill);
   }
 
   const std::vector<PlannedTensor>& tensors_;
+  const std::vector<const Source*>& sources_;
   Sink& sink_;
   const ExecOptions& options_;
-  size_t n_threads_;
-  exec::Work work_;
-  exec::Schedule schedule_;
+  exec::Blocks blocks_;
+  exec::Tiles tiles_;
+  exec::PieceIndex pieces_;
+  exec::BlockMemory memory_;
+  exec::OpenBlocks open_;
   Progress progress_;
-  std::vector<std::atomic<int64_t>> missing_elements_;  // a target tensor
+  // Of each block: whether tiles go into it; whether the sink has it from a run before.
+  std::vector<bool> is_shared_, is_held_;
+  std::vector<Job> jobs_;
+  std::atomic<size_t> next_job_ = 0;
+  std::atomic<size_t> first_failure_ = 0;  // their number: none
+  std::mutex error_mutex_;
+  std::exception_ptr error_;
 };
 
 }  // namespace

@@ -55,6 +55,9 @@ class JoinedFiles final : public Source {
   std::vector<Box> tile_boxes(size_t index) const override {
     return files_[homes_[index].file].source->tile_boxes(homes_[index].tensor);
   }
+  bool in_place(size_t index) const override {
+    return files_[homes_[index].file].source->in_place(homes_[index].tensor);
+  }
   TileView load(size_t index, size_t tile, TileBuffer& buffer) const override {
     return files_[homes_[index].file].source->load(homes_[index].tensor, tile, buffer);
   }

@@ -209,6 +209,7 @@ class SafetensorsSource final : public Source {
   std::vector<Box> tile_boxes(size_t index) const override {
     return whole_tensor_tile(stored_form(manifest_[index]).shape);
   }
+  bool in_place(size_t) const override { return true; }
   TileView load(size_t index, size_t, TileBuffer&) const override {
     const Home& home = homes_[index];
     const MappedFile& file = files_[home.file];

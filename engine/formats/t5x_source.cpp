@@ -90,6 +90,7 @@ class T5xSource final : public Source {
     if (const auto* tiles = std::get_if<InlineTiles>(&entries_[index].home)) return tiles->boxes;
     return zarr_tiles(std::get<ZarrArray>(entries_[index].home));
   }
+  bool in_place(size_t index) const override { return std::holds_alternative<InlineTiles>(entries_[index].home); }
   TileView load(size_t index, size_t tile, TileBuffer& buffer) const override {
     if (const auto* array = std::get_if<ZarrArray>(&entries_[index].home)) return load_zarr_tile(*array, tile, buffer);
     const auto& tiles = std::get<InlineTiles>(entries_[index].home);

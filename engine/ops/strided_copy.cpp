@@ -221,22 +221,52 @@ bool is_contiguous(const CopyRegion& region) {
          (region.axes.size() == 1 && region.axes[0].target_stride == 1 && region.axes[0].source_stride == 1);
 }
 
-void split(const CopyRegion& region, int64_t max_elements, std::vector<CopyRegion>& parts) {
-  const int64_t count = element_count(region);
-  if (count == 0) return;
-  if (count <= std::max<int64_t>(max_elements, 1)) {
+int64_t last_target(const CopyRegion& region) {
+  int64_t last = region.target_offset;
+  for (const CopyAxis& axis : region.axes) last += (axis.extent - 1) * axis.target_stride;
+  return last;
+}
+
+std::pair<int64_t, int64_t> source_reach(const CopyRegion& region) {
+  std::pair reach{region.source_offset, region.source_offset};
+  for (const CopyAxis& axis : region.axes) {
+    const int64_t way = (axis.extent - 1) * axis.source_stride;
+    (way < 0 ? reach.first : reach.second) += way;
+  }
+  return reach;
+}
+
+void clip_target(const CopyRegion& region, int64_t begin, int64_t end, std::vector<CopyRegion>& parts) {
+  const int64_t first = region.target_offset, last = last_target(region);
+  if (element_count(region) == 0 || last < begin || first >= end) return;
+  if (first >= begin && last < end) {
     parts.push_back(region);
     return;
   }
+  // One element is inside or outside: here there is an axis. Its first indices may reach in from before `begin`, its
+  // last ones out beyond `end`; those between stay together.
   const CopyAxis outer = region.axes.front();
-  const int64_t per_part = std::max<int64_t>(1, max_elements / (count / outer.extent));
-  for (int64_t begin = 0; begin < outer.extent; begin += per_part) {
+  const int64_t below = last - first - (outer.extent - 1) * outer.target_stride;
+  const auto first_at = [&](int64_t from) { return from <= 0 ? 0 : (from - 1) / outer.target_stride + 1; };
+  const auto last_at = [&](int64_t to) { return to < 0 ? -1 : std::min(outer.extent - 1, to / outer.target_stride); };
+  const auto take = [&](int64_t i, int64_t extent) {
     CopyRegion part = region;
-    part.target_offset += begin * outer.target_stride;
-    part.source_offset += begin * outer.source_stride;
-    part.axes.front().extent = std::min(per_part, outer.extent - begin);
-    if (part.axes.front().extent == 1) part.axes.erase(part.axes.begin());
-    split(part, max_elements, parts);
+    part.target_offset += i * outer.target_stride;
+    part.source_offset += i * outer.source_stride;
+    part.axes.front().extent = extent;
+    if (extent == 1) part.axes.erase(part.axes.begin());
+    clip_target(part, begin, end, parts);
+  };
+  const int64_t whole_begin = first_at(begin - first), whole_last = last_at(end - 1 - first - below);
+  const int64_t touched_last = last_at(end - 1 - first);
+  int64_t i = first_at(begin - first - below);
+  for (; i <= touched_last; ++i) {
+    if (i == whole_begin && whole_begin <= whole_last) {
+      take(i, whole_last - whole_begin + 1);
+      i = whole_last;
+    } else {
+      take(i, 1);
+    }
   }
 }
 

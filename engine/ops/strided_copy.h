@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace remap::ops {
@@ -36,9 +37,14 @@ CopyRegion normalised(CopyRegion region);
 // Of a normalised region: one run of bytes on both sides.
 bool is_contiguous(const CopyRegion& region);
 
-// Cuts a normalised region across its outer axes into parts of at most `max_elements` (or of one element, if that is
-// less) and appends them to `parts` in order.
-void split(const CopyRegion& region, int64_t max_elements, std::vector<CopyRegion>& parts);
+// The part of a normalised region whose target elements are in [begin, end), as disjoint normalised regions, which are
+// appended to `parts`.
+void clip_target(const CopyRegion& region, int64_t begin, int64_t end, std::vector<CopyRegion>& parts);
+
+// The first and last source element that a region reaches, and the last target element that a normalised one does; of
+// one without elements, any.
+std::pair<int64_t, int64_t> source_reach(const CopyRegion& region);
+int64_t last_target(const CopyRegion& region);
 
 // Copies a normalised region. `element_bytes` is 1, 2, 4, 8 or 16. The two sides must not overlap.
 void strided_copy(std::byte* target, const std::byte* source, const CopyRegion& region, int element_bytes);

@@ -100,10 +100,19 @@ ParameterSums parameter_sums_with(const Plan& plan, const std::vector<const Sour
 
 ParameterSums parameter_sums(const Plan& plan, const std::vector<const Source*>& sources, Sink& sink) {
   std::vector<double> scratch;
+  std::vector<std::byte> block;
   return parameter_sums_with(plan, sources, [&](size_t i) {
     const PlannedTensor& tensor = plan.tensors[i];
-    const double total = sum(sink.slot(i).data, tensor.dtype, element_count(tensor.shape), scratch);
-    sink.finished(i);
+    const auto [file, offset] = sink.place(i);
+    const auto [dtype, shape] = stored_form(tensor.dtype, tensor.shape);
+    const int64_t units = element_count(shape), step = block_units(tensor.dtype), bytes = size_bytes(dtype);
+    double total = 0;
+    for (int64_t begin = 0; begin < units; begin += step) {
+      const int64_t n = std::min(step, units - begin);
+      block.resize(static_cast<size_t>(n * bytes));
+      sink.read(file, offset + static_cast<uint64_t>(begin * bytes), block);
+      total += sum(block.data(), tensor.dtype, elements_in(tensor.dtype, n), scratch);
+    }
     return total;
   });
 }

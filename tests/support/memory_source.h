@@ -61,6 +61,7 @@ class MemorySource : public Source {
     }
   }
 
+  bool in_place(size_t index) const override { return tensors_[index].tile.empty(); }
   TileView load(size_t index, size_t tile, TileBuffer& buffer) const override {
     ++n_loads;
     if (fail_at.count({index, tile}) > 0)

@@ -21,6 +21,7 @@
 
 using namespace remap;
 using remap::test::bytes_of;
+using remap::test::FileSink;
 using remap::test::MemorySink;
 using remap::test::MemorySource;
 using remap::test::MemoryTensor;
@@ -62,10 +63,24 @@ std::vector<std::vector<std::byte>> run_naively(const Plans& tensors, const std:
 std::vector<std::vector<std::byte>> run(const Plans& tensors, const std::vector<const Source*>& sources, int threads) {
   MemorySink sink(tensors);
   execute(tensors, sources, sink, {threads, {}, nullptr});
-  for (size_t t = 0; t < tensors.size(); ++t) {
-    const auto it = sink.finished_counts().find(t);
-    CHECK((it == sink.finished_counts().end() ? 0 : it->second) == (element_count(tensors[t].shape) > 0 ? 1 : 0));
+  return sink.all();
+}
+
+// The same through a file, in blocks of this size. Every byte is said to be finished once, when it is.
+std::vector<std::vector<std::byte>> run_in_blocks(const Plans& tensors, const std::vector<const Source*>& sources,
+                                                  int threads, uint64_t block_bytes, uint64_t open_bytes) {
+  const uint64_t head = 24;
+  FileSink sink(tensors, head);
+  execute(tensors, sources, sink, {threads, {}, nullptr, block_bytes, open_bytes});
+  uint64_t end = head;
+  for (const auto& range : sink.finished_ranges()) {
+    CHECK(range.first == end);
+    end = range.second;
   }
+  uint64_t size = head;
+  for (const PlannedTensor& tensor : tensors) size += static_cast<uint64_t>(data_bytes(tensor));
+  CHECK(end == size);
+  CHECK_FALSE(sink.wrong_when_finished);
   return sink.all();
 }
 
@@ -223,6 +238,11 @@ TEST_CASE("random plans give what their pieces say, whatever the tiles and the n
         const auto expected = run_naively(plans, {&source});
         REQUIRE(run(plans, {&source}, 1) == expected);
         REQUIRE(run(plans, {&source}, 3) == expected);
+        const auto block_bytes = static_cast<uint64_t>(random.pick(1, 300));
+        const auto open_bytes = static_cast<uint64_t>(random.pick(0, 2) * random.pick(1, 300));
+        INFO("in blocks of " << block_bytes << ", " << open_bytes << " of them open");
+        REQUIRE(run_in_blocks(plans, {&source}, 1, block_bytes, open_bytes) == expected);
+        REQUIRE(run_in_blocks(plans, {&source}, 3, block_bytes, open_bytes) == expected);
       }
 }
 

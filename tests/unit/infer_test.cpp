@@ -616,7 +616,8 @@ std::set<std::string> reproduced(const std::string& text, const Source& source, 
                                  std::set<std::string>& unexpected) {
   struct Memory : Sink {
     std::vector<std::vector<std::byte>> buffers;
-    TensorSlot slot(size_t index) override { return {buffers[index].data(), -1, 0}; }
+    TensorPlace place(size_t index) const override { return {index, 0}; }
+    std::byte* memory(size_t file) override { return buffers[file].data(); }
   } sink;
   std::set<std::string> keys;
   PlanOptions options;

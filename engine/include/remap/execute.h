@@ -1,6 +1,7 @@
-// Runs a plan: copies every piece of every target tensor from its source into the sink, tile by tile, on several
-// threads. Same plan, same sources: same bytes, and in case of failure the same Error, whatever the number of threads.
-// Memory is bounded by the number of threads times one tile (of a source that has to decode; mapped sources need none).
+// Runs a plan: makes the files of the sink block by block from the pieces of every target tensor, on several threads.
+// Same plan, same sources: same bytes, and in case of failure the same Error, whatever the number of threads. What has
+// to be decoded is decoded once. Memory is bounded: a block a thread; for sources that have to decode also one tile a
+// thread, and `open_bytes` of blocks that tiles still to come belong to.
 #pragma once
 
 #include <atomic>
@@ -22,13 +23,19 @@ struct ExecOptions {
   std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress;
   // Set to true by another thread (or a signal handler) to stop. May be null.
   const std::atomic<bool>* cancel = nullptr;
+  // Files are written in blocks that end at multiples of this (or at the end of the element before it). Only a test
+  // needs another: with two threads, 512 KiB to 1 MiB copy 1.4 GB in 0.20 s, 4 MiB (beyond the second-level cache) in
+  // 0.24 s, cp in 0.43 s (ext4); there is no difference on tmpfs.
+  uint64_t block_bytes = uint64_t{1} << 20;
+  // Blocks that several tiles fill are kept in memory up to this size; beyond it they are read back and written again.
+  uint64_t open_bytes = uint64_t{48} << 20;
 };
 
 // The sources that a plan names, in its order: what Piece::source indexes. `given` holds all of them.
 std::vector<const Source*> sources_of(const Plan& plan, const std::vector<NamedSource>& given);
 
 // Writes all `tensors` into `sink`; Piece::source indexes `sources`. Returns when every byte is written.
-// Throws Error: what a source or the sink reports, for the first tensor concerned in the order of the plan;
+// Throws Error: what a source or the sink reports, for the first tensor concerned in the order of the sink's files;
 // "cast-unsupported"; "fill-unrepresentable"; "plan-inconsistent" if a piece reaches outside its tensors (checked
 // before anything is written); "source-without-data" if a manifest stands in for a source that is read; "cancelled".
 void execute(const std::vector<PlannedTensor>& tensors, const std::vector<const Source*>& sources, Sink& sink,

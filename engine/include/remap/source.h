@@ -41,8 +41,8 @@ struct Box {
 struct TileView {
   const std::byte* data = nullptr;
   std::vector<int64_t> strides;
-  // When the bytes are also an uncompressed range of a file: its descriptor and the file offset of `data`. -1: they are
-  // not.
+  // When the bytes are also an uncompressed range of a file, of which `data` is a shared or read-only mapping: its
+  // descriptor and the file offset of `data`. -1: they are not.
   int fd = -1;
   uint64_t offset_bytes = 0;
   const std::string* file = nullptr;  // its name, for messages
@@ -64,6 +64,11 @@ class Source {
   virtual std::vector<Box> tile_boxes(size_t index) const = 0;
   // Loads tile `tile` of tensor `index`; what has to be decoded is decoded into `buffer`.
   virtual TileView load(size_t index, size_t tile, TileBuffer& buffer) const = 0;
+  // True if load() decodes nothing for this tensor: it may be called again and again, and leaves the buffer alone.
+  virtual bool in_place(size_t index) const {
+    static_cast<void>(index);
+    return false;
+  }
 
   // Throws Error "io-truncated" or "io-read", naming file and place, if bytes that load() gave could not be read: call
   // it after a tile was used, before what was made of it is trusted. No system call unless it throws.
@@ -100,12 +105,12 @@ class Source {
 };
 
 struct OpenOptions {
-  Limits limits;
+  Limits limits = {};
   // If not empty: only tensors whose key starts with this prefix followed by a separator (or equals it) need be listed;
   // a reader for which listing costs file operations uses it (T5X: optimizer state is never opened). Keys stay whole.
-  std::string subtree;
+  std::string subtree = {};
   // Further files that belong to this source, by role, e.g. {"gin", "config.gin"}.
-  std::map<std::string, std::string> companions;
+  std::map<std::string, std::string> companions = {};
   // Whether a file of a folder, by its name, is a part of the checkpoint. Not set, or true of no file: the reader
   // decides.
   std::function<bool(const std::string& name)> is_part = {};

@@ -1,0 +1,64 @@
+#include "exec/blocks.h"
+
+#include <algorithm>
+
+namespace remap::exec {
+
+Blocks::Blocks(const std::vector<PlannedTensor>& tensors, const Sink& sink, uint64_t block_bytes)
+    : tensors_(tensors), block_bytes_(block_bytes) {
+  places_.reserve(tensors.size());
+  for (size_t t = 0; t < tensors.size(); ++t) {
+    places_.push_back(sink.place(t));
+    if (element_count(tensors[t].shape) > 0) order_.push_back(t);
+  }
+  std::sort(order_.begin(), order_.end(), [this](size_t a, size_t b) {
+    return std::pair(places_[a].file, places_[a].offset_bytes) < std::pair(places_[b].file, places_[b].offset_bytes);
+  });
+  for (size_t position = 0; position < order_.size(); ++position) cut(position);
+  for (const Block& block : blocks_) largest_bytes_ = std::max(largest_bytes_, block.size());
+}
+
+// Adds a tensor to the last block while that has room, and to new ones.
+void Blocks::cut(size_t position) {
+  const size_t target = order_[position];
+  const TensorPlace place = places_[target];
+  const auto element = static_cast<uint64_t>(element_bytes(target));
+  const uint64_t end = place.offset_bytes + static_cast<uint64_t>(data_bytes(tensors_[target]));
+  const auto limit_of = [this](uint64_t begin) { return (begin / block_bytes_ + 1) * block_bytes_; };
+  for (uint64_t at = place.offset_bytes; at < end;) {
+    const bool goes_on = !blocks_.empty() && blocks_.back().file == place.file && blocks_.back().end == at;
+    uint64_t to = at;
+    if (goes_on) {
+      const uint64_t limit = std::min(end, limit_of(blocks_.back().begin));
+      to = limit > at ? limit - (limit - place.offset_bytes) % element : at;
+    }
+    if (to == at) {
+      const uint64_t limit = std::min(end, limit_of(at));
+      to = std::max(at + element, limit - (limit - place.offset_bytes) % element);
+      blocks_.push_back({place.file, at, at, position, position});
+    }
+    blocks_.back().end = to;
+    blocks_.back().last = position + 1;
+    at = to;
+  }
+}
+
+Stretch Blocks::part(const Block& block, size_t target) const {
+  const uint64_t offset = places_[target].offset_bytes;
+  const uint64_t end = offset + static_cast<uint64_t>(data_bytes(tensors_[target]));
+  const uint64_t begin = std::max(block.begin, offset);
+  const auto element = static_cast<uint64_t>(element_bytes(target));
+  return {target, static_cast<int64_t>((begin - offset) / element),
+          static_cast<int64_t>((std::min(block.end, end) - offset) / element), begin};
+}
+
+size_t Blocks::holding(size_t target, int64_t element) const {
+  const std::pair at{places_[target].file,
+                     places_[target].offset_bytes + static_cast<uint64_t>(element * element_bytes(target))};
+  const auto after = std::upper_bound(blocks_.begin(), blocks_.end(), at, [](const auto& wanted, const Block& block) {
+    return wanted < std::pair(block.file, block.begin);
+  });
+  return static_cast<size_t>(after - blocks_.begin()) - 1;
+}
+
+}  // namespace remap::exec

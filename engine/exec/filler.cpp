@@ -1,0 +1,206 @@
+#include "exec/filler.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "exec/file_copy.h"
+#include "ops/cast.h"
+#include "remap/diagnostic.h"
+#include "tensor/box.h"
+
+namespace remap::exec {
+namespace {
+
+// Shorter runs are copied from the mapping: a system call costs more than they do.
+constexpr int64_t kWorthReadingBytes = int64_t{32} << 10;
+// Mapped memory of a thread that stays resident; what lies beyond it goes back to the page cache.
+constexpr int64_t kResidentBytes = int64_t{16} << 20;
+// A larger tile is not read ahead as a whole: the first pages might be gone before they are used.
+constexpr int64_t kReadAheadBytes = int64_t{256} << 20;
+
+int64_t page_bytes() {
+  static const auto bytes = static_cast<int64_t>(::sysconf(_SC_PAGESIZE));
+  return bytes;
+}
+
+// All of a piece, as the only box of its indices.
+IndexBox whole(const Piece& piece) {
+  IndexBox box;
+  box.reserve(piece.axes.size());
+  for (const Axis& axis : piece.axes) box.push_back({0, axis.extent});
+  return box;
+}
+
+bool is_empty(const Piece& piece) {
+  return std::any_of(piece.axes.begin(), piece.axes.end(), [](const Axis& axis) { return axis.extent == 0; });
+}
+
+}  // namespace
+
+PieceIndex::PieceIndex(const std::vector<PlannedTensor>& tensors) : tensors_(tensors) {
+  for (size_t t = 0; t < tensors.size(); ++t) {
+    const auto& pieces = tensors[t].pieces;
+    if (pieces.size() < 2) continue;
+    const auto strides = row_major_strides(tensors[t].shape);
+    auto& reaches = reaches_[t];
+    for (size_t p = 0; p < pieces.size(); ++p) {
+      if (is_empty(pieces[p])) continue;
+      Reach reach{0, 0, 0, p};
+      for (size_t d = 0; d < pieces[p].target_origin.size(); ++d) reach.low += pieces[p].target_origin[d] * strides[d];
+      reach.high = reach.low;
+      for (const Axis& axis : pieces[p].axes) {
+        const int64_t way = (axis.extent - 1) * axis.target_step * strides[axis.target_dim];
+        (way < 0 ? reach.low : reach.high) += way;
+      }
+      reaches.push_back(reach);
+    }
+    std::sort(reaches.begin(), reaches.end(), [](const Reach& a, const Reach& b) { return a.low < b.low; });
+    int64_t highest = 0;
+    for (Reach& reach : reaches) reach.highest = highest = std::max(highest, reach.high);
+  }
+}
+
+size_t PieceIndex::first_touching(const std::vector<Reach>& reaches, int64_t element) {
+  const auto first = std::lower_bound(reaches.begin(), reaches.end(), element,
+                                      [](const Reach& reach, int64_t wanted) { return reach.highest < wanted; });
+  return static_cast<size_t>(first - reaches.begin());
+}
+
+uint64_t Filler::fill(const Stretch& stretch, std::byte* out) {
+  const PlannedTensor& tensor = tensors_[stretch.target];
+  if (tensor.fill) return fill_constant(stretch, out);
+  const auto strides = row_major_strides(tensor.shape);
+  uint64_t filled = 0;
+  index_.for_each(stretch, [&](const Piece& piece) {
+    if (sources_[piece.source]->in_place(piece.tensor)) filled += fill_piece(piece, stretch, strides, out);
+  });
+  return filled;
+}
+
+// A constant is a source whose stride is 0.
+uint64_t Filler::fill_constant(const Stretch& stretch, std::byte* out) const {
+  const PlannedTensor& tensor = tensors_[stretch.target];
+  std::array<std::byte, 16> constant{};
+  ops::encode_value(*tensor.fill, tensor.dtype, constant.data());
+  const int64_t count = stretch.end - stretch.begin;
+  const int element_bytes = size_bytes(tensor.dtype);
+  ops::strided_copy(out, constant.data(), ops::normalised({0, 0, {{count, 1, 0}}}), element_bytes);
+  return static_cast<uint64_t>(count * element_bytes);
+}
+
+uint64_t Filler::fill_piece(const Piece& piece, const Stretch& stretch, const std::vector<int64_t>& strides,
+                            std::byte* out) {
+  if (is_empty(piece)) return 0;
+  open(*sources_[piece.source], piece.tensor);
+  const DType to = tensors_[stretch.target].dtype;
+  int64_t elements = 0;
+  for (size_t tile = 0; tile < opened_.tiles.size(); ++tile) {
+    const Box& box = opened_.tiles[tile];
+    const bool only = opened_.tiles.size() == 1;
+    for (const IndexBox& indices : only ? std::vector<IndexBox>{whole(piece)} : clip(piece, box)) {
+      parts_.clear();
+      ops::clip_target(lower(piece, indices, strides, box, opened_.views[tile].strides), stretch.begin, stretch.end,
+                       parts_);
+      for (ops::CopyRegion& part : parts_) {
+        part.target_offset -= stretch.begin;
+        try {
+          copy(opened_.views[tile], part, to, out);
+        } catch (const Error& error) {
+          Diagnostic diagnostic = error.diagnostic();
+          diagnostic.notes.push_back(fmt::format("while copying '{}' to '{}'",
+                                                 opened_.source->manifest()[opened_.tensor].key,
+                                                 tensors_[stretch.target].key));
+          throw Error(std::move(diagnostic));
+        }
+        elements += ops::element_count(part);
+      }
+    }
+  }
+  return static_cast<uint64_t>(elements * size_bytes(to));
+}
+
+void Filler::open(const Source& source, size_t tensor) {
+  if (opened_.source == &source && opened_.tensor == tensor) return;
+  opened_.source = nullptr;
+  opened_.is_ahead = false;
+  opened_.tiles = source.tile_boxes(tensor);
+  opened_.views.clear();
+  for (size_t tile = 0; tile < opened_.tiles.size(); ++tile)
+    opened_.views.push_back(source.load(tensor, tile, unused_));
+  opened_.dtype = stored_form(source.manifest()[tensor]).dtype;
+  opened_.source = &source, opened_.tensor = tensor;
+}
+
+void Filler::copy(const TileView& view, const ops::CopyRegion& region, DType to, std::byte* out) {
+  const int64_t element_bytes = size_bytes(to);
+  const bool contiguous = ops::is_contiguous(region);
+  if (to == opened_.dtype && contiguous) {
+    const int64_t length = ops::element_count(region) * element_bytes;
+    const auto begin = static_cast<uint64_t>(region.source_offset * element_bytes);
+    std::byte* const at = out + region.target_offset * element_bytes;
+    if (view.fd >= 0 && length >= kWorthReadingBytes)
+      return read_file_bytes(view, view.offset_bytes + begin, at, static_cast<uint64_t>(length));
+    std::memcpy(at, view.data + begin, static_cast<size_t>(length));
+  } else {
+    if (!contiguous && view.fd >= 0) read_ahead();
+    ops::strided_cast(out, to, view.data, opened_.dtype, region);
+  }
+  if (view.fd >= 0) touched(view, region);
+}
+
+// A strided copy faults pages of a mapped file in an order that the kernel does not foresee; tell it what will be read.
+// A hint: changes nothing in memory, and may fail.
+void Filler::read_ahead() {
+  if (std::exchange(opened_.is_ahead, true)) return;
+  for (size_t tile = 0; tile < opened_.tiles.size(); ++tile) {
+    ops::CopyRegion all;
+    for (size_t d = 0; d < opened_.tiles[tile].extent.size(); ++d)
+      all.axes.push_back({opened_.tiles[tile].extent[d], 0, opened_.views[tile].strides[d]});
+    const Range range = pages_of(opened_.views[tile], all);
+    if (range.end - range.begin <= kReadAheadBytes)
+      ::posix_madvise(reinterpret_cast<void*>(range.begin), range.end - range.begin, POSIX_MADV_WILLNEED);
+  }
+}
+
+Filler::Range Filler::pages_of(const TileView& view, const ops::CopyRegion& region) const {
+  const auto [first, last] = ops::source_reach(region);
+  const int64_t element_bytes = size_bytes(opened_.dtype);
+  const auto data = reinterpret_cast<uintptr_t>(view.data);
+  const uintptr_t begin = data + static_cast<uintptr_t>(first * element_bytes);
+  return {begin - begin % static_cast<uintptr_t>(page_bytes()),
+          data + static_cast<uintptr_t>((last + 1) * element_bytes)};
+}
+
+// Mapped pages count as memory of the process although the page cache has them anyway. They are let go in large
+// portions: a strided copy comes back to the same pages with its next block.
+void Filler::touched(const TileView& view, const ops::CopyRegion& region) {
+  const int64_t element_bytes = size_bytes(opened_.dtype), page = page_bytes();
+  const auto [begin, end] = pages_of(view, region);
+  int64_t run = 1;
+  for (const ops::CopyAxis& axis : region.axes)
+    if (axis.source_stride == 1) run = axis.extent;
+  const int64_t runs = ops::element_count(region) / run;
+  const int64_t in_pages = runs * ((run * element_bytes + page - 1) / page * page);
+  touched_bytes_ += std::min(in_pages, static_cast<int64_t>(end - begin));
+  if (!touched_.empty() && begin >= touched_.back().begin &&
+      begin <= touched_.back().end + static_cast<uintptr_t>(page))
+    touched_.back().end = std::max(touched_.back().end, end);
+  else
+    touched_.push_back({begin, end});
+  if (touched_bytes_ >= kResidentBytes) let_go();
+}
+
+void Filler::let_go() {
+  for (const Range& range : touched_)
+    ::madvise(reinterpret_cast<void*>(range.begin), range.end - range.begin, MADV_DONTNEED);
+  touched_.clear();
+  touched_bytes_ = 0;
+}
+
+}  // namespace remap::exec
