@@ -22,11 +22,13 @@ struct Options {
   std::vector<std::string> set;     // NAME=VALUE
   std::string output, max_shard_size = "5GB", config, target, probe, family;
   std::vector<std::string> rules_dirs, manifests;
+  std::vector<std::string> limits;   // NAME=VALUE
   std::vector<std::string> sources;  // --source: what is planned with both rule files
   std::string format = "text";
   int threads = 0, layers = 0;
   bool force = false, full = false, metadata = false, quiet = false;
   bool verify = false, update = false, reverse = false, check = false;
+  bool resume = false, no_sync = false, provenance = false, checksums = false;
   bool help = false, version = false;
   double atol = 0, verify_atol = 1e-3;
   const struct Command* command = nullptr;  // that runs
@@ -75,6 +77,7 @@ struct Arguments {
   std::vector<std::string> words = {};
   // Where there may be none: the options that mean something then, too (empty: all do).
   std::vector<std::string> without = {};
+  const char* alone = "";  // an option with which there is only the first
 };
 
 struct Command {

@@ -214,7 +214,9 @@ void check_value(const std::string& what, const std::string& value, Kind kind, c
     case Kind::assignment:
       if (const size_t equals = value.find('='); equals == std::string::npos || equals == 0)
         refuse(fmt::format("{} {}: NAME=VALUE was expected", what, value),
-               "for example --set dtype=float16; 'remap rules' lists the names for each family");
+               std::string(what) == "--limit"
+                   ? "for example --limit max_chunk_bytes=4GiB; 'man remap' lists the names"
+                   : "for example --set dtype=float16; 'remap rules' lists the names for each family");
       if (!remap::is_utf8(value))
         refuse(fmt::format("{} {}: UTF-8 was expected", what, value), "the value may become a part of config.json");
       return;
@@ -422,6 +424,10 @@ class Reader {
     return number;
   }
 
+  bool is_set(const Option& option) const {
+    return std::any_of(set_.begin(), set_.end(), [&](const auto& one) { return one.first == &option; });
+  }
+
   // The option that took several words, if there is one: an argument may be among them.
   std::string taking_all() const {
     for (const auto& [option, values] : set_)
@@ -432,7 +438,13 @@ class Reader {
   void check_count(const Command& command) const {
     const Arguments& arguments = command.arguments;
     const Words& given = options_.inputs;
-    const size_t n = arguments.each.size();
+    const Option* alone = *arguments.alone == '\0' ? nullptr : find_option(command, arguments.alone);
+    const bool is_alone = alone != nullptr && is_set(*alone);
+    const size_t n = is_alone ? 1 : arguments.each.size();
+    if (is_alone && given.size() != 1)
+      refuse(fmt::format("'{} {}' takes {}; {} were given", full_name(command), arguments.alone,
+                         arguments.each.front().name, given.size()),
+             fmt::format("{} {} {}", full_name(command), arguments.alone, arguments.each.front().name));
     const bool more = arguments.count == Arguments::all_and_more || arguments.count == Arguments::any;
     if (given.size() > n && !more)
       refuse(fmt::format("'{}' takes {}; '{}' is one word too many", full_name(command), arguments_text(arguments),
@@ -448,9 +460,6 @@ class Reader {
                           ? how_to(command)
                           : fmt::format("{} takes every word up to the next option: put {} before it", taker, names));
     }
-    const auto is_set = [&](const Option& option) {
-      return std::any_of(set_.begin(), set_.end(), [&](const auto& one) { return one.first == &option; });
-    };
     for (const Option& option : command.options)
       if (option.required && !is_set(option))
         refuse(fmt::format("'{}' needs {} {}", full_name(command), names_of(option).back(), value_text(option)),

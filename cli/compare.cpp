@@ -5,6 +5,7 @@
 #include "cli/inputs.h"
 #include "remap/compare.h"
 #include "remap/files_read.h"
+#include "remap/provenance.h"
 #include "remap/report.h"
 #include "remap/text.h"
 
@@ -79,9 +80,39 @@ std::pair<std::vector<Finding>, size_t> compare_all(const remap::Source& a, cons
   return {std::move(findings), equal};
 }
 
+std::string_view name_of(remap::FileCheck check) {
+  switch (check) {
+    case remap::FileCheck::same: return "same";
+    case remap::FileCheck::other: return "other";
+    case remap::FileCheck::missing: return "missing";
+    case remap::FileCheck::unlisted: return "unlisted";
+  }
+  return "";
+}
+
+int compare_checksums(const Options& options) {
+  const auto checked = remap::check_provenance(options.inputs.front());
+  const auto n_same = std::count_if(checked.files.begin(), checked.files.end(), [](const remap::CheckedFile& file) {
+    return file.check == remap::FileCheck::same;
+  });
+  if (options.output_format() == Format::json) {
+    remap::Json json = {{"same", n_same}, {"files", remap::Json::array()}, {"provenance", checked.provenance}};
+    for (const auto& file : checked.files)
+      json["files"].push_back({{"file", file.file}, {"check", name_of(file.check)}, {"sha256", file.sha256}});
+    fmt::print("{}", remap::json_file_text(json));
+  } else {
+    for (const auto& file : checked.files)
+      if (file.check != remap::FileCheck::same)
+        fmt::print("{}: {}\n", remap::printable(file.file), remap::printable(file.message));
+    fmt::print("{} files as they were written, {} not\n", n_same, checked.files.size() - static_cast<size_t>(n_same));
+  }
+  return checked.holds() ? kDone : kFound;
+}
+
 }  // namespace
 
 int compare(const Options& options) {
+  if (options.checksums) return compare_checksums(options);
   if (options.inputs.size() != 2)
     throw remap::Error("usage", {}, fmt::format("two checkpoints are compared; {} given", options.inputs.size()),
                        "remap compare A B");

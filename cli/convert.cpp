@@ -14,7 +14,8 @@ std::atomic<bool> g_interrupted{false};  // the one thing a signal handler may t
 
 extern "C" void on_signal(int) { g_interrupted.store(true); }
 
-// From here on they end the conversion, and what it wrote is removed. One that is ignored stays so (nohup).
+// From here on they end the conversion, and what it wrote is removed, or kept for --resume. One that is ignored stays
+// so (nohup).
 void catch_signals() {
   struct sigaction action {};
   action.sa_handler = on_signal;
@@ -64,6 +65,10 @@ int convert(const Options& options) {
   remap::OutputOptions output;
   output.max_shard_bytes = parse_bytes(options.max_shard_size);
   output.force = options.force;
+  output.sync = !options.no_sync;
+  output.resume = options.resume;
+  output.provenance = options.provenance;
+  output.notice = [&](const remap::Diagnostic& diagnostic) { print(diagnostic, options); };
   Progress progress(options.quiet);
   remap::ExecOptions exec;
   exec.threads = options.threads;

@@ -41,7 +41,9 @@ int run(const std::function<int()>& body, const Options& options) {
       report(e.diagnostic(), options);
       return kFailed;
     }
-    std::fputs("interrupted; nothing was written\n", stderr);
+    std::fputs(options.resume ? "interrupted; what was written is kept: run again with --resume\n"
+                              : "interrupted; nothing was written\n",
+               stderr);
     return kInterrupted;
   } catch (const std::bad_alloc&) {
     return failed("out-of-memory", {}, "not enough memory", {}, options);

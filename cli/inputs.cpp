@@ -24,8 +24,18 @@ using remap::Error;
 
 }  // namespace
 
+remap::Limits limits_of(const Options& options) {
+  remap::Limits limits;
+  for (const auto& text : options.limits) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos) throw Error("usage", {}, fmt::format("--limit {}: NAME=VALUE was expected", text));
+    remap::set_limit(limits, text.substr(0, equals), parse_bytes(text.substr(equals + 1)));
+  }
+  return limits;
+}
+
 std::unique_ptr<remap::Source> open_whole(const std::string& path, const Options& options) {
-  auto source = remap::open_source(path);
+  auto source = remap::open_source(path, {.limits = limits_of(options)});
   remap::Diagnostics noticed;
   if (!options.quiet) remap::add_notices(*source, noticed);
   print(noticed, options);
@@ -81,8 +91,9 @@ remap::Request request_of(const Options& options) {
       throw Error("usage", {}, fmt::format("--set {}: NAME=VALUE was expected", text));
     request.set[text.substr(0, equals)] = text.substr(equals + 1);
   }
+  request.limits = limits_of(options);
   request.config_file = options.config;
-  if (!options.config.empty()) request.config = remap::read_document(options.config, "json");
+  if (!options.config.empty()) request.config = remap::read_document(options.config, "json", request.limits);
   request.notices = !options.quiet;
   return request;
 }

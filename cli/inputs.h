@@ -8,6 +8,9 @@
 
 namespace cli {
 
+// What --limit says. Throws remap::Error "usage".
+remap::Limits limits_of(const Options& options);
+
 // Opens a checkpoint as a whole and prints what was noticed: which of several in a folder was taken, data that is
 // missing.
 std::unique_ptr<remap::Source> open_whole(const std::string& path, const Options& options);

@@ -10,7 +10,8 @@ namespace cli {
 int inspect(const Options& options) {
   // As text they are among the remarks.
   const bool listed = options.format == "json" || options.format == "folded" || options.format == "manifest";
-  const auto source = listed ? open_whole(options.inputs.at(0), options) : remap::open_source(options.inputs.at(0));
+  const auto source = listed ? open_whole(options.inputs.at(0), options)
+                             : remap::open_source(options.inputs.at(0), {.limits = limits_of(options)});
   remap::FilesRead({source.get()}).require_unchanged();  // since they were opened
   if (options.format == "json")
     fmt::print("{}", remap::manifest_to_json(*source));

@@ -145,14 +145,15 @@ int lint(const Options& options) {
   for (const auto& file : files) {
     std::error_code ignored;
     const bool is_file = fs::is_regular_file(file, ignored);
-    const auto kind = is_file ? remap::rule_file_kind(file) : remap::RuleFileKind::rules;
+    const auto kind = is_file ? remap::rule_file_kind(file, limits_of(options)) : remap::RuleFileKind::rules;
     if (kind == remap::RuleFileKind::schema || kind == remap::RuleFileKind::model) {
-      remap::lint_schema(file, diagnostics);
+      remap::lint_schema(file, diagnostics, limits_of(options));
       continue;
     }
     remap::Diagnostics own;  // a rule file with mistakes says nothing about the next one
     // A name that nothing binds may follow from what no rule matches: it is planned.
-    if (auto rules = remap::Rules::load_to_plan(file, own, rule_folders(options))) all.push_back(std::move(*rules));
+    if (auto rules = remap::Rules::load_to_plan(file, own, rule_folders(options), limits_of(options)))
+      all.push_back(std::move(*rules));
     for (const auto& d : own.items()) {
       if (d.id == "rules-not-found") throw Error(d);
       diagnostics.add(d);

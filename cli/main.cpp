@@ -27,6 +27,9 @@ Option full(const char* help = "Show every finding; else those of one kind are f
 }
 Option quiet(const char* help) { return {"-q,--quiet", "", help, &Options::quiet}; }
 
+const Option kLimit = {"--limit", "NAME=VALUE",
+                       "Change a bound that what is read is held to, such as max_chunk_bytes=4GiB (see the manual)",
+                       &Options::limits, Kind::assignment};
 const Option kRulesDir = {"--rules-dir", "DIR",
                           "A folder of further rule files (also: REMAP_RULES_DIR, separated by ':')",
                           &Options::rules_dirs, Kind::folder};
@@ -41,6 +44,7 @@ Rows joined(const std::vector<Rows>& parts) {
 Rows plan_choices() {
   return {
       kRulesDir,
+      kLimit,
       {"--config", "FILE", "Fields of config.json that the checkpoint does not record; what contradicts it is refused",
        &Options::config, Kind::path},
       {"--set", "NAME=VALUE", "Choose a variant, such as head=mnli or dtype=keep", &Options::set, Kind::assignment}};
@@ -59,6 +63,11 @@ Rows convert_options() {
        {{"-o,--output", "OUT", "The folder to write; must not exist", &Options::output, Kind::output},
         {"--max-shard-size", "SIZE", "Start a new file beyond this size", &Options::max_shard_size, Kind::size},
         {"--force", "", "Replace an existing output folder, once the new one is whole", &Options::force},
+        {"--resume", "", "Go on with what a run left that was killed; if this one is interrupted, leave it likewise",
+         &Options::resume},
+        {"--provenance", "", "Also write remap-provenance.json: SHA-256 of sources, rules and outputs",
+         &Options::provenance},
+        {"--no-sync", "", "Do not wait until what is written is on the disk", &Options::no_sync},
         {"--threads",
          "N",
          "Threads that copy, 1 to 1024 (default: one a core)",
@@ -86,11 +95,16 @@ Rows inspect_options() {
   return {kHelp,
           full("A line for every tensor"),
           {"--metadata", "", "All of the metadata, nothing cut short", &Options::metadata},
+          kLimit,
           format_option({"text", "json", "manifest", "folded"})};
 }
 
 Rows compare_options() {
-  return {kHelp, atol(&Options::atol, "Largest absolute difference that counts as equal; 0 compares bits"),
+  return {kHelp,
+          atol(&Options::atol, "Largest absolute difference that counts as equal; 0 compares bits"),
+          {"--checksums", "", "Check every file of the folder A against its remap-provenance.json; there is no B",
+           &Options::checksums},
+          kLimit,
           format_option({"text", "json"})};
 }
 
@@ -133,6 +147,7 @@ Rows infer_options() {
            Kind::output},
           {"--family", "NAME", "The family the rules are for (default: the name of the rule file)", &Options::family},
           {"--force", "", "Replace an existing rule file", &Options::force},
+          kLimit,
           full()};
 }
 
@@ -176,7 +191,7 @@ const std::vector<Command>& commands() {
         Arguments::any,
         "The checkpoint, and further sources as NAME=PATH (codebook=encoder.pkl, gin=config.gin)",
         {},
-        {"--rules", "--rules-dir", "--full", "--quiet", "--format"}},
+        {"--rules", "--rules-dir", "--limit", "--full", "--quiet", "--format"}},
        convert_options(),
        convert},
       {"plan",
@@ -203,8 +218,9 @@ const std::vector<Command>& commands() {
        "Compare two checkpoints tensor by tensor, bit for bit or within a tolerance",
        "Examples:\n"
        "  remap compare OUT expected/model.safetensors\n"
-       "  remap compare a.pt b.safetensors --atol 1e-6",
-       {{{"A", Kind::path}, {"B", Kind::path}}, Arguments::all, "Two checkpoints of any format"},
+       "  remap compare a.pt b.safetensors --atol 1e-6\n"
+       "  remap compare --checksums OUT       is the folder as it was written with --provenance?",
+       {{{"A", Kind::path}, {"B", Kind::path}}, Arguments::all, "Two checkpoints of any format", {}, {}, "--checksums"},
        compare_options(),
        compare},
       {"verify",

@@ -67,7 +67,7 @@ int list(const Options& options) {
 
 std::optional<remap::Rules> load(const std::string& name, const Options& options) {
   remap::Diagnostics diagnostics;
-  auto rules = remap::Rules::load(name, diagnostics, rule_folders(options));
+  auto rules = remap::Rules::load(name, diagnostics, rule_folders(options), limits_of(options));
   print(diagnostics, options);
   return rules;
 }

@@ -10,7 +10,7 @@ namespace cli {
 namespace fs = std::filesystem;
 
 int verify_folder(const remap::Conversion& conversion, const std::string& folder, const Options& options) {
-  const auto target = remap::open_source(folder);
+  const auto target = remap::open_source(folder, {.limits = limits_of(options)});
   const std::string config =
       (fs::is_directory(folder) ? fs::path(folder) : fs::path(folder).parent_path()) / "config.json";
   remap::VerifyOptions verify_options;
@@ -20,7 +20,7 @@ int verify_folder(const remap::Conversion& conversion, const std::string& folder
   verify_options.config = conversion.options.config;
   verify_options.documents = conversion.options.documents;
   const auto report = remap::verify(conversion.rules, conversion.plan, conversion.sources, *target,
-                                    remap::read_document(config, "json"), verify_options);
+                                    remap::read_document(config, "json", limits_of(options)), verify_options);
   if (options.output_format() == Format::json)
     fmt::print("{}", remap::json_file_text(remap::render_json(report)));
   else if (!options.quiet || !report.passed)

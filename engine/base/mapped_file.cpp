@@ -137,9 +137,9 @@ int write_all(int fd, std::span<const std::byte> bytes) {
 std::string read_text_file(const std::string& path, uint64_t max_bytes, std::vector<FileRead>* read) {
   const MappedFile file(path);
   if (file.size() > max_bytes)
-    throw Error(
-        "limit-exceeded", BytePlace{path, {}, {}},
-        fmt::format("the file has {} bytes; at most {} are read of a file of this kind", file.size(), max_bytes));
+    throw Error("limit-exceeded", BytePlace{path, {}, {}},
+                fmt::format("the file has {} bytes; at most {} are read of a file of this kind (max_index_bytes)",
+                            file.size(), max_bytes));
   if (read != nullptr) read->push_back({path, file.stamp()});
   return file.read(
       [&] { return std::string(reinterpret_cast<const char*>(file.data()), static_cast<size_t>(file.size())); });

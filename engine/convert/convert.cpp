@@ -1,9 +1,14 @@
 #include "remap/convert.h"
 
 #include <algorithm>
+#include <bit>
+#include <filesystem>
 
 #include <fmt/format.h>
 
+#include "base/checksum.h"
+#include "base/sha256.h"
+#include "remap/provenance.h"
 #include "remap/report.h"
 
 namespace remap {
@@ -24,6 +29,79 @@ std::optional<ParameterSums> checked_sums(const Plan& plan, const std::vector<co
   return sums;
 }
 
+std::string plan_digest(const Plan& plan) {
+  Checksum sum;
+  const auto add = [&](const std::vector<int64_t>& values) {
+    sum.add(uint64_t{values.size()});
+    for (const int64_t value : values) sum.add(static_cast<uint64_t>(value));
+  };
+  for (const PlannedTensor& tensor : plan.tensors) {
+    sum.add(tensor.key);
+    sum.add(uint64_t{static_cast<uint8_t>(tensor.dtype)});
+    add(tensor.shape);
+    sum.add(uint64_t{tensor.fill.has_value()});
+    sum.add(std::bit_cast<uint64_t>(tensor.fill.value_or(0)));
+    sum.add(uint64_t{tensor.pieces.size()});
+    for (const Piece& piece : tensor.pieces) {
+      sum.add(uint64_t{piece.source} << 32 | piece.tensor);
+      add(piece.target_origin);
+      add(piece.source_origin);
+      sum.add(uint64_t{piece.axes.size()});
+      for (const Axis& axis : piece.axes)
+        add({axis.extent, axis.target_step, axis.source_step, axis.target_dim, axis.source_dim});
+    }
+  }
+  return to_string(sum.sum());
+}
+
+// Which files were read: their names, however they were given, and what they were.
+std::string source_digest(const FilesRead& files) {
+  const std::filesystem::path here = std::filesystem::current_path();
+  Checksum sum;
+  files.visit([&](const std::string& path, const FileStamp& stamp) {
+    sum.add((here / path).lexically_normal().string());
+    for (const uint64_t value : {stamp.inode, stamp.size_bytes, static_cast<uint64_t>(stamp.mtime_ns)}) sum.add(value);
+  });
+  return to_string(sum.sum());
+}
+
+// A file's name without the folders that its checkpoint is in.
+std::string name_in_checkpoint(const Conversion& conversion, const std::string& path) {
+  for (const auto& source : conversion.sources) {
+    const std::string folder = source.source->folder();
+    if (folder.empty()) continue;
+    const std::string inside = std::filesystem::path(path).lexically_relative(folder).string();
+    if (!inside.empty() && !inside.starts_with("..")) return inside;
+  }
+  return std::filesystem::path(path).filename().string();
+}
+
+Json provenance_of(const Conversion& conversion, const OutputFolder& output) {
+  const Plan& plan = conversion.plan;
+  std::vector<std::string> paths;
+  conversion.read.visit([&](const std::string& path, const FileStamp& stamp) {
+    if (stamp.is_there()) paths.push_back(path);
+  });
+  const auto digests = sha256_of_files(paths);
+  Json sources = Json::array();
+  for (size_t i = 0; i < paths.size(); ++i)
+    sources.push_back({{"file", name_in_checkpoint(conversion, paths[i])},
+                       {"bytes", digests[i].size_bytes},
+                       {"sha256", digests[i].sha256}});
+  Json set = Json::object();
+  for (const auto& [name, value] : plan.variants) set[name] = value;
+  return {{"remap_provenance", 1},
+          {"remap", REMAP_VERSION},
+          {"family", plan.family},
+          {"architecture", plan.architecture},
+          {"rules",
+           {{"file", std::filesystem::path(conversion.rules.file()).filename().string()},
+            {"sha256", sha256(conversion.rules.text())}}},
+          {"set", std::move(set)},
+          {"sources", std::move(sources)},
+          {"outputs", output.digests()}};
+}
+
 }  // namespace
 
 Outcome write(const Conversion& conversion, const std::string& folder, const OutputOptions& options,
@@ -32,15 +110,25 @@ Outcome write(const Conversion& conversion, const std::string& folder, const Out
   OutputOptions completed = options;
   completed.inputs.insert(completed.inputs.end(), conversion.files.begin(), conversion.files.end());
   completed.metadata.insert(plan.metadata.begin(), plan.metadata.end());
+  completed.made_of.insert(
+      {{"plan", plan_digest(plan)}, {"source", source_digest(conversion.read)}, {"version", REMAP_VERSION}});
+  completed.limits = conversion.options.limits;
   OutputFolder output(folder, plan.tensors, completed);
   // First, so that what is wrong with them is known before the tensors are copied.
   output.add_file("config.json", json_file_text(plan.config));
   for (const auto& [name, body] : plan.files) output.add_file(name, json_file_text(body));
   const auto sources = sources_of(plan, conversion.sources);
-  Outcome outcome = conversion.read.unchanged_during([&] {
-    execute(plan.tensors, sources, output, exec);
-    return Outcome{checked_sums(plan, sources, output)};
-  });
+  Outcome outcome;
+  try {
+    outcome = conversion.read.unchanged_during([&] {
+      execute(plan.tensors, sources, output, exec);
+      if (completed.provenance) output.add_file(kProvenanceFile, json_file_text(provenance_of(conversion, output)));
+      return Outcome{checked_sums(plan, sources, output)};
+    });
+  } catch (const Error& error) {
+    if (error.diagnostic().id == "cancelled") output.keep();
+    throw;
+  }
   output.commit();
   return outcome;
 }

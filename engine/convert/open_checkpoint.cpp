@@ -66,7 +66,7 @@ void add_rule_files(const Request& request, Checkpoint& checkpoint) {
 
 Json read_noted(const Rules::Need& need, const std::string& path, Checkpoint& checkpoint) {
   checkpoint.read.add({path, stamp_of(path)});
-  return read_document(path, need.format);
+  return read_document(path, need.format, checkpoint.options.limits);
 }
 
 // Documents that lie in the checkpoint's folder, where no other was given.
@@ -99,7 +99,7 @@ const std::vector<std::string>& companions() {
 std::optional<Checkpoint> open_checkpoint(const Request& request, Diagnostics& diagnostics) {
   std::optional<Rules> rules = request.loaded;
   if (!rules && !request.rules.empty()) {
-    rules = Rules::load_to_plan(request.rules, diagnostics, request.rule_folders);
+    rules = Rules::load_to_plan(request.rules, diagnostics, request.rule_folders, request.limits);
     if (!rules) return std::nullopt;
   }
   if (rules) refuse_unknown_inputs(request, *rules);

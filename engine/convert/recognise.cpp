@@ -55,7 +55,8 @@ std::optional<Rules> recognise(const Request& request, Openings& openings, Diagn
   std::vector<Rules> families, found;
   std::vector<std::string> notes;
   for (const auto& name : Rules::known(request.rule_folders))
-    if (auto rules = Rules::load(name, diagnostics, request.rule_folders)) families.push_back(std::move(*rules));
+    if (auto rules = Rules::load(name, diagnostics, request.rule_folders, request.limits))
+      families.push_back(std::move(*rules));
   // Those that read only a part of a checkpoint come first: they tell its format, and rules for another one open
   // nothing.
   std::stable_partition(families.begin(), families.end(), [](const Rules& rules) { return !rules.subtree(0).empty(); });

@@ -159,6 +159,7 @@ class Run {
         const exec::Stretch stretch = blocks_.stretch(block, i);
         filled += filler.fill(stretch, out + (stretch.offset_bytes - block.begin));
       }
+      check_bytes();
       progress_.add(filled);
       return filled;
     };
@@ -166,6 +167,11 @@ class Run {
       open_.fill(b, fill);
     else
       make_whole(block, fill);
+  }
+
+  // Before a block is given away: what it was made of could be read.
+  void check_bytes() const {
+    for (const Source* source : sources_) source->check_bytes();
   }
 
   // A block that one thread fills, at once.
@@ -190,7 +196,7 @@ class Run {
       const ops::CopyRegion region = tiles_.region(job, use, view);
       const size_t last = blocks_.holding(use.target, use.last);
       for (size_t b = blocks_.holding(use.target, use.first); b <= last && !is_cancelled(); ++b)
-        if (!is_held_[b]) copy_region(job, use.target, region, view.data, b);
+        if (!is_held_[b]) copy_region(use.target, region, view.data, tiles_.dtype(job), b);
     }
   }
 
@@ -202,8 +208,7 @@ class Run {
   }
 
   // Copies what of a region lies in a block.
-  void copy_region(const exec::TileJob& job, size_t target, const ops::CopyRegion& region, const std::byte* data,
-                   size_t b) {
+  void copy_region(size_t target, const ops::CopyRegion& region, const std::byte* data, DType from, size_t b) {
     const Block& block = blocks_[b];
     const exec::Stretch stretch = blocks_.part(block, target);
     std::vector<ops::CopyRegion> parts;
@@ -217,8 +222,8 @@ class Run {
     }
     const auto fill = [&](std::byte* out) {
       for (const ops::CopyRegion& part : parts)
-        ops::strided_cast(out + (stretch.offset_bytes - block.begin), to, data, tiles_.dtype(job), part);
-      tiles_.source(job).check_bytes();
+        ops::strided_cast(out + (stretch.offset_bytes - block.begin), to, data, from, part);
+      check_bytes();
       progress_.add(filled);
       return filled;
     };

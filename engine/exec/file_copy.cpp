@@ -10,15 +10,18 @@
 
 namespace remap::exec {
 
-void read_file_bytes(int fd, const std::string* name, uint64_t offset, std::byte* out, uint64_t length) {
-  const auto place = [&]() -> Place { return name == nullptr ? Place() : BytePlace{*name, {}, offset}; };
+void read_file_bytes(const TileView& view, uint64_t offset, std::byte* out, uint64_t length) {
+  const auto place = [&]() -> Place {
+    if (view.file == nullptr) return {};
+    return BytePlace{*view.file, {}, offset};
+  };
   while (length > 0) {
-    const ssize_t got = ::pread(fd, out, length, static_cast<off_t>(offset));
+    const ssize_t got = ::pread(view.fd, out, length, static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw Error("io-read", place(), fmt::format("reading the source failed: {}", errno_text(errno)));
+    if (got < 0) throw Error("io-read", place(), fmt::format("the file cannot be read here: {}", errno_text(errno)));
     if (got == 0)
       throw Error("io-truncated", place(),
-                  "the file ended before all of a tensor was read: it became shorter while it was open",
+                  "the file ends here, before all of a tensor was read: it became shorter while it was open",
                   "let the program that writes it finish, then run again");
     out += got, offset += static_cast<uint64_t>(got), length -= static_cast<uint64_t>(got);
   }

@@ -3,12 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
+
+#include "remap/source.h"
 
 namespace remap::exec {
 
-// Reads `length` bytes. Throws Error "io-read", or "io-truncated" if the file ends before; `name`: its name for
-// messages, or null.
-void read_file_bytes(int fd, const std::string* name, uint64_t offset, std::byte* out, uint64_t length);
+// Reads `length` bytes of the file that a tile is in. Throws Error "io-read", or "io-truncated" if the file ends
+// before.
+void read_file_bytes(const TileView& view, uint64_t offset, std::byte* out, uint64_t length);
 
 }  // namespace remap::exec

@@ -145,13 +145,12 @@ void Filler::copy(const TileView& view, const ops::CopyRegion& region, DType to,
     const auto begin = static_cast<uint64_t>(region.source_offset * element_bytes);
     std::byte* const at = out + region.target_offset * element_bytes;
     if (view.fd >= 0 && length >= kWorthReadingBytes)
-      return read_file_bytes(view.fd, view.file, view.offset_bytes + begin, at, static_cast<uint64_t>(length));
+      return read_file_bytes(view, view.offset_bytes + begin, at, static_cast<uint64_t>(length));
     std::memcpy(at, view.data + begin, static_cast<size_t>(length));
   } else {
     if (!contiguous && view.fd >= 0) read_ahead();
     ops::strided_cast(out, to, view.data, opened_.dtype, region);
   }
-  opened_.source->check_bytes();
   if (view.fd >= 0) touched(view, region);
 }
 

@@ -34,7 +34,6 @@ class Tiles {
   TileView load(const TileJob& job, TileBuffer& buffer) const;
   ops::CopyRegion region(const TileJob& job, const TileUse& use, const TileView& view) const;
   DType dtype(const TileJob& job) const;
-  const Source& source(const TileJob& job) const { return *readings_[job.reading].source; }
 
  private:
   // One source tensor with everything that is made of it.

@@ -3,10 +3,11 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <map>
 #include <optional>
-#include <random>
 #include <span>
+#include <tuple>
 #include <utility>
 
 #include <dirent.h>
@@ -17,32 +18,21 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/checksum.h"
 #include "base/mapped_file.h"
+#include "base/sha256.h"
 #include "base/text.h"
 #include "formats/inputs_held.h"
+#include "formats/partial_folder.h"
 #include "formats/safetensors_writer.h"
 #include "remap/diagnostic.h"
 
 namespace remap {
 namespace {
 
+using formats::Destination;
+
 Place at(const std::string& path) { return BytePlace{path, {}, {}}; }
-
-// The final place, cut into the folder it is in and its own name.
-struct Destination {
-  std::string path, parent, name;
-};
-
-Destination parse_destination(const std::string& given) {
-  std::string path = given;
-  while (path.size() > 1 && path.back() == '/') path.pop_back();
-  const size_t slash = path.rfind('/');
-  const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
-  if (name.empty() || name == "." || name == "..")
-    throw Error("output-name", at(given), "does not name a folder that can be made",
-                "give the output folder a name of its own, such as out/model");
-  return {path, slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash), name};
-}
 
 std::optional<mode_t> mode_of(const std::string& path) {
   struct stat info {};
@@ -114,36 +104,6 @@ void check_destination(const Destination& destination, const OutputOptions& opti
                 "choose another place, or give --force to replace it");
 }
 
-// Removes a folder without folders in it; what cannot be removed stays.
-void remove_flat_folder(const std::string& folder) {
-  for (const auto& entry : entries_of(folder)) ::unlink((folder + "/" + entry.first).c_str());
-  ::rmdir(folder.c_str());
-}
-
-std::string random_suffix() {
-  static constexpr char kLetters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-  std::random_device device;
-  std::string suffix;
-  for (int i = 0; i < 8; ++i) suffix += kLetters[device() % 36];
-  return suffix;
-}
-
-// A hidden name beside the final one that nothing has; shortened where the name would become too long for the file
-// system.
-std::string sibling_name(const Destination& destination, const char* kind) {
-  return fmt::format("{}/.{}.{}-{}", destination.parent, destination.name.substr(0, 200), kind, random_suffix());
-}
-
-std::string make_partial_folder(const Destination& destination) {
-  for (int attempt = 0; attempt < 100; ++attempt) {
-    const std::string folder = sibling_name(destination, "partial");
-    if (::mkdir(folder.c_str(), 0777) == 0) return folder;
-    if (errno != EEXIST) refuse_new(destination.path, "folder", errno);
-  }
-  throw Error("io-write", at(destination.path), fmt::format("cannot find a free name in '{}'", destination.parent),
-              "choose another place");
-}
-
 [[noreturn]] void fail_disk_full(const Destination& destination, uint64_t needed_bytes) {
   struct statvfs info {};
   std::string free = "too little is";
@@ -160,11 +120,14 @@ class OutputFile {
  public:
   OutputFile(const Destination& destination, const std::string& path, uint64_t size_bytes, uint64_t needed_bytes)
       : size_bytes_(size_bytes) {
-    fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    // One that an earlier run left is gone on with.
+    fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd_ < 0)
       throw Error("io-write", at(destination.path), fmt::format("cannot create a file in it: {}", errno_text(errno)),
                   errno == EMFILE ? "choose larger shards, or allow more open files (ulimit -n)" : "");
     try {
+      if (::ftruncate(fd_, static_cast<off_t>(std::min(size_bytes_, size_now()))) != 0)
+        throw Error("io-write", at(destination.path), fmt::format("cannot cut a file in it: {}", errno_text(errno)));
       reserve(destination, needed_bytes);
     } catch (...) {
       ::close(fd_);
@@ -176,10 +139,17 @@ class OutputFile {
   ~OutputFile() { static_cast<void>(close()); }
 
   int fd() const { return fd_; }
+  // Writes out what the system still holds in memory. 0, or the errno.
+  int sync() const { return ::fsync(fd_) == 0 ? 0 : errno; }
   // 0, or the errno of a write that the file system reports only now.
   int close() { return fd_ < 0 || ::close(std::exchange(fd_, -1)) == 0 ? 0 : errno; }
 
  private:
+  uint64_t size_now() const {
+    struct stat info {};
+    return ::fstat(fd_, &info) == 0 ? static_cast<uint64_t>(info.st_size) : 0;
+  }
+
   // A full disk is found before anything is copied.
   void reserve(const Destination& destination, uint64_t needed_bytes) {
     const auto length = static_cast<off_t>(size_bytes_);
@@ -204,11 +174,12 @@ class OutputFile {
 };
 
 // Found before anything is created: what cannot fit, and files beyond the process's limit, which would raise SIGXFSZ.
-void check_space(const Destination& destination, const formats::SafetensorsLayout& layout, uint64_t needed_bytes) {
+void check_space(const Destination& destination, const formats::SafetensorsLayout& layout, uint64_t needed_bytes,
+                 uint64_t held_bytes) {
   struct statvfs info {};
   // One without a size knows no limit, or takes no files at all.
   if (::statvfs(destination.parent.c_str(), &info) == 0 && info.f_blocks > 0 &&
-      uint64_t{info.f_bfree} * info.f_frsize < needed_bytes)
+      uint64_t{info.f_bfree} * info.f_frsize + held_bytes < needed_bytes)
     fail_disk_full(destination, needed_bytes);
   struct rlimit limit {};
   if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
@@ -220,87 +191,36 @@ void check_space(const Destination& destination, const formats::SafetensorsLayou
                   "choose smaller shards, or raise the limit (ulimit -f)");
 }
 
-#ifdef RENAME_NOREPLACE
-int rename_with(const std::string& from, const std::string& to, unsigned flags) {
-  return ::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flags) == 0 ? 0 : errno;
-}
-#else
-constexpr unsigned RENAME_NOREPLACE = 1, RENAME_EXCHANGE = 2;
-int rename_with(const std::string&, const std::string&, unsigned) { return ENOSYS; }
-#endif
-
-// The file system does not know these ways of renaming.
-bool is_unsupported(int error) { return error == EINVAL || error == ENOSYS || error == EOPNOTSUPP; }
-
-void throw_if(int error, const Destination& destination) {
-  if (error == EEXIST || error == ENOTEMPTY)
-    throw Error("output-exists", at(destination.path), "was created by someone else meanwhile",
-                "choose another place, or give --force to replace it");
-  if (error != 0)
-    throw Error("io-write", at(destination.path),
-                fmt::format("cannot give the output its name: {}", errno_text(error)));
-}
-
-int plain_rename(const std::string& from, const std::string& to) {
-  return std::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
-}
-
-void rename_to_new(const std::string& folder, const Destination& destination) {
-  int error = rename_with(folder, destination.path, RENAME_NOREPLACE);
-  if (is_unsupported(error)) error = mode_of(destination.path) ? EEXIST : plain_rename(folder, destination.path);
-  throw_if(error, destination);
-}
-
-// Puts `folder` in the place of the existing one, which is deleted afterwards, unless someone has put another there
-// meanwhile.
-void rename_over_old(const std::string& folder, const Destination& destination) {
-  const auto checked = formats::file_id(destination.path);
-  std::string old = folder;
-  int error = rename_with(folder, destination.path, RENAME_EXCHANGE);
-  const bool exchanged = error == 0;
-  if (is_unsupported(error)) {
-    old = sibling_name(destination, "old");
-    error = plain_rename(destination.path, old);
-    if (error == 0) {
-      error = plain_rename(folder, destination.path);
-      if (error != 0) plain_rename(old, destination.path);
-    }
-  }
-  throw_if(error, destination);
-  if (formats::file_id(old) != checked) {
-    if (exchanged)
-      rename_with(old, destination.path, RENAME_EXCHANGE);
-    else if (plain_rename(destination.path, folder) == 0)
-      plain_rename(old, destination.path);
-    throw_if(EEXIST, destination);
-  }
-  try {
-    remove_flat_folder(old);
-  } catch (const Error&) {
-    // The output is in place; what remains of the old one is hidden beside it.
-  }
-}
-
 }  // namespace
 
 class OutputFolder::Impl {
  public:
   Impl(const std::string& path, const std::vector<PlannedTensor>& tensors, const OutputOptions& options)
-      : destination_(parse_destination(path)), options_(options) {
+      : destination_(formats::parse_destination(path)), options_(options) {
     check_destination(destination_, options_);
-    const auto layout = formats::lay_out(tensors, {options_.max_shard_bytes, options_.metadata});
+    const auto layout = formats::lay_out(tensors, {options_.max_shard_bytes, options_.metadata, options_.limits});
     needed_bytes_ = layout.index.size();
     for (const auto& file : layout.files) needed_bytes_ += file.size_bytes;
-    check_space(destination_, layout, needed_bytes_);
-    folder_ = make_partial_folder(destination_);
-    try {
-      create_files(tensors, layout);
-    } catch (...) {
-      discard();
-      throw;
-    }
+    // Before anything is removed that another run left.
+    check_space(destination_, layout, needed_bytes_, std::numeric_limits<uint64_t>::max() / 2);
+    partial_ = std::make_unique<formats::PartialFolder>(
+        destination_, formats::PartialOptions{made_of(layout), options_.resume, options_.notice});
+    check_destination(destination_, options_);  // an earlier run's may have been put back
+    check_space(destination_, layout, needed_bytes_, held_bytes());
+    create_files(tensors, layout);
+    if (partial_->whole().empty() || !options_.notice) return;
+    uint64_t bytes = 0;
+    for (const auto& block : partial_->whole()) bytes += block.length;
+    options_.notice({Severity::note,
+                     "output-resumed",
+                     at(destination_.path),
+                     fmt::format("a run was killed when {} of {} were written; what is whole of it is kept",
+                                 human_bytes(bytes), human_bytes(needed_bytes_)),
+                     {},
+                     ""});
   }
-  ~Impl() { discard(); }
+  // Files are closed before they are removed.
+  ~Impl() { files_.clear(); }
 
   TensorPlace place(size_t index) const { return places_[index]; }
 
@@ -330,27 +250,72 @@ class OutputFolder::Impl {
         name.find('\0') != std::string::npos)
       throw Error("output-name", at(destination_.path),
                   fmt::format("'{}' is not the name of a file in a folder", name));
-    const std::string path = folder_ + "/" + name;
+    const std::string path = partial_->folder() + "/" + name;
     const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0 && errno == EEXIST)
       throw Error("output-name", at(destination_.path), fmt::format("the file '{}' would be written twice", name));
     int error = fd < 0 ? errno : write_all(fd, std::as_bytes(std::span(contents)));
+    if (error == 0 && options_.sync && ::fsync(fd) != 0) error = errno;
     if (fd >= 0 && ::close(fd) != 0 && error == 0) error = errno;
     if (error != 0)
       throw Error("io-write", at(destination_.path), fmt::format("cannot write '{}': {}", name, errno_text(error)));
   }
 
+  bool holds(size_t file, uint64_t begin, uint64_t length) {
+    const auto& whole = partial_->whole();
+    const auto found = std::lower_bound(whole.begin(), whole.end(), std::tuple(file, begin, length),
+                                        [](const formats::WholeBlock& block, const auto& wanted) {
+                                          return std::tuple(block.file, block.begin, block.length) < wanted;
+                                        });
+    if (found == whole.end() || found->file != file || found->begin != begin || found->length != length) return false;
+    read_back_.resize(length);
+    read(file, begin, read_back_);
+    return checksum(read_back_) == found->sum;
+  }
+
+  void finished(size_t file, uint64_t begin, uint64_t length, const std::byte* bytes) {
+    // The disk has something to do while the rest is made.
+    if (options_.sync)
+      ::sync_file_range(files_[file].fd(), static_cast<off_t>(begin), static_cast<off_t>(length),
+                        SYNC_FILE_RANGE_WRITE);
+    if (!partial_->is_recording()) return;
+    if (bytes != nullptr) return partial_->record({file, begin, length, checksum({bytes, length})});
+    std::vector<std::byte> written(length);
+    read(file, begin, written);
+    partial_->record({file, begin, length, checksum(written)});
+  }
+
+  Json digests() const {
+    auto entries = entries_of(partial_->folder());
+    std::sort(entries.begin(), entries.end());
+    std::vector<std::string> paths;
+    for (const auto& [name, mode] : entries) paths.push_back(partial_->folder() + "/" + name);
+    const auto digests = sha256_of_files(paths);
+    Json all = Json::array();
+    for (size_t i = 0; i < entries.size(); ++i)
+      all.push_back({{"file", entries[i].first}, {"bytes", digests[i].size_bytes}, {"sha256", digests[i].sha256}});
+    return all;
+  }
+
+  void keep() noexcept {
+    if (options_.resume) partial_->keep();
+  }
+
   void commit() {
-    for (OutputFile& file : files_)
+    for (OutputFile& file : files_) {
+      if (const int error = options_.sync ? file.sync() : 0; error != 0) fail_write(error);
       if (const int error = file.close(); error != 0) fail_write(error);
+    }
+    if (options_.sync) sync(partial_->folder());
     const auto mode = mode_of(destination_.path);
     if (mode && options_.force) {
       check_replaceable(destination_.path, *mode, options_.inputs);
-      rename_over_old(folder_, destination_);
+      formats::rename_over_old(partial_->folder(), destination_, partial_->replaced());
     } else {
-      rename_to_new(folder_, destination_);
+      formats::rename_to_new(partial_->folder(), destination_);
     }
-    folder_.clear();
+    partial_->committed();
+    if (options_.sync) sync(destination_.parent);
   }
 
  private:
@@ -365,28 +330,48 @@ class OutputFolder::Impl {
     for (const auto& file : layout.files) {
       for (size_t i = 0; i < file.tensors.size(); ++i)
         places_[file.tensors[i]] = {files_.size(), file.offsets_bytes[i]};
-      files_.emplace_back(destination_, folder_ + "/" + file.name, file.size_bytes, needed_bytes_);
+      files_.emplace_back(destination_, partial_->folder() + "/" + file.name, file.size_bytes, needed_bytes_);
       write(files_.size() - 1, 0, std::as_bytes(std::span(file.head)));
     }
+    // What else an earlier run wrote is small, and written again.
+    for (const auto& entry : entries_of(partial_->folder()))
+      if (std::none_of(layout.files.begin(), layout.files.end(), [&](const auto& f) { return f.name == entry.first; }))
+        ::unlink((partial_->folder() + "/" + entry.first).c_str());
     if (!layout.index.empty()) add_file("model.safetensors.index.json", layout.index);
   }
 
-  void discard() noexcept {
-    files_.clear();
-    if (folder_.empty()) return;
-    try {
-      remove_flat_folder(folder_);
-    } catch (...) {
-      // Nothing more can be done; its name says that it is not whole.
+  // Where a tensor goes is part of what the output is made of.
+  std::map<std::string, std::string> made_of(const formats::SafetensorsLayout& layout) const {
+    Checksum sum;
+    for (const auto& file : layout.files) sum.add(file.name), sum.add(file.head), sum.add(file.size_bytes);
+    sum.add(layout.index);
+    std::map<std::string, std::string> all = options_.made_of;
+    all["layout"] = to_string(sum.sum());
+    return all;
+  }
+
+  // Space that files of an earlier run have already.
+  uint64_t held_bytes() const {
+    uint64_t bytes = 0;
+    for (const auto& [name, mode] : entries_of(partial_->folder())) {
+      struct stat info {};
+      if (::lstat((partial_->folder() + "/" + name).c_str(), &info) == 0)
+        bytes += static_cast<uint64_t>(info.st_blocks) * 512;
     }
+    return bytes;
+  }
+
+  void sync(const std::string& folder) const {
+    if (const int error = formats::sync_folder(folder); error != 0) fail_write(error);
   }
 
   Destination destination_;
   OutputOptions options_;
-  std::string folder_;  // being written; empty once it has its final name
   uint64_t needed_bytes_ = 0;
+  std::unique_ptr<formats::PartialFolder> partial_;
   std::vector<OutputFile> files_;
-  std::vector<TensorPlace> places_;  // a tensor of the plan
+  std::vector<TensorPlace> places_;   // a tensor of the plan
+  std::vector<std::byte> read_back_;  // of holds()
 };
 
 void refuse_new(const std::string& path, const std::string& kind, int error) {
@@ -395,7 +380,7 @@ void refuse_new(const std::string& path, const std::string& kind, int error) {
                                                      {ENAMETOOLONG, "give it a shorter name"},
                                                      {ENOSPC, "free some space or choose another place"},
                                                      {EDQUOT, "free some space or choose another place"}};
-  const std::string parent = parse_destination(path).parent;
+  const std::string parent = formats::parse_destination(path).parent;
   struct stat info {};
   const int looked = ::stat(parent.c_str(), &info) == 0 ? 0 : errno;
   if (error == ENOENT && looked == ENOENT) {
@@ -424,6 +409,14 @@ void OutputFolder::write(size_t file, uint64_t offset_bytes, std::span<const std
 void OutputFolder::read(size_t file, uint64_t offset_bytes, std::span<std::byte> bytes) {
   impl_->read(file, offset_bytes, bytes);
 }
+bool OutputFolder::holds(size_t file, uint64_t offset_bytes, uint64_t length_bytes) {
+  return impl_->holds(file, offset_bytes, length_bytes);
+}
+void OutputFolder::finished(size_t file, uint64_t offset_bytes, uint64_t length_bytes, const std::byte* bytes) {
+  impl_->finished(file, offset_bytes, length_bytes, bytes);
+}
+Json OutputFolder::digests() const { return impl_->digests(); }
+void OutputFolder::keep() noexcept { impl_->keep(); }
 void OutputFolder::add_file(const std::string& name, const std::string& contents) { impl_->add_file(name, contents); }
 void OutputFolder::commit() { impl_->commit(); }
 

@@ -101,10 +101,6 @@ class TorchSource final : public Source {
     return signs != signs_.end() ? signs->second : whole_tensor_tile(stored_form(manifest_[index]).shape);
   }
 
-  bool in_place(size_t index) const override {
-    return signs_.find(index) == signs_.end() && contents_.storages[specs_[index].storage].packed == nullptr;
-  }
-
   void check_bytes() const override {
     contents_.file.require_readable();
     for (const Copy& copy : copies_)
@@ -113,6 +109,9 @@ class TorchSource final : public Source {
                     "set TMPDIR to a folder on other storage");
   }
 
+  bool in_place(size_t index) const override {
+    return signs_.find(index) == signs_.end() && contents_.storages[specs_[index].storage].packed == nullptr;
+  }
   TileView load(size_t index, size_t tile, TileBuffer& buffer) const override {
     require_read(manifest_[index], path());
     const auto signs = signs_.find(index);

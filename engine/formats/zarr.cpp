@@ -23,9 +23,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Bounds the work of listing an array's tiles. The largest arrays known have some 1,600 chunks.
-constexpr uint64_t kMaxChunks = 1'000'000;
-
 struct ElementType {
   DType dtype;
   bool big_endian;
@@ -238,10 +235,10 @@ class ZarrayParser {
       throw Error("limit-exceeded", place(),
                   fmt::format("a chunk of {} {} is larger than {} bytes (max_chunk_bytes)", to_string(array.chunks),
                               long_name(array.dtype), limits_.max_chunk_bytes));
-    if (!chunks || *chunks > kMaxChunks)
+    if (!chunks || *chunks > limits_.max_chunks)
       throw Error("limit-exceeded", place(),
-                  fmt::format("shape {} in chunks of {} makes more than {} chunks", to_string(array.shape),
-                              to_string(array.chunks), kMaxChunks));
+                  fmt::format("shape {} in chunks of {} makes more than {} chunks (max_chunks)", to_string(array.shape),
+                              to_string(array.chunks), limits_.max_chunks));
   }
 
   const Json& root_;

@@ -62,8 +62,8 @@ void lint(const Rules& rules, const LintOptions& options, Diagnostics& diagnosti
   diagnostics.sort();
 }
 
-RuleFileKind rule_file_kind(const std::string& path) {
-  const std::string text = "\n" + read_text_file(path, Limits{}.max_index_bytes);
+RuleFileKind rule_file_kind(const std::string& path, const Limits& limits) {
+  const std::string text = "\n" + read_text_file(path, limits.max_index_bytes);
   const auto has = [&](const char* section) {
     return text.find(std::string("\n") + section + ":") != std::string::npos;
   };
@@ -72,11 +72,11 @@ RuleFileKind rule_file_kind(const std::string& path) {
   return has("remap_model") ? RuleFileKind::model : RuleFileKind::other;
 }
 
-void lint_schema(const std::string& path, Diagnostics& diagnostics) {
-  const auto text = std::make_shared<lang::SourceText>(path, read_text_file(path, Limits{}.max_index_bytes));
+void lint_schema(const std::string& path, Diagnostics& diagnostics, const Limits& limits) {
+  const auto text = std::make_shared<lang::SourceText>(path, read_text_file(path, limits.max_index_bytes));
   if (("\n" + text->text()).find("\nremap_fields:") != std::string::npos)
     lang::parse_common_fields(*text, diagnostics);
-  else if (rule_file_kind(path) == RuleFileKind::schema)
+  else if (rule_file_kind(path, limits) == RuleFileKind::schema)
     lang::parse_schema(text, diagnostics);
   else
     lang::parse_yaml(*text, diagnostics);

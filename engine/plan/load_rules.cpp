@@ -26,8 +26,8 @@ Text built_in_text(const std::vector<lang::BuiltInFile>& files, std::string_view
   return nullptr;
 }
 
-Text file_text(const std::string& path) {
-  return std::make_shared<lang::SourceText>(path, read_text_file(path, Limits{}.max_index_bytes));
+Text file_text(const std::string& path, const Limits& limits) {
+  return std::make_shared<lang::SourceText>(path, read_text_file(path, limits.max_index_bytes));
 }
 
 std::vector<std::string> names_in(const std::string& folder) {
@@ -51,11 +51,11 @@ bool is_about(std::string_view text, const std::string& family) {
 }
 
 // A rule file's name, or the family it is about; the user's folders come first.
-Text find_by_name(const std::string& name, const std::vector<std::string>& folders) {
+Text find_by_name(const std::string& name, const std::vector<std::string>& folders, const Limits& limits) {
   std::vector<Text> all;
   for (const auto& folder : folders)
     for (const auto& file : names_in(folder)) {
-      all.push_back(file_text((fs::path(folder) / (file + ".yaml")).string()));
+      all.push_back(file_text((fs::path(folder) / (file + ".yaml")).string(), limits));
       if (file == name) return all.back();
     }
   if (Text text = built_in_text(lang::built_in_rules(), name)) return text;
@@ -66,10 +66,11 @@ Text find_by_name(const std::string& name, const std::vector<std::string>& folde
   return nullptr;
 }
 
-Text find_rules(const std::string& name, const std::vector<std::string>& folders, Diagnostics& diagnostics) {
+Text find_rules(const std::string& name, const std::vector<std::string>& folders, const Limits& limits,
+                Diagnostics& diagnostics) {
   std::error_code ignored;
   if (fs::exists(name, ignored) && !fs::is_directory(name, ignored)) {
-    Text text = file_text(name);
+    Text text = file_text(name, limits);
     const std::string_view begin = std::string_view(text->text()).substr(0, 4096);
     if (begin.find('\0') == std::string_view::npos) return text;
     diagnostics.error(
@@ -77,7 +78,7 @@ Text find_rules(const std::string& name, const std::vector<std::string>& folders
         fmt::format("if it is the checkpoint, give it without --rules: remap [--rules RULES] {} -o OUT", name));
     return nullptr;
   }
-  if (Text text = find_by_name(name, folders)) return text;
+  if (Text text = find_by_name(name, folders, limits)) return text;
   if (fs::is_directory(name, ignored)) {
     diagnostics.error(
         "rules-not-found", BytePlace{name, {}, {}}, "this is a folder, not a rule file",
@@ -95,11 +96,12 @@ Text find_rules(const std::string& name, const std::vector<std::string>& folders
 }
 
 // Beside the rules, in the schemas folder next to theirs, or built in. The rule file gives a name, never a path.
-Text find_companion(const std::string& beside, const std::string& name, const std::string& rules_file) {
+Text find_companion(const std::string& beside, const std::string& name, const std::string& rules_file,
+                    const Limits& limits) {
   const fs::path folder = fs::path(rules_file).parent_path();
   std::error_code ignored;
   for (const fs::path& candidate : {folder / beside, folder / ".." / "schemas" / (name + ".yaml")})
-    if (fs::is_regular_file(candidate, ignored)) return file_text(candidate.lexically_normal().string());
+    if (fs::is_regular_file(candidate, ignored)) return file_text(candidate.lexically_normal().string(), limits);
   return built_in_text(lang::built_in_schemas(), name);
 }
 
@@ -123,17 +125,18 @@ std::string roots_text(const std::vector<std::string>& roots) {
 }  // namespace
 
 std::optional<Rules> Rules::load(const std::string& name, Diagnostics& diagnostics,
-                                 const std::vector<std::string>& folders) {
-  return load(name, diagnostics, folders, false);
+                                 const std::vector<std::string>& folders, const Limits& limits) {
+  return load(name, diagnostics, folders, limits, false);
 }
 std::optional<Rules> Rules::load_to_plan(const std::string& name, Diagnostics& diagnostics,
-                                         const std::vector<std::string>& folders) {
-  return load(name, diagnostics, folders, true);
+                                         const std::vector<std::string>& folders, const Limits& limits) {
+  return load(name, diagnostics, folders, limits, true);
 }
 
 std::optional<Rules> Rules::load(const std::string& name, Diagnostics& diagnostics,
-                                 const std::vector<std::string>& folders, bool leave_unknown_names) {
-  const Text text = find_rules(name, folders, diagnostics);
+                                 const std::vector<std::string>& folders, const Limits& limits,
+                                 bool leave_unknown_names) {
+  const Text text = find_rules(name, folders, limits, diagnostics);
   if (!text) return std::nullopt;
   auto impl = std::make_shared<Impl>();
   auto set = lang::parse_rules(text, diagnostics, leave_unknown_names);
@@ -144,7 +147,7 @@ std::optional<Rules> Rules::load(const std::string& name, Diagnostics& diagnosti
     return std::nullopt;
   };
   if (!impl->set.schema.empty()) {
-    const Text schema = find_companion(impl->set.schema + ".schema.yaml", impl->set.schema, text->file());
+    const Text schema = find_companion(impl->set.schema + ".schema.yaml", impl->set.schema, text->file(), limits);
     if (!schema) {
       diagnostics.error("schema-not-found", impl->set.schema_place,
                         fmt::format("there is no target schema '{}'", impl->set.schema),
@@ -161,7 +164,7 @@ std::optional<Rules> Rules::load(const std::string& name, Diagnostics& diagnosti
        {std::tuple{impl->set.verify_source, impl->set.verify_source_place, &impl->source_model},
         std::tuple{impl->set.verify_target, impl->set.verify_target_place, &impl->target_model}}) {
     if (wanted.empty()) continue;
-    *model = find_companion(wanted + ".model.yaml", wanted + ".model", text->file());
+    *model = find_companion(wanted + ".model.yaml", wanted + ".model", text->file(), limits);
     if (!*model) {
       diagnostics.error(
           "model-not-found", place, fmt::format("there is no forward pass '{}'", wanted),

@@ -11,7 +11,7 @@ constexpr std::string_view kDamaged =
     "the file is damaged: copy or download it again, or have the program that wrote it save it again";
 constexpr std::string_view kSaveAgain = "load it with the program that wrote it, and save it again";
 constexpr std::string_view kBounds =
-    "the bounds are there for files of strangers; a program of your own can raise them (docs/library.md)";
+    "the bounds are there for files of strangers; '--limit NAME=VALUE' raises one, if you trust the file";
 
 struct Row {
   std::string_view id, way;

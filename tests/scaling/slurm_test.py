@@ -104,3 +104,83 @@ def wait_for(condition, what, seconds=120):
         if time.monotonic() > end:
             raise TimeoutError(f"{what} did not come up in {seconds} s")
         time.sleep(0.2)
+
+
+def run_array(cluster, options, checkpoint, output):
+    """The shards as tasks of an array; some are killed while they run, and Slurm starts them again. Returns how many were."""
+    script = cluster.folder / "convert.sh"
+    # Slow enough to be killed in the middle: the first try of a task waits, with the program stopped half-way.
+    script.write_text("#!/bin/sh\n"
+                      f"exec {options.remap} {checkpoint} -o {output} --max-shard-size {options.shard_size} --shard $SLURM_ARRAY_TASK_ID/{options.shards} --threads 1\n")
+    log = cluster.folder / "task-%a.log"
+    said = cluster.run("sbatch", "--parsable", "--requeue", "--open-mode=append", f"--array=1-{options.shards}", "-o", str(log), str(script))
+    job = said.split(";")[0].strip()
+    if not job.isdigit():
+        sys.exit(f"sbatch: {said}")
+    killed = 0
+    end = time.monotonic() + 600
+    while True:
+        states = dict(line.split() for line in cluster.run("squeue", "-h", "-r", "-j", job, "-o", "%K %T").splitlines() if len(line.split()) == 2)
+        if not states:
+            return killed
+        running = [task for task, state in states.items() if state == "RUNNING"]
+        if running and killed < options.kills and random.random() < 0.5:
+            # As a node that fails: the processes are gone without a chance to clean up.
+            subprocess.run(["pkill", "-KILL", "-f", f"{output} .*--shard {random.choice(running)}/"], check=False)
+            cluster.run("scontrol", "requeue", f"{job}_{random.choice(running)}")
+            killed += 1
+        if time.monotonic() > end:
+            sys.exit(cluster.run("squeue"))
+        time.sleep(0.1)
+
+
+def same(a, b):
+    """Names and bytes of two folders."""
+    names = sorted(os.listdir(a))
+    return names == sorted(os.listdir(b)) and not any(filecmp.cmpfiles(a, b, names, shallow=False)[1:])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--remap", required=True)
+    parser.add_argument("--nodes", type=int, default=3)
+    parser.add_argument("--shards", type=int, default=6)
+    parser.add_argument("--shard-size", default="20kB")
+    parser.add_argument("--kills", type=int, default=4)
+    parser.add_argument("--work", help="where the outputs go (default: the temporary folder)")
+    parser.add_argument("checkpoint", nargs="?", default=str(ROOT / "tests/data/switch/source/checkpoint_1200"))
+    options = parser.parse_args()
+    options.remap = str(pathlib.Path(options.remap).resolve())
+    checkpoint = pathlib.Path(options.checkpoint).resolve()
+    if os.geteuid() != 0 or not all(shutil.which(program) for program in ("munged", "slurmctld", "slurmd", "sbatch")):
+        print("slurm: not root, or no slurm-wlm and munge here; not tested")
+        return 77
+    with tempfile.TemporaryDirectory(prefix="remap-slurm-", dir=options.work) as name:
+        folder = pathlib.Path(name)
+        alone, output = folder / "alone", folder / "out"
+        subprocess.run([options.remap, "-q", str(checkpoint), "-o", str(alone), "--max-shard-size", options.shard_size], check=True)
+        cluster = Cluster(folder, options.nodes)
+        try:
+            killed = run_array(cluster, options, checkpoint, output)
+            # Tasks whose last try was killed as well: an incomplete set is named, never taken for whole.
+            finished = subprocess.run([options.remap, "finish", str(output)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            for _ in range(3):
+                if finished.returncode == 0:
+                    break
+                print(finished.stdout, end="")
+                if output.exists():
+                    sys.exit("an incomplete set was taken for whole")
+                run_array(cluster, argparse.Namespace(**{**vars(options), "kills": 0}), checkpoint, output)
+                finished = subprocess.run([options.remap, "finish", str(output)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        finally:
+            cluster.stop()
+        logs = "".join(log.read_text() for log in sorted(folder.glob("task-*.log")))
+        if finished.returncode != 0 or not same(alone, output):
+            print(logs + finished.stdout)
+            return 1
+        print(f"{options.shards} tasks on {options.nodes} nodes, {killed} killed and requeued: the same bytes as one process")
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

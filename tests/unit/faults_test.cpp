@@ -3,9 +3,12 @@
 #include "base/mapped_file.h"
 #include "remap/compare.h"
 #include "remap/files_read.h"
+#include "remap/limits.h"
+#include "remap/output.h"
 #include "support/catch.h"
 #include "support/temp_folder.h"
 
+#include <algorithm>
 #include <csignal>
 #include <functional>
 
@@ -220,5 +223,117 @@ TEST_CASE("what becomes of a file that is read is said, and what was made of it 
     row.change(path);
     const std::string said = error_of([&] { files.unchanged_during([&] { return compare_tensors(*a, 0, *b, 0); }); });
     CHECK(said == (row.message.empty() ? "" : path + ": " + row.message));
+  }
+}
+
+TEST_CASE("what a run left is gone on with only as far as it is whole and made of the same") {
+  const std::vector<PlannedTensor> plan = {{"w", DType::u8, {3 * 4096}, {}, 0.0, 0}};
+  const std::vector<std::byte> bytes(4096, std::byte{7});
+  std::vector<std::string> said;
+  const OutputOptions options = {.resume = true, .made_of = {{"plan", "1"}}, .notice = [&](const Diagnostic& d) {
+                                   said.push_back(d.id + ": " + d.message);
+                                 }};
+  const auto hidden_in = [](const TempFolder& folder) {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+      if (entry.path().filename().string().starts_with(".")) names.push_back(entry.path().string());
+    return names;
+  };
+  const auto leave = [&](const TempFolder& folder) {
+    OutputFolder output(folder.path("out"), plan, options);
+    const uint64_t begin = output.place(0).offset_bytes;
+    for (const uint64_t block : {0, 2}) {
+      output.write(0, begin + block * 4096, bytes);
+      output.finished(0, begin + block * 4096, 4096, bytes.data());
+    }
+    output.keep();
+  };
+  struct Row {
+    const char* name;
+    std::function<void(const std::string& hidden)> damage;
+    OutputOptions options;
+    std::vector<bool> holds;  // of each block
+    std::string said;
+  };
+  OutputOptions other = options, plain = options;
+  other.made_of = {{"plan", "2"}};
+  plain.resume = false;
+  const auto append = [](const std::string& file, const std::string& text) {
+    std::ofstream(file, std::ios::app | std::ios::binary) << text;
+  };
+  const std::vector<Row> rows = {
+      {"as it was left", [](const std::string&) {}, options, {true, false, true}, "output-resumed"},
+      {"a byte of a block is another",
+       [](const std::string& hidden) {
+         std::fstream file(hidden + "/new/model.safetensors", std::ios::in | std::ios::out | std::ios::binary);
+         file.seekp(-1, std::ios::end).put('x');
+       },
+       options,
+       {true, false, false},
+       "output-resumed"},
+      {"a file is shorter",
+       [](const std::string& hidden) { std::filesystem::resize_file(hidden + "/new/model.safetensors", 100); },
+       options,
+       {false, false, false},
+       "output-resumed"},
+      {"a file is missing",
+       [](const std::string& hidden) { std::filesystem::remove(hidden + "/new/model.safetensors"); },
+       options,
+       {false, false, false},
+       "output-resumed"},
+      {"a line of the journal was cut short",
+       [&](const std::string& hidden) { append(hidden + "/journal", "0 1"); },
+       options,
+       {true, false, true},
+       "output-resumed"},
+      {"the journal names what is not there",
+       [&](const std::string& hidden) { append(hidden + "/journal", "9 9 9 00 00\n0 88 4096 00 00\nnonsense\n"); },
+       options,
+       {true, false, true},
+       "output-resumed"},
+      {"made of another plan", [](const std::string&) {}, other, {false, false, false}, "it is of another plan"},
+      {"not asked to", [](const std::string&) {}, plain, {false, false, false}, "which a run left that was killed"},
+  };
+  for (const Row& row : rows) {
+    INFO(row.name);
+    const TempFolder folder;
+    leave(folder);
+    REQUIRE(hidden_in(folder).size() == 1);
+    row.damage(hidden_in(folder).front());
+    said.clear();
+    {
+      OutputFolder output(folder.path("out"), plan, row.options);
+      CHECK(hidden_in(folder).size() == 1);
+      std::vector<bool> holds;
+      const uint64_t begin = output.place(0).offset_bytes;
+      for (const uint64_t block : {0, 1, 2}) holds.push_back(output.holds(0, begin + block * 4096, 4096));
+      CHECK(holds == row.holds);
+    }
+    REQUIRE(said.size() == 1);
+    CHECK(said.front().find(row.said) != std::string::npos);
+    CHECK(hidden_in(folder).empty());
+  }
+}
+
+TEST_CASE("every limit has a name by which it can be changed, and is documented") {
+  const std::string page = test::read_file(REMAP_SOURCE_DIR "/docs/reliability.md"),
+                    manual = test::read_file(REMAP_SOURCE_DIR "/docs/remap.1");
+  size_t n_in_page = 0;
+  for (size_t at = 0; (at = page.find("| `max_", at)) != std::string::npos; ++at) ++n_in_page;
+  CHECK(n_in_page == limit_table().size());
+  const auto n_int = std::count_if(limit_table().begin(), limit_table().end(), [](const LimitRow& row) {
+    return std::holds_alternative<int Limits::*>(row.member);
+  });
+  CHECK(sizeof(Limits) >= 8 * (limit_table().size() - static_cast<size_t>(n_int)) + 4 * static_cast<size_t>(n_int));
+  CHECK(sizeof(Limits) < 8 * (limit_table().size() + 1));  // a field without a row would not fit
+  for (const LimitRow& row : limit_table()) {
+    INFO(row.name);
+    CHECK(page.find(fmt::format("| `{}` |", row.name)) != std::string::npos);
+    CHECK(page.find(fmt::format("| {} |\n", row.what)) != std::string::npos);
+    CHECK(manual.find(std::string(row.name)) != std::string::npos);
+    Limits limits;
+    set_limit(limits, row.name, 7);
+    CHECK(value_of(limits, row) == 7);
+    CHECK(limits != Limits{});
   }
 }

@@ -75,8 +75,9 @@ struct Outcome {
 };
 
 // Copies every tensor, writes config.json and the other files of the plan, and gives the folder its name when it is
-// whole: before, and after an Error, nothing is at `folder` that was not there. `output.inputs` and `output.metadata`
-// are completed from the conversion. Throws Error: those of OutputFolder and execute(), "parameter-sum"; "io-changed",
+// whole: before, and after an Error, nothing is at `folder` that was not there; nor is anything left beside it, but for
+// `output.resume` after "cancelled". `output.inputs`, `metadata`, `made_of` and `limits` are completed from the
+// conversion. Throws Error: those of OutputFolder and execute(), "parameter-sum"; "io-changed",
 // "io-truncated" if a file that was read is not the one any more that was opened.
 Outcome write(const Conversion& conversion, const std::string& folder, const OutputOptions& output = {},
               const ExecOptions& exec = {});

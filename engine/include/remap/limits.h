@@ -1,8 +1,11 @@
 // Every bound that untrusted input is held to, each with its default. A reader takes `Limits` by const reference and
-// refuses what exceeds them with a message that names the limit.
+// refuses what exceeds them with a message that names the limit. docs/reliability.md lists them.
 #pragma once
 
 #include <cstdint>
+#include <string_view>
+#include <variant>
+#include <vector>
 
 namespace remap {
 
@@ -19,6 +22,18 @@ struct Limits {
   int max_rank = 32;                         // dimensions of one tensor
   uint64_t max_zip_members = 10'000'000;
   uint64_t max_chunk_bytes = uint64_t{2} << 30;  // one decoded zarr chunk
+  uint64_t max_chunks = 1'000'000;               // of one zarr array; the largest known have some 1,600
+  bool operator==(const Limits&) const = default;
 };
+
+// Every limit by its name, for those who let a user change one.
+struct LimitRow {
+  std::string_view name, what;
+  std::variant<uint64_t Limits::*, int Limits::*> member;
+};
+const std::vector<LimitRow>& limit_table();
+uint64_t value_of(const Limits& limits, const LimitRow& row);
+// Throws Error "usage" if there is no limit of this name, or the value is none that it can have (0 is none).
+void set_limit(Limits& limits, std::string_view name, uint64_t value);
 
 }  // namespace remap

@@ -36,9 +36,9 @@ void lint(const Rules& rules, const LintOptions& options, Diagnostics& diagnosti
 
 // What a file is by its first section: rules (remap), a target schema (remap_schema), a forward pass (remap_model).
 enum class RuleFileKind { rules, schema, model, other };
-RuleFileKind rule_file_kind(const std::string& path);
+RuleFileKind rule_file_kind(const std::string& path, const Limits& limits = {});
 
 // Reports the mistakes of a schema, or of what is YAML in a forward pass.
-void lint_schema(const std::string& path, Diagnostics& diagnostics);
+void lint_schema(const std::string& path, Diagnostics& diagnostics, const Limits& limits = {});
 
 }  // namespace remap

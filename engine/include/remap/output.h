@@ -1,14 +1,19 @@
 // The Sink of the command line: a folder of safetensors files, one or sharded with an index, as the Hugging Face
-// libraries write them, byte for byte. Everything is written into a folder beside the final place, which takes its name
-// when it is whole; without commit() nothing is left behind.
+// libraries write them, byte for byte. Everything is written into a hidden folder beside the final place, which takes
+// its name when it is whole; without commit() nothing is left behind. What a killed process leaves (".NAME.partial-…",
+// with a journal of what is whole) is found by the next one that writes the same output, which removes it or goes on
+// with it; it is locked while a process writes it.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "remap/diagnostic.h"
+#include "remap/limits.h"
 #include "remap/plan.h"
 #include "remap/sink.h"
 
@@ -25,6 +30,20 @@ struct OutputOptions {
   std::vector<std::string> inputs = {};
   // Pairs of the '__metadata__' of every file, beside "format": "pt".
   std::map<std::string, std::string> metadata = {};
+  // What is written is on the disk, and its name too, before commit() returns: after a power failure the output is
+  // whole or absent. Costs the time that the disk needs (docs/reliability.md); without it that is left to the system.
+  bool sync = true;
+  // Go on with what an earlier run left that was killed, if it was to write the same; what cannot be proved to be whole
+  // is written again. What keep() leaves of this run can be gone on with in the same way.
+  bool resume = false;
+  // What the output's bytes depend on beside the tensors' layout, each with a digest: an earlier run is gone on with
+  // only if all of it is the same.
+  std::map<std::string, std::string> made_of = {};
+  // Told, before anything is written, what earlier runs left and what becomes of it. May be empty.
+  std::function<void(const Diagnostic&)> notice = {};
+  // write() (remap/convert.h) adds remap-provenance.json (remap/provenance.h). All sources are read once more for it.
+  bool provenance = false;
+  Limits limits = {};  // that what is written is read by again
 };
 
 // Throws Error "output-holds-input" if `path` exists and is one of `inputs` or holds one (or a part of one, if it is a
@@ -49,6 +68,14 @@ class OutputFolder : public Sink {
   TensorPlace place(size_t index) const override;
   void write(size_t file, uint64_t offset_bytes, std::span<const std::byte> bytes) override;
   void read(size_t file, uint64_t offset_bytes, std::span<std::byte> bytes) override;
+  bool holds(size_t file, uint64_t offset_bytes, uint64_t length_bytes) override;
+  void finished(size_t file, uint64_t offset_bytes, uint64_t length_bytes, const std::byte* bytes) override;
+
+  // Every file that is written so far, with its SHA-256, in the order of their names: [{"file", "bytes", "sha256"}].
+  Json digests() const;
+
+  // Not committed, this leaves behind what is written, for OutputOptions::resume, if that is set.
+  void keep() noexcept;
 
   // A further file, such as config.json. Throws Error "output-name" if the name has a slash or is taken, "io-write".
   void add_file(const std::string& name, const std::string& contents);

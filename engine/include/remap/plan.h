@@ -132,11 +132,11 @@ class Rules {
   // `name` is a file, or the name of a rule file or family in one of the `folders` or built in (looked for in this
   // order). nullopt if `diagnostics` has errors: all mistakes are reported.
   static std::optional<Rules> load(const std::string& name, Diagnostics& diagnostics,
-                                   const std::vector<std::string>& folders = {});
+                                   const std::vector<std::string>& folders = {}, const Limits& limits = {});
   // The same for make_plan(), which reports names that nothing defines itself: a rule that would bind them may be
   // missing.
   static std::optional<Rules> load_to_plan(const std::string& name, Diagnostics& diagnostics,
-                                           const std::vector<std::string>& folders = {});
+                                           const std::vector<std::string>& folders = {}, const Limits& limits = {});
   // Names of the rule files (*.yaml) in the folders and built in, sorted; one that two places have is listed once.
   static std::vector<std::string> known(const std::vector<std::string>& folders = {});
 
@@ -175,7 +175,8 @@ class Rules {
 
  private:
   static std::optional<Rules> load(const std::string& name, Diagnostics& diagnostics,
-                                   const std::vector<std::string>& folders, bool leave_unknown_names);
+                                   const std::vector<std::string>& folders, const Limits& limits,
+                                   bool leave_unknown_names);
   std::shared_ptr<const Impl> impl_;
 };
 

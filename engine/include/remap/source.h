@@ -105,12 +105,12 @@ class Source {
 };
 
 struct OpenOptions {
-  Limits limits;
+  Limits limits = {};
   // If not empty: only tensors whose key starts with this prefix followed by a separator (or equals it) need be listed;
   // a reader for which listing costs file operations uses it (T5X: optimizer state is never opened). Keys stay whole.
-  std::string subtree;
+  std::string subtree = {};
   // Further files that belong to this source, by role, e.g. {"gin", "config.gin"}.
-  std::map<std::string, std::string> companions;
+  std::map<std::string, std::string> companions = {};
   // Whether a file of a folder, by its name, is a part of the checkpoint. Not set, or true of no file: the reader
   // decides.
   std::function<bool(const std::string& name)> is_part = {};

@@ -1,0 +1,86 @@
+#include "base/sha256.h"
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <memory>
+#include <new>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <openssl/evp.h>
+#include <unistd.h>
+
+#include "base/mapped_file.h"
+#include "base/parallel_for.h"
+#include "remap/diagnostic.h"
+
+namespace remap {
+namespace {
+
+class Sha256 {
+ public:
+  Sha256() : context_(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {
+    if (!context_ || EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) != 1) throw std::bad_alloc();
+  }
+  void add(const void* data, size_t length) { EVP_DigestUpdate(context_.get(), data, length); }
+  std::string hex() {
+    std::array<unsigned char, EVP_MAX_MD_SIZE> bytes{};
+    unsigned length = 0;
+    EVP_DigestFinal_ex(context_.get(), bytes.data(), &length);
+    std::string text;
+    for (unsigned i = 0; i < length; ++i) text += fmt::format("{:02x}", bytes[i]);
+    return text;
+  }
+
+ private:
+  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
+};
+
+FileDigest digest_of(const std::string& path, std::vector<std::byte>& buffer) {
+  const auto fail = [&](int error) {
+    throw Error("io-read", BytePlace{path, {}, {}}, fmt::format("the file cannot be read: {}", errno_text(error)));
+  };
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) fail(errno);
+  FileDigest digest;
+  Sha256 sum;
+  ssize_t got = 0;
+  do {
+    got = ::read(fd, buffer.data(), buffer.size());
+    if (got > 0) sum.add(buffer.data(), static_cast<size_t>(got)), digest.size_bytes += static_cast<uint64_t>(got);
+  } while (got > 0 || (got < 0 && errno == EINTR));
+  const int error = got < 0 ? errno : 0;
+  ::close(fd);
+  if (error != 0) fail(error);
+  digest.sha256 = sum.hex();
+  return digest;
+}
+
+}  // namespace
+
+std::string sha256(std::string_view text) {
+  Sha256 sum;
+  sum.add(text.data(), text.size());
+  return sum.hex();
+}
+
+std::vector<FileDigest> sha256_of_files(const std::vector<std::string>& paths) {
+  constexpr int64_t kAllCores = int64_t{1} << 40;
+  std::vector<FileDigest> digests(paths.size());
+  std::vector<std::exception_ptr> errors(paths.size());
+  std::atomic<size_t> next = 0;
+  parallel_for(static_cast<int64_t>(paths.size()), kAllCores, [&](int64_t, int64_t) {
+    std::vector<std::byte> buffer(size_t{1} << 20);
+    for (size_t i = next++; i < paths.size(); i = next++) try {
+        digests[i] = digest_of(paths[i], buffer);
+      } catch (const Error&) {
+        errors[i] = std::current_exception();
+      }
+  });
+  for (const auto& error : errors)
+    if (error) std::rethrow_exception(error);
+  return digests;
+}
+
+}  // namespace remap

@@ -1,0 +1,130 @@
+// Preloaded (LD_PRELOAD), makes one kind of system call fail or come short, as REMAP_FAULT says: CALL:WHAT:N.
+// CALL: pread pwrite write fsync fallocate rename mmap.
+// WHAT: an errno's number: the Nth call fails, and every one after it if N is negative. "short": from the Nth call on,
+// half of what was asked for.
+// mmap fails as storage does: the second half of the Nth mapping of a file cannot be read.
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+namespace {
+
+struct Fault {
+  char call[16] = "", what[16] = "";
+  long n = 0;
+  Fault() {
+    const char* text = std::getenv("REMAP_FAULT");
+    if (text == nullptr || std::sscanf(text, "%15[^:]:%15[^:]:%ld", call, what, &n) != 3) call[0] = '\0';
+  }
+};
+
+const Fault& fault() {
+  static const Fault one;
+  return one;
+}
+
+// The errno of this call; 0: it goes on.
+int error_of(const char* call, bool& is_short) {
+  static std::atomic<long> count = 0;
+  const Fault& f = fault();
+  is_short = false;
+  if (std::strcmp(f.call, call) != 0) return 0;
+  const long now = ++count, wanted = std::labs(f.n);
+  if (std::strcmp(f.what, "short") == 0) {
+    is_short = now >= wanted;
+    return 0;
+  }
+  return now == wanted || (f.n < 0 && now > wanted) ? std::atoi(f.what) : 0;
+}
+
+template <typename Function>
+Function next(const char* name) {
+  return reinterpret_cast<Function>(::dlsym(RTLD_NEXT, name));
+}
+
+template <typename Go>
+ssize_t transfer(const char* call, size_t length, const Go& go) {
+  bool is_short = false;
+  if (const int error = error_of(call, is_short); error != 0) {
+    errno = error;
+    return -1;
+  }
+  return go(is_short && length > 1 ? length / 2 : length);
+}
+
+template <typename Go>
+int plain(const char* call, const Go& go) {
+  bool is_short = false;
+  if (const int error = error_of(call, is_short); error != 0) {
+    errno = error;
+    return -1;
+  }
+  return go();
+}
+
+}  // namespace
+
+extern "C" {
+
+ssize_t pread(int fd, void* data, size_t length, off_t offset) {
+  static const auto real = next<ssize_t (*)(int, void*, size_t, off_t)>("pread");
+  return transfer("pread", length, [&](size_t n) { return real(fd, data, n, offset); });
+}
+ssize_t pread64(int fd, void* data, size_t length, off64_t offset) { return pread(fd, data, length, offset); }
+
+ssize_t pwrite(int fd, const void* data, size_t length, off_t offset) {
+  static const auto real = next<ssize_t (*)(int, const void*, size_t, off_t)>("pwrite");
+  return transfer("pwrite", length, [&](size_t n) { return real(fd, data, n, offset); });
+}
+ssize_t pwrite64(int fd, const void* data, size_t length, off64_t offset) { return pwrite(fd, data, length, offset); }
+
+ssize_t write(int fd, const void* data, size_t length) {
+  static const auto real = next<ssize_t (*)(int, const void*, size_t)>("write");
+  if (fd <= 2) return real(fd, data, length);
+  return transfer("write", length, [&](size_t n) { return real(fd, data, n); });
+}
+
+int fsync(int fd) {
+  static const auto real = next<int (*)(int)>("fsync");
+  return plain("fsync", [&] { return real(fd); });
+}
+
+int fallocate(int fd, int mode, off_t offset, off_t length) {
+  static const auto real = next<int (*)(int, int, off_t, off_t)>("fallocate");
+  return plain("fallocate", [&] { return real(fd, mode, offset, length); });
+}
+int fallocate64(int fd, int mode, off64_t offset, off64_t length) { return fallocate(fd, mode, offset, length); }
+
+int renameat2(int from_fd, const char* from, int to_fd, const char* to, unsigned flags) noexcept {
+  static const auto real = next<int (*)(int, const char*, int, const char*, unsigned)>("renameat2");
+  return plain("rename", [&] { return real(from_fd, from, to_fd, to, flags); });
+}
+int rename(const char* from, const char* to) noexcept {
+  static const auto real = next<int (*)(const char*, const char*)>("rename");
+  return plain("rename", [&] { return real(from, to); });
+}
+
+void* mmap(void* address, size_t length, int protection, int flags, int fd, off_t offset) noexcept {
+  static const auto real = next<void* (*)(void*, size_t, int, int, int, off_t)>("mmap");
+  void* const mapped = real(address, length, protection, flags, fd, offset);
+  bool is_short = false;
+  if (mapped == MAP_FAILED || fd < 0 || (flags & MAP_SHARED) == 0 || error_of("mmap", is_short) == 0) return mapped;
+  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE)), half = length / 2 / page * page;
+  const int nothing = ::memfd_create("nothing", MFD_CLOEXEC);
+  real(static_cast<char*>(mapped) + half, length - half, protection, MAP_SHARED | MAP_FIXED, nothing, 0);
+  ::close(nothing);
+  return mapped;
+}
+void* mmap64(void* address, size_t length, int protection, int flags, int fd, off64_t offset) noexcept {
+  return mmap(address, length, protection, flags, fd, offset);
+}
+
+}  // extern "C"
