@@ -90,9 +90,14 @@ std::unique_ptr<Source> open_shards(const std::string& path, const std::string& 
   const std::string config = (folder / "config.json").string();
   if (is_file(config))
     metadata["config"] = parse_json(read_text_file(config, options.limits.max_index_bytes), {config});
+  std::vector<std::string> names;
+  for (const auto& [name, keys] : index.shards) names.push_back(name);
+  const std::string outside = link_outside(folder.string(), names);
   auto source = join_shards(path, std::move(files), std::move(metadata), options.limits);
   if (!odd.empty())
     source->add_notice({Severity::note, "shard-total-size", BytePlace{index_file, {}, {}}, odd, {}, ""});
+  if (!outside.empty())
+    source->add_notice({Severity::note, "source-link", BytePlace{index_file, {}, {}}, outside, {}, kLinkHint});
   return source;
 }
 
