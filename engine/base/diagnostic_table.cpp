@@ -141,6 +141,7 @@ const std::vector<DiagnosticRow>& diagnostic_table() {
       {"source-incomplete", warning,
        "A checkpoint lacks data that its format allows to be left out; it reads as a fill value."},
       {"source-left-aside", note, "There are more files of tensors than were taken, or shards without their index."},
+      {"source-link", note, "A file of a checkpoint is a link that leads out of its folder."},
       {"source-parts", error,
        "Files of one checkpoint are missing, by the names of the others or by a download that was not finished."},
       {"source-unknown-format", error, "A file or folder is not a checkpoint of any known format."},

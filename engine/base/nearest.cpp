@@ -46,7 +46,10 @@ std::string nearest_entry(const fs::path& folder, const std::string& name) {
 std::string nearest_name(std::string_view word, const std::vector<std::string>& candidates) {
   std::string best;
   size_t best_distance = std::max<size_t>(1, word.size() / 3) + 1;
+  constexpr size_t kMaxWord = 200;  // what is longer is not misspelt
+  if (word.size() > kMaxWord) return best;
   for (const auto& candidate : candidates) {
+    if (std::max(word.size(), candidate.size()) - std::min(word.size(), candidate.size()) >= best_distance) continue;
     const size_t as_written = edit_distance(word, candidate),
                  in_lower_case = edit_distance(lower(word), lower(candidate));
     const size_t distance = std::min(as_written, in_lower_case + 1);

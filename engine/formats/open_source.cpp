@@ -80,10 +80,18 @@ class FolderOpener {
 
   std::unique_ptr<Source> open_parts(const std::vector<std::string>& names) const {
     formats::check_parts(path_, names, all_);
-    if (names.size() == 1) return formats::open_file(file(names.front()), file(names.front()), options_);
+    if (names.size() == 1)
+      return with_link(formats::open_file(file(names.front()), file(names.front()), options_), names);
     std::vector<formats::NamedFile> files;
     for (const auto& name : names) files.push_back({name, formats::open_file(file(name), file(name), options_)});
-    return formats::join_files(path_, std::move(files), options_.limits);
+    return with_link(formats::join_files(path_, std::move(files), options_.limits), names);
+  }
+
+  // Says if one of the files is not what lies in the folder.
+  std::unique_ptr<Source> with_link(std::unique_ptr<Source> source, const std::vector<std::string>& names) const {
+    if (const std::string outside = formats::link_outside(path_, names); !outside.empty())
+      source->add_notice({Severity::note, "source-link", BytePlace{path_, {}, {}}, outside, {}, formats::kLinkHint});
+    return source;
   }
 
   // A file or index that stands for the checkpoint.
@@ -91,7 +99,7 @@ class FolderOpener {
     std::vector<std::string> taken = {name};
     const bool is_index = name.ends_with(kIndexEnding);
     if (!is_index) formats::check_parts(path_, taken, all_);
-    auto source = formats::open_file(path_, file(name), options_);
+    auto source = with_link(formats::open_file(path_, file(name), options_), taken);
     if (is_index)
       for (const auto& shard : shards_of(name)) taken.push_back(shard);
     std::vector<std::string> candidates = tensor_files_;

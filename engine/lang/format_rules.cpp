@@ -448,6 +448,8 @@ std::string plain_lines(const std::string& text) {
 }  // namespace lang
 
 std::optional<std::string> format_rules(const std::string& file, const std::string& text, Diagnostics& diagnostics) {
+  const auto said = lang::parse_yaml(lang::SourceText(file, text), diagnostics);
+  if (!said) return std::nullopt;
   const lang::SourceText source(file, lang::plain_lines(text));
   auto root = lang::parse_yaml(source, diagnostics);
   if (!root) return std::nullopt;
@@ -473,7 +475,7 @@ std::optional<std::string> format_rules(const std::string& file, const std::stri
   auto tree = lang::parse_yaml(laid_out, again);
   if (tree) lang::name_nulls(*tree, result, lang::Lines(result));
   const auto kept = tree ? lang::comments_of(result, *tree) : std::nullopt;
-  if (!kept || !lang::same_file(*root, *tree) || lang::texts_of(*comments) != lang::texts_of(*kept))
+  if (!kept || !lang::same_file(*said, *tree) || lang::texts_of(*comments) != lang::texts_of(*kept))
     return refuse(source.place(1, 1), "this file cannot be laid out without changing what it says",
                   "please report it, with the file");
   return result;

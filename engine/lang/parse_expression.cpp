@@ -18,6 +18,7 @@ void visit(const ExpressionNode& node, const std::function<void(const Expression
 namespace {
 
 constexpr int kMaxNesting = 64;
+constexpr int kMaxLinks = 1000;
 
 struct Token {
   enum class Kind { end, number, text, name, symbol } kind = Kind::end;
@@ -136,9 +137,23 @@ class Parser {
   }
   ExpressionNode binary(std::string_view op, ExpressionNode left, ExpressionNode right, size_t start) {
     ExpressionNode node =
-        make(NodeKind::binary, std::string(op), {std::move(left), std::move(right)}, start, end_of_last());
+        make(NodeKind::binary, std::string(op), parts(std::move(left), std::move(right)), start, end_of_last());
     node.op = find_operator(op);
     return node;
+  }
+  // An initializer list would copy them, with all that is below.
+  template <typename... Node>
+  static std::vector<ExpressionNode> parts(Node... nodes) {
+    std::vector<ExpressionNode> list;
+    list.reserve(sizeof...(nodes));
+    (list.push_back(std::move(nodes)), ...);
+    return list;
+  }
+  // Of a chain such as a + b + c or a.b.c, each makes the tree a level deeper, and who walks it recurses.
+  void count_link() {
+    if (++n_links_ > kMaxLinks)
+      fail(peek(), fmt::format("the expression has more than {} operators", kMaxLinks),
+           "cut it into names under 'let'");
   }
   size_t end_of_last() const {
     return position_ == 0 ? 0 : tokens_[position_ - 1].offset + tokens_[position_ - 1].length;
@@ -152,7 +167,7 @@ class Parser {
     ExpressionNode condition = disjunction();
     expect("else", "after the condition of 'if'");
     ExpressionNode otherwise = conditional();
-    return make(NodeKind::conditional, "if", {std::move(value), std::move(condition), std::move(otherwise)}, start,
+    return make(NodeKind::conditional, "if", parts(std::move(value), std::move(condition), std::move(otherwise)), start,
                 end_of_last());
   }
   ExpressionNode left_chain(ExpressionNode (Parser::*level)(), const std::vector<std::string_view>& operators) {
@@ -161,6 +176,7 @@ class Parser {
     while (true) {
       const auto op = std::find_if(operators.begin(), operators.end(), [&](std::string_view o) { return is(o); });
       if (op == operators.end()) return left;
+      count_link();
       next();
       ExpressionNode right = (this->*level)();
       left = binary(*op, std::move(left), std::move(right), start);
@@ -173,7 +189,7 @@ class Parser {
     const size_t start = peek().offset;
     if (!accept("not")) return comparison();
     ExpressionNode operand = negation();
-    return make(NodeKind::unary, "not", {std::move(operand)}, start, end_of_last());
+    return make(NodeKind::unary, "not", parts(std::move(operand)), start, end_of_last());
   }
   ExpressionNode comparison() {
     const size_t start = peek().offset;
@@ -193,20 +209,21 @@ class Parser {
     const size_t start = peek().offset;
     if (!accept("-")) return postfix();
     ExpressionNode operand = negative();
-    return make(NodeKind::unary, "-", {std::move(operand)}, start, end_of_last());
+    return make(NodeKind::unary, "-", parts(std::move(operand)), start, end_of_last());
   }
   ExpressionNode postfix() {
     const size_t start = peek().offset;
     ExpressionNode node = primary();
     while (true) {
+      if (is(".") || is("[")) count_link();
       if (accept(".")) {
         const Token name = next();
         if (name.kind != Token::Kind::name) fail(name, "a field's name was expected after '.'");
-        node = make(NodeKind::member, spelled(name), {std::move(node)}, start, end_of_last());
+        node = make(NodeKind::member, spelled(name), parts(std::move(node)), start, end_of_last());
       } else if (accept("[")) {
         ExpressionNode index = conditional();
         expect("]", "after an index");
-        node = make(NodeKind::index, "[]", {std::move(node), std::move(index)}, start, end_of_last());
+        node = make(NodeKind::index, "[]", parts(std::move(node), std::move(index)), start, end_of_last());
       } else {
         return node;
       }
@@ -275,6 +292,7 @@ class Parser {
   std::vector<Token> tokens_;
   size_t position_ = 0;
   int depth_ = 0;
+  int n_links_ = 0;
 };
 
 }  // namespace

@@ -204,6 +204,7 @@ std::optional<KeyPattern> parse_pattern(const std::string& text, const TextSpan&
     }
     return pattern;
   }
+  constexpr size_t kMaxTokens = 1000;  // what one side has is looked for in the other
   std::string literal;
   size_t literal_start = 0;
   const auto flush = [&](size_t end) {
@@ -217,6 +218,8 @@ std::optional<KeyPattern> parse_pattern(const std::string& text, const TextSpan&
     literal.clear();
   };
   for (size_t i = 0; i < text.size();) {
+    if (pattern.tokens.size() >= kMaxTokens)
+      return fail(i, 1, fmt::format("the pattern has more than {} holes and parts between them", kMaxTokens));
     PatternToken token;
     token.offset = i;
     if (text[i] == '*') {

@@ -11,7 +11,8 @@
 namespace remap::lang {
 namespace {
 
-constexpr size_t kMaxTensors = 10'000'000;
+// Keys that a schema expands to: fifteen times those of the largest architectures there are.
+constexpr size_t kMaxExpanded = 1'000'000;
 
 class SchemaParser {
  public:
@@ -267,8 +268,11 @@ class Expander {
     if (token.list) {
       for (const Json& item : evaluate_present(*token.list, scope_)) loop(tensor, index, key, token, item);
     } else if (token.first) {
-      const int64_t last = integer(*token.last);
-      for (int64_t i = integer(*token.first); i <= last; ++i) loop(tensor, index, key, token, i);
+      const int64_t first = integer(*token.first), last = integer(*token.last);
+      for (int64_t i = first; i <= last; ++i) {
+        loop(tensor, index, key, token, i);
+        if (i == last) break;  // it may be the largest there is
+      }
     } else if (!token.alternatives.empty()) {
       for (const auto& text : token.alternatives) step(tensor, index + 1, key + text);
     } else {
@@ -289,15 +293,19 @@ class Expander {
     return value.get<int64_t>();
   }
   void emit(const SchemaTensor& tensor, const std::string& key) {
+    // Those that a condition leaves out take their time, too.
+    if (++n_expanded_ > kMaxExpanded)
+      throw Error("limit-exceeded", tensor.place,
+                  fmt::format("with this config the schema has more than {} tensors", kMaxExpanded),
+                  "correct the sizes in the config");
     if (tensor.when && !evaluate_condition(*tensor.when, scope_)) return;
-    if (out_.size() >= kMaxTensors)
-      throw Error("limit-exceeded", tensor.place, "the schema demands too many tensors with this config");
     DemandedTensor demanded{key, {}, &tensor};
     for (const DimTerm& term : tensor.shape) demanded.shape.push_back(term.expression ? integer(*term.expression) : -1);
     out_.push_back(std::move(demanded));
   }
 
   ConfigScope scope_;
+  size_t n_expanded_ = 0;
   std::vector<DemandedTensor>& out_;
 };
 

@@ -1,6 +1,6 @@
 #include "lang/used_names.h"
 
-#include <algorithm>
+#include <unordered_set>
 
 #include <fmt/format.h>
 
@@ -36,12 +36,13 @@ void check_names(const UsedNames& names, bool leave_unknown, RuleSet& set, Diagn
   for (const auto& d : set.documents) known.push_back(d.name);
   known.insert(known.end(), names.dims.begin(), names.dims.end());
   known.insert(known.end(), for_patterns.begin(), for_patterns.end());
-  const auto is_among = [](const std::vector<std::string>& list, const std::string& name) {
-    return std::find(list.begin(), list.end(), name) != list.end();
-  };
+  const std::unordered_set<std::string> all_known(known.begin(), known.end());
+  const std::unordered_set<std::string> all_for_patterns(for_patterns.begin(), for_patterns.end());
+  constexpr size_t kMostCompared = 1000;  // more names than anybody writes: none of them is looked at as a near one
+  if (known.size() > kMostCompared) known.clear();
 
   for (const auto& use : names.in_expressions) {
-    if (is_among(known, use.name)) continue;
+    if (all_known.contains(use.name)) continue;
     Diagnostic unknown{Severity::error,
                        "expression-unknown-name",
                        use.written.place(use.at, use.length),
@@ -56,7 +57,7 @@ void check_names(const UsedNames& names, bool leave_unknown, RuleSet& set, Diagn
       diagnostics.add(std::move(unknown));
   }
   for (const auto& use : names.in_patterns)
-    if (!is_among(for_patterns, use.name))
+    if (!all_for_patterns.contains(use.name))
       diagnostics.error("expression-unknown-name", use.written.place(use.at, use.length),
                         fmt::format("there is no variant or entry of 'let' called '{}'", use.name));
 }

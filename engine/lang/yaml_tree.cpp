@@ -4,6 +4,8 @@
 #include <charconv>
 #include <set>
 #include <sstream>
+#include <unordered_map>
+#include <utility>
 
 #include <fmt/format.h>
 #include <yaml-cpp/eventhandler.h>
@@ -20,14 +22,17 @@ SourceText::SourceText(std::string file, std::string text) : file_(std::move(fil
 }
 
 TextPlace SourceText::place(int line, int column, int length) const {
-  return {file_, line, column, column + std::max(length, 1), std::string(this->line(line))};
+  constexpr size_t kMaxLine = 10'000;  // a longer one is not shown, and not kept with every place in it
+  const std::string_view text = this->line(line);
+  return {file_, line, column, column + std::max(length, 1), std::string(text.size() <= kMaxLine ? text : "")};
 }
 
 std::string_view SourceText::line(int number) const {
   if (number < 1 || static_cast<size_t>(number) > line_starts_.size()) return {};
-  const size_t start = line_starts_[static_cast<size_t>(number) - 1];
-  std::string_view line = std::string_view(text_).substr(start);
-  line = line.substr(0, line.find('\n'));
+  const auto index = static_cast<size_t>(number);
+  const size_t start = line_starts_[index - 1];
+  const size_t end = index < line_starts_.size() ? line_starts_[index] - 1 : text_.size();
+  std::string_view line = std::string_view(text_).substr(start, end - start);
   if (line.ends_with('\r')) line.remove_suffix(1);
   return line;
 }
@@ -110,10 +115,9 @@ class Builder : public YAML::EventHandler {
     refuse_anchor(mark, anchor);
     YamlNode node = make(YamlNode::Kind::scalar, mark);
     node.text = value;
-    const TextPlace place = here(mark);
-    const char first = place.column - 1 < static_cast<int>(place.source_line.size())
-                           ? place.source_line[static_cast<size_t>(place.column) - 1]
-                           : ' ';
+    const std::string_view line = source_.line(mark.line + 1);
+    const auto column = static_cast<size_t>(std::max(mark.column, 0));
+    const char first = column < line.size() ? line[column] : ' ';
     node.quoted = tag == "!" && (first == '"' || first == '\'');
     node.block = tag == "!" && !node.quoted;
     if (tag != "!" && tag != "?") refuse_tag(mark, tag);
@@ -137,7 +141,8 @@ class Builder : public YAML::EventHandler {
  private:
   struct Frame {
     YamlNode node;
-    std::optional<YamlNode> key;  // of a map: a key that waits for its value
+    std::optional<YamlNode> key;                                     // of a map: a key that waits for its value
+    std::unordered_map<std::string, std::pair<int, int>> keys = {};  // of a map: line and column
   };
 
   TextPlace here(const YAML::Mark& mark) const { return source_.place(mark.line + 1, mark.column + 1); }
@@ -179,14 +184,14 @@ class Builder : public YAML::EventHandler {
     if (top.node.is_sequence()) {
       top.node.items.push_back(std::move(node));
     } else if (!top.key) {
-      check_key(top.node, node);
+      check_key(top, node);
       top.key = std::move(node);
     } else {
       top.node.entries.push_back({std::move(*top.key), std::move(node)});
       top.key.reset();
     }
   }
-  void check_key(const YamlNode& map, const YamlNode& key) {
+  void check_key(Frame& map, const YamlNode& key) {
     if (!key.is_scalar()) {
       diagnostics_.error("yaml-unsupported", source_.place(key.line, key.column),
                          fmt::format("a key must be a string; this is {}", key.kind_name()));
@@ -195,11 +200,14 @@ class Builder : public YAML::EventHandler {
     if (key.text == "<<" && !key.quoted)
       diagnostics_.error("yaml-unsupported", place_of(source_, key),
                          "a merge key (<<): rule files repeat what they mean", "write the fields out");
-    for (const auto& [other, value] : map.entries)
-      if (other.text == key.text)
-        diagnostics_.error("yaml-duplicate-key", place_of(source_, key),
-                           fmt::format("'{}' is given twice in one mapping", key.text), "keep one of them",
-                           {fmt::format("{}: the first one", to_string(Place(place_of(source_, other))))});
+    const int text_column = text_column_of(source_, key);
+    const auto [first, is_first] =
+        map.keys.emplace(key.text, std::pair(key.line, text_column == 0 ? key.column : text_column));
+    if (is_first) return;
+    const auto [line, column] = first->second;
+    diagnostics_.error("yaml-duplicate-key", place_of(source_, key),
+                       fmt::format("'{}' is given twice in one mapping", key.text), "keep one of them",
+                       {fmt::format("{}: the first one", to_string(Place(source_.place(line, column))))});
   }
 
   const SourceText& source_;
@@ -230,8 +238,8 @@ size_t open_bracket(std::string_view text) {
   return open.empty() ? std::string_view::npos : open.back();
 }
 
-std::string word_at(const TextPlace& place) {
-  const std::string_view line = place.source_line;
+std::string word_at(const SourceText& source, const TextPlace& place) {
+  const std::string_view line = source.line(place.line);
   const size_t start = std::min(line.size(), static_cast<size_t>(std::max(place.column - 1, 0)));
   return std::string(line.substr(start, std::min(line.find_first_of(" \t,]}", start), line.size()) - start));
 }
@@ -239,8 +247,9 @@ std::string word_at(const TextPlace& place) {
 // What yaml-cpp says is about where it stopped; the mistake is often elsewhere.
 void report_syntax(const SourceText& source, const YAML::Exception& e, Diagnostics& diagnostics) {
   const TextPlace stopped = source.place(e.mark.line + 1, e.mark.column + 1);
-  const size_t indentation = stopped.source_line.find_first_not_of(" \t");
-  if (const size_t tab = stopped.source_line.find('\t'); tab < indentation)
+  const std::string_view stopped_line = source.line(stopped.line);
+  const size_t indentation = stopped_line.find_first_not_of(" \t");
+  if (const size_t tab = stopped_line.find('\t'); tab < indentation)
     return diagnostics.error("yaml-syntax", source.place(stopped.line, static_cast<int>(tab) + 1),
                              "a tab: YAML is indented by spaces", "write two spaces for each level");
   const auto says = [&](const char* text) { return e.msg.find(text) != std::string::npos; };
@@ -249,7 +258,7 @@ void report_syntax(const SourceText& source, const YAML::Exception& e, Diagnosti
       std::string_view(source.text()).substr(0, static_cast<size_t>(std::max(e.mark.pos, 0)));
   const size_t at = unclosed ? open_bracket(before) : std::string_view::npos;
   // In words of our own: versions of yaml-cpp differ in theirs.
-  const std::string alias = says("referenced anchor is not defined") ? word_at(stopped) : "";
+  const std::string alias = says("referenced anchor is not defined") ? word_at(source, stopped) : "";
   const std::string message =
       alias.empty() ? e.msg : fmt::format("'{}' refers to an anchor that is not defined", alias);
   if (at == std::string_view::npos)
@@ -269,20 +278,50 @@ void report_syntax(const SourceText& source, const YAML::Exception& e, Diagnosti
                     fmt::format("add the '{}', or quote a string that holds one", before[at] == '{' ? '}' : ']'));
 }
 
+// The first byte that YAML does not allow, and of which its readers make different things: control characters, and
+// among them a carriage return that does not end a line.
+size_t find_control(std::string_view text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const bool ends_line = byte == '\n' || (byte == '\r' && i + 1 < text.size() && text[i + 1] == '\n');
+    if ((byte < 0x20 && byte != '\t' && !ends_line) || byte == 0x7F) return i;
+  }
+  return text.size();
+}
+
+TextPlace place_at(const SourceText& source, size_t offset) {
+  const std::string_view before = std::string_view(source.text()).substr(0, offset);
+  const auto line = static_cast<int>(std::count(before.begin(), before.end(), '\n')) + 1;
+  return source.place(line, static_cast<int>(offset - (before.rfind('\n') + 1)) + 1);
+}
+
+// False if there are bytes that are not text; says so.
+bool check_bytes(const SourceText& source, Diagnostics& diagnostics) {
+  const std::string& text = source.text();
+  if (const size_t bad = utf8_end(text); bad < text.size()) {
+    diagnostics.error("yaml-syntax", place_at(source, bad),
+                      fmt::format("the byte 0x{:02x} is not UTF-8", static_cast<unsigned char>(text[bad])),
+                      "save the file as UTF-8");
+    return false;
+  }
+  if (const size_t bad = find_control(text); bad < text.size()) {
+    if (text[bad] == '\r')
+      diagnostics.error("yaml-syntax", place_at(source, bad), "a carriage return that does not end a line",
+                        "save the file with \\n or \\r\\n at the end of each line");
+    else
+      diagnostics.error("yaml-syntax", place_at(source, bad),
+                        fmt::format("the control character 0x{:02x}, which YAML does not allow", text[bad]),
+                        fmt::format("remove it, or write \\x{:02x} between double quotes", text[bad]));
+    return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::optional<YamlNode> parse_yaml(const SourceText& source, Diagnostics& diagnostics) {
   const size_t errors_before = diagnostics.size();
-  if (const size_t bad = utf8_end(source.text()); bad < source.text().size()) {
-    const std::string_view before = std::string_view(source.text()).substr(0, bad);
-    const size_t line_start = before.rfind('\n') + 1;
-    diagnostics.error("yaml-syntax",
-                      source.place(static_cast<int>(std::count(before.begin(), before.end(), '\n')) + 1,
-                                   static_cast<int>(bad - line_start) + 1),
-                      fmt::format("the byte 0x{:02x} is not UTF-8", static_cast<unsigned char>(source.text()[bad])),
-                      "save the file as UTF-8");
-    return std::nullopt;
-  }
+  if (!check_bytes(source, diagnostics)) return std::nullopt;
   Builder builder(source, diagnostics);
   try {
     std::istringstream stream(source.text());

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Writes tests/fuzz/corpus: small files of each kind that a reader meets. Needs torch (2.13 was used) and numpy; run by hand,
-and only when a kind is added: the files are part of the repository."""
+"""make_corpus.py [KIND…]: writes tests/fuzz/corpus, small files of each kind that a reader meets. Needs torch (2.13 was used) and
+numpy; run by hand, and only when a kind is added: the files are part of the repository. What a fuzzer found is there too, under a
+name that says what it is; nothing makes those."""
 import argparse
 import collections
 import gzip
@@ -9,6 +10,7 @@ import json
 import pathlib
 import pickle
 import struct
+import sys
 import zipfile
 
 import numpy
@@ -158,6 +160,158 @@ def zarr():
     put("zarr_json", "nested.json", "[" * 400 + "]" * 400)
 
 
+def short(text):
+    raw = text.encode() if isinstance(text, str) else text
+    return bytes([len(raw)]) + raw
+
+
+def long(text):
+    raw = text.encode() if isinstance(text, str) else text
+    return struct.pack("<H", len(raw)) + raw
+
+
+def torch_pickles():
+    """A byte for the container, then the pickle (torch_pickle_fuzz.cpp)."""
+    with zipfile.ZipFile(CORPUS / "torch_zip/views.zip.pt") as archive:
+        zipped = archive.read("archive/data.pkl")
+    for name, form in (("stored", 0), ("deflated", 1), ("legacy", 2), ("legacy_big_endian", 200)):
+        put("torch_pickle", name, bytes([form]) + zipped)
+    for name in ("namespace.2", "ordered.2", "numpy.2", "global", "module.data", "dtypes.data"):
+        put("torch_pickle", name, b"\0" + (CORPUS / f"pickle/{name}.pkl").read_bytes())
+
+
+def zips():
+    """A kind of damage, changes of bytes, members (zip_fuzz.cpp)."""
+    pickle_ = (CORPUS / "pickle/plain.2.pkl").read_bytes()
+    members = bytes([0]) + long(pickle_) + bytes([1 | 1 << 3]) + long(bytes(24)) + bytes([2 | 2 << 3]) + long("3\n")
+    for damage in range(32):
+        put("zip", f"damage_{damage:02}", bytes([damage, 0]) + members)
+    put("zip", "named", bytes([0, 0]) + bytes([4]) + short("../escape") + long("x") + bytes([5]) + short("a/b") + long("y" * 200))
+    put("zip", "changed", bytes([0, 1]) + struct.pack("<IB", 14, 255) + members)
+
+
+def t5x_folders():
+    """The form, sizes, .zarray, chunk, checkpoint (t5x_fuzz.cpp)."""
+    for codec, name in enumerate(("raw", "gzip", "zlib", "zstd")):
+        put("t5x", name, bytes([codec, 4, 3]) + long("") + long(bytes(range(16))))
+        put("t5x", f"{name}_bfloat16_filled", bytes([codec | 4 << 2 | 0x80, 6, 3]) + long("") + long(bytes(range(8))))
+    put("t5x", "own_zarray", bytes([1, 4, 3]) + long((CORPUS / "zarr_json/usual.zarray").read_bytes()) + long(bytes(64)))
+    for name in ("inline", "chunked", "orbax", "specs"):
+        put("t5x", f"own_{name}", bytes([0, 4, 3]) + long("") + long(bytes(16)) + (CORPUS / f"msgpack/{name}.msgpack").read_bytes())
+
+
+def indices():
+    for name, index in {
+        "right": {"metadata": {"total_size": 2}, "weight_map": {"a": "one", "b": "two"}},
+        "swapped": {"weight_map": {"a": "two", "b": "one"}}, "one": {"weight_map": {"a": "one"}},
+        "escape": {"weight_map": {"a": "../one"}}, "absolute": {"weight_map": {"a": "/etc/passwd"}},
+        "itself": {"weight_map": {"a": "model.safetensors.index.json"}}, "missing": {"weight_map": {"a": "three"}},
+        "number": {"weight_map": {"a": 1}}, "empty": {"weight_map": {}},
+    }.items():
+        put("shard_index", f"{name}.json", json.dumps(index))
+
+
+def folders():
+    """Files: form, name, contents (folder_fuzz.cpp)."""
+    def file(form, name, text=""):
+        return bytes([form | 0x80]) + short(name) + long(text)
+
+    index = json.dumps({"weight_map": {"a": "one", "b": "two"}})
+    for name, files in {
+        "single": [file(1, "model.safetensors", "a")], "ranks": [file(2, f"consolidated.0{i}.pth", "w") for i in range(2)],
+        "shards": [file(1, f"model-0000{i}-of-00002.safetensors", "ab"[i - 1]) for i in (1, 2)],
+        "indexed": [file(0, "model.safetensors.index.json", index), file(1, "one", "a"), file(2, "two", "b")],
+        "link": [file(1, "a", "w"), file(4, "model.safetensors", "a")], "circle": [file(4, "a.pt", "a.pt")],
+        "download": [file(2, "a.pt", "w"), file(0, "a.pt.part", "x")], "several": [file(2, "a.pt", "w"), file(2, "b.pt", "w")],
+        "mixed": [file(2, "pytorch_model.bin", "w"), file(0, "config.json", "{}"), file(3, "checkpoint_1")],
+        "orbax": [file(0, "checkpoint", packed({"version": 3, "optimizer": {"target": {}}}))],
+    }.items():
+        put("folder", name, b"".join(files))
+
+
+def any_files():
+    """A few bytes of what is recognised, read or not."""
+    for name, data in {
+        "hdf5": b"\x89HDF\r\n\x1a\n" + bytes(8), "npy": b"\x93NUMPY\1\0", "gguf": b"GGUF\3\0\0\0" + bytes(16), "gzip": gzip.compress(b"x" * 20, mtime=0),
+        "tar": b"sys_info".ljust(257, b"\0") + b"ustar\0" + bytes(249), "html": b"<!DOCTYPE html>", "lfs": b"version https://git-lfs.github.com/spec/v1\noid sha256:",
+        "text": b"a float32 [2]\n", "index": b'{"weight_map": {"a": "one"}}', "manifest": b'{"remap_manifest": 1, "tensors": []}',
+        "msgpack": b"\x81\xa1a\xc0", "json_list": b"[1]", "empty": b"",
+    }.items():
+        put("any_file", name, data)
+
+
+def manifests():
+    put("manifest", "lines.txt", '# a comment\n\na.weight float32 [2, 3]\r\nb\tBF16\t[]\n"with blank" int8 [0]\nq qint8 [4] not read: a quantized tensor\nu ? ? not read: unknown\n')
+    for name, value in {
+        "plain": {"tensors": [{"key": "a", "dtype": "F32", "shape": [2]}]},
+        "tied": {"format": "torch", "metadata": {"args": {"x": 1}}, "tensors": [{"key": k, "dtype": "F16", "shape": [2], "alias": "a"} for k in "ab"]},
+        "folded": {"folded": True, "tensors": {"layers.{0..3}.{w,b}": {"dtype": "F4", "shape": [2]}}},
+        "unread": {"tensors": [{"key": "a", "dtype": None, "shape": None, "unread": "why"}]},
+        "folded_huge": {"folded": True, "tensors": {"{0..999999}.{0..999999}": {"dtype": "F32", "shape": []}}},
+    }.items():
+        put("manifest", f"{name}.json", json.dumps({"remap_manifest": 1, **value}))
+
+
+def documents():
+    put("document", "params.json", json.dumps({"dim": 8, "n_layers": 2, "norm_eps": 1e-5, "list": [None, True, "ä\u0000"]}))
+    put("document", "lines.txt", "a 1\r\nb 2\n\n")
+    put("document", "twice.json", '{"a": 1, "a": 2}')
+    put("document", "numbers.json", "[0, -0, 1e400, 18446744073709551616, -9223372036854775809, 0.1]")
+    put("document", "surrogates.json", '"\\ud800 \\ud83d\\ude00"')
+
+
+def expressions():
+    for name, text in {
+        "arithmetic": "(1 + 2) * 3 // -4 % 5 - 6 / 2", "conditions": "1 if hidden == 32 and not false or 'a' in ['a'] else 2",
+        "paths": "meta.cfg.list[-1][0].a ?? meta['args'] ?? open ?? omit", "edges": "[huge * 2, small // -1, -small, huge + 1, real * real]",
+        "lists": "by_index(sorted(list)) if len(range(1, 12, 4)) > 2 else slice(list, 1, -1)", "keys": "exists('a') and count('layers.*.w') == 2 and shape('a')[1] > 2",
+        "text": "'it''s' + \"\\\\n\" + before_last(['a 1'], ' ')[0]", "python": "python_list('[(512, 10, 5)] + [(512, 3, 2)] * 2')",
+        "long_list": "range(1000000000)", "deep": "(" * 200 + "1" + ")" * 200, "objects": "object(['b', 'a'], [1.5, [2]])",
+    }.items():
+        put("expression", name, text)
+
+
+def patterns():
+    for name, lines in {
+        "stars": ["layers.*.w", "layer.*.weight", "layers.12.w", "layers.x.w"], "rest": ["a.**", "b.**", "a.x.y.z"],
+        "holes": ["{p:qkv}_proj.{q:weight|bias}", "{p}.{q}", "k_proj.bias"], "indices": ["e.{i:4..7}.w", "f.{i-4}", "e.5.w"],
+        "variants": ["${head}.${none}.x", "${head}", "lm.x"], "regex": [r"re:block_(\d+)_([ab])", r"block.\2.\1", "block_12_a"],
+        "int": ["block_{i:int}", "block.{i+1}", "block_9223372036854775807", "block_007"], "moved": ["x.{i:int}", "x.{i-1}", "x.0"],
+    }.items():
+        put("pattern", name, "\n".join(lines) + "\n")
+
+
+def plans():
+    head = 'remap: 1\nfamily: toy\nsource: {root: ""}\n'
+    for name, parts in {
+        "moves": [head + "rules:\n  - {from: embed.weight, to: e, shape: [vocab, hidden], transpose: true}\n  - {from: \"layers.*.fc.{p:weight|bias}\", to: \"layer.*.{p}\"}\n"
+                  "  - {from: qkv, to: \"{p}\", split: {axis: 0, into: {p: [q, k, v]}}}\n  - {from: \"experts.{e}.w\", to: w, stack: {axis: 0, each: e}}\n"
+                  "  - {drop: step, because: not a weight}\n  - {drop: none, because: empty}\n"],
+        "steps": [head + "rules:\n  - {from: a, to: b, shape: [h*2, d], steps: [{reshape: [h, 2, d]}, {permute: [1, 0, 2]}, {reshape: [2*h, d]}], cast: float16}\n"
+                  "  - {to: z, fill: 1, shape: [h]}\n  - {to: c, copy_of: b}\n", "a float32 [6, 4]\n"],
+        "concat": [head + "rules:\n  - {from: \"{n}\", to: j, concat: {axis: 1, of: {n: [l, r]}}}\n", "l float32 [2, 1]\nr float32 [2, 3]\n"],
+        "schema": [head + "target: {architecture: A}\nrules: [{from: \"l.*.w\", to: \"l.*.w\", shape: [hidden_size]}]\nconfig: {hidden_size: $hidden_size, n: $count('l.*.w')}\n",
+                   "l.0.w float32 [2]\nl.1.w float32 [2]\n", "remap_schema: 1\nmodel_type: toy\narchitectures: {A: {\"l.{0..n-1}.w\": [hidden_size]}}\n", '{"hidden_size": 2}'],
+    }.items():
+        put("plan", name, "\n====\n".join(part.rstrip("\n") for part in parts))
+
+
+def schemas():
+    put("schema", "loops", "remap_schema: 1\nmodel_type: toy\nlibrary: x 1\nfields: [hidden_size, {sub: [a]}]\naliases: {n: hidden_size}\nconfig: {a: 1}\nimplied: {b: true}\n"
+        "require: [{that: hidden_size > 1, because: small}]\ntensors:\n  \"l.{0..num_hidden_layers-1}.{w|b}\": [hidden_size, 2*hidden_size]\n"
+        "  \"x.{i in list}\": {shape: [i], when: name == 'x'}\nbase_model: {architecture: Base, prefix: m}\narchitectures:\n  Base: {}\n  Head: {head: [vocab_size]}\n")
+    put("schema", "many", "remap_schema: 1\nmodel_type: toy\narchitectures: {A: {\"{0..n}.{0..n}.{0..n}\": {shape: [], when: false}}}\n====\n{\"n\": 9223372036854775807}")
+
+
+def model_files():
+    put("model_file", "steps", "remap_model: 1\nlibrary: x 1\nsource: {root: model}\nlet: {heads: config.num_heads}\ninputs: {input_ids: {kind: tokens, vocab: shape('e')[0]}}\n"
+        "steps:\n  - x: embedding('e', input_ids)\n  - repeat: {i: layers}\n    steps: [{x: \"linear(x, 'l.{i}.fc')\"}, {record: {\"hidden.{i+1}\": x}}]\n  - when: exists('h')\n    steps: [{x: x}]\n")
+
+
+KINDS = (pickles, torch_files, safetensors, t5x, gin, zarr, torch_pickles, zips, t5x_folders, indices, folders, any_files,
+         manifests, documents, expressions, patterns, plans, schemas, model_files)
 if __name__ == "__main__":
     torch.manual_seed(0)
-    pickles(), torch_files(), safetensors(), t5x(), gin(), zarr()
+    for kind in KINDS:
+        if len(sys.argv) == 1 or kind.__name__ in sys.argv[1:]:
+            kind()

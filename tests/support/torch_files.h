@@ -105,6 +105,7 @@ enum class ZipDamage {
   deflate_too_long,
   deflate_too_short,
   deflate_bomb,
+  stored_but_deflated,  // of a member that is deflated: the method says that it is stored
 };
 
 // Writes an archive; the damage is done to the first member, or to the end records.
@@ -141,6 +142,7 @@ inline std::string build_zip(std::vector<ZipEntry> entries, ZipDamage damage = Z
     if (is(encrypted)) flags |= 1;
     if (is(strongly_encrypted)) flags |= 64;
     if (is(unknown_method)) method = 12;
+    if (is(stored_but_deflated)) method = 0, size = static_cast<uint32_t>(packed.size());
     uint32_t packed_size = static_cast<uint32_t>(packed.size()), header = static_cast<uint32_t>(file.size());
     if (i == 0) first_header = header;
 

@@ -298,4 +298,15 @@ TEST_CASE("nesting is bounded") {
   CHECK(message_of(std::string("python_list('").append(10000, '[') + "')").find("nested too deeply") !=
         std::string::npos);
   CHECK(message_of(std::string(10000, '-') + "1").find("nested too deeply") != std::string::npos);
+  // A chain is a tree that leans to the left.
+  for (const char* link : {" + 1", " or true", " ?? 1", ".a", "[0]"}) {
+    const auto chain = [&](int n) {
+      std::string text = "hidden";
+      for (int i = 0; i < n; ++i) text += link;
+      return message_of(text);
+    };
+    CHECK(chain(1000).find("operators") == std::string::npos);
+    CHECK(chain(1001).find("the expression has more than 1000 operators") != std::string::npos);
+    CHECK(chain(200'000).find("the expression has more than 1000 operators") != std::string::npos);
+  }
 }

@@ -2,6 +2,7 @@
 #include "formats/folder_files.h"
 #include "support/catch.h"
 #include "support/source_values.h"
+#include "support/temp_folder.h"
 
 using namespace remap;
 using namespace remap::formats;
@@ -76,4 +77,19 @@ TEST_CASE("files that differ in numbers are one group, in the order of the numbe
   CHECK(groups[0].text() == "'m1.pt' to 'm10.pt', 3 files");
   CHECK(groups[1].text() == "'other.pt'");
   CHECK(quoted_list({"a", "b", "c", "d", "e", "f"}) == "'a', 'b', 'c', 'd' and 2 more");
+}
+
+TEST_CASE("a link that leads out of the folder is said, one into a download cache is not") {
+  const remap::test::TempFolder folder;
+  for (const char* name : {"models/snapshots/1/own", "models/blobs/cached", "elsewhere/other"}) folder.write(name, "x");
+  const std::string here = folder.path("models/snapshots/1");
+  namespace fs = std::filesystem;
+  fs::create_symlink("own", here + "/inside");
+  fs::create_symlink("../../blobs/cached", here + "/cached");
+  fs::create_symlink("../../../elsewhere/other", here + "/outside");
+  fs::create_symlink("gone", here + "/gone");
+  CHECK(link_outside(here, {"own", "inside", "cached", "gone", "not there"}).empty());
+  CHECK(link_outside(here, {"own", "outside"}) == "'outside' is a link to '" +
+                                                      fs::canonical(folder.path("elsewhere/other")).string() +
+                                                      "', outside of the folder");
 }

@@ -135,6 +135,18 @@ TEST_CASE("comments stay with what they stand before or behind") {
   CHECK(body("rules: []\n# at the end\n") == "rules: []\n# at the end\n");
 }
 
+TEST_CASE("bytes of which readers of YAML make different things are refused, not laid out") {
+  CHECK(formatted("remap: x\r\r\n") == "a carriage return that does not end a line");
+  for (const char* text :
+       {"remap: x\r", "remap: \"x\ry\"\n", "# a\rremap: 1\n", "remap: 1\ra: 2\n", "remap: |\n  x\r\r\n"})
+    CHECK(formatted(text) == "a carriage return that does not end a line");
+  CHECK(formatted(std::string("remap: a\0b\n", 11)) == "the control character 0x00, which YAML does not allow");
+  CHECK(formatted("remap: \x1b[1m\n") == "the control character 0x1b, which YAML does not allow");
+  CHECK(formatted("remap: a\x7f\n") == "the control character 0x7f, which YAML does not allow");
+  CHECK(formatted("remap: \"\\x00\\r\\x1b\"\r\n") == "remap: \"\\x00\\x0d\\x1b\"\n");
+  CHECK(formatted("remap: |\r\n  x\r\n\r\n  y\r\n") == "remap: |\n  x\n\n  y\n");
+}
+
 TEST_CASE("what is not a rule file is left alone") {
   CHECK(formatted("repos: []\n").starts_with("this is neither a rule file nor a schema"));
   CHECK(formatted("remap: 1\nrules: [\n").starts_with("'[' is not closed"));

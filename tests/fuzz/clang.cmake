@@ -1,0 +1,6 @@
+# The compiler of the fuzz preset: a clang that has libFuzzer, under whatever name.
+if(NOT CMAKE_CXX_COMPILER)
+  execute_process(COMMAND ${CMAKE_CURRENT_LIST_DIR}/../../.ci/clang
+    OUTPUT_VARIABLE CMAKE_CXX_COMPILER OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+  set(CMAKE_CXX_COMPILER ${CMAKE_CXX_COMPILER} CACHE FILEPATH "A clang with libFuzzer")
+endif()

@@ -1,0 +1,20 @@
+// A file beside a checkpoint, as JSON and as lines: a value, or an Error; a value that is written is read as itself.
+#include <cstdlib>
+
+#include "formats/json_text.h"
+#include "fuzz/fuzz_input.h"
+#include "remap/document.h"
+#include "remap/text.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace remap;
+  const fuzz::MemoryFile file({reinterpret_cast<const char*>(data), size});
+  for (const char* format : {"json", "lines"}) {
+    try {
+      const Json value = read_document(file.path(), format);
+      if (formats::parse_json(value.dump(), {"again"}) != value) std::abort();
+    } catch (const Error&) {
+    }
+  }
+  return 0;
+}
