@@ -20,7 +20,7 @@ struct Options {
   std::string rules;
   std::vector<std::string> inputs;  // PATH, or NAME=PATH; of 'rules': the command's words
   std::vector<std::string> set;     // NAME=VALUE
-  std::string output, max_shard_size = "5GB", config, target, probe, family;
+  std::string output, max_shard_size = "5GB", shard, config, target, probe, family;
   std::vector<std::string> rules_dirs, manifests;
   std::vector<std::string> limits;   // NAME=VALUE
   std::vector<std::string> sources;  // --source: what is planned with both rule files
@@ -99,6 +99,7 @@ int completion(const Options& options);
 // The rule files, schemas and forward passes of those inputs that are folders; other inputs as they are.
 std::vector<std::string> rule_files(const std::vector<std::string>& inputs);
 int compare(const Options& options);
+int finish(const Options& options);
 int infer(const Options& options);
 int rules(const Options& options);
 int verify(const Options& options);

@@ -1,4 +1,5 @@
 #include <atomic>
+#include <charconv>
 #include <csignal>
 
 #include <fmt/format.h>
@@ -28,10 +29,29 @@ void catch_signals() {
 }
 
 // How the sum of parameters came out, where the rules ask for it.
-std::string sums_line(const remap::Plan& plan, const remap::Outcome& outcome) {
+std::string sums_line(const remap::Plan& plan, bool is_part, const remap::Outcome& outcome) {
   if (!plan.parameter_sum) return "";
+  if (is_part) return "sum of parameters: not compared, since this is a part";
   if (!outcome.sums) return "sum of parameters: not compared, since the cast rounds";
   return fmt::format("sum of parameters: {:.6g} = {}", outcome.sums->target, remap::sums_text(plan, *outcome.sums));
+}
+
+// "3/16"
+remap::OutputPart part_of(const Options& options) {
+  const std::string& text = options.shard;
+  remap::OutputPart part{0, 0};
+  const char* const end = text.data() + text.size();
+  const auto [slash, bad_number] = std::from_chars(text.data(), end, part.number);
+  if (bad_number != std::errc() || slash == end || *slash != '/' ||
+      std::from_chars(slash + 1, end, part.of).ptr != end || part.number == 0 || part.number > part.of)
+    throw remap::Error("usage", {}, fmt::format("'{}' is not a part of an output", text),
+                       "for example 3/16: the third of 16 parts");
+  for (const auto& [name, given] : {std::pair("--verify", options.verify), {"--provenance", options.provenance}})
+    if (given)
+      throw remap::Error("usage", {},
+                         fmt::format("{} and --shard do not go together: a part is not a whole output", name),
+                         "leave it out");
+  return part;
 }
 
 std::string indented(const std::string& lines) {
@@ -68,6 +88,7 @@ int convert(const Options& options) {
   output.sync = !options.no_sync;
   output.resume = options.resume;
   output.provenance = options.provenance;
+  if (!options.shard.empty()) output.part = part_of(options);
   output.notice = [&](const remap::Diagnostic& diagnostic) { print(diagnostic, options); };
   Progress progress(options.quiet);
   remap::ExecOptions exec;
@@ -76,7 +97,8 @@ int convert(const Options& options) {
   exec.progress = [&](uint64_t done, uint64_t total) { progress.update(done, total); };
   const remap::Plan& plan = conversion->plan;
   catch_signals();
-  const std::string sums = sums_line(plan, remap::write(*conversion, options.output, output, exec));
+  const bool is_part = output.part.of > 1;
+  const std::string sums = sums_line(plan, is_part, remap::write(*conversion, options.output, output, exec));
   progress.clear();
   if (options.output_format() == Format::json)
     fmt::print("{}", remap::json_file_text({{"output", options.output},
@@ -87,7 +109,8 @@ int convert(const Options& options) {
                                             {"metadata", plan.metadata},
                                             {"left_behind", plan.left_behind}}));
   else if (!options.quiet)
-    fmt::print(stderr, "{}: {}{}\n  {}\n{}{}", options.output, plan.architecture,
+    fmt::print(stderr, "{}: {}{}{}\n  {}\n{}{}", options.output, plan.architecture,
+               is_part ? fmt::format(", part {} of {} of", output.part.number, output.part.of) : "",
                progress.visible() ? fmt::format(" in {:.1f} s", progress.seconds()) : "", remap::summary(plan),
                sums.empty() ? "" : "  " + sums + "\n", indented(remap::beside_text(plan)));
   return options.verify ? verify_folder(*conversion, options.output, options) : kDone;

@@ -63,6 +63,7 @@ Rows convert_options() {
        {{"-o,--output", "OUT", "The folder to write; must not exist", &Options::output, Kind::output},
         {"--max-shard-size", "SIZE", "Start a new file beyond this size", &Options::max_shard_size, Kind::size},
         {"--force", "", "Replace an existing output folder, once the new one is whole", &Options::force},
+        {"--shard", "K/N", "Write only the K-th of N parts; 'remap finish OUT' joins them", &Options::shard},
         {"--resume", "", "Go on with what a run left that was killed; if this one is interrupted, leave it likewise",
          &Options::resume},
         {"--provenance", "", "Also write remap-provenance.json: SHA-256 of sources, rules and outputs",
@@ -105,6 +106,14 @@ Rows compare_options() {
           {"--checksums", "", "Check every file of the folder A against its remap-provenance.json; there is no B",
            &Options::checksums},
           kLimit,
+          format_option({"text", "json"})};
+}
+
+Rows finish_options() {
+  return {kHelp,
+          kLimit,
+          {"--no-sync", "", "Do not wait until what is written is on the disk", &Options::no_sync},
+          quiet("Print nothing but errors"),
           format_option({"text", "json"})};
 }
 
@@ -323,6 +332,13 @@ const std::vector<Command>& commands() {
        {{{"show", Kind::text}, {"NAME", Kind::rules}}, Arguments::all_or_none, "Print the rule file NAME"},
        rules_options(),
        rules},
+      {"finish",
+       "Join what several runs wrote with --shard K/N, once all of it is there",
+       "Example:\n"
+       "  for k in 1 2 3; do remap model.pt -o OUT --shard $k/3; done; remap finish OUT",
+       {{{"OUT", Kind::output}}, Arguments::all, "The output folder that the runs were given"},
+       finish_options(),
+       finish},
       {"completion",
        "Print a script that completes remap's command line in a shell",
        "Examples:\n"

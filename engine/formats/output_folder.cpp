@@ -23,6 +23,7 @@
 #include "base/sha256.h"
 #include "base/text.h"
 #include "formats/inputs_held.h"
+#include "formats/part_file.h"
 #include "formats/partial_folder.h"
 #include "formats/safetensors_writer.h"
 #include "remap/diagnostic.h"
@@ -118,6 +119,7 @@ void check_destination(const Destination& destination, const OutputOptions& opti
 // A file being written.
 class OutputFile {
  public:
+  OutputFile() = default;  // none: of another part
   OutputFile(const Destination& destination, const std::string& path, uint64_t size_bytes, uint64_t needed_bytes)
       : size_bytes_(size_bytes) {
     // One that an earlier run left is gone on with.
@@ -140,7 +142,7 @@ class OutputFile {
 
   int fd() const { return fd_; }
   // Writes out what the system still holds in memory. 0, or the errno.
-  int sync() const { return ::fsync(fd_) == 0 ? 0 : errno; }
+  int sync() const { return fd_ < 0 || ::fsync(fd_) == 0 ? 0 : errno; }
   // 0, or the errno of a write that the file system reports only now.
   int close() { return fd_ < 0 || ::close(std::exchange(fd_, -1)) == 0 ? 0 : errno; }
 
@@ -170,7 +172,7 @@ class OutputFile {
   }
 
   int fd_ = -1;
-  uint64_t size_bytes_;
+  uint64_t size_bytes_ = 0;
 };
 
 // Found before anything is created: what cannot fit, and files beyond the process's limit, which would raise SIGXFSZ.
@@ -196,11 +198,18 @@ void check_space(const Destination& destination, const formats::SafetensorsLayou
 class OutputFolder::Impl {
  public:
   Impl(const std::string& path, const std::vector<PlannedTensor>& tensors, const OutputOptions& options)
-      : destination_(formats::parse_destination(path)), options_(options) {
-    check_destination(destination_, options_);
+      : destination_(formats::parse_destination(options.part.of > 1 ? part_folder(path, options.part) : path)),
+        options_(options) {
     const auto layout = formats::lay_out(tensors, {options_.max_shard_bytes, options_.metadata, options_.limits});
+    if (is_part()) {
+      make_parts_folder(formats::parse_destination(path));
+      describe_part(layout);
+      if (is_there()) return;
+    }
+    check_destination(destination_, options_);
     needed_bytes_ = layout.index.size();
-    for (const auto& file : layout.files) needed_bytes_ += file.size_bytes;
+    for (size_t f = 0; f < layout.files.size(); ++f)
+      if (is_own(f, layout.files.size())) needed_bytes_ += layout.files[f].size_bytes;
     // Before anything is removed that another run left.
     check_space(destination_, layout, needed_bytes_, std::numeric_limits<uint64_t>::max() / 2);
     partial_ = std::make_unique<formats::PartialFolder>(
@@ -250,6 +259,13 @@ class OutputFolder::Impl {
         name.find('\0') != std::string::npos)
       throw Error("output-name", at(destination_.path),
                   fmt::format("'{}' is not the name of a file in a folder", name));
+    if (is_part())
+      part_.texts[name] = contents;
+    else
+      write_text(name, contents);
+  }
+
+  void write_text(const std::string& name, const std::string& contents) const {
     const std::string path = partial_->folder() + "/" + name;
     const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0 && errno == EEXIST)
@@ -262,6 +278,7 @@ class OutputFolder::Impl {
   }
 
   bool holds(size_t file, uint64_t begin, uint64_t length) {
+    if (!is_own(file, files_.size())) return true;
     const auto& whole = partial_->whole();
     const auto found = std::lower_bound(whole.begin(), whole.end(), std::tuple(file, begin, length),
                                         [](const formats::WholeBlock& block, const auto& wanted) {
@@ -302,6 +319,11 @@ class OutputFolder::Impl {
   }
 
   void commit() {
+    if (is_there_) return;
+    if (is_part()) {
+      if (options_.part.number != 1) part_.texts.clear();
+      write_text(formats::kPartFile, formats::part_text(part_));
+    }
     for (OutputFile& file : files_) {
       if (const int error = options_.sync ? file.sync() : 0; error != 0) fail_write(error);
       if (const int error = file.close(); error != 0) fail_write(error);
@@ -330,6 +352,10 @@ class OutputFolder::Impl {
     for (const auto& file : layout.files) {
       for (size_t i = 0; i < file.tensors.size(); ++i)
         places_[file.tensors[i]] = {files_.size(), file.offsets_bytes[i]};
+      if (!is_own(files_.size(), layout.files.size())) {
+        files_.emplace_back();
+        continue;
+      }
       files_.emplace_back(destination_, partial_->folder() + "/" + file.name, file.size_bytes, needed_bytes_);
       write(files_.size() - 1, 0, std::as_bytes(std::span(file.head)));
     }
@@ -338,6 +364,42 @@ class OutputFolder::Impl {
       if (std::none_of(layout.files.begin(), layout.files.end(), [&](const auto& f) { return f.name == entry.first; }))
         ::unlink((partial_->folder() + "/" + entry.first).c_str());
     if (!layout.index.empty()) add_file("model.safetensors.index.json", layout.index);
+  }
+
+  bool is_part() const { return options_.part.of > 1; }
+  bool is_own(size_t file, size_t n_files) const {
+    return !is_there_ &&
+           (!is_part() || formats::part_of_shard(file, n_files, options_.part.of) == options_.part.number);
+  }
+
+  void make_parts_folder(const Destination& whole) const {
+    if (mode_of(whole.path))
+      throw Error("output-exists", at(whole.path), "exists already", "choose another place or remove it yourself");
+    if (::mkdir(destination_.parent.c_str(), 0777) != 0 && errno != EEXIST)
+      refuse_new(destination_.parent, "folder", errno);
+  }
+
+  void describe_part(const formats::SafetensorsLayout& layout) {
+    part_.part = options_.part;
+    part_.made_of = made_of(layout);
+    part_.n_shards = layout.files.size();
+    for (size_t f = 0; f < layout.files.size(); ++f)
+      if (const auto& file = layout.files[f]; is_own(f, layout.files.size()))
+        part_.shards.push_back(
+            {file.name, file.size_bytes, file.head.size(), to_string(checksum(std::as_bytes(std::span(file.head))))});
+  }
+
+  // A task that is run again although it was done.
+  bool is_there() {
+    const std::string path = destination_.path + "/" + formats::kPartFile;
+    if (!mode_of(path)) return false;
+    const auto there = formats::read_part_file(path, options_.limits);
+    if (there.made_of != part_.made_of || there.shards != part_.shards) return false;
+    files_.resize(part_.n_shards);
+    is_there_ = true;
+    if (options_.notice)
+      options_.notice({Severity::note, "output-part-there", at(destination_.path), "is there already, whole", {}, ""});
+    return true;
   }
 
   // Where a tensor goes is part of what the output is made of.
@@ -372,6 +434,8 @@ class OutputFolder::Impl {
   std::vector<OutputFile> files_;
   std::vector<TensorPlace> places_;   // a tensor of the plan
   std::vector<std::byte> read_back_;  // of holds()
+  formats::PartFile part_;            // if it is one
+  bool is_there_ = false;
 };
 
 void refuse_new(const std::string& path, const std::string& kind, int error) {

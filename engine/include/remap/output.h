@@ -14,6 +14,7 @@
 
 #include "remap/diagnostic.h"
 #include "remap/limits.h"
+#include "remap/parts.h"
 #include "remap/plan.h"
 #include "remap/sink.h"
 
@@ -43,6 +44,8 @@ struct OutputOptions {
   std::function<void(const Diagnostic&)> notice = {};
   // write() (remap/convert.h) adds remap-provenance.json (remap/provenance.h). All sources are read once more for it.
   bool provenance = false;
+  // Only a part of the output is written, for finish_parts(): to part_folder(), and not again if it is there already.
+  OutputPart part = {};
   Limits limits = {};  // that what is written is read by again
 };
 
@@ -59,7 +62,7 @@ class OutputFolder : public Sink {
  public:
   // Lays out the files of `tensors`, in the order given, and reserves all of their space, so that a full disk is found
   // here. Throws Error: "output-exists", "output-not-replaceable", "output-holds-input", "output-disk-full",
-  // "output-dtype", "output-name", "output-limit", "io-write".
+  // "output-dtype", "output-name", "output-limit", "io-write"; of a part: "parts-damaged" too.
   OutputFolder(const std::string& path, const std::vector<PlannedTensor>& tensors, const OutputOptions& options = {});
   ~OutputFolder() override;  // not committed: removes everything it made
   OutputFolder(const OutputFolder&) = delete;

@@ -1,0 +1,109 @@
+#include "formats/part_file.h"
+
+#include <fmt/format.h>
+
+#include "base/mapped_file.h"
+#include "formats/json_text.h"
+#include "remap/diagnostic.h"
+
+namespace remap::formats {
+namespace {
+
+constexpr int kVersion = 1;
+
+[[noreturn]] void fail(const std::string& path, const std::string& what) {
+  throw Error("parts-damaged", BytePlace{path, {}, {}}, what,
+              "remove the folder that it is in, and write that part again");
+}
+
+class Reader {
+ public:
+  Reader(const std::string& path, const Json& json) : path_(path), json_(json) {
+    if (!json.is_object()) fail(path_, "is not an object");
+  }
+
+  const Json& at(const Json& object, const char* name) const {
+    const auto entry = object.find(name);
+    if (entry == object.end()) fail(path_, fmt::format("has no '{}'", name));
+    return *entry;
+  }
+  const Json& at(const char* name) const { return at(json_, name); }
+  uint64_t number(const Json& object, const char* name) const {
+    const Json& value = at(object, name);
+    if (!value.is_number_unsigned()) fail(path_, fmt::format("'{}' is not a count", name));
+    return value.get<uint64_t>();
+  }
+  uint32_t count(const char* name) const {
+    const uint64_t value = number(json_, name);
+    if (value == 0 || value > UINT32_MAX) fail(path_, fmt::format("'{}' is out of range", name));
+    return static_cast<uint32_t>(value);
+  }
+  std::string string(const Json& object, const char* name) const {
+    const Json& value = at(object, name);
+    if (!value.is_string()) fail(path_, fmt::format("'{}' is not a string", name));
+    return value.get<std::string>();
+  }
+  std::map<std::string, std::string> strings(const char* name) const {
+    const Json& object = at(name);
+    if (!object.is_object()) fail(path_, fmt::format("'{}' is not an object", name));
+    std::map<std::string, std::string> all;
+    for (const auto& [key, value] : object.items()) all[key] = string(object, key.c_str());
+    return all;
+  }
+
+ private:
+  const std::string& path_;
+  const Json& json_;
+};
+
+// What is moved and written under this name must be a file of the folder.
+std::string plain_name(const std::string& path, const std::string& name) {
+  if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos ||
+      name.find('\0') != std::string::npos)
+    fail(path, fmt::format("names a file '{}', which is not a name in a folder", name));
+  return name;
+}
+
+}  // namespace
+
+std::string part_text(const PartFile& file) {
+  Json shards = Json::array();
+  for (const auto& shard : file.shards)
+    shards.push_back({{"name", shard.name},
+                      {"size_bytes", shard.size_bytes},
+                      {"head_bytes", shard.head_bytes},
+                      {"head_sum", shard.head_sum}});
+  return Json{{"remap_part", kVersion},  {"part", file.part.number},  {"parts", file.part.of},
+              {"made_of", file.made_of}, {"n_shards", file.n_shards}, {"shards", std::move(shards)},
+              {"texts", file.texts}}
+             .dump(2) +
+         "\n";
+}
+
+PartFile read_part_file(const std::string& path, const Limits& limits) {
+  const Json json = parse_json(read_text_file(path, limits.max_index_bytes), {path, "parts-damaged", {}});
+  const Reader in(path, json);
+  if (const uint64_t version = in.number(json, "remap_part"); version != kVersion)
+    fail(path, fmt::format("is of version {}; this remap reads version {}", version, kVersion));
+  PartFile file;
+  file.part = {in.count("part"), in.count("parts")};
+  if (file.part.number > file.part.of) fail(path, fmt::format("is part {} of {}", file.part.number, file.part.of));
+  file.made_of = in.strings("made_of");
+  file.n_shards = in.number(json, "n_shards");
+  if (!in.at("shards").is_array()) fail(path, "'shards' is not a list");
+  for (const Json& shard : in.at("shards")) {
+    if (!shard.is_object()) fail(path, "a shard is not an object");
+    file.shards.push_back({plain_name(path, in.string(shard, "name")), in.number(shard, "size_bytes"),
+                           in.number(shard, "head_bytes"), in.string(shard, "head_sum")});
+  }
+  file.texts = in.strings("texts");
+  for (const auto& [name, text] : file.texts) plain_name(path, name);
+  return file;
+}
+
+// The shards of a part are neighbours: they read neighbouring tensors.
+uint32_t part_of_shard(uint64_t index, uint64_t n_shards, uint32_t n_parts) {
+  return static_cast<uint32_t>(index * n_parts / n_shards) + 1;
+}
+
+}  // namespace remap::formats

@@ -1,0 +1,39 @@
+// part.json: what a part of an output says of itself. Private to formats.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "remap/limits.h"
+#include "remap/parts.h"
+
+namespace remap::formats {
+
+inline constexpr const char* kPartFile = "part.json";
+
+struct PartFile {
+  struct Shard {
+    std::string name;
+    uint64_t size_bytes = 0;
+    uint64_t head_bytes = 0;
+    std::string head_sum;  // of its first bytes: length and header
+    bool operator==(const Shard&) const = default;
+  };
+
+  OutputPart part;
+  std::map<std::string, std::string> made_of;  // name -> digest; the same in every part
+  uint64_t n_shards = 0;                       // of all parts
+  std::vector<Shard> shards;                   // of this one
+  std::map<std::string, std::string> texts;    // files beside the shards, by name; of the first part only
+};
+
+std::string part_text(const PartFile& file);
+
+// Throws Error "parts-damaged" if it is not such a file, and what reading throws.
+PartFile read_part_file(const std::string& path, const Limits& limits);
+
+// The part that shard `index` of `n_shards` belongs to, from 1.
+uint32_t part_of_shard(uint64_t index, uint64_t n_shards, uint32_t n_parts);
+
+}  // namespace remap::formats
