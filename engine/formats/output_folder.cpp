@@ -120,7 +120,10 @@ class OutputFile {
  public:
   OutputFile(const Destination& destination, const std::string& path, uint64_t size_bytes, uint64_t needed_bytes)
       : size_bytes_(size_bytes) {
-    // One that an earlier run left is gone on with.
+    // One that an earlier run left is gone on with. But the bytes of a file that has another name too, which an output
+    // may have had that was being replaced, are not only ours.
+    if (struct stat info{}; ::lstat(path.c_str(), &info) == 0 && (!S_ISREG(info.st_mode) || info.st_nlink > 1))
+      ::unlink(path.c_str());
     fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd_ < 0)
       throw Error("io-write", at(destination.path), fmt::format("cannot create a file in it: {}", errno_text(errno)),

@@ -329,6 +329,13 @@ TEST_CASE("what a run left is gone on with only as far as it is whole and made o
        options,
        {true, false, true},
        "output-resumed"},
+      {"a file has a second name",
+       [](const std::string& hidden) {
+         std::filesystem::create_hard_link(hidden + "/new/model.safetensors", hidden + "/../second");
+       },
+       options,
+       {false, false, false},
+       "output-resumed"},
       {"made of another plan", [](const std::string&) {}, other, {false, false, false}, "it is of another plan"},
       {"not asked to", [](const std::string&) {}, plain, {false, false, false}, "which a run left that was killed"},
   };
@@ -349,6 +356,7 @@ TEST_CASE("what a run left is gone on with only as far as it is whole and made o
     }
     REQUIRE(said.size() == 1);
     CHECK(said.front().find(row.said) != std::string::npos);
+    if (std::filesystem::exists(folder.path("second"))) CHECK(test::read_file(folder.path("second")).back() == 7);
     CHECK(hidden_in(folder).empty());
   }
 }
