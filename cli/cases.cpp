@@ -36,7 +36,7 @@ void add_sidecar(const std::string& what, const fs::path& path, PlanCase& to) {
 
 }  // namespace
 
-std::vector<PlanCase> committed_cases(const std::string& rule_file) {
+std::vector<PlanCase> committed_cases(const std::string& rule_file, const Options& options) {
   const fs::path folder = fs::path(rule_file).parent_path() / "tests" / fs::path(rule_file).stem();
   std::map<std::string, PlanCase> cases;
   std::map<fs::path, std::string> others;  // sidecars and plans: the case they belong to
@@ -50,6 +50,7 @@ std::vector<PlanCase> committed_cases(const std::string& rule_file) {
     } else if (extension == ".json" || extension == ".tsv") {
       PlanCase made{stem, {}, (folder / (stem + ".plan")).string()};
       made.options.rules = rule_file;
+      made.options.limits = options.limits;
       made.options.inputs = {path.string()};
       if (!cases.emplace(stem, std::move(made)).second)
         throw remap::Error("usage", remap::BytePlace{path.string(), {}, {}}, "two manifests have this name");

@@ -19,7 +19,7 @@ struct PlanCase {
 
 // Sorted by name; none if there is no such folder. Throws remap::Error for a choice file that is not right, a sidecar
 // or a .plan without a manifest.
-std::vector<PlanCase> committed_cases(const std::string& rule_file);
+std::vector<PlanCase> committed_cases(const std::string& rule_file, const Options& options);
 
 // Whether the expected plan is that there is none: the checkpoint is one that the rules refuse on purpose.
 bool expects_refusal(const PlanCase& one);

@@ -65,7 +65,7 @@ std::vector<PlanCase> cases_of(const Options& options, const Side& before, const
     if (!named) cases.back().options.inputs.clear();
     cases.back().options.inputs.push_back(source);
   }
-  if (options.sources.empty()) cases = committed_cases(after.revision ? before.file : after.file);
+  if (options.sources.empty()) cases = committed_cases(after.revision ? before.file : after.file, options);
   if (cases.empty())
     throw remap::Error("usage", {}, "there is nothing to plan", "give a checkpoint or a manifest: --source MANIFEST");
   return cases;

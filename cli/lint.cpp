@@ -38,8 +38,8 @@ std::optional<remap::Checkpoint> open_case(const remap::Rules& rules, const Opti
 
 // The cases that stand beside the rules. A manifest without an expected plan may be of another variant, or of what the
 // rules do not take.
-void add_committed(const remap::Rules& rules, Examples& examples) {
-  for (const auto& one : committed_cases(rules.file())) {
+void add_committed(const remap::Rules& rules, const Options& options, Examples& examples) {
+  for (const auto& one : committed_cases(rules.file(), options)) {
     auto opened = open_case(rules, one.options);
     if (!opened) continue;
     std::error_code ignored;
@@ -165,7 +165,7 @@ int lint(const Options& options) {
   std::vector<bool> used(given.checkpoints.size());
   for (const auto& one : all) {
     Examples examples;
-    add_committed(one, examples);
+    add_committed(one, options, examples);
     add_given(one, given, options, files.size() == 1, examples, used);
     remap::lint(one, {examples.named, examples.cases, all, options.reverse}, diagnostics);
   }

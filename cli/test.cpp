@@ -75,7 +75,7 @@ int test(const Options& options) {
   std::vector<std::string> without;  // rule files that have no manifests
   for (const auto& file : rule_files(options.inputs.empty() ? std::vector<std::string>{"rules"} : options.inputs)) {
     if (remap::rule_file_kind(file) != remap::RuleFileKind::rules) continue;
-    const auto cases = committed_cases(file);
+    const auto cases = committed_cases(file, options);
     if (cases.empty()) without.push_back(file);
     for (const auto& one : cases) outcomes.push_back(check(one, options.update));
   }

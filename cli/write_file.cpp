@@ -96,6 +96,7 @@ void write_file(const std::string& path, const std::string& text, Existing exist
   if (fd < 0) remap::refuse_new(path, "file", errno);
   int error = write_all(fd, text);
   if (error == 0 && mode && ::fchmod(fd, *mode) != 0) error = errno;
+  if (error == 0 && ::fsync(fd) != 0) error = errno;
   if (::close(fd) != 0 && error == 0) error = errno;
   if (error == 0) error = give_name(partial, path, !mode);
   if (error == 0) return;

@@ -18,7 +18,9 @@ void read_file_bytes(const TileView& view, uint64_t offset, std::byte* out, uint
   while (length > 0) {
     const ssize_t got = ::pread(view.fd, out, length, static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw Error("io-read", place(), fmt::format("the file cannot be read here: {}", errno_text(errno)));
+    if (got < 0)
+      throw Error("io-read", place(), fmt::format("the file cannot be read here: {}", errno_text(errno)),
+                  "look into the system's log for what its storage says; if there is a copy, use that");
     if (got == 0)
       throw Error("io-truncated", place(),
                   "the file ends here, before all of a tensor was read: it became shorter while it was open",

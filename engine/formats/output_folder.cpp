@@ -122,7 +122,10 @@ class OutputFile {
   OutputFile() = default;  // none: of another part
   OutputFile(const Destination& destination, const std::string& path, uint64_t size_bytes, uint64_t needed_bytes)
       : size_bytes_(size_bytes) {
-    // One that an earlier run left is gone on with.
+    // One that an earlier run left is gone on with. But the bytes of a file that has another name too, which an output
+    // may have had that was being replaced, are not only ours.
+    if (struct stat info{}; ::lstat(path.c_str(), &info) == 0 && (!S_ISREG(info.st_mode) || info.st_nlink > 1))
+      ::unlink(path.c_str());
     fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd_ < 0)
       throw Error("io-write", at(destination.path), fmt::format("cannot create a file in it: {}", errno_text(errno)),
@@ -291,10 +294,6 @@ class OutputFolder::Impl {
   }
 
   void finished(size_t file, uint64_t begin, uint64_t length, const std::byte* bytes) {
-    // The disk has something to do while the rest is made.
-    if (options_.sync)
-      ::sync_file_range(files_[file].fd(), static_cast<off_t>(begin), static_cast<off_t>(length),
-                        SYNC_FILE_RANGE_WRITE);
     if (!partial_->is_recording()) return;
     if (bytes != nullptr) return partial_->record({file, begin, length, checksum({bytes, length})});
     std::vector<std::byte> written(length);
@@ -324,6 +323,7 @@ class OutputFolder::Impl {
       if (options_.part.number != 1) part_.texts.clear();
       write_text(formats::kPartFile, formats::part_text(part_));
     }
+    // All at the end: handing blocks to the disk as they are made (sync_file_range) takes four times as long on ext4.
     for (OutputFile& file : files_) {
       if (const int error = options_.sync ? file.sync() : 0; error != 0) fail_write(error);
       if (const int error = file.close(); error != 0) fail_write(error);

@@ -62,7 +62,7 @@ class Faults:
         self.rows = []
         (folder / "rules.yaml").write_text(RULES)
         self.source = folder / "source.safetensors"
-        write_source(self.source, 6, 256 if options.quick else 2048, 1)
+        write_source(self.source, 6, 256 if options.quick else 4096, 1)
         self.out = folder / "place" / "out"
         self.out.parent.mkdir()
         self.seconds = 1e9  # that an undisturbed run takes
@@ -107,10 +107,18 @@ class Faults:
             return "right" if digest(self.out) == self.right and not self.hidden() else "right and marked" if digest(self.out) == self.right else "WRONG"
         return "marked" if self.hidden() else "absent"
 
-    def resumed(self):
-        """What --resume then makes of it."""
+    def resumed(self, state):
+        """The state, with what --resume then made of it; and what is wrong."""
         code, said = self.run("--resume", "--force")
-        return "same bytes" if code == 0 and digest(self.out) == self.right and not self.hidden() else f"WRONG ({code}): {said}"
+        if code != 0 or digest(self.out) != self.right or self.hidden():
+            return state, f"{code}: {said}"
+        return state + (", gone on with" if "output-resumed" in said else ""), None
+
+    def pause(self, process, share):
+        """Waits until it writes, and then for a part of the time that it takes."""
+        while not self.hidden() and process.poll() is None:
+            time.sleep(0.0002)
+        time.sleep(self.random.uniform(0, share * self.seconds))
 
     def count(self, fault, runs, once):
         """once(i): None, or what is wrong; notes the states seen."""
@@ -134,14 +142,16 @@ class Faults:
         def once(i):
             for _ in range(1 + (i % 3 if again else 0)):
                 process = self.start(*(["--resume", "--force"] if again or i % 2 else []))
-                time.sleep(self.random.uniform(0, 1.2 * self.seconds))
+                if i % 4:
+                    self.pause(process, 1.1)
+                else:
+                    time.sleep(self.random.uniform(0, 1.1 * self.seconds))
                 process.send_signal(number)
                 process.communicate()
             state = self.state()
             if number != signal.SIGKILL and "marked" in state and not (again or i % 2):
                 return state, "left something behind"
-            found = self.resumed()
-            return state, None if found == "same bytes" else found
+            return self.resumed(state)
         return once
 
     def kill_over_old(self, i):
@@ -149,18 +159,19 @@ class Faults:
         self.out.mkdir()
         (self.out / "old").write_text("old")
         process = self.start("--force")
-        time.sleep(self.random.uniform(0, 1.2 * self.seconds))
+        self.pause(process, 1.1)
         process.kill()
         process.communicate()
         old = digest(self.out) == {"old": hashlib.blake2b(b"old").hexdigest()} if self.out.exists() else False
         state = "old" if old else self.state()
-        found = self.resumed()
-        return state, None if found == "same bytes" and state != "absent" and state != "marked" else found + " after " + state
+        if state in ("absent", "marked"):
+            return state, "neither the old nor the new output is there"
+        return self.resumed(state)
 
     def kill_then_plain(self, i):
         """A run without --resume removes what was left, and says so."""
         process = self.start("--resume")
-        time.sleep(self.random.uniform(0, 1.1 * self.seconds))
+        self.pause(process, 0.9)
         process.kill()
         process.communicate()
         state, left = self.state(), bool(self.hidden())
@@ -217,9 +228,7 @@ class Faults:
             shutil.copyfile(self.source, source)
             os.utime(source, (1, 1))
             process = self.start(source=source)
-            while not self.hidden() and process.poll() is None:
-                time.sleep(0.0002)
-            time.sleep(self.random.uniform(0, 0.5 * self.seconds))
+            self.pause(process, 0.4)
             ended = self.out.exists() or process.poll() is not None
             how(source)
             said = process.communicate()[1]
@@ -233,8 +242,8 @@ class Faults:
         return once
 
     def all(self, n):
-        self.count("kill -9 at a random time, then --resume", n(100), self.kill(signal.SIGKILL, False))
-        self.count("kill -9 again and again, then --resume", n(100), self.kill(signal.SIGKILL, True))
+        self.count("kill -9 at a random time, then --resume", n(120), self.kill(signal.SIGKILL, False))
+        self.count("kill -9 again and again, then --resume", n(80), self.kill(signal.SIGKILL, True))
         self.count("kill -9 over an existing output (--force)", n(40), self.kill_over_old)
         self.count("kill -9, then a run without --resume", n(20), self.kill_then_plain)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -226,6 +226,44 @@ TEST_CASE("what becomes of a file that is read is said, and what was made of it 
   }
 }
 
+TEST_CASE("every file of a folder is held to be the same: chunks, indices, what describes the model") {
+  namespace fs = std::filesystem;
+  struct Row {
+    const char* checkpoint;
+    std::function<bool(const std::string& name)> is_changed;
+  };
+  const std::vector<Row> rows = {
+      {"switch/source/checkpoint_1200", [](const std::string& name) { return name == "0.0"; }},
+      {"switch/source/checkpoint_1200", [](const std::string& name) { return name == ".zarray"; }},
+      {"switch/source/checkpoint_1200", [](const std::string& name) { return name == "checkpoint"; }},
+      {"switch/expected", [](const std::string& name) { return name == "config.json"; }},
+      {"output/sharded", [](const std::string& name) { return name.ends_with(".index.json"); }},
+      {"output/sharded", [](const std::string& name) { return name.starts_with("model-00002"); }},
+  };
+  for (const Row& row : rows) {
+    INFO(row.checkpoint);
+    const TempFolder folder;
+    fs::copy(fs::path(REMAP_TEST_DATA) / row.checkpoint, folder.path("source"), fs::copy_options::recursive);
+    const auto source = open_source(folder.path("source"));
+    const FilesRead files({source.get()});
+    files.require_unchanged();
+    size_t n_read = 0;
+    std::string changed;
+    files.visit([&](const std::string& path, const FileStamp&) {
+      ++n_read;
+      if (changed.empty() && row.is_changed(fs::path(path).filename().string())) changed = path;
+    });
+    REQUIRE(fs::exists(changed));
+    std::ofstream(changed, std::ios::app) << "x";
+    const std::string said = error_of([&] { files.require_unchanged(); });
+    CHECK(said.starts_with(changed + ": error[io-changed]: "));
+    fs::remove(changed);
+    CHECK(error_of([&] { files.require_unchanged(); }) ==
+          changed + ": error[io-changed]: the file was removed or renamed while it was read");
+    CHECK(n_read > 1);
+  }
+}
+
 TEST_CASE("what a run left is gone on with only as far as it is whole and made of the same") {
   const std::vector<PlannedTensor> plan = {{"w", DType::u8, {3 * 4096}, {}, 0.0, 0}};
   const std::vector<std::byte> bytes(4096, std::byte{7});
@@ -291,6 +329,13 @@ TEST_CASE("what a run left is gone on with only as far as it is whole and made o
        options,
        {true, false, true},
        "output-resumed"},
+      {"a file has a second name",
+       [](const std::string& hidden) {
+         std::filesystem::create_hard_link(hidden + "/new/model.safetensors", hidden + "/../second");
+       },
+       options,
+       {false, false, false},
+       "output-resumed"},
       {"made of another plan", [](const std::string&) {}, other, {false, false, false}, "it is of another plan"},
       {"not asked to", [](const std::string&) {}, plain, {false, false, false}, "which a run left that was killed"},
   };
@@ -311,6 +356,7 @@ TEST_CASE("what a run left is gone on with only as far as it is whole and made o
     }
     REQUIRE(said.size() == 1);
     CHECK(said.front().find(row.said) != std::string::npos);
+    if (std::filesystem::exists(folder.path("second"))) CHECK(test::read_file(folder.path("second")).back() == 7);
     CHECK(hidden_in(folder).empty());
   }
 }
