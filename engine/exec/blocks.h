@@ -26,8 +26,8 @@ struct Stretch {
 
 class Blocks {
  public:
-  // Blocks end at multiples of `block_bytes`, or before the element that reaches over one; one element may be more. The
-  // tensors must outlive this.
+  // Blocks end at multiples of `block_bytes`, or before what reaches over one: an element (which may be more alone), a
+  // row of a transposed tensor. The tensors must outlive this.
   Blocks(const std::vector<PlannedTensor>& tensors, const Sink& sink, uint64_t block_bytes);
 
   const std::vector<Block>& all() const { return blocks_; }

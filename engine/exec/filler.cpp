@@ -17,10 +17,14 @@
 namespace remap::exec {
 namespace {
 
-// Shorter runs are copied from the mapping: a system call costs more than they do.
-constexpr int64_t kWorthReadingBytes = int64_t{32} << 10;
-// Mapped memory of a thread that stays resident; what lies beyond it goes back to the page cache.
-constexpr int64_t kResidentBytes = int64_t{16} << 20;
+// Shorter runs are copied from the mapping: a system call costs more than they do. But the first touch of a page may
+// make a whole folio, up to 2 MiB, resident.
+constexpr int64_t kWorthReadingBytes = 512;
+// Mapped memory of a thread that stays resident; what lies beyond it goes back to the page cache. A first touch may
+// make as much as a folio resident.
+constexpr int64_t kResidentBytes = int64_t{64} << 20;
+constexpr int64_t kCastElements = int64_t{1} << 16;
+constexpr int64_t kFolioBytes = int64_t{1} << 20;
 // A larger tile is not read ahead as a whole: the first pages might be gone before they are used.
 constexpr int64_t kReadAheadBytes = int64_t{256} << 20;
 
@@ -147,11 +151,26 @@ void Filler::copy(const TileView& view, const ops::CopyRegion& region, DType to,
     if (view.fd >= 0 && length >= kWorthReadingBytes)
       return read_file_bytes(view, view.offset_bytes + begin, at, static_cast<uint64_t>(length));
     std::memcpy(at, view.data + begin, static_cast<size_t>(length));
+  } else if (contiguous && view.fd >= 0) {
+    return cast_from_file(view, region, to, out);
   } else {
     if (!contiguous && view.fd >= 0) read_ahead();
     ops::strided_cast(out, to, view.data, opened_.dtype, region);
   }
   if (view.fd >= 0) touched(view, region);
+}
+
+// What is read once, in order, need not be mapped for it.
+void Filler::cast_from_file(const TileView& view, const ops::CopyRegion& region, DType to, std::byte* out) {
+  const int64_t count = ops::element_count(region), from_bytes = size_bytes(opened_.dtype);
+  scratch_.resize(static_cast<size_t>(std::min(count, kCastElements) * from_bytes));
+  for (int64_t begin = 0; begin < count; begin += kCastElements) {
+    const int64_t n = std::min(kCastElements, count - begin);
+    read_file_bytes(view.fd, view.offset_bytes + static_cast<uint64_t>((region.source_offset + begin) * from_bytes),
+                    scratch_.data(), static_cast<uint64_t>(n * from_bytes));
+    ops::strided_cast(out, to, scratch_.data(), opened_.dtype,
+                      ops::normalised({region.target_offset + begin, 0, {{n, 1, 1}}}));
+  }
 }
 
 // A strided copy faults pages of a mapped file in an order that the kernel does not foresee; tell it what will be read.
@@ -177,22 +196,28 @@ Filler::Range Filler::pages_of(const TileView& view, const ops::CopyRegion& regi
           data + static_cast<uintptr_t>((last + 1) * element_bytes)};
 }
 
-// Mapped pages count as memory of the process although the page cache has them anyway. They are let go in large
-// portions: a strided copy comes back to the same pages with its next block.
+// Mapped pages count as memory of the process although the page cache has them anyway. They are let go once the copying
+// has moved on: a strided copy comes back to the same pages with its next block (256 bytes of each page at a time in a
+// matrix of 4096 columns). Only of a tensor that is too large for that they are let go now and then.
 void Filler::touched(const TileView& view, const ops::CopyRegion& region) {
-  const int64_t element_bytes = size_bytes(opened_.dtype), page = page_bytes();
-  const auto [begin, end] = pages_of(view, region);
+  const Range range = pages_of(view, region);
+  const auto bytes = static_cast<int64_t>(range.end - range.begin), page = page_bytes();
+  const Range last = touched_.empty() ? Range{} : touched_.back();
+  if (range.begin >= last.begin && range.begin <= last.end) {
+    touched_.back().end = std::max(last.end, range.end);
+    if (range.end > last.end) touched_bytes_ += static_cast<int64_t>(range.end - last.end);
+  } else {
+    const int64_t counted = bytes <= kResidentBytes ? std::max(bytes, kFolioBytes) : 0;
+    if (touched_bytes_ + counted > kResidentBytes) let_go();
+    touched_.push_back(range);
+    touched_bytes_ += counted;
+  }
+  if (bytes <= kResidentBytes) return;
   int64_t run = 1;
   for (const ops::CopyAxis& axis : region.axes)
     if (axis.source_stride == 1) run = axis.extent;
-  const int64_t runs = ops::element_count(region) / run;
-  const int64_t in_pages = runs * ((run * element_bytes + page - 1) / page * page);
-  touched_bytes_ += std::min(in_pages, static_cast<int64_t>(end - begin));
-  if (!touched_.empty() && begin >= touched_.back().begin &&
-      begin <= touched_.back().end + static_cast<uintptr_t>(page))
-    touched_.back().end = std::max(touched_.back().end, end);
-  else
-    touched_.push_back({begin, end});
+  const int64_t in_pages = (run * size_bytes(opened_.dtype) + page - 1) / page * page;
+  touched_bytes_ += std::min(bytes, ops::element_count(region) / run * in_pages);
   if (touched_bytes_ >= kResidentBytes) let_go();
 }
 

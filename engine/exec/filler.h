@@ -73,6 +73,7 @@ class Filler {
   uint64_t fill_piece(const Piece& piece, const Stretch& stretch, const std::vector<int64_t>& strides, std::byte* out);
   void open(const Source& source, size_t tensor);
   void copy(const TileView& view, const ops::CopyRegion& region, DType to, std::byte* out);
+  void cast_from_file(const TileView& view, const ops::CopyRegion& region, DType to, std::byte* out);
   void read_ahead();
   Range pages_of(const TileView& view, const ops::CopyRegion& region) const;
   void touched(const TileView& view, const ops::CopyRegion& region);
@@ -83,6 +84,7 @@ class Filler {
   const PieceIndex& index_;
   Opened opened_;
   TileBuffer unused_;
+  std::vector<std::byte> scratch_;
   std::vector<ops::CopyRegion> parts_;
   // Mapped memory that was read and may be resident: where, and about how much.
   std::vector<Range> touched_;

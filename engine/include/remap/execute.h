@@ -23,9 +23,9 @@ struct ExecOptions {
   std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress;
   // Set to true by another thread (or a signal handler) to stop. May be null.
   const std::atomic<bool>* cancel = nullptr;
-  // Files are written in blocks that end at multiples of this (or at the end of the element before it). Only a test
-  // needs another: with two threads, 512 KiB to 1 MiB copy 1.4 GB in 0.20 s, 4 MiB (beyond the second-level cache) in
-  // 0.24 s, cp in 0.43 s (ext4); there is no difference on tmpfs.
+  // Files are written in blocks that end at multiples of this (or a little before, where no element ends there). Only
+  // a test needs another: with two threads, 512 KiB to 1 MiB copy 1.4 GB in 0.20 s, 4 MiB (beyond the second-level
+  // cache) in 0.24 s, cp in 0.43 s (ext4); there is no difference on tmpfs.
   uint64_t block_bytes = uint64_t{1} << 20;
   // Blocks that several tiles fill are kept in memory up to this size; beyond it they are read back and written again.
   uint64_t open_bytes = uint64_t{48} << 20;
