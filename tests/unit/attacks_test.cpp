@@ -77,7 +77,7 @@ void check(const std::vector<Attack>& attacks) {
     CHECK(contains(result.text, attack.must_say));
     CHECK(listing(outer.path()) == before);
     CHECK(result.seconds < 20);
-    CHECK(result.peak_bytes < (256u << 20));
+    if (kMeasuresMemory) CHECK(result.peak_bytes < (256u << 20));
   }
 }
 
@@ -472,6 +472,6 @@ TEST_CASE("attack: rule files sent for review (CVE-2022-25857)") {
     INFO(result.text);
     CHECK(contains(result.text, row.must_say));
     CHECK(result.seconds < 20);
-    CHECK(result.peak_bytes < (256u << 20));
+    if (kMeasuresMemory) CHECK(result.peak_bytes < (256u << 20));
   }
 }

@@ -1,0 +1,34 @@
+#!/bin/bash -eu
+# Builds every fuzz target into $OUT, each with its corpus and dictionary. OSS-Fuzz sets CC, CXX, CFLAGS, CXXFLAGS,
+# LIB_FUZZING_ENGINE, SRC, WORK and OUT. A dependency whose sources are not in $SRC is the system's: so it is tried elsewhere.
+here=$SRC/remap
+prefix=$WORK/prefix
+export PKG_CONFIG_PATH=$prefix/lib/pkgconfig:$prefix/share/pkgconfig
+
+# NAME FOLDER OPTION…
+dependency() {
+  [ -d "$SRC/$1" ] || return 0
+  cmake -S "$SRC/$1/$2" -B "$WORK/$1" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX="$prefix" -DCMAKE_INSTALL_LIBDIR=lib \
+    -DCMAKE_PREFIX_PATH="$prefix" -DBUILD_SHARED_LIBS=OFF "${@:3}"
+  cmake --build "$WORK/$1"
+  cmake --install "$WORK/$1"
+}
+dependency fmt . -DFMT_TEST=OFF -DFMT_DOC=OFF
+dependency yaml-cpp . -DYAML_CPP_BUILD_TESTS=OFF -DYAML_CPP_BUILD_TOOLS=OFF
+dependency re2 . -DRE2_BUILD_TESTING=OFF
+dependency json . -DJSON_BuildTests=OFF
+dependency msgpack-c . -DMSGPACK_USE_BOOST=OFF -DMSGPACK_CXX20=ON -DMSGPACK_BUILD_DOCS=OFF
+dependency zlib .
+rm -f "$prefix"/lib/libz.so*  # programs run where it is not installed
+dependency zstd build/cmake -DZSTD_BUILD_PROGRAMS=OFF -DZSTD_BUILD_TESTS=OFF -DZSTD_BUILD_SHARED=OFF
+
+cmake -S "$here" -B "$WORK/remap" -G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_PREFIX_PATH="$prefix" \
+  -DREMAP_BUILD_TESTS=OFF -DREMAP_BUILD_CLI=OFF -DREMAP_FUZZ=ON "-DREMAP_FUZZ_ENGINE=$LIB_FUZZING_ENGINE"
+cmake --build "$WORK/remap" --target remap_fuzz_targets
+
+sed -n 's/^remap_fuzz(\([a-z0-9_]*\) \([a-z]*\))$/\1 \2/p' "$here/tests/fuzz/CMakeLists.txt" | while read -r name dictionary; do
+  cp "$WORK/remap/tests/fuzz/${name}_fuzz" "$OUT/"
+  cp "$here/tests/fuzz/dictionaries/$dictionary.dict" "$OUT/${name}_fuzz.dict"
+  (cd "$here/tests/fuzz/corpus/$name" && zip -q -r "$OUT/${name}_fuzz_seed_corpus.zip" .)
+done
+(cd "$here" && zip -q "$OUT/rules_fuzz_seed_corpus.zip" rules/*.yaml schemas/*.yaml)
