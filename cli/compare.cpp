@@ -33,13 +33,13 @@ Finding not_compared(const remap::TensorInfo& a, const remap::TensorInfo& b) {
           false};
 }
 
-std::optional<Finding> compare_one(const remap::Source& a, size_t ia, const remap::Source& b, size_t ib, double atol) {
-  const auto &ta = a.manifest()[ia], &tb = b.manifest()[ib];
+// What can be told without looking at their values; nullopt: nothing.
+std::optional<Finding> told_apart(const remap::TensorInfo& ta, const remap::TensorInfo& tb, double atol) {
   if (ta.unread != nullptr || tb.unread != nullptr) return not_compared(ta, tb);
   if (ta.shape != tb.shape)
     return Finding{ta.key,
                    fmt::format("shape {} and {}", remap::to_string(ta.shape), remap::to_string(tb.shape)),
-                   {{"shape", {ta.shape, tb.shape}}}};
+                   {{"shape", {ta.shape.list(), tb.shape.list()}}}};
   const bool complex = ta.dtype == remap::DType::c64 || ta.dtype == remap::DType::c128,
              complex_b = tb.dtype == remap::DType::c64 || tb.dtype == remap::DType::c128;
   const bool sub_byte = is_sub_byte(ta.dtype) || is_sub_byte(tb.dtype);
@@ -47,10 +47,13 @@ std::optional<Finding> compare_one(const remap::Source& a, size_t ia, const rema
     return Finding{ta.key,
                    fmt::format("dtype {} and {}", name(ta.dtype), name(tb.dtype)),
                    {{"dtype", {name(ta.dtype), name(tb.dtype)}}}};
-  const auto d = remap::compare_tensors(a, ia, b, ib);
+  return std::nullopt;
+}
+
+std::optional<Finding> finding_of(const std::string& key, const remap::TensorDifference& d, double atol) {
   if (d.bits_equal || (atol > 0 && d.count_nan_mismatch == 0 && d.max_absolute_diff <= atol)) return std::nullopt;
   return Finding{
-      ta.key,
+      key,
       d.count_different == 0
           ? "equal in value, not in bits"
           : fmt::format("{} of {} elements differ, max_absolute_diff = {:g}, mean {:g}{}", d.count_different, d.count,
@@ -64,16 +67,25 @@ std::optional<Finding> compare_one(const remap::Source& a, size_t ia, const rema
 
 std::pair<std::vector<Finding>, size_t> compare_all(const remap::Source& a, const remap::Source& b, double atol) {
   std::vector<Finding> findings;
-  size_t equal = 0;
+  std::vector<remap::TensorPair> pairs;
   for (size_t i = 0; i < a.manifest().size(); ++i) {
-    const size_t j = b.manifest().find(a.manifest()[i].key);
+    const remap::TensorInfo& tensor = a.manifest()[i];
+    const size_t j = b.manifest().find(tensor.key);
     if (j == remap::Manifest::npos)
-      findings.push_back({a.manifest()[i].key, "only in the first", {{"only_in", 1}}});
-    else if (auto finding = compare_one(a, i, b, j, atol))
+      findings.push_back({tensor.key, "only in the first", {{"only_in", 1}}});
+    else if (auto finding = told_apart(tensor, b.manifest()[j], atol))
+      findings.push_back(std::move(*finding));
+    else
+      pairs.push_back({i, j});
+  }
+  const auto differences = remap::compare_tensors(a, b, pairs);
+  size_t equal = 0;
+  for (size_t p = 0; p < pairs.size(); ++p)
+    if (auto finding = finding_of(a.manifest()[pairs[p].a].key, differences[p], atol))
       findings.push_back(std::move(*finding));
     else
       ++equal;
-  }
+  std::sort(findings.begin(), findings.end(), [](const Finding& x, const Finding& y) { return x.key < y.key; });
   for (const auto& tensor : b.manifest().tensors())
     if (a.manifest().find(tensor.key) == remap::Manifest::npos)
       findings.push_back({tensor.key, "only in the second", {{"only_in", 2}}});

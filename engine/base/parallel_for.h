@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <exception>
 #include <thread>
@@ -29,6 +30,28 @@ void parallel_for(int64_t n, int64_t work, const Body& body) {
     for (int64_t t = 1; t < n_threads; ++t) threads.emplace_back(run, t);
     run(0);
   }
+  for (const auto& error : errors)
+    if (error) std::rethrow_exception(error);
+}
+
+// Calls worker(i) once for each of 0 … n-1, begun in this order, where every thread has a worker = make_worker() of its
+// own. Throws what the first of them threw; some behind it are then not called.
+template <typename MakeWorker>
+void parallel_each(size_t n, int64_t work, const MakeWorker& make_worker) {
+  std::atomic<size_t> next = 0;
+  std::atomic<bool> failed = false;
+  std::vector<std::exception_ptr> errors(n);
+  parallel_for(static_cast<int64_t>(n), work, [&](int64_t, int64_t) {
+    auto worker = make_worker();
+    for (size_t i = 0; !failed && (i = next++) < n;) {
+      try {
+        worker(i);
+      } catch (...) {
+        errors[i] = std::current_exception();
+        failed = true;
+      }
+    }
+  });
   for (const auto& error : errors)
     if (error) std::rethrow_exception(error);
 }

@@ -61,7 +61,7 @@ void check_piece(const PlannedTensor& target, const Piece& piece, const std::vec
     fail(target, "a piece reaches outside of it");
   // Bytes of elements that share them, as stored() makes it.
   const bool bytes = target.dtype == DType::u8 && is_sub_byte(from.dtype);
-  const Shape shape = bytes ? stored_form(from).shape : from.shape;
+  const Shape shape = bytes ? stored_form(from).shape : from.shape.list();
   if (!stays_inside(piece.axes, piece.source_origin, shape, source_step, source_dim))
     fail(target, fmt::format("a piece reaches outside of its source '{}' {}", from.key, to_string(shape)));
   if (!bytes && element_count(from.shape) > 0 && !ops::cast_supported(target.dtype, from.dtype))

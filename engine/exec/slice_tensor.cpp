@@ -11,10 +11,12 @@ namespace {
 
 Piece turned(Piece piece) {
   std::swap(piece.source_origin, piece.target_origin);
-  for (Axis& axis : piece.axes) {
+  std::vector<Axis> axes = piece.axes;
+  for (Axis& axis : axes) {
     std::swap(axis.source_step, axis.target_step);
     std::swap(axis.source_dim, axis.target_dim);
   }
+  piece.axes = std::move(axes);
   return piece;
 }
 
@@ -46,11 +48,13 @@ PlannedTensor part_of(const PlannedTensor& tensor, const Box& box, const std::ve
       Piece cut = piece;
       cut.target_origin.resize(tensor.shape.size());
       cut.source_origin.resize(stored_form(sources[piece.source]->manifest()[piece.tensor]).shape.size());
+      std::vector<Axis> axes = piece.axes;
       for (size_t a = 0; a < indices.size(); ++a) {
-        cut.axes[a].extent = indices[a].extent;
-        cut.target_origin[cut.axes[a].target_dim] += indices[a].begin * cut.axes[a].target_step;
-        cut.source_origin[cut.axes[a].source_dim] += indices[a].begin * cut.axes[a].source_step;
+        axes[a].extent = indices[a].extent;
+        cut.target_origin[axes[a].target_dim] += indices[a].begin * axes[a].target_step;
+        cut.source_origin[axes[a].source_dim] += indices[a].begin * axes[a].source_step;
       }
+      cut.axes = std::move(axes);
       for (size_t d = 0; d < cut.target_origin.size(); ++d) cut.target_origin[d] -= box.origin[d];
       part.pieces.push_back(std::move(cut));
     }

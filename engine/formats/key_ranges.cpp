@@ -1,5 +1,6 @@
 #include "formats/key_ranges.h"
 
+#include <algorithm>
 #include <charconv>
 #include <string_view>
 
@@ -65,8 +66,14 @@ std::optional<std::vector<std::string>> expand_ranges(const std::string& key, ui
                  width = digits > 1 && key[open + 1] == '0' ? digits : 0;
     std::vector<std::string> longer;
     longer.reserve(keys.size() * values.size());
+    const size_t next = std::min(key.find('{', close), key.size());  // for which there is room already
     for (const auto& made : keys)
-      for (const int64_t value : values) longer.push_back(fmt::format("{}{:0{}}", made, value, width));
+      for (const int64_t value : values) {
+        const fmt::format_int number(value);
+        std::string& one = longer.emplace_back();
+        one.reserve(made.size() + std::max(width, number.size()) + next - close - 1);
+        one.append(made).append(width - std::min(width, number.size()), '0').append(number.data(), number.size());
+      }
     keys = std::move(longer);
     at = close + 1;
   }

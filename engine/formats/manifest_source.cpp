@@ -178,6 +178,16 @@ class JsonManifest {
     check_aliases(result);
     return result;
   }
+  std::vector<TensorInfo> tensors(std::vector<TensorInfo> plain) {
+    std::vector<TensorInfo> result;  // if one may stand for several
+    for (TensorInfo& tensor : plain) {
+      check_tensor(tensor, BytePlace{path_, {}, {}}, limits_);
+      if (folded) add(std::move(tensor), result);
+    }
+    if (folded) plain = std::move(result);
+    check_aliases(plain);
+    return plain;
+  }
   [[noreturn]] void fail(const std::string& message) const {
     throw Error("manifest-syntax", BytePlace{path_, {}, {}}, message);
   }
@@ -186,10 +196,10 @@ class JsonManifest {
   void add(TensorInfo tensor, std::vector<TensorInfo>& result) const {
     if (!folded) return result.push_back(std::move(tensor));
     std::string problem;
-    const auto keys = expand_ranges(tensor.key, limits_.max_tensors - result.size(), problem);
+    auto keys = expand_ranges(tensor.key, limits_.max_tensors - result.size(), problem);
     if (!keys) fail(fmt::format("the tensor '{}': {}", tensor.key, problem));
-    for (const auto& key : *keys) {
-      tensor.key = key;
+    for (auto& key : *keys) {
+      tensor.key = std::move(key);
       result.push_back(tensor);
     }
   }
@@ -209,11 +219,13 @@ class JsonManifest {
       return tensor;
     }
     if (!entry.contains("shape") || !entry["shape"].is_array()) fail(fmt::format("{} has no array 'shape'", what));
+    Shape shape;
     for (const Json& dim : entry["shape"]) {
       if (!dim.is_number_unsigned() || dim.get<uint64_t>() > INT64_MAX)
         fail(fmt::format("{}: its shape holds something other than sizes", what));
-      tensor.shape.push_back(dim.get<int64_t>());
+      shape.push_back(dim.get<int64_t>());
     }
+    tensor.shape = std::move(shape);
     if (entry.contains("alias")) tensor.alias = text(entry, "alias", what);
     check_tensor(tensor, BytePlace{path_, {}, {}}, limits_);
     return tensor;
@@ -278,7 +290,8 @@ std::unique_ptr<Source> open_manifest_text(const std::string& path, std::string_
   return std::make_unique<ManifestSource>(path, Manifest(std::move(tensors), path), Json::object());
 }
 
-std::unique_ptr<Source> open_manifest_json(const std::string& path, const Json& root, const OpenOptions& options) {
+std::unique_ptr<Source> open_manifest_json(const std::string& path, const Json& root, std::vector<TensorInfo> plain,
+                                           const OpenOptions& options) {
   JsonManifest parser(path, options.limits);
   if (!root.is_object() || !root.contains("remap_manifest") || root["remap_manifest"] != 1)
     parser.fail("'remap_manifest' is not 1, the version that is read");
@@ -296,7 +309,8 @@ std::unique_ptr<Source> open_manifest_json(const std::string& path, const Json& 
     if (!root["format"].is_string()) parser.fail("'format' is not a text");
     metadata["$format"] = root["format"];
   }
-  return std::make_unique<ManifestSource>(path, Manifest(parser.tensors(root["tensors"]), path), std::move(metadata));
+  auto tensors = plain.empty() ? parser.tensors(root["tensors"]) : parser.tensors(std::move(plain));
+  return std::make_unique<ManifestSource>(path, Manifest(std::move(tensors), path), std::move(metadata));
 }
 
 }  // namespace formats

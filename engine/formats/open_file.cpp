@@ -8,6 +8,7 @@
 #include "formats/limit.h"
 #include "formats/manifest_source.h"
 #include "formats/open_shards.h"
+#include "formats/plain_tensors.h"
 #include "formats/recognise.h"
 #include "formats/safetensors_source.h"
 #include "formats/shard_index.h"
@@ -32,6 +33,7 @@ struct FileInHand {
   const OpenOptions& options;
   MappedFile file;
   std::optional<Json> json = {};
+  std::vector<TensorInfo> plain = {};  // a manifest's tensors, where `json` has an empty list instead
 
   std::string_view text() const {
     return {reinterpret_cast<const char*>(file.data()), static_cast<size_t>(file.size())};
@@ -41,8 +43,24 @@ struct FileInHand {
     const std::string_view all = text();
     const size_t first = all.substr(0, 4096).find_first_not_of(" \t\r\n");
     if (first == std::string_view::npos || all[first] != '{') return nullptr;
-    if (!json) json = parsed(name, file, options.limits);
+    if (!json && !read_plain_manifest()) json = parsed(name, file, options.limits);
     return &*json;
+  }
+
+ private:
+  // A manifest whose list of tensors need not become a tree of values.
+  bool read_plain_manifest() {
+    if (file.size() > options.limits.max_index_bytes) return false;
+    auto taken = take_plain_tensors(text());
+    if (!taken || taken->tensors.size() > options.limits.max_tensors) return false;
+    try {
+      json = parse_json(taken->rest, {name});
+    } catch (const Error&) {  // is said of the whole text
+      return false;
+    }
+    if (!json->contains("remap_manifest")) return json.reset(), false;
+    plain = std::move(taken->tensors);
+    return true;
   }
 };
 
@@ -59,7 +77,7 @@ const FileFormat kFileFormats[] = {
     {[](FileInHand& in) {
        return in.object() != nullptr && in.json->is_object() && in.json->contains("remap_manifest");
      },
-     [](FileInHand& in) { return open_manifest_json(in.name, *in.json, in.options); }},
+     [](FileInHand& in) { return open_manifest_json(in.name, *in.json, std::move(in.plain), in.options); }},
     {[](FileInHand& in) { return in.object() != nullptr && is_shard_index(*in.json); },
      [](FileInHand& in) { return open_shards(in.path, in.name, *in.json, in.options); }},
     {[](FileInHand& in) { return in.object() == nullptr && looks_like_msgpack_map(in.file.bytes()); },

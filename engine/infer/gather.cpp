@@ -101,7 +101,7 @@ void gather(ValueSearch& search, const NameGuide& guide, bool constants) {
       PartPool& pool = pools[dtype];
       pool.elements_of = [&search](size_t part) { return element_count(search.info(part).shape); };
       pool.is_taken = [&search](size_t part) { return search.sources[part].used; };
-      pool.add(s, print.multiset);
+      pool.add(s, *print.multiset);
     }
   }
   for (uint32_t t = 0; t < search.targets.size(); ++t) {

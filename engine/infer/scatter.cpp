@@ -143,7 +143,7 @@ void scatter(ValueSearch& search, const NameGuide& guide, bool constants) {
     PartPool& pool = pools[info.dtype];
     pool.elements_of = [&search](size_t part) { return element_count(search.target_info(part).shape); };
     pool.is_taken = [&search](size_t part) { return search.targets[part].done; };
-    pool.add(t, print.multiset);
+    pool.add(t, *print.multiset);
   }
   for (size_t s = 0; s < search.sources.size(); ++s) {
     const Shape& shape = search.info(s).shape;
@@ -159,6 +159,8 @@ void scatter(ValueSearch& search, const NameGuide& guide, bool constants) {
 }
 
 void match_parts(ValueSearch& search, bool constants) {
+  if (!search.any_open()) return;
+  search.sum_open();
   const NameGuide guide = search.guide();
   gather(search, guide, constants);
   scatter(search, guide, constants);

@@ -3,10 +3,30 @@
 #include <algorithm>
 #include <set>
 
+#include "base/parallel_for.h"
 #include "infer/weights.h"
 #include "ops/cast.h"
 
 namespace remap::infer {
+
+namespace {
+
+// A tensor's print, to be made or completed.
+struct Task {
+  const Source* source;
+  size_t index;
+  DType as;
+  Print* print;
+};
+
+template <typename Work>
+void on_all_cores(const std::vector<Task>& tasks, const Work& work) {
+  int64_t bytes = 0;
+  for (const Task& task : tasks) bytes += data_bytes(task.source->manifest()[task.index]);
+  parallel_each(tasks.size(), bytes, [&] { return [&](size_t i) { work(tasks[i]); }; });
+}
+
+}  // namespace
 
 ValueSearch::ValueSearch(const Problem& asked) : problem(asked) {
   std::set<DType> wanted;
@@ -19,14 +39,34 @@ ValueSearch::ValueSearch(const Problem& asked) : problem(asked) {
       SourceTensor one{{s, t}, {}, false};
       for (const DType dtype : wanted)
         if (source.manifest()[t].unread == nullptr && ops::cast_supported(dtype, source.manifest()[t].dtype))
-          one.prints.emplace(dtype, print_of(source, t, dtype));
+          one.prints.emplace(dtype, Print{});
       sources.push_back(std::move(one));
     }
   }
+  std::vector<Task> tasks;
+  for (size_t s = 0; s < sources.size(); ++s)
+    for (auto& [dtype, print] : sources[s].prints)
+      tasks.push_back({&source_of(s), sources[s].ref.tensor, dtype, &print});
   for (uint32_t t = 0; t < problem.target->manifest().size(); ++t) {
     const bool unread = target_info(t).unread != nullptr;
-    targets.push_back({unread ? Print{} : print_of(*problem.target, t, target_info(t).dtype), unread, unread});
+    targets.push_back({{}, unread, unread});
   }
+  for (size_t t = 0; t < targets.size(); ++t)
+    if (!targets[t].left) tasks.push_back({problem.target, t, target_info(t).dtype, &targets[t].print});
+  on_all_cores(tasks, [](const Task& task) { *task.print = print_of(*task.source, task.index, task.as); });
+}
+
+void ValueSearch::sum_open() {
+  std::vector<Task> tasks;
+  const auto add = [&](const Source& source, size_t index, DType as, Print& print) {
+    if (!print.multiset) tasks.push_back({&source, index, as, &print});
+  };
+  for (size_t s = 0; s < sources.size(); ++s)
+    for (auto& [dtype, print] : sources[s].prints)
+      if (!sources[s].used) add(source_of(s), sources[s].ref.tensor, dtype, print);
+  for (size_t t = 0; t < targets.size(); ++t)
+    if (!targets[t].done) add(*problem.target, t, target_info(t).dtype, targets[t].print);
+  on_all_cores(tasks, [](const Task& task) { task.print->multiset = multiset_of(*task.source, task.index, task.as); });
 }
 
 bool ValueSearch::any_open() const {

@@ -45,6 +45,7 @@ struct ValueSearch {
   size_t number_of(Ref ref) const { return first_[ref.source] + ref.tensor; }
   bool is_open_source(size_t s) const { return !sources[s].used && info(s).unread == nullptr; }
   bool any_open() const;  // on both sides
+  void sum_open();        // reads the tensors that are open once more, for their multisets
 
   Elements source_elements(size_t s, DType as) const;
   Elements target_elements(size_t t) const;

@@ -1,8 +1,13 @@
 #include "infer/values.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <memory>
+#include <new>
 #include <numeric>
+
+#include <xxhash.h>
 
 #include "ops/cast.h"
 #include "read/blocks.h"
@@ -12,6 +17,7 @@ namespace remap::infer {
 namespace {
 
 constexpr int64_t kReadElements = int64_t{1} << 22;  // at a time
+constexpr int64_t kCastElements = int64_t{1} << 16;  // at a time, of what is in memory: they stay in the cache
 constexpr int64_t kKeptElements = int64_t{1} << 22;  // of a box that is looked at closely
 constexpr int64_t kSamples = 256;
 
@@ -29,16 +35,21 @@ uint64_t bits_at(const std::byte* data, int size, int64_t i) {
   return low;
 }
 
+// The elements themselves, or in `out` as another type.
+const std::byte* cast(const std::byte* data, int64_t count, DType from, DType as, std::vector<std::byte>& out) {
+  if (from == as) return data;
+  out.resize(static_cast<size_t>(count * size_bytes(as)));
+  ops::strided_cast(out.data(), as, data, from, ops::normalised({0, 0, {{count, 1, 1}}}));
+  return out.data();
+}
+
 // The elements of a box, row-major, cast.
 const std::byte* read_cast(const Source& source, size_t index, const Box& box, int64_t count, DType as,
                            std::vector<std::byte>& raw, std::vector<std::byte>& out, TileBuffer& scratch) {
   const DType from = source.manifest()[index].dtype;
   raw.resize(static_cast<size_t>(count * size_bytes(from)));
   read_box(source, index, box, raw.data(), scratch);
-  if (from == as) return raw.data();
-  out.resize(static_cast<size_t>(count * size_bytes(as)));
-  ops::strided_cast(out.data(), as, raw.data(), from, ops::normalised({0, 0, {{count, 1, 1}}}));
-  return out.data();
+  return cast(raw.data(), count, from, as, out);
 }
 
 int64_t product(const Shape& shape) {
@@ -55,6 +66,17 @@ void read_in_order(const Source& source, size_t index, DType as,
   std::vector<std::byte> raw, out;
   TileBuffer scratch;
   int64_t first = 0;
+  if (const auto tiles = source.tile_boxes(index); tiles.size() == 1) {
+    const TileView view = source.load(index, 0, scratch);
+    const auto count = product(shape);
+    if (ops::is_contiguous(ops::normalised(reading_region(tiles[0], tiles[0], view, 0)))) {
+      for (; first < count; first += kCastElements) {
+        const int64_t some = std::min(kCastElements, count - first);
+        body(cast(view.data + first * size_bytes(info.dtype), some, info.dtype, as, out), first, some);
+      }
+      return;
+    }
+  }
   for_each_part(
       {Shape(shape.size(), 0), shape}, 0,
       [&](const Box& part) {
@@ -68,20 +90,55 @@ void read_in_order(const Source& source, size_t index, DType as,
 
 Print print_of(const Source& source, size_t index, DType as) {
   Print print;
-  const int size = size_bytes(as);
-  bool any = false;
-  read_in_order(source, index, as, [&](const std::byte* data, int64_t, int64_t count) {
-    if (!any) print.first = bits_at(data, size, 0);
-    any = true;
-    for (int64_t i = 0; i < count; ++i) {
-      const uint64_t bits = bits_at(data, size, i), hash = mixed(bits);
-      print.constant &= bits == print.first;
-      print.multiset += hash;
-      print.ordered = (print.ordered ^ hash) * 0x9ddfea08eb382d69u;
-      print.ordered ^= print.ordered >> 29;
-    }
+  const auto size = static_cast<size_t>(size_bytes(as));
+  std::array<std::byte, 16> one = {};  // the first element
+  const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), &XXH3_freeState);
+  if (!state) throw std::bad_alloc();
+  XXH3_64bits_reset(state.get());
+  read_in_order(source, index, as, [&](const std::byte* data, int64_t first, int64_t count) {
+    const size_t bytes = static_cast<size_t>(count) * size;
+    if (first == 0) std::memcpy(one.data(), data, size);
+    print.constant =
+        print.constant && std::memcmp(one.data(), data, size) == 0 && std::memcmp(data, data + size, bytes - size) == 0;
+    XXH3_64bits_update(state.get(), data, bytes);
   });
+  print.ordered = XXH3_64bits_digest(state.get());
   return print;
+}
+
+namespace {
+
+template <typename Word>
+uint64_t sum_of_words(const std::byte* data, int64_t count) {
+  uint64_t sum = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    Word word;
+    std::memcpy(&word, data + static_cast<size_t>(i) * sizeof word, sizeof word);
+    sum += mixed(word);
+  }
+  return sum;
+}
+
+uint64_t sum_of(const std::byte* data, int size, int64_t count) {
+  switch (size) {
+    case 1: return sum_of_words<uint8_t>(data, count);
+    case 2: return sum_of_words<uint16_t>(data, count);
+    case 4: return sum_of_words<uint32_t>(data, count);
+    case 8: return sum_of_words<uint64_t>(data, count);
+    default: break;
+  }
+  uint64_t sum = 0;
+  for (int64_t i = 0; i < count; ++i) sum += mixed(bits_at(data, size, i));
+  return sum;
+}
+
+}  // namespace
+
+uint64_t multiset_of(const Source& source, size_t index, DType as) {
+  uint64_t sum = 0;
+  read_in_order(source, index, as,
+                [&](const std::byte* data, int64_t, int64_t count) { sum += sum_of(data, size_bytes(as), count); });
+  return sum;
 }
 
 std::vector<std::vector<uint64_t>> slices_of(const Source& source, size_t index, DType as) {

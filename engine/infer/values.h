@@ -3,18 +3,18 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "infer/relation.h"
 
 namespace remap::infer {
 
-// Hashes of a tensor's elements once they are cast to a dtype.
+// What is told of a tensor's elements once they are cast to a dtype.
 struct Print {
-  uint64_t ordered = 0;   // depends on the row-major order of the elements
-  uint64_t multiset = 0;  // does not; the sum over parts is that of the whole
-  bool constant = true;   // all elements have the same bits
-  uint64_t first = 0;     // the bits of the first element
+  uint64_t ordered = 0;              // a hash that depends on the row-major order of the elements
+  bool constant = true;              // all elements have the same bits
+  std::optional<uint64_t> multiset;  // a hash that does not, and costs more: set where ValueSearch::sum_open() was here
 };
 
 // Calls `body` with the tensor's elements in row-major order, cast to `as`, in blocks of bounded size. Of a type of
@@ -22,7 +22,10 @@ struct Print {
 void read_in_order(const Source& source, size_t index, DType as,
                    const std::function<void(const std::byte* data, int64_t first, int64_t count)>& body);
 
+// Without the multiset.
 Print print_of(const Source& source, size_t index, DType as);
+// The hash of the elements in any order: its sum over parts is that of the whole.
+uint64_t multiset_of(const Source& source, size_t index, DType as);
 
 // For every axis, and every index of it, the multiset hash of that slice.
 std::vector<std::vector<uint64_t>> slices_of(const Source& source, size_t index, DType as);

@@ -183,17 +183,19 @@ void decide_constants(ValueSearch& search) {
 }
 
 void match_rearranged(ValueSearch& search, bool constants) {
+  if (!search.any_open()) return;
+  search.sum_open();
   using Content = std::tuple<uint64_t, int64_t, DType>;
   std::map<Content, std::vector<size_t>> by_content;
   for (size_t s = 0; s < search.sources.size(); ++s)
     if (!search.sources[s].used)
       for (const auto& [dtype, print] : search.sources[s].prints)
-        by_content[{print.multiset, element_count(search.info(s).shape), dtype}].push_back(s);
+        by_content[{*print.multiset, element_count(search.info(s).shape), dtype}].push_back(s);
   const NameGuide guide = search.guide();
   for (uint32_t t = 0; t < search.targets.size(); ++t) {
     const TensorInfo& info = search.target_info(t);
     if (search.targets[t].done || search.targets[t].print.constant != constants) continue;
-    const auto it = by_content.find({search.targets[t].print.multiset, element_count(info.shape), info.dtype});
+    const auto it = by_content.find({*search.targets[t].print.multiset, element_count(info.shape), info.dtype});
     if (it == by_content.end()) continue;
     std::vector<std::pair<double, size_t>> candidates;
     for (const size_t s : it->second) candidates.emplace_back(guide.score(search.sources[s].ref, t), s);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include <fmt/format.h>
@@ -71,27 +72,22 @@ std::vector<PatternToken> resolved(const KeyPattern& pattern, const VariantValue
   return tokens;
 }
 
-std::string translated(const Tables& tables, const std::string& table, const std::string& text) {
+const std::string& translated(const Tables& tables, const std::string& table, const std::string& text) {
   for (const auto& [key, value] : tables.at(table))
     if (key == text) return value;
   throw Error("pattern-no-translation", {}, fmt::format("maps.{} has no entry for '{}'", table, text));
 }
 
-std::string hole_text(const PatternToken& token, const KeyPattern& from, const Captures& captures,
-                      const Tables& tables) {
-  const std::string* text = captures.hole(token.text);
-  if (text == nullptr) return "";
-  if (token.add != 0) {
-    int64_t index = 0;
-    const auto r = std::from_chars(text->data(), text->data() + text->size(), index);
-    if (r.ec != std::errc() || r.ptr != text->data() + text->size() || index > (int64_t{1} << 53) ||
-        index + token.add < 0)
-      throw Error("pattern-no-translation", {}, fmt::format("'{}' moved by {} is not an index", *text, token.add));
-    return std::to_string(index + token.add);
-  }
-  if (!token.table.empty()) return translated(tables, token.table, *text);
-  const PatternToken* origin = from.hole(token.text);
-  return origin != nullptr && !origin->table.empty() ? translated(tables, origin->table, *text) : *text;
+std::string moved_index(const std::string& text, int64_t add) {
+  int64_t index = 0;
+  const auto r = std::from_chars(text.data(), text.data() + text.size(), index);
+  if (r.ec != std::errc() || r.ptr != text.data() + text.size() || index > (int64_t{1} << 53) || index + add < 0)
+    throw Error("pattern-no-translation", {}, fmt::format("'{}' moved by {} is not an index", text, add));
+  return std::to_string(index + add);
+}
+
+bool is_plain(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
 }
 
 }  // namespace
@@ -103,18 +99,17 @@ const std::string* Captures::hole(std::string_view name) const {
 }
 
 Matcher::Matcher(const KeyPattern& pattern, const VariantValues& variants) : is_regex_(pattern.is_regex) {
-  bool still_literal = true;
   for (const PatternToken& token : resolved(pattern, variants)) {
     using Kind = PatternToken::Kind;
     if (token.kind == Kind::literal) {
       regex_ += RE2::QuoteMeta(token.text);
-      if (still_literal) prefix_ += token.text;
-      suffix_ += token.text;
+      (groups_.empty() ? prefix_ : groups_.back().after) += token.text;
       continue;
     }
-    still_literal = false;
-    suffix_.clear();
-    groups_.push_back({token.kind, token.text});
+    size_t same_as = groups_.size();
+    for (size_t g = groups_.size(); g-- > 0;)
+      if (token.kind == Kind::hole && groups_[g].kind == Kind::hole && groups_[g].name == token.text) same_as = g;
+    groups_.push_back({token.kind, token.text, token.alternatives, token.digits, token.range.has_value(), same_as, {}});
     if (token.range)
       regex_ += "(" + regex_of_range(*token.range) + ")";
     else if (token.kind == Kind::star || token.digits)
@@ -129,59 +124,161 @@ Matcher::Matcher(const KeyPattern& pattern, const VariantValues& variants) : is_
       regex_ += "(" + remap::join(quoted, "|") + ")";
     }
   }
+  suffix_ = groups_.empty() ? prefix_ : groups_.back().after;
   if (is_regex_) {
     regex_ = pattern.regex;
     prefix_.clear();
     suffix_.clear();
   }
   compiled_ = std::make_shared<const RE2>(regex_, RE2::Quiet);
+  n_groups_ = is_regex_ ? static_cast<size_t>(std::max(0, compiled_->NumberOfCapturingGroups())) + 1 : groups_.size();
+  can_walk_ = !is_regex_ && has_one_reading();
 }
 
-bool Matcher::match(std::string_view key, Captures& captures) const {
-  if (!key.starts_with(prefix_) || !key.ends_with(suffix_)) return false;
-  const int count = compiled_->NumberOfCapturingGroups();
-  std::vector<re2::StringPiece> found(static_cast<size_t>(count) + 1);
-  const re2::StringPiece subject(key.data(), key.size());
-  if (!compiled_->Match(subject, 0, key.size(), RE2::ANCHOR_BOTH, found.data(), count + 1)) return false;
-  captures = {};
-  if (is_regex_) {
-    for (const auto& piece : found)
-      captures.groups.emplace_back(piece.data() == nullptr ? "" : std::string(piece.data(), piece.size()));
-    return true;
-  }
-  for (size_t i = 0; i < groups_.size(); ++i) {
-    std::string text(found[i + 1].data(), found[i + 1].size());
-    if (groups_[i].kind == PatternToken::Kind::star) {
-      captures.stars.push_back(std::move(text));
-      captures.star_offsets.push_back(static_cast<size_t>(found[i + 1].data() - key.data()));
-    } else if (groups_[i].kind == PatternToken::Kind::rest)
-      captures.rests.push_back(std::move(text));
-    else if (const std::string* before = captures.hole(groups_[i].name)) {
-      if (*before != text) return false;  // the same hole twice takes the same text
-    } else
-      captures.holes.emplace_back(groups_[i].name, std::move(text));
+// Whether each group ends where a character stands that it cannot take, so that no other choice leads to a match.
+bool Matcher::has_one_reading() const {
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    const Group& group = groups_[g];
+    const bool last = g + 1 == groups_.size();
+    const bool digits = group.kind == PatternToken::Kind::star || group.digits;
+    if (group.range || (group.after.empty() && !last)) return false;
+    if (group.kind == PatternToken::Kind::rest               ? !last
+        : group.after.empty() || !group.alternatives.empty() ? false
+        : digits                                             ? is_digit(group.after[0])
+                                                             : group.after[0] != '.' && group.after[0] != '/')
+      return false;
   }
   return true;
 }
 
-std::string expand(const KeyPattern& to, const KeyPattern& from, const Captures& captures, const Tables& tables,
-                   const VariantValues& variants) {
-  std::string key;
-  size_t star = 0, rest = 0;
+// Reads the key from its start. Unclear: several alternatives would do, or a character is not plain ASCII.
+Matcher::Found Matcher::walk(std::string_view key, KeyPart* parts) const {
+  size_t at = prefix_.size();
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    const Group& group = groups_[g];
+    const size_t begin = at;
+    const auto goes_on = [&](size_t end) {
+      return key.substr(end).starts_with(group.after) &&
+             (g + 1 < groups_.size() || end + group.after.size() == key.size());
+    };
+    if (!group.alternatives.empty()) {
+      size_t n_found = 0;
+      for (const std::string& text : group.alternatives)
+        if (key.substr(begin).starts_with(text) && goes_on(begin + text.size())) at = begin + text.size(), ++n_found;
+      if (n_found != 1) return n_found == 0 ? Found::no : Found::unclear;
+    } else if (group.kind == PatternToken::Kind::rest) {
+      at = std::max(begin, key.size() - group.after.size());
+    } else if (group.kind == PatternToken::Kind::star || group.digits) {
+      while (at < key.size() && is_digit(key[at])) ++at;
+    } else {
+      while (at < key.size() && key[at] != '.' && key[at] != '/') ++at;
+    }
+    if (group.alternatives.empty() && (at == begin || !goes_on(at))) return Found::no;
+    if (!is_plain(key.substr(begin, at - begin))) return Found::unclear;
+    parts[g] = {static_cast<uint32_t>(begin), static_cast<uint32_t>(at - begin)};
+    at += group.after.size();
+  }
+  return at == key.size() ? Found::yes : Found::no;
+}
+
+bool Matcher::find_by_regex(std::string_view key, KeyPart* parts) const {
+  const size_t first = is_regex_ ? 0 : 1;  // whether the whole key counts as a group
+  std::vector<re2::StringPiece> found(n_groups_ + first);
+  if (!compiled_->Match({key.data(), key.size()}, 0, key.size(), RE2::ANCHOR_BOTH, found.data(),
+                        static_cast<int>(found.size())))
+    return false;
+  for (size_t g = 0; g < n_groups_; ++g) {
+    const re2::StringPiece& piece = found[g + first];
+    parts[g] = piece.data() == nullptr
+                   ? KeyPart{}
+                   : KeyPart{static_cast<uint32_t>(piece.data() - key.data()), static_cast<uint32_t>(piece.size())};
+  }
+  return true;
+}
+
+bool Matcher::find(std::string_view key, KeyPart* parts) const {
+  if (!key.ends_with(suffix_) || !key.starts_with(prefix_)) return false;
+  const Found found = can_walk_ ? walk(key, parts) : Found::unclear;
+  if (found == Found::no || (found == Found::unclear && !find_by_regex(key, parts))) return false;
+  if (is_regex_) return true;
+  for (size_t g = 0; g < groups_.size(); ++g)  // the same hole twice takes the same text
+    if (const size_t first = groups_[g].same_as; first != g && parts[first].in(key) != parts[g].in(key)) return false;
+  return true;
+}
+
+void Matcher::take(std::string_view key, const KeyPart* parts, Captures& captures) const {
+  size_t stars = 0, rests = 0, holes = 0;
+  const auto put = [](std::vector<std::string>& texts, size_t i, std::string_view text) {
+    if (i < texts.size())
+      texts[i].assign(text);
+    else
+      texts.emplace_back(text);
+  };
+  captures.groups.resize(is_regex_ ? n_groups_ : 0);
+  captures.star_offsets.clear();
+  for (size_t g = 0; g < n_groups_; ++g) {
+    const std::string_view text = parts[g].in(key);
+    if (is_regex_) {
+      captures.groups[g].assign(text);
+    } else if (groups_[g].kind == PatternToken::Kind::star) {
+      put(captures.stars, stars++, text);
+      captures.star_offsets.push_back(parts[g].begin);
+    } else if (groups_[g].kind == PatternToken::Kind::rest) {
+      put(captures.rests, rests++, text);
+    } else if (groups_[g].same_as == g) {
+      if (holes == captures.holes.size()) captures.holes.emplace_back();
+      captures.holes[holes].first = groups_[g].name;
+      captures.holes[holes++].second.assign(text);
+    }
+  }
+  captures.stars.resize(stars);
+  captures.rests.resize(rests);
+  captures.holes.resize(holes);
+}
+
+bool Matcher::match(std::string_view key, Captures& captures) const {
+  std::array<KeyPart, 8> few;
+  std::vector<KeyPart> many(n_groups_ > few.size() ? n_groups_ : 0);
+  KeyPart* const parts = many.empty() ? few.data() : many.data();
+  if (!find(key, parts)) return false;
+  take(key, parts, captures);
+  return true;
+}
+
+Expansion::Expansion(const KeyPattern& to, const KeyPattern& from, const Tables& tables, const VariantValues& variants)
+    : tables_(tables), from_regex_(from.is_regex) {
   const bool named = std::any_of(to.tokens.begin(), to.tokens.end(),
                                  [](const PatternToken& token) { return token.kind == PatternToken::Kind::variant; });
   std::vector<PatternToken> filled_in;
   if (named) filled_in = resolved(to, variants);
   for (const PatternToken& token : named ? filled_in : to.tokens) {
-    switch (token.kind) {
+    const PatternToken* origin = token.kind == PatternToken::Kind::hole ? from.hole(token.text) : nullptr;
+    parts_.push_back(
+        {token.kind, token.text, token.add, token.table.empty() && origin != nullptr ? origin->table : token.table});
+  }
+}
+
+std::string Expansion::operator()(const Captures& captures) const {
+  std::string key;
+  size_t star = 0, rest = 0;
+  for (const Part& part : parts_) {
+    switch (part.kind) {
       case PatternToken::Kind::literal:
-      case PatternToken::Kind::variant: key += token.text; break;
+      case PatternToken::Kind::variant: key += part.text; break;
       case PatternToken::Kind::star: key += captures.stars.at(star++); break;
       case PatternToken::Kind::rest: key += captures.rests.at(rest++); break;
-      case PatternToken::Kind::hole: key += hole_text(token, from, captures, tables); break;
+      case PatternToken::Kind::hole: {
+        const std::string* text = captures.hole(part.text);
+        if (text == nullptr) break;
+        if (part.add != 0)
+          key += moved_index(*text, part.add);
+        else
+          key += part.table.empty() ? *text : translated(tables_, part.table, *text);
+        break;
+      }
     }
   }
-  if (!from.is_regex) return key;
+  if (!from_regex_) return key;
   std::string filled;
   for (size_t i = 0; i < key.size(); ++i) {
     if (key[i] == '\\' && i + 1 < key.size() && key[i + 1] >= '0' && key[i + 1] <= '9')
@@ -190,6 +287,11 @@ std::string expand(const KeyPattern& to, const KeyPattern& from, const Captures&
       filled += key[i];
   }
   return filled;
+}
+
+std::string expand(const KeyPattern& to, const KeyPattern& from, const Captures& captures, const Tables& tables,
+                   const VariantValues& variants) {
+  return Expansion(to, from, tables, variants)(captures);
 }
 
 std::string expand_source(const KeyPattern& key, const KeyPattern& from, const Captures& captures,

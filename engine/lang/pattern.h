@@ -88,6 +88,12 @@ std::optional<KeyPattern> without_prefix(const KeyPattern& pattern);
 // "'equal_to' stands below …": what to say where `field` names a key that is there only without the prefix.
 std::string prefix_hint(const std::string& field, const KeyPattern& pattern, const std::string& key);
 
+// A part of a key that a pattern's group took.
+struct KeyPart {
+  uint32_t begin = 0, length = 0;
+  std::string_view in(std::string_view key) const { return key.substr(begin, length); }
+};
+
 // A pattern ready to match. Cheap to copy; matching is const and thread-safe.
 class Matcher {
  public:
@@ -96,18 +102,55 @@ class Matcher {
   const std::string& literal_prefix() const { return prefix_; }  // every match starts with this
   const std::string& regex() const { return regex_; }            // matches the whole key
 
+  // The same in two steps, for many keys: where the groups are, n_groups() of them; and what they took there.
+  size_t n_groups() const { return n_groups_; }
+  bool find(std::string_view key, KeyPart* parts) const;
+  void take(std::string_view key, const KeyPart* parts, Captures& captures) const;
+  bool is_star(size_t group) const { return !is_regex_ && groups_[group].kind == PatternToken::Kind::star; }
+
  private:
   struct Group {
     PatternToken::Kind kind;
     std::string name;
+    std::vector<std::string> alternatives;
+    bool digits = false, range = false;
+    size_t same_as = 0;  // the first group of the same hole, often itself
+    std::string after;   // the literal text behind it
   };
+  enum class Found { no, yes, unclear };
+  bool has_one_reading() const;
+  Found walk(std::string_view key, KeyPart* parts) const;
+  bool find_by_regex(std::string_view key, KeyPart* parts) const;
+
   std::string regex_, prefix_, suffix_;  // the literal ends of the pattern: most keys fail there already
   std::shared_ptr<const re2::RE2> compiled_;
   std::vector<Group> groups_;
+  size_t n_groups_ = 0;
   bool is_regex_ = false;
+  bool can_walk_ = false;  // what a group takes is clear from what follows: no need to ask the regular expression
 };
 
-// The key that a target pattern gives for a source pattern's captures. `from` tells which table translates a hole.
+// A target pattern ready to be filled in for many keys. What it is made from outlives it.
+class Expansion {
+ public:
+  // `from` tells which table translates a hole. Throws Error if a variant has no value.
+  Expansion(const KeyPattern& to, const KeyPattern& from, const Tables& tables, const VariantValues& variants);
+  // The key for a source pattern's captures. Throws Error if a text has no translation.
+  std::string operator()(const Captures& captures) const;
+
+ private:
+  struct Part {
+    PatternToken::Kind kind;
+    std::string text;  // literal, or the hole's name
+    int64_t add = 0;
+    std::string table;  // that translates it; "": none
+  };
+  const Tables& tables_;
+  std::vector<Part> parts_;
+  bool from_regex_;
+};
+
+// The key that a target pattern gives for a source pattern's captures: an Expansion for one key.
 std::string expand(const KeyPattern& to, const KeyPattern& from, const Captures& captures, const Tables& tables,
                    const VariantValues& variants);
 // Another source key for the same captures: nothing is translated.

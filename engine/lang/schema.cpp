@@ -258,33 +258,58 @@ class ConfigScope : public Scope {
 
 class Expander {
  public:
-  Expander(const Json& config, std::vector<DemandedTensor>& out) : scope_(config), out_(out) {}
-  void expand(const SchemaTensor& tensor, const std::string& prefix = "") { step(tensor, 0, prefix); }
+  Expander(const Json& config, const VisitDemanded& visit) : scope_(config), visit_(visit) {}
+  void expand(const SchemaTensor& tensor, const std::string& prefix = "") {
+    always_.reset();
+    key_ = prefix;
+    step(tensor, 0);
+  }
 
  private:
-  void step(const SchemaTensor& tensor, size_t index, const std::string& key) {
-    if (index == tensor.key.size()) return emit(tensor, key);
+  // Goes on behind what `key_` holds already.
+  void step(const SchemaTensor& tensor, size_t index) {
+    if (index == tensor.key.size()) return emit(tensor);
     const SchemaKeyToken& token = tensor.key[index];
+    const size_t length = key_.size();
+    const auto with = [&](std::string_view text) {
+      key_.append(text);
+      step(tensor, index + 1);
+      key_.resize(length);
+    };
     if (token.list) {
-      for (const Json& item : evaluate_present(*token.list, scope_)) loop(tensor, index, key, token, item);
+      for (const Json& item : evaluate_present(*token.list, scope_)) {
+        const Loop loop(scope_, token, item);
+        with(item.is_string() ? item.get<std::string>() : item.dump());
+      }
     } else if (token.first) {
       const int64_t first = integer(*token.first), last = integer(*token.last);
       for (int64_t i = first; i <= last; ++i) {
-        loop(tensor, index, key, token, i);
+        const Loop loop(scope_, token, i);
+        const fmt::format_int number(i);
+        with({number.data(), number.size()});
         if (i == last) break;  // it may be the largest there is
       }
     } else if (!token.alternatives.empty()) {
-      for (const auto& text : token.alternatives) step(tensor, index + 1, key + text);
+      for (const auto& text : token.alternatives) with(text);
     } else {
-      step(tensor, index + 1, key + token.literal);
+      with(token.literal);
     }
   }
-  void loop(const SchemaTensor& tensor, size_t index, const std::string& key, const SchemaKeyToken& token,
-            const Json& item) {
-    if (!token.variable.empty()) scope_.loops[token.variable] = item;
-    step(tensor, index + 1, key + (item.is_string() ? item.get<std::string>() : item.dump()));
-    if (!token.variable.empty()) scope_.loops.erase(token.variable);
-  }
+  // The loop's variable while it has one value.
+  class Loop {
+   public:
+    Loop(ConfigScope& scope, const SchemaKeyToken& token, const Json& item) : scope_(scope), name_(token.variable) {
+      if (!name_.empty()) scope_.loops[name_] = item;
+    }
+    ~Loop() {
+      if (!name_.empty()) scope_.loops.erase(name_);
+    }
+    Loop(const Loop&) = delete;
+
+   private:
+    ConfigScope& scope_;
+    const std::string& name_;
+  };
   int64_t integer(const Expression& expression) {
     const Json value = evaluate_present(expression, scope_);
     if (!value.is_number_integer())
@@ -292,21 +317,31 @@ class Expander {
                   fmt::format("'{}' is {}; an integer was expected", expression.text, value.dump()));
     return value.get<int64_t>();
   }
-  void emit(const SchemaTensor& tensor, const std::string& key) {
+  // Whether there is such a tensor, and in which shape, is evaluated once where no loop's variable can change it.
+  void emit(const SchemaTensor& tensor) {
     // Those that a condition leaves out take their time, too.
     if (++n_expanded_ > kMaxExpanded)
       throw Error("limit-exceeded", tensor.place,
                   fmt::format("with this config the schema has more than {} tensors", kMaxExpanded),
                   "correct the sizes in the config");
-    if (tensor.when && !evaluate_condition(*tensor.when, scope_)) return;
-    DemandedTensor demanded{key, {}, &tensor};
-    for (const DimTerm& term : tensor.shape) demanded.shape.push_back(term.expression ? integer(*term.expression) : -1);
-    out_.push_back(std::move(demanded));
+    if (!always_ || !scope_.loops.empty()) {
+      always_ = Emitted{!tensor.when || evaluate_condition(*tensor.when, scope_), {}};
+      for (const DimTerm& term : tensor.shape)
+        if (always_->any) always_->shape.push_back(term.expression ? integer(*term.expression) : -1);
+    }
+    if (!always_->any) return;
+    visit_(key_, always_->shape, tensor);
   }
 
+  struct Emitted {
+    bool any = true;
+    Shape shape;
+  };
   ConfigScope scope_;
+  const VisitDemanded& visit_;
+  std::string key_;
+  std::optional<Emitted> always_;  // of the tensor that is expanded
   size_t n_expanded_ = 0;
-  std::vector<DemandedTensor>& out_;
 };
 
 }  // namespace
@@ -322,10 +357,9 @@ bool holds(const Requirement& requirement, const Json& config) {
   return evaluate_condition(requirement.condition, scope);
 }
 
-std::vector<DemandedTensor> demanded_tensors(const Schema& schema, const std::string& architecture,
-                                             const Json& config) {
-  std::vector<DemandedTensor> demanded;
-  Expander expander(config, demanded);
+void for_each_demanded(const Schema& schema, const std::string& architecture, const Json& config,
+                       const VisitDemanded& visit) {
+  Expander expander(config, visit);
   const auto own = std::find_if(schema.architectures.begin(), schema.architectures.end(),
                                 [&](const auto& entry) { return entry.first == architecture; });
   if (own == schema.architectures.end()) {
@@ -338,7 +372,6 @@ std::vector<DemandedTensor> demanded_tensors(const Schema& schema, const std::st
   for (const auto& tensor : schema.tensors)
     expander.expand(tensor, architecture == schema.base_architecture ? "" : schema.base_prefix);
   for (const auto& tensor : own->second) expander.expand(tensor);
-  return demanded;
 }
 
 }  // namespace remap::lang

@@ -18,6 +18,9 @@
 // may use as x. A tensor is a shape, or {shape: […], when: CONDITION}; both see the loops' variables.
 #pragma once
 
+#include <functional>
+#include <string_view>
+
 #include "lang/config_fields.h"
 #include "lang/rules.h"
 #include "remap/manifest.h"
@@ -56,13 +59,11 @@ std::optional<Schema> parse_schema(std::shared_ptr<const SourceText> text, Diagn
 // Whether a config (all fields, implied ones included) meets a requirement. Throws Error if the condition has no value.
 bool holds(const Requirement& requirement, const Json& config);
 
-struct DemandedTensor {
-  std::string key;
-  Shape shape;
-  const SchemaTensor* origin = nullptr;
-};
-// Every tensor that `architecture` has with this config (all fields, implied ones included), in the schema's order.
-// Throws Error if the architecture is unknown or an expression has no value.
-std::vector<DemandedTensor> demanded_tensors(const Schema& schema, const std::string& architecture, const Json& config);
+// Calls visit for every tensor that `architecture` has with this config (all fields, implied ones included), in the
+// schema's order. Throws Error if the architecture is unknown or an expression has no value. The key and the shape, of
+// which -1 is any size, are good for the call.
+using VisitDemanded = std::function<void(std::string_view key, const Shape& shape, const SchemaTensor& origin)>;
+void for_each_demanded(const Schema& schema, const std::string& architecture, const Json& config,
+                       const VisitDemanded& visit);
 
 }  // namespace remap::lang

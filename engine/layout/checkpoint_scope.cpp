@@ -102,9 +102,9 @@ bool CheckpointScope::same(const SourceKey& a, const SourceKey& b) {
   require_values(b);
   const auto& info_a = sources_[a.source].source->manifest()[a.tensor];
   const auto& info_b = sources_[b.source].source->manifest()[b.tensor];
-  const auto [known, fresh] = checked_.emplace(std::pair(a.key, b.key), checks_.size());
+  const auto [known, fresh] = checked_.emplace(std::pair(std::string(a.key), std::string(b.key)), checks_.size());
   if (!fresh) return checks_[known->second].same.value_or(true);
-  PlanCheck check{a.key, b.key, {}};
+  PlanCheck check{std::string(a.key), std::string(b.key), {}};
   if (info_a.dtype != info_b.dtype || info_a.shape != info_b.shape)
     check.same = false;
   else if (a.source == b.source && !info_a.alias.empty() && info_a.alias == info_b.alias)
@@ -182,7 +182,7 @@ Json CheckpointScope::shape(const std::string& key) {
     throw Error("plan-unread-tensor", BytePlace{sources_[found.source].source->path(), {}, {}},
                 fmt::format("the shape of '{}' is needed, and it is not known: it is {}", key, info.unread->why),
                 way_on(*info.unread, false));
-  return info.shape;
+  return info.shape.list();
 }
 
 Json CheckpointScope::values(const std::string& key) {

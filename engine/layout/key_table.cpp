@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "base/sorted_order.h"
+
 namespace remap::layout {
 namespace {
 
@@ -71,11 +73,15 @@ struct Spelling {
   lang::Matcher matcher;
 };
 
-std::string normalised(std::string key, const std::vector<Spelling>& spellings, const lang::Tables& tables) {
+// The key as the rules spell it; nullopt if that is how it is spelt already.
+std::optional<std::string> normalised(std::string_view key, const std::vector<Spelling>& spellings,
+                                      const lang::Tables& tables) {
+  std::optional<std::string> normal;
   lang::Captures captures;
   for (const auto& [rule, matcher] : spellings)
-    if (matcher.match(key, captures)) key = lang::expand(rule->to, rule->from, captures, tables, {});
-  return key;
+    if (matcher.match(normal ? std::string_view(*normal) : key, captures))
+      normal = lang::expand(rule->to, rule->from, captures, tables, {});
+  return normal;
 }
 
 }  // namespace
@@ -88,24 +94,28 @@ KeyTable::KeyTable(const lang::KeySpace& space, const std::vector<NamedSource>& 
   for (size_t s = 0; s < sources.size(); ++s) {
     const lang::SourceSpec& spec = space.sources[s];
     const Manifest& manifest = sources[s].source->manifest();
-    std::vector<std::string> prefixes;
+    std::vector<std::string> prefixes;     // if the rules name files
     std::vector<std::string_view> inside;  // the keys in their files
+    inside.reserve(manifest.size());
     FilePrefixes files(spec);
     for (const auto& tensor : manifest.tensors()) {
       inside.emplace_back(tensor.key);
-      prefixes.push_back(files.take(inside.back()));
+      if (spec.files) prefixes.push_back(files.take(inside.back()));
     }
     if (std::all_of(prefixes.begin(), prefixes.end(), [](const std::string& p) { return p.empty(); }))
       std::fill(prefixes.begin(), prefixes.end(), FilePrefixes::of_single_file(spec));
     const std::string root = s == 0 && root_of_first ? *root_of_first : pick_root(spec, inside);
     size_t outside = 0;
+    keys_[s].reserve(manifest.size());
     for (size_t t = 0; t < manifest.size(); ++t) {
-      const auto key = below(inside[t], root, spec.separator);
-      if (!key)
+      auto key = below(inside[t], root, spec.separator);
+      if (!key) {
         ++outside;
-      else
-        keys_[s].push_back({normalised(prefixes[t] + std::string(*key), spellings, space.tables),
-                            static_cast<uint32_t>(s), static_cast<uint32_t>(t)});
+        continue;
+      }
+      if (!prefixes.empty() && !prefixes[t].empty()) key = respelt_.emplace_back(prefixes[t] + std::string(*key));
+      if (auto normal = normalised(*key, spellings, space.tables)) key = respelt_.emplace_back(std::move(*normal));
+      keys_[s].push_back({*key, static_cast<uint32_t>(s), static_cast<uint32_t>(t)});
     }
     const BytePlace place{sources[s].source->path(), {}, {}};
     if (keys_[s].empty()) {
@@ -120,7 +130,8 @@ KeyTable::KeyTable(const lang::KeySpace& space, const std::vector<NamedSource>& 
                             other,
                         "look at the keys with 'remap inspect'");
     }
-    std::sort(keys_[s].begin(), keys_[s].end(), [](const SourceKey& a, const SourceKey& b) { return a.key < b.key; });
+    reorder(keys_[s], sorted_order(keys_[s].size(),
+                                   [&list = keys_[s]](size_t a, size_t b) { return list[a].key < list[b].key; }));
     for (size_t i = 1; i < keys_[s].size(); ++i)
       if (keys_[s][i].key == keys_[s][i - 1].key)
         diagnostics.error(

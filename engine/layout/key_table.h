@@ -1,9 +1,11 @@
 // The source keys as the rules see them: below the root, older spellings normalised.
 #pragma once
 
+#include <deque>
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lang/key_space.h"
@@ -12,16 +14,19 @@
 namespace remap::layout {
 
 struct SourceKey {
-  std::string key;
+  std::string_view key;             // in the manifest, or in the table where it is spelt otherwise
   uint32_t source = 0, tensor = 0;  // indices into the plan's sources and that source's manifest
 };
 
+// Moves, but is not copied; the sources outlive it.
 class KeyTable {
  public:
   // Reports keys that two spellings collide on, and a root that holds nothing. `root`: of the first source, in place of
   // its own.
   KeyTable(const lang::KeySpace& space, const std::vector<NamedSource>& sources, Diagnostics& diagnostics,
            const std::optional<std::string>& root = {});
+  KeyTable(KeyTable&&) = default;
+  KeyTable& operator=(KeyTable&&) = default;
 
   const std::vector<SourceKey>& keys(size_t source) const { return keys_[source]; }  // sorted by key
   const SourceKey* find(size_t source, std::string_view key) const;
@@ -39,6 +44,7 @@ class KeyTable {
  private:
   std::vector<SourceKey>::const_iterator lower_bound(size_t source, std::string_view key) const;
   std::vector<std::vector<SourceKey>> keys_;
+  std::deque<std::string> respelt_;  // keys that no manifest has in this form
 };
 
 // Prefixes, shortest first, below which some key is as `recognise` or an older spelling says, and that are none of the

@@ -199,7 +199,7 @@ std::vector<std::string> keys_of(const lang::RuleSet& set, const NamedSource& ma
   if (one.sources.empty()) return {};
   const layout::KeyTable table(one, {manifest}, diagnostics);
   std::vector<std::string> keys;
-  for (const auto& key : table.keys(0)) keys.push_back(key.key);
+  for (const auto& key : table.keys(0)) keys.emplace_back(key.key);
   return keys;
 }
 

@@ -9,22 +9,51 @@ namespace {
 
 constexpr size_t kMaxTrials = 6;
 
-void state_shapes(const PlanInput& input, const Matches& matches, Dims& dims, Diagnostics& diagnostics) {
-  for (size_t r = 0; r < matches.by_rule.size(); ++r) {
-    const lang::Rule& rule = input.rules.rules[r];
-    if (!rule.shape || rule.kind != lang::Rule::Kind::move) continue;
-    for (const Match& match : matches.by_rule[r]) {
-      const Shape& shape = input.info(*match.key).shape;
-      if (shape.size() != rule.shape->size()) {
+Json as_value(const std::string& text) {
+  const bool digits = !text.empty() && text.size() < 18 && text.find_first_not_of("0123456789") == std::string::npos;
+  return digits ? Json(static_cast<int64_t>(std::stoll(text))) : Json(text);
+}
+
+// What the holes took of those that the expression names.
+std::map<std::string, Json> holes_in(const lang::Expression& expression, const lang::Captures& captures) {
+  std::map<std::string, Json> holes;
+  lang::visit(expression.root, [&](const lang::ExpressionNode& node) {
+    if (node.kind != lang::NodeKind::name && node.kind != lang::NodeKind::member) return;
+    if (const std::string* text = captures.hole(node.text)) holes[node.text] = as_value(*text);
+  });
+  return holes;
+}
+
+bool names_holes(const lang::Rule& rule) {
+  bool any = false;
+  for (const lang::DimTerm& term : *rule.shape)
+    if (term.expression)
+      lang::visit(term.expression->root,
+                  [&](const lang::ExpressionNode& node) { any |= rule.from.hole(node.text) != nullptr; });
+  return any;
+}
+
+// The rule says one thing of all its tensors that follow each other in one shape, unless it names holes.
+void state_shapes(const PlanInput& input, const lang::Rule& rule, const RuleMatches& matches, Dims& dims,
+                  Diagnostics& diagnostics) {
+  const auto shape_of = [&](size_t i) -> const SharedShape& { return input.info(matches.key(i)).shape; };
+  const bool each = names_holes(rule);
+  lang::Captures captures;
+  for (size_t begin = 0, end = 1; begin < matches.size(); begin = end++) {
+    while (!each && end < matches.size() && shape_of(end) == shape_of(begin)) ++end;
+    const SharedShape& shape = shape_of(begin);
+    if (shape.size() != rule.shape->size()) {
+      for (size_t i = begin; i < end; ++i)
         diagnostics.error("plan-shape-mismatch", rule.shape_place,
-                          fmt::format("'{}' has the shape {}: {} axes, where the rule says {}", match.key->key,
+                          fmt::format("'{}' has the shape {}: {} axes, where the rule says {}", matches.key(i).key,
                                       to_string(shape), shape.size(), rule.shape->size()));
-        continue;
-      }
-      for (size_t d = 0; d < shape.size(); ++d)
-        if ((*rule.shape)[d].expression)
-          dims.state(line_of(rule.place), *(*rule.shape)[d].expression, shape[d], d, match.key->key, match.captures);
+      continue;
     }
+    if (each) matches.take(begin, captures);
+    for (size_t d = 0; d < shape.size(); ++d)
+      if (const auto& expression = (*rule.shape)[d].expression)
+        dims.state(line_of(rule.place), *expression, shape[d], d, matches, {begin, end},
+                   each ? holes_in(*expression, captures) : std::map<std::string, Json>());
   }
 }
 
@@ -53,7 +82,11 @@ Dims bind_dims(const PlanInput& input, const Choices& choices, const Matches& ma
                const std::optional<Dims::RuleLine>& disbelieved, const Trial& trial, layout::CheckpointScope& scope,
                Diagnostics& diagnostics) {
   Dims dims(scope);
-  state_shapes(input, matches, dims, diagnostics);
+  for (size_t r = 0; r < matches.by_rule.size(); ++r) {
+    const lang::Rule& rule = input.rules.rules[r];
+    if (rule.shape && rule.kind == lang::Rule::Kind::move)
+      state_shapes(input, rule, matches.by_rule[r], dims, diagnostics);
+  }
   dims.resolve(disbelieved ? Dims::Blame{{*disbelieved}, true, true} : blame(dims.suspects(), choices, trial),
                diagnostics);
   scope.forget_let();

@@ -26,10 +26,10 @@ class TensorBuilder {
   TensorBuilder(const PlanInput& input, const Choices& choices, layout::CheckpointScope& scope,
                 Diagnostics& diagnostics)
       : input_(input), choices_(choices), scope_(scope), diagnostics_(diagnostics), cutter_(input, scope, diagnostics) {
-    size_t n_keys = 0;  // about as many as there will be targets
-    for (size_t source = 0; source < input.sources.size(); ++source) n_keys += input.keys.keys(source).size();
-    targets_.tensors.reserve(n_keys);
-    targets_.by_key.reserve(n_keys);
+    size_t n_targets =
+        input.rules.rules.size();  // as many as there are if nothing is split: fills and copies, and keys
+    for (size_t source = 0; source < input.sources.size(); ++source) n_targets += input.keys.keys(source).size();
+    targets_.reserve(n_targets);
   }
 
   Targets run(const ActiveRules& active, const Matches& matches, const Replicas& replicas) {
@@ -62,18 +62,18 @@ class TensorBuilder {
     }
   }
 
-  // The parts of the tensors that the rule's keys name.
+  static bool is_skipped(const Replicas& replicas, uint32_t r, const Match& match) {
+    return !replicas.skipped.empty() && replicas.skipped.contains({r, match.key});
+  }
+  // The parts of the tensor that one of the rule's keys names.
   template <typename Visit>
-  void cut_all(const Rule& rule, const std::vector<Match>& matches, const Replicas& replicas, Visit visit) {
-    for (const Match& match : matches) {
-      if (!replicas.skipped.empty() && replicas.skipped.contains(&match)) continue;
-      cutter_.cut(rule, match, input_.limits.max_tensors - targets_.tensors.size(),
-                  [&](const lang::Captures& captures, StridedView view) { visit(match, captures, std::move(view)); });
-    }
+  void cut_one(const Rule& rule, const Match& match, Visit visit) {
+    cutter_.cut(rule, match, input_.limits.max_tensors - targets_.tensors.size(),
+                [&](const lang::Captures& captures, StridedView view) { visit(match, captures, std::move(view)); });
   }
 
-  std::string target_key(const Rule& rule, const lang::Captures& captures) const {
-    return lang::expand(rule.to, rule.from, captures, input_.rules.tables, choices_.texts);
+  lang::Expansion target_keys(const Rule& rule) const {
+    return {rule.to, rule.from, input_.rules.tables, choices_.texts};
   }
   // Of a pattern that takes nothing from a source key.
   std::string fixed_key(const lang::KeyPattern& pattern) const {
@@ -81,43 +81,74 @@ class TensorBuilder {
   }
 
   // nullptr, and reported, if another rule has given it.
-  PlannedTensor* add_target(const Rule& rule, uint32_t r, const std::string& key, DType dtype, Shape shape) {
+  PlannedTensor* add_target(const Rule& rule, uint32_t r, std::string key, DType dtype, SharedShape shape) {
     if (targets_.tensors.size() >= input_.limits.max_tensors) throw too_many_tensors(input_, rule);
-    const auto [it, fresh] = targets_.by_key.emplace(key, targets_.tensors.size());
-    if (fresh) {
-      targets_.tensors.push_back({key, dtype, std::move(shape), {}, {}, r});
-      return &targets_.tensors.back();
-    }
-    const Rule& other = input_.rules.rules[targets_.tensors[it->second].rule];
-    diagnostics_.error("plan-target-twice", rule.place, fmt::format("the target '{}' is given twice", key),
+    const auto [place, fresh] = targets_.add({std::move(key), dtype, std::move(shape), {}, {}, r});
+    if (fresh) return &targets_.tensors.back();
+    const Rule& other = input_.rules.rules[targets_.tensors[place].rule];
+    diagnostics_.error("plan-target-twice", rule.place,
+                       fmt::format("the target '{}' is given twice", targets_.tensors[place].key),
                        "a target tensor has one origin", {note_of(other), note_of(rule)});
     return nullptr;
   }
 
-  // Without concat and stack, every part is a target.
-  void build_each(const Rule& rule, uint32_t r, const std::vector<Match>& matches, const Replicas& replicas) {
-    cut_all(rule, matches, replicas, [&](const Match& match, const lang::Captures& captures, const StridedView& view) {
-      const layout::SourceKey& key = *match.key;
+  // What a rule makes of a tensor.
+  struct Made {
+    SharedShape from, shape;
+    Piece piece;
+  };
+  static Made made_of(const SharedShape& from, const StridedView& view) {
+    const Shape shape = view.shape();
+    return {from, shape, view.piece(0, 0, std::vector<int64_t>(shape.size(), 0), axes_in_order(shape.size()))};
+  }
+
+  // Without concat and stack, every part is a target. A tensor that is not split is made as the one before if it has
+  // its shape, and parts share what they have in common.
+  void build_each(const Rule& rule, uint32_t r, const RuleMatches& matches, const Replicas& replicas) {
+    if (matches.empty()) return;
+    const lang::Expansion key_for = target_keys(rule);
+    std::optional<Made> last;
+    const auto add = [&](const layout::SourceKey& key, const lang::Captures& captures, const Made& made) {
       const DType dtype = target_dtype(rule, key);
-      const Shape shape = view.shape();
-      if (PlannedTensor* tensor = add_target(rule, r, target_key(rule, captures), dtype, shape)) {
-        tensor->pieces.push_back(
-            view.piece(key.source, key.tensor, std::vector<int64_t>(shape.size(), 0), axes_in_order(shape.size())));
-        check_whole_bytes(rule, *tensor);
+      PlannedTensor* tensor = add_target(rule, r, key_for(captures), dtype, made.shape);
+      if (tensor == nullptr) return;
+      tensor->pieces.push_back(made.piece);
+      tensor->pieces.back().source = key.source;
+      tensor->pieces.back().tensor = key.tensor;
+      check_whole_bytes(rule, *tensor);
+    };
+    for (const Match& match : matches) {
+      if (is_skipped(replicas, r, match)) continue;
+      const SharedShape& from = input_.info(*match.key).shape;
+      if (!rule.split && last && last->from == from) {
+        add(*match.key, match.captures, *last);
+        continue;
       }
-    });
+      cut_one(rule, match, [&](const Match&, const lang::Captures& captures, const StridedView& view) {
+        Made made = made_of(from, view);
+        if (last && last->shape == made.shape) made.shape = last->shape;
+        if (last && last->piece.axes == made.piece.axes) made.piece.axes = last->piece.axes;
+        add(*match.key, captures, made);
+        last = std::move(made);
+      });
+    }
   }
 
   // stack and concat: what differs only in the holes that are joined along gives one target.
-  void build_joined(const Rule& rule, uint32_t r, const std::vector<Match>& matches, const Replicas& replicas) {
+  void build_joined(const Rule& rule, uint32_t r, const RuleMatches& matches, const Replicas& replicas) {
+    if (matches.empty()) return;
+    const lang::Expansion key_for = target_keys(rule);
     const auto taken = [](const std::optional<lang::AxisParts>& parts, const lang::Captures& captures) {
       return parts ? *captures.hole(parts->hole) : std::string();
     };
     std::map<std::string, std::vector<JoinInput>> groups;
-    cut_all(rule, matches, replicas, [&](const Match& match, const lang::Captures& captures, StridedView view) {
-      groups[target_key(rule, captures)].push_back({match.key, &input_.info(*match.key), taken(rule.concat, captures),
-                                                    taken(rule.stack, captures), std::move(view)});
-    });
+    for (const Match& one : matches) {
+      if (is_skipped(replicas, r, one)) continue;
+      cut_one(rule, one, [&](const Match& match, const lang::Captures& captures, StridedView view) {
+        groups[key_for(captures)].push_back({match.key, &input_.info(*match.key), taken(rule.concat, captures),
+                                             taken(rule.stack, captures), std::move(view)});
+      });
+    }
     const auto regroup = [&](const layout::SourceKey& key, StridedView& view) {
       return apply_steps(input_, rule, key, view, rule.steps_of_parts(), rule.steps.size(), scope_, diagnostics_);
     };
@@ -141,17 +172,17 @@ class TensorBuilder {
 
   void build_copy(const Rule& rule, uint32_t r) {
     const std::string key = fixed_key(rule.to), of = fixed_key(rule.copy_of);
-    const auto it = targets_.by_key.find(of);
-    if (it == targets_.by_key.end()) {
+    const size_t place = targets_.find(of);
+    if (place == KeyIndex::npos) {
       const auto own = lang::without_prefix(rule.copy_of);
       const std::string whole = own ? fixed_key(*own) : "";
       diagnostics_.error("plan-copy-of-nothing", rule.place,
                          fmt::format("'{}' is a copy of '{}', which no rule produces", key, of),
-                         targets_.by_key.contains(whole) ? lang::prefix_hint("copy_of", rule.copy_of, whole)
-                                                         : "name a target key that another rule gives");
+                         targets_.find(whole) != KeyIndex::npos ? lang::prefix_hint("copy_of", rule.copy_of, whole)
+                                                                : "name a target key that another rule gives");
       return;
     }
-    const PlannedTensor original = targets_.tensors[it->second];
+    const PlannedTensor original = targets_.tensors[place];
     if (PlannedTensor* tensor = add_target(rule, r, key, original.dtype, original.shape)) {
       tensor->pieces = original.pieces;
       tensor->fill = original.fill;

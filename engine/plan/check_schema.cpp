@@ -46,10 +46,9 @@ SchemaCheck check_schema(const PlanInput& input, const Choices& choices, const A
   leave_out(check.config, implied);
   Json whole = implied;
   merge(whole, target.config);
-  std::vector<lang::DemandedTensor> demanded;
   try {
     check_config(*input.schema, whole, diagnostics);
-    demanded = lang::demanded_tensors(*input.schema, target.architecture, whole);
+    compare_with_schema(input, choices, active, targets, target.architecture, whole, diagnostics);
   } catch (const Error& e) {
     if (!input.has_data() && !(target.open.empty() && check.open.empty()))
       check.open.push_back(fmt::format("target schema not checked: {}", e.diagnostic().message));
@@ -58,10 +57,7 @@ SchemaCheck check_schema(const PlanInput& input, const Choices& choices, const A
     else
       diagnostics.error("schema-config", e.diagnostic().place, e.diagnostic().message,
                         "the checkpoint does not say it, and neither do the rules: give it with --config FILE");
-    return check;
   }
-  if (!diagnostics.has_errors())
-    compare_with_schema(input, choices, active, targets, target.architecture, demanded, diagnostics);
   return check;
 }
 

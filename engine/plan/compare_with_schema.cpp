@@ -12,8 +12,13 @@
 namespace remap::plan {
 namespace {
 
-using lang::DemandedTensor;
 using lang::Rule;
+
+struct DemandedTensor {
+  std::string key;
+  Shape shape;
+  const lang::SchemaTensor* origin;
+};
 
 bool fits(const Shape& shape, const Shape& wanted) {
   if (shape.size() != wanted.size()) return false;
@@ -46,25 +51,26 @@ std::string and_more(const std::vector<std::string>& keys) {
 class Comparison {
  public:
   Comparison(const PlanInput& input, const Choices& choices, const ActiveRules& active, const Targets& targets,
-             const std::string& architecture, const std::vector<DemandedTensor>& demanded, Diagnostics& diagnostics)
+             const std::string& architecture, const Json& config, Diagnostics& diagnostics)
       : input_(input),
         choices_(choices),
         active_(active),
         tensors_(targets.tensors),
         architecture_(architecture),
-        demanded_(demanded),
         diagnostics_(diagnostics) {
     std::vector<bool> wanted(tensors_.size());
-    for (size_t i = 0; i < demanded.size(); ++i) {
-      const auto given = targets.by_key.find(demanded[i].key);
-      if (given == targets.by_key.end()) {
-        missing_.push_back(i);
-        continue;
+    const auto demand = [&](std::string_view key, const Shape& shape, const lang::SchemaTensor& origin) {
+      const size_t given = targets.find(key);
+      if (given != KeyIndex::npos) {
+        wanted[given] = true;
+        if (fits(tensors_[given].shape, shape)) return;
+        wrong_[line_of(rule_of(given).place)].tensors.emplace_back(given, demanded_.size());
+      } else {
+        missing_.push_back(demanded_.size());
       }
-      wanted[given->second] = true;
-      if (!fits(tensors_[given->second].shape, demanded[i].shape))
-        wrong_[line_of(rule_of(given->second).place)].tensors.emplace_back(given->second, i);
-    }
+      demanded_.push_back({std::string(key), shape, &origin});
+    };
+    lang::for_each_demanded(*input.schema, architecture, config, demand);
     for (size_t t = 0; t < wanted.size(); ++t) {
       if (wanted[t]) continue;
       const auto line = wrong_.find(line_of(rule_of(t).place));
@@ -208,7 +214,7 @@ class Comparison {
   const ActiveRules& active_;
   const std::vector<PlannedTensor>& tensors_;
   const std::string& architecture_;
-  const std::vector<DemandedTensor>& demanded_;
+  std::vector<DemandedTensor> demanded_;  // those that are missing, or given in another shape
   Diagnostics& diagnostics_;
   std::vector<size_t> missing_, unexpected_;  // of demanded_; of tensors_, sorted by key
   std::map<Dims::RuleLine, WrongRule> wrong_;
@@ -217,9 +223,10 @@ class Comparison {
 }  // namespace
 
 void compare_with_schema(const PlanInput& input, const Choices& choices, const ActiveRules& active,
-                         const Targets& targets, const std::string& architecture,
-                         const std::vector<DemandedTensor>& demanded, Diagnostics& diagnostics) {
-  Comparison(input, choices, active, targets, architecture, demanded, diagnostics).report();
+                         const Targets& targets, const std::string& architecture, const Json& config,
+                         Diagnostics& diagnostics) {
+  Comparison comparison(input, choices, active, targets, architecture, config, diagnostics);
+  if (!diagnostics.has_errors()) comparison.report();
 }
 
 }  // namespace remap::plan

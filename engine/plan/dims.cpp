@@ -26,29 +26,22 @@ class HolesInScope {
   layout::CheckpointScope& scope_;
 };
 
-Json as_value(const std::string& text) {
-  const bool digits = !text.empty() && text.size() < 18 && text.find_first_not_of("0123456789") == std::string::npos;
-  return digits ? Json(static_cast<int64_t>(std::stoll(text))) : Json(text);
-}
-
 }  // namespace
 
-void Dims::state(RuleLine rule, const lang::Expression& expression, int64_t actual, size_t axis, const std::string& key,
-                 const lang::Captures& captures) {
-  std::map<std::string, Json> holes;
-  if (!captures.holes.empty())
-    lang::visit(expression.root, [&](const ExpressionNode& node) {
-      if (node.kind != NodeKind::name && node.kind != NodeKind::member) return;
-      if (const std::string* text = captures.hole(node.text)) holes[node.text] = as_value(*text);
-    });
+void Dims::state(RuleLine rule, const lang::Expression& expression, int64_t actual, size_t axis,
+                 const RuleMatches& matches, std::pair<size_t, size_t> range, std::map<std::string, Json> holes) {
   const auto [it, fresh] = index_.emplace(std::tuple(&expression, actual, holes), statements_.size());
-  if (fresh) statements_.push_back({rule, &expression, actual, std::move(holes), {}});
-  statements_[it->second].seen.emplace_back(&key, axis);
+  if (fresh) statements_.push_back({rule, &expression, actual, std::move(holes), axis, &matches, {}});
+  Statement& statement = statements_[it->second];
+  if (!statement.seen.empty() && statement.seen.back().second == range.first)
+    statement.seen.back().second = range.second;
+  else
+    statement.seen.push_back(range);
+  statement.n_seen += range.second - range.first;
 }
 
 void Dims::bind(const Statement& s, const std::string& name, int64_t value) {
-  bound_[name] = {name, value, fmt::format("axis {} of '{}'", s.seen.front().second, *s.seen.front().first),
-                  s.expression->written.place()};
+  bound_[name] = {name, value, fmt::format("axis {} of '{}'", s.axis, s.first_key()), s.expression->written.place()};
   scope_.dims[name] = value;
 }
 
@@ -130,13 +123,14 @@ void Dims::check(const Statement& s, bool certain, std::map<RuleLine, TextPlace>
   const TextPlace own = s.expression->written.place();
   const auto report = [&](const char* id, const TextPlace& place, const std::string& hint,
                           const std::vector<std::string>& notes, auto message) {
-    for (const auto& [key, axis] : s.seen) diagnostics.error(id, place, message(*key, axis), hint, notes);
+    for (const auto& [begin, end] : s.seen)
+      for (size_t i = begin; i < end; ++i) diagnostics.error(id, place, message(s.matches->key(i).key), hint, notes);
   };
   if (is_unknown(s, s.expression->root)) {
     if (report_cause(s, diagnostics)) return;
     report("plan-dim-unbound", own, "bind the names with a shape of their own, or under 'let'", {},
-           [&](const std::string& key, size_t axis) {
-             return fmt::format("axis {} of '{}' is {}, which does not tell what '{}' is", axis, key, s.actual,
+           [&](std::string_view key) {
+             return fmt::format("axis {} of '{}' is {}, which does not tell what '{}' is", s.axis, key, s.actual,
                                 s.expression->text);
            });
     return;
@@ -155,9 +149,9 @@ void Dims::check(const Statement& s, bool certain, std::map<RuleLine, TextPlace>
                                   it->second.value, it->second.origin));
     });
     const TextPlace& place = places.emplace(s.rule, own).first->second;
-    report("plan-shape-mismatch", place, "", notes, [&](const std::string& key, size_t axis) {
-      return fmt::format("axis {} of '{}' is {}; '{}' says {}{}", axis, key, s.actual, s.expression->text, value.dump(),
-                         other);
+    report("plan-shape-mismatch", place, "", notes, [&](std::string_view key) {
+      return fmt::format("axis {} of '{}' is {}; '{}' says {}{}", s.axis, key, s.actual, s.expression->text,
+                         value.dump(), other);
     });
   } catch (const Error& e) {
     diagnostics.add(e.diagnostic());
@@ -177,7 +171,7 @@ bool Dims::contradicts(const Statement& s) {
 void Dims::solve_all(std::vector<const Statement*> statements) {
   if (disputed_)
     std::stable_sort(statements.begin(), statements.end(),
-                     [](const Statement* a, const Statement* b) { return a->seen.size() > b->seen.size(); });
+                     [](const Statement* a, const Statement* b) { return a->n_seen > b->n_seen; });
   // Plain names first: '3*hidden' must not bind what '[hidden]' says elsewhere.
   for (const Statement* s : statements)
     if (s->expression->root.kind != NodeKind::binary) solve(*s);

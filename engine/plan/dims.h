@@ -5,6 +5,7 @@
 
 #include "lang/rules.h"
 #include "layout/checkpoint_scope.h"
+#include "plan/planning.h"
 
 namespace remap::plan {
 
@@ -14,10 +15,10 @@ class Dims {
 
   using RuleLine = std::pair<int, int>;  // line and column of a rule: 'linear' is two rules, and one mistake
 
-  // One statement: axis `axis` of tensor `key` is `actual`, and the rule says it is `expression`. Both outlive this.
-  // Names in the expression may be holes of the key's pattern, too: `captures`.
-  void state(RuleLine rule, const lang::Expression& expression, int64_t actual, size_t axis, const std::string& key,
-             const lang::Captures& captures);
+  // One statement: axis `axis` of the tensors `range` (begin, end) of a rule's matches is `actual`, and the rule says
+  // it is `expression`. Both outlive this. `holes`: what those took that the expression names.
+  void state(RuleLine rule, const lang::Expression& expression, int64_t actual, size_t axis, const RuleMatches& matches,
+             std::pair<size_t, size_t> range, std::map<std::string, Json> holes);
 
   // Where rules contradict each other, those of which one is wrong: without it, all others agree, or as many as can.
   // More than one if the shapes do not tell which: the last in the file first, as it contradicts what was said before.
@@ -40,8 +41,12 @@ class Dims {
     RuleLine rule;
     const lang::Expression* expression;
     int64_t actual;
-    std::map<std::string, Json> holes;                        // those that the expression names
-    std::vector<std::pair<const std::string*, size_t>> seen;  // key and axis
+    std::map<std::string, Json> holes;  // those that the expression names
+    size_t axis;
+    const RuleMatches* matches;
+    std::vector<std::pair<size_t, size_t>> seen;  // ranges of the matches
+    size_t n_seen = 0;
+    std::string_view first_key() const { return matches->key(seen.front().first).key; }
   };
   void bind_all(const std::set<RuleLine>& last);
   void solve_all(std::vector<const Statement*> statements);

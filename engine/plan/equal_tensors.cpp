@@ -20,41 +20,44 @@ std::string key_without(const Rule& rule, const Match& match, const Choices& cho
   return lang::expand_source(rule.from, rule.from, rest, choices.texts);
 }
 
-// `first` is converted, and `match` should hold the same.
-void check_replica(const PlanInput& input, const Rule& rule, const Match& first, const Match& match, bool same,
-                   Diagnostics& diagnostics) {
-  const Shape &shape = input.info(*match.key).shape, &kept = input.info(*first.key).shape;
+// `first` is converted, and `key` should hold the same.
+void check_replica(const PlanInput& input, const Rule& rule, const layout::SourceKey& first,
+                   const layout::SourceKey& key, bool same, Diagnostics& diagnostics) {
+  const Shape &shape = input.info(key).shape, &kept = input.info(first).shape;
   if (shape != kept)
     diagnostics.error(
         "plan-twin-differs", rule.place,
-        fmt::format("'{}' of shape {} and '{}' of shape {} cannot hold the same values ('replicated: {}')",
-                    first.key->key, to_string(kept), match.key->key, to_string(shape), rule.replicated),
+        fmt::format("'{}' of shape {} and '{}' of shape {} cannot hold the same values ('replicated: {}')", first.key,
+                    to_string(kept), key.key, to_string(shape), rule.replicated),
         "copies have one shape; the checkpoint is not what the rule file takes it for");
   else if (!same && !input.chose("replicas", "first"))
     diagnostics.error("plan-twin-differs", rule.place,
                       fmt::format("'{}' and '{}' should hold the same values ('replicated: {}'), but they differ",
-                                  first.key->key, match.key->key, rule.replicated),
+                                  first.key, key.key, rule.replicated),
                       "'remap compare' shows how much; --set replicas=first takes the first and drops the others");
 }
 
-void add_replicas(const PlanInput& input, const Choices& choices, uint32_t r, const std::vector<Match>& matches,
+void add_replicas(const PlanInput& input, const Choices& choices, uint32_t r, const RuleMatches& matches,
                   layout::CheckpointScope& scope, Replicas& found, Diagnostics& diagnostics) {
   const Rule& rule = input.rules.rules[r];
-  const auto replica = [&](const Match& match) -> const std::string& { return *match.captures.hole(rule.replicated); };
-  std::map<std::string, const Match*> firsts;
+  struct First {
+    const layout::SourceKey* key = nullptr;
+    std::string replica;
+  };
+  std::map<std::string, First> firsts;
   for (const Match& match : matches) {
-    const Match*& first = firsts[key_without(rule, match, choices)];
-    if (first == nullptr || natural_less(replica(match), replica(*first))) first = &match;
+    First& first = firsts[key_without(rule, match, choices)];
+    const std::string& replica = *match.captures.hole(rule.replicated);
+    if (first.key == nullptr || natural_less(replica, first.replica)) first = {match.key, replica};
   }
   for (const Match& match : matches) {
-    const Match& first = *firsts.at(key_without(rule, match, choices));
-    if (&first == &match) continue;
-    const bool same = scope.same(*match.key, *first.key);
-    check_replica(input, rule, first, match, same, diagnostics);
-    found.skipped.insert(&match);
-    found.dropped.push_back(
-        {match.key->source, match.key->tensor, r,
-         (same ? "the same as " : "replicas=first: it differs from ") + input.info(*first.key).key});
+    const layout::SourceKey &key = *match.key, &first = *firsts.at(key_without(rule, match, choices)).key;
+    if (&first == &key) continue;
+    const bool same = scope.same(key, first);
+    check_replica(input, rule, first, key, same, diagnostics);
+    found.skipped.emplace(r, &key);
+    found.dropped.push_back({key.source, key.tensor, r,
+                             (same ? "the same as " : "replicas=first: it differs from ") + input.info(first).key});
   }
 }
 
@@ -92,7 +95,7 @@ Replicas find_replicas(const PlanInput& input, const Choices& choices, const Mat
       add_replicas(input, choices, r, matches.by_rule[r], scope, found, diagnostics);
     } catch (const Error& e) {
       add_about(rule, e, diagnostics);
-      for (const Match& match : matches.by_rule[r]) found.skipped.insert(&match);
+      for (size_t i = 0; i < matches.by_rule[r].size(); ++i) found.skipped.emplace(r, &matches.by_rule[r].key(i));
     }
   }
   return found;
@@ -130,9 +133,10 @@ std::vector<DroppedTensor> dropped_tensors(const PlanInput& input, const Matches
   for (uint32_t r = 0; r < matches.by_rule.size(); ++r) {
     const Rule& rule = input.rules.rules[r];
     if (rule.kind != Rule::Kind::drop) continue;
-    for (const Match& match : matches.by_rule[r]) {
-      dropped.push_back({match.key->source, match.key->tensor, r, rule.because});
-      const auto twin = twins.find({match.key->source, match.key->tensor});
+    for (size_t i = 0; i < matches.by_rule[r].size(); ++i) {
+      const layout::SourceKey& key = matches.by_rule[r].key(i);
+      dropped.push_back({key.source, key.tensor, r, rule.because});
+      const auto twin = twins.find({key.source, key.tensor});
       if (twin != twins.end())
         dropped.back().because += fmt::format("; differs from {}, which is taken (twins=kept)", twin->second);
     }

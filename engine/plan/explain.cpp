@@ -186,7 +186,7 @@ class Explainer {
       describe_match(rule, key, one);
       add(std::move(one));
     }
-    if (!any) note_near_rules(key.key, key.source);
+    if (!any) note_near_rules(std::string(key.key), key.source);
   }
 
   std::string what_of_match(const layout::SourceKey& key) const {
@@ -204,7 +204,7 @@ class Explainer {
 
   void explain_unknown(const std::string& key) {
     std::vector<std::pair<size_t, std::string>> similar;
-    const auto consider = [&](const std::string& other, const char* side) {
+    const auto consider = [&](std::string_view other, const char* side) {
       similar.emplace_back(edit_distance(key, other), fmt::format("{} '{}'", side, other));
     };
     if (plan_ != nullptr)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace remap::plan {
@@ -10,11 +11,11 @@ struct KeyForm {
   std::string text;  // "layers.#.fc#.weight"
   std::vector<std::string> numbers;
 
-  explicit KeyForm(const std::string& key) {
+  explicit KeyForm(std::string_view key) {
     for (size_t i = 0; i < key.size();) {
       size_t end = i;
       while (end < key.size() && key[end] >= '0' && key[end] <= '9') ++end;
-      if (end > i) numbers.push_back(key.substr(i, end - i));
+      if (end > i) numbers.emplace_back(key.substr(i, end - i));
       text += end > i ? '#' : key[end++];
       i = end;
     }

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/sorted_order.h"
 #include "plan/bind_dims.h"
 #include "plan/build_tensors.h"
 #include "plan/check_output.h"
@@ -126,7 +127,8 @@ std::optional<Plan> run_passes(const Rules::Impl& rules, const std::vector<Named
   plan.variants = choices.variants;
   for (const auto& [name, dim] : dims.bound()) plan.dims.push_back(dim);
   plan.tensors = std::move(targets.tensors);
-  std::sort(plan.tensors.begin(), plan.tensors.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
+  reorder(plan.tensors, sorted_order(plan.tensors.size(),
+                                     [&list = plan.tensors](size_t a, size_t b) { return list[a].key < list[b].key; }));
   plan.dropped = dropped_tensors(input, matches, replicas, twins);
   plan.checks = scope.checks();
   plan.architecture = std::move(target.architecture);

@@ -5,18 +5,22 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/parallel_for.h"
+
 namespace remap::plan {
 namespace {
 
 using lang::Rule;
+
+constexpr int64_t kWorkOfKey = 200;  // in parallel_for's unit: about as many multiplications
 
 struct RuleMatcher {
   uint32_t rule;
   lang::Matcher matcher;
   std::vector<lang::Matcher> except;
 
-  bool match(const std::string& key, lang::Captures& captures) const {
-    if (!matcher.match(key, captures)) return false;
+  bool find(std::string_view key, lang::KeyPart* parts) const {
+    if (!matcher.find(key, parts)) return false;
     lang::Captures ignored;
     return std::none_of(except.begin(), except.end(), [&](const auto& m) { return m.match(key, ignored); });
   }
@@ -41,19 +45,26 @@ bool leaves_parts(const Rule& rule) { return rule.split && rule.split->leaves_pa
 // Collects the indices that '*' took.
 class IndexCollector {
  public:
-  IndexCollector(const PlanInput& input, LayerIndices& indices) : input_(input), indices_(indices) {}
+  explicit IndexCollector(const PlanInput& input) : input_(input) {}
 
-  void note(const layout::SourceKey& key, const lang::Captures& captures) {
-    if (key.source == last_.source && captures.stars == last_.stars && captures.star_offsets == last_.offsets &&
-        key.key.compare(0, last_.prefix.size(), last_.prefix) == 0)
+  void note(const layout::SourceKey& key, const lang::Matcher& matcher, const lang::KeyPart* parts,
+            LayerIndices& indices) {
+    stars_.clear();
+    for (size_t g = 0; g < matcher.n_groups(); ++g)
+      if (matcher.is_star(g)) stars_.push_back(parts[g]);
+    if (stars_.empty()) return;
+    const auto same = [](const lang::KeyPart& a, const lang::KeyPart& b) {
+      return a.begin == b.begin && a.length == b.length;
+    };
+    if (key.source == last_.source && key.key.starts_with(last_.head) &&
+        std::equal(stars_.begin(), stars_.end(), last_.stars.begin(), last_.stars.end(), same))
       return;
-    last_ = {key.source, captures.stars, captures.star_offsets,
-             key.key.substr(0, captures.star_offsets.empty() ? 0 : captures.star_offsets.back())};
-    for (size_t i = 0; i < captures.stars.size(); ++i) {
-      if (captures.stars[i].size() > 9) continue;
-      const size_t begin = std::min(begin_below_files(key), captures.star_offsets[i]);
-      indices_[{key.source, key.key.substr(begin, captures.star_offsets[i] - begin)}].insert(
-          std::stoi(captures.stars[i]));
+    last_ = {key.source, stars_, key.key.substr(0, stars_.back().begin + stars_.back().length)};
+    for (const lang::KeyPart& star : stars_) {
+      if (star.length > 9) continue;
+      const size_t begin = std::min<size_t>(begin_below_files(key), star.begin);
+      indices[{key.source, std::string(key.key.substr(begin, star.begin - begin))}].insert(
+          std::stoi(std::string(star.in(key.key))));
     }
   }
 
@@ -70,36 +81,64 @@ class IndexCollector {
   }
 
   const PlanInput& input_;
-  LayerIndices& indices_;
+  std::vector<lang::KeyPart> stars_;
   struct {
     uint32_t source = 0;
-    std::vector<std::string> stars;
-    std::vector<size_t> offsets;
-    std::string prefix;
-  } last_;  // the key before: most keys of a layer come together
+    std::vector<lang::KeyPart> stars;
+    std::string_view head;  // up to the end of the last star
+  } last_;                  // the key before: most keys of a layer come together
 };
 
-// One rule matches a key, or several that leave parts of it to each other. False if none does.
-bool match_key(const PlanInput& input, const layout::SourceKey& key, const std::vector<RuleMatcher>& matchers,
-               IndexCollector& indices, Matches& matches, Diagnostics& diagnostics) {
-  lang::Captures captures;
-  const Rule* found = nullptr;
-  for (const RuleMatcher& candidate : matchers) {
-    if (!candidate.match(key.key, captures)) continue;
-    const Rule& rule = input.rules.rules[candidate.rule];
-    if (found != nullptr && !(leaves_parts(rule) && leaves_parts(*found))) {
-      diagnostics.error("plan-key-matched-twice", rule.place, fmt::format("the key '{}' matches two rules", key.key),
-                        found->kind == Rule::Kind::drop || rule.kind == Rule::Kind::drop
-                            ? fmt::format("add except: ['{}'] to the other rule, or narrow a pattern", key.key)
-                            : "make one of the patterns narrower, or take the key out of one with 'except'",
-                        {note_of(*found), note_of(rule)});
-      continue;
+// Of a stretch of the keys of one source, what match_keys() finds of all.
+class Matching {
+ public:
+  Matching(const PlanInput& input, const std::vector<RuleMatcher>& matchers)
+      : input_(input), matchers_(matchers), indices_(input) {
+    found.by_rule.resize(input.rules.rules.size());
+    size_t most = 0;
+    for (const RuleMatcher& one : matchers) {
+      found.by_rule[one.rule] = RuleMatches(one.matcher);
+      most = std::max(most, one.matcher.n_groups());
     }
-    found = &rule;
-    indices.note(key, captures);
-    matches.by_rule[candidate.rule].push_back({&key, std::move(captures)});
+    parts_.resize(most);
   }
-  return found != nullptr;
+
+  // One rule matches a key, or several that leave parts of it to each other.
+  void match(const layout::SourceKey& key) {
+    const Rule* first = nullptr;
+    for (const RuleMatcher& candidate : matchers_) {
+      if (!candidate.find(key.key, parts_.data())) continue;
+      const Rule& rule = input_.rules.rules[candidate.rule];
+      if (first != nullptr && !(leaves_parts(rule) && leaves_parts(*first))) {
+        diagnostics.error("plan-key-matched-twice", rule.place, fmt::format("the key '{}' matches two rules", key.key),
+                          first->kind == Rule::Kind::drop || rule.kind == Rule::Kind::drop
+                              ? fmt::format("add except: ['{}'] to the other rule, or narrow a pattern", key.key)
+                              : "make one of the patterns narrower, or take the key out of one with 'except'",
+                          {note_of(*first), note_of(rule)});
+        continue;
+      }
+      first = &rule;
+      indices_.note(key, candidate.matcher, parts_.data(), found.indices);
+      found.by_rule[candidate.rule].add(key, parts_.data());
+    }
+    if (first == nullptr) found.unmatched.push_back(&key);
+  }
+
+  Matches found;
+  Diagnostics diagnostics;
+
+ private:
+  const PlanInput& input_;
+  const std::vector<RuleMatcher>& matchers_;
+  IndexCollector indices_;
+  std::vector<lang::KeyPart> parts_;
+};
+
+void append(const Matching& part, Matches& matches, Diagnostics& diagnostics) {
+  for (size_t r = 0; r < matches.by_rule.size(); ++r) matches.by_rule[r].append(part.found.by_rule[r]);
+  matches.unmatched.insert(matches.unmatched.end(), part.found.unmatched.begin(), part.found.unmatched.end());
+  for (const auto& [where, seen] : part.found.indices) matches.indices[where].insert(seen.begin(), seen.end());
+  for (const Diagnostic& d : part.diagnostics.items()) diagnostics.add(d);
 }
 
 // What a rule moves must be read.
@@ -107,11 +146,12 @@ void refuse_unread(const PlanInput& input, const Matches& matches, Diagnostics& 
   for (size_t r = 0; r < matches.by_rule.size(); ++r) {
     const Rule& rule = input.rules.rules[r];
     if (rule.kind != Rule::Kind::move) continue;
-    for (const Match& match : matches.by_rule[r]) {
-      const TensorInfo& tensor = input.info(*match.key);
+    for (size_t i = 0; i < matches.by_rule[r].size(); ++i) {
+      const layout::SourceKey& key = matches.by_rule[r].key(i);
+      const TensorInfo& tensor = input.info(key);
       if (tensor.unread != nullptr)
         diagnostics.error("plan-unread-tensor", rule.place,
-                          fmt::format("'{}' cannot be converted: {}", match.key->key, describe(tensor)),
+                          fmt::format("'{}' cannot be converted: {}", key.key, describe(tensor)),
                           way_on(*tensor.unread));
     }
   }
@@ -121,13 +161,20 @@ void refuse_unread(const PlanInput& input, const Matches& matches, Diagnostics& 
 
 Matches match_keys(const PlanInput& input, const Choices& choices, const ActiveRules& active,
                    Diagnostics& diagnostics) {
+  constexpr size_t kPartKeys = 1 << 14;  // matched by one thread
   Matches matches;
   matches.by_rule.resize(input.rules.rules.size());
-  IndexCollector indices(input, matches.indices);
   for (size_t source = 0; source < input.sources.size(); ++source) {
     const auto matchers = matchers_of(input, choices, active, source);
-    for (const layout::SourceKey& key : input.keys.keys(source))
-      if (!match_key(input, key, matchers, indices, matches, diagnostics)) matches.unmatched.push_back(&key);
+    const auto& keys = input.keys.keys(source);
+    std::vector<Matching> parts;
+    for (size_t begin = 0; begin < keys.size(); begin += kPartKeys) parts.emplace_back(input, matchers);
+    const auto n_parts = static_cast<int64_t>(parts.size());
+    parallel_for(n_parts, n_parts * int64_t{kPartKeys} * kWorkOfKey, [&](int64_t first, int64_t last) {
+      for (auto p = static_cast<size_t>(first); p < static_cast<size_t>(last); ++p)
+        for (size_t k = p * kPartKeys; k < std::min(keys.size(), (p + 1) * kPartKeys); ++k) parts[p].match(keys[k]);
+    });
+    for (Matching& part : parts) append(part, matches, diagnostics);
   }
   report_unmatched(input, choices, active, matches, diagnostics);
   refuse_unread(input, matches, diagnostics);

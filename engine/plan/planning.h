@@ -12,9 +12,11 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <unordered_map>
+#include <string_view>
+#include <utility>
 #include <vector>
 
+#include "base/key_index.h"
 #include "lang/rules.h"
 #include "lang/schema.h"
 #include "layout/checkpoint_scope.h"
@@ -54,10 +56,60 @@ struct Choices {
 // Whether each rule is in force.
 using ActiveRules = std::vector<bool>;
 
-// One key that one rule matched.
+// One key that one rule matched, as long as it is looked at.
 struct Match {
   const layout::SourceKey* key;
-  lang::Captures captures;
+  const lang::Captures& captures;
+};
+
+// The keys that one rule matched, in their order: of each where its groups are, and what they took when asked.
+class RuleMatches {
+ public:
+  RuleMatches() = default;
+  explicit RuleMatches(lang::Matcher matcher) : matcher_(std::move(matcher)) {}
+
+  void add(const layout::SourceKey& key, const lang::KeyPart* parts) {
+    keys_.push_back(&key);
+    parts_.insert(parts_.end(), parts, parts + matcher_->n_groups());
+  }
+  // Behind its own.
+  void append(const RuleMatches& others) {
+    if (!matcher_) matcher_ = others.matcher_;
+    keys_.insert(keys_.end(), others.keys_.begin(), others.keys_.end());
+    parts_.insert(parts_.end(), others.parts_.begin(), others.parts_.end());
+  }
+  size_t size() const { return keys_.size(); }
+  bool empty() const { return keys_.empty(); }
+  const layout::SourceKey& key(size_t i) const { return *keys_[i]; }
+  void take(size_t i, lang::Captures& captures) const {
+    matcher_->take(keys_[i]->key, parts_.data() + i * matcher_->n_groups(), captures);
+  }
+
+  class Iterator {
+   public:
+    explicit Iterator(const RuleMatches& matches) : matches_(matches) {}
+    Match operator*() {
+      matches_.take(i_, captures_);
+      return {&matches_.key(i_), captures_};
+    }
+    Iterator& operator++() {
+      ++i_;
+      return *this;
+    }
+    bool operator!=(size_t end) const { return i_ != end; }
+
+   private:
+    const RuleMatches& matches_;
+    size_t i_ = 0;
+    lang::Captures captures_;
+  };
+  Iterator begin() const { return Iterator(*this); }
+  size_t end() const { return size(); }
+
+ private:
+  std::optional<lang::Matcher> matcher_;  // none: the rule matches no keys
+  std::vector<const layout::SourceKey*> keys_;
+  std::vector<lang::KeyPart> parts_;  // n_groups() a key
 };
 
 // The indices that '*' took, by source and by what stands before it.
@@ -65,21 +117,40 @@ using LayerIndices = std::map<std::pair<uint32_t, std::string>, std::set<int>>;
 
 // Every key, with the rule that it belongs to.
 struct Matches {
-  std::vector<std::vector<Match>> by_rule;  // in the order of the keys
+  std::vector<RuleMatches> by_rule;
   std::vector<const layout::SourceKey*> unmatched;
   LayerIndices indices;
 };
 
 // Keys that hold what another key of the same rule holds ('replicated').
 struct Replicas {
-  std::set<const Match*> skipped;  // no target is made from these
+  std::set<std::pair<uint32_t, const layout::SourceKey*>> skipped;  // by rule: no target is made from these
   std::vector<DroppedTensor> dropped;
 };
 
 // The target tensors, in the order in which rules gave them.
 struct Targets {
   std::vector<PlannedTensor> tensors;
-  std::unordered_map<std::string, size_t> by_key;
+
+  void reserve(size_t n) {
+    tensors.reserve(n);
+    by_key.reserve(n);
+  }
+  // Its place, and whether it was added: false if there is one of that key.
+  std::pair<size_t, bool> add(PlannedTensor tensor) {
+    const auto added = by_key.add(tensor.key, tensors.size(), KeyOf{tensors});
+    if (added.second) tensors.push_back(std::move(tensor));
+    return added;
+  }
+  // KeyIndex::npos if there is none.
+  size_t find(std::string_view key) const { return by_key.find(key, KeyOf{tensors}); }
+
+ private:
+  struct KeyOf {
+    const std::vector<PlannedTensor>& tensors;
+    std::string_view operator()(size_t i) const { return tensors[i].key; }
+  };
+  KeyIndex by_key;
 };
 
 // The floating-point dtype that most bytes of the targets have.

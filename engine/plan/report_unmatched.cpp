@@ -28,7 +28,8 @@ std::vector<std::string> some_targets(const PlanInput& input, const Choices& cho
     try {
       for (size_t m = 0; m < matched.size(); m += matched.size() / 4 + 1)
         for (const auto& part : parts) {
-          lang::Captures captures = matched[m].captures;
+          lang::Captures captures;
+          matched.take(m, captures);
           if (rule.split) captures.holes.emplace_back(rule.split->hole, part);
           targets.push_back(lang::expand(rule.to, rule.from, captures, input.rules.tables, choices.texts));
         }
@@ -89,7 +90,7 @@ void report_unmatched(const PlanInput& input, const Choices& choices, const Acti
       if (known != explained.end())
         near = known->second;
       else if (explained.size() < kMaxExplained)
-        near = explained[form] = near_misses.explain(key->key);
+        near = explained[form] = near_misses.explain(std::string(key->key));
       report(input, *key, near, diagnostics);
     }
   }

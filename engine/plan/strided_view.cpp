@@ -140,6 +140,7 @@ Piece StridedView::piece(uint32_t source, uint32_t tensor, const StridedView& ta
   };
   if (!all_zero(target.origin)) piece.target_origin = target.origin;
   if (!all_zero(origin)) piece.source_origin = origin;
+  std::vector<Axis> all;
   for (size_t d = 0; d < dims.size(); ++d) {
     // Innermost first: the smaller of both factors is an axis, and the larger one keeps the rest.
     std::vector<Factor> from = dims[d], to = target.dims[d];
@@ -160,8 +161,9 @@ Piece StridedView::piece(uint32_t source, uint32_t tensor, const StridedView& ta
       a.extent /= extent, a.source_step *= extent;
       b.extent /= extent, b.source_step *= extent;
     }
-    piece.axes.insert(piece.axes.end(), axes.rbegin(), axes.rend());
+    all.insert(all.end(), axes.rbegin(), axes.rend());
   }
+  piece.axes = std::move(all);
   return piece;
 }
 
@@ -170,14 +172,16 @@ Piece StridedView::piece(uint32_t source, uint32_t tensor, std::vector<int64_t> 
   Piece piece;
   piece.source = source;
   piece.tensor = tensor;
+  std::vector<Axis> axes;
   for (size_t d = 0; d < dims.size(); ++d) {
     int64_t step = extent_of(dims[d]);
     for (const Factor& f : dims[d]) {
       step = f.extent == 0 ? 1 : step / f.extent;
       // Axes of one element move nowhere; a rank-0 source has no dimension they could name.
-      if (f.extent != 1) piece.axes.push_back({f.extent, step, f.source_step, target_axes[d], f.source_dim});
+      if (f.extent != 1) axes.push_back({f.extent, step, f.source_step, target_axes[d], f.source_dim});
     }
   }
+  piece.axes = std::move(axes);
   const auto all_zero = [](const std::vector<int64_t>& v) {
     return std::all_of(v.begin(), v.end(), [](int64_t x) { return x == 0; });
   };

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "base/parallel_for.h"
 #include "ops/cast.h"
 #include "ops/strided_copy.h"
 #include "read/blocks.h"
@@ -204,6 +205,15 @@ TensorDifference compare_tensors(const Source& a, size_t index_a, const Source& 
     return true;
   });
   return comparison.result();
+}
+
+std::vector<TensorDifference> compare_tensors(const Source& a, const Source& b, const std::vector<TensorPair>& pairs) {
+  std::vector<TensorDifference> differences(pairs.size());
+  int64_t bytes = 0;
+  for (const TensorPair& pair : pairs) bytes += data_bytes(a.manifest()[pair.a]);
+  parallel_each(pairs.size(), bytes,
+                [&] { return [&](size_t i) { differences[i] = compare_tensors(a, pairs[i].a, b, pairs[i].b); }; });
+  return differences;
 }
 
 }  // namespace remap

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/parallel_for.h"
 #include "base/text.h"
 
 namespace remap::report {
@@ -18,27 +19,31 @@ namespace {
 
 constexpr char kNumber = '\x1e', kCell = '\x1f';  // in frames
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 struct Number {
-  int64_t value = 0;
-  uint8_t digits = 0;
-  bool padded = false;  // has leading zeros
+  uint64_t value : 50 = 0;
+  uint64_t digits : 5 = 0;
+  uint64_t padded : 1 = 0;  // has leading zeros
+  bool operator==(const Number&) const = default;
 };
+constexpr size_t kMostDigits = 15;
 
 // A text's numbers; what stands between them is appended to `frame`, with a mark for each number. False if a number is
 // too long.
-bool take_apart(const std::string& text, std::string& frame, std::vector<Number>& numbers) {
+bool take_apart(std::string_view text, std::string& frame, std::vector<Number>& numbers) {
   for (size_t i = 0; i < text.size();) {
-    if (!is_digit(text[i])) {
-      frame += text[i++];
-      continue;
-    }
     size_t end = i;
+    while (end < text.size() && !is_digit(text[end])) ++end;
+    frame.append(text, i, end - i);
+    i = end;
     while (end < text.size() && is_digit(text[end])) ++end;
-    if (end - i > 15) return false;
-    Number number{0, static_cast<uint8_t>(end - i), end - i > 1 && text[i] == '0'};
-    std::from_chars(text.data() + i, text.data() + end, number.value);
+    if (end == i) break;
+    if (end - i > kMostDigits) return false;
+    uint64_t value = 0;
+    std::from_chars(text.data() + i, text.data() + end, value);
+    Number number;
+    number.value = value;
+    number.digits = end - i;
+    number.padded = end - i > 1 && text[i] == '0';
     numbers.push_back(number);
     frame += kNumber;
     i = end;
@@ -46,32 +51,71 @@ bool take_apart(const std::string& text, std::string& frame, std::vector<Number>
   return true;
 }
 
+// One number of every line of a group; kept once as long as all have the same.
+class Column {
+ public:
+  void add(Number number, size_t n_before) {
+    if (n_before == 0) first_ = number;
+    if (all_.empty() && number == first_) return;
+    if (all_.empty()) all_.assign(n_before, first_);
+    all_.push_back(number);
+  }
+  void append(const Column& other, size_t n_before, size_t n) {
+    if (all_.empty() && other.all_.empty() && first_ == other.first_) return;
+    for (size_t i = 0; i < n; ++i) add(other[i], n_before + i);
+  }
+  const Number& operator[](size_t member) const { return all_.empty() ? first_ : all_[member]; }
+
+ private:
+  Number first_;
+  std::vector<Number> all_;
+};
+
 // Lines that differ in nothing but numbers.
 struct Group {
   std::vector<std::string> frames;  // a cell each
   std::vector<size_t> first;        // a cell each: which of a member's numbers is its first one
-  std::vector<size_t> lines;
-  std::vector<Number> numbers;  // line after line, cell after cell
-  size_t per_line = 0;          // numbers of a line
-  const Number& number(size_t member, size_t n) const { return numbers[member * per_line + n]; }
-  size_t positions() const { return first.size() > 1 ? first[1] : per_line; }  // numbers in the first cell
+  std::vector<uint32_t> lines;
+  std::vector<Column> columns;  // of a member's numbers, cell after cell
+
+  const Number& number(size_t member, size_t n) const { return columns[n][member]; }
+  int64_t value(size_t member, size_t n) const { return static_cast<int64_t>(columns[n][member].value); }
+  size_t positions() const { return first.size() > 1 ? first[1] : columns.size(); }  // numbers in the first cell
+  void append(const Group& other) {
+    for (size_t n = 0; n < columns.size(); ++n) columns[n].append(other.columns[n], lines.size(), other.lines.size());
+    lines.insert(lines.end(), other.lines.begin(), other.lines.end());
+  }
 };
 
+using Values = std::vector<int64_t>;  // sorted, each once
+using Members = std::vector<size_t>;  // indices into Group::lines
+
+void sort_once(Values& values) {
+  std::sort(values.begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+}
+
+Values values_at(const Group& group, const Members& members, size_t position) {
+  Values values;
+  values.reserve(members.size());
+  for (const size_t m : members) values.push_back(group.value(m, position));
+  sort_once(values);
+  return values;
+}
+
 // `digits`: how many each has, zeros before it; 0: as many as it needs.
-std::string set_text(const std::set<int64_t>& values, size_t digits) {
+std::string set_text(const Values& values, size_t digits) {
   const auto number = [&](int64_t value) { return fmt::format("{:0{}}", value, digits); };
-  if (values.size() == 1) return number(*values.begin());
-  const int64_t first = *values.begin(), last = *values.rbegin(), step = *std::next(values.begin()) - first;
+  if (values.size() == 1) return number(values.front());
+  const int64_t first = values.front(), last = values.back(), step = values[1] - first;
   const bool even = (last - first) == step * static_cast<int64_t>(values.size() - 1) &&
                     std::all_of(values.begin(), values.end(), [&](int64_t v) { return (v - first) % step == 0; });
-  if (even && step == 1 && values.size() > 1) return fmt::format("{{{}..{}}}", number(first), number(last));
+  if (even && step == 1) return fmt::format("{{{}..{}}}", number(first), number(last));
   if (even && values.size() > 3) return fmt::format("{{{},{}..{}}}", number(first), number(first + step), number(last));
   std::vector<std::string> texts;
   for (const int64_t value : values) texts.push_back(number(value));
   return fmt::format("{{{}}}", fmt::join(texts, ","));
 }
-
-using Members = std::vector<size_t>;  // indices into Group::lines
 
 // The width of a padded number; 0 if none is padded, nullopt if they are of different widths.
 std::optional<size_t> padding(const Group& group, const Members& members, size_t n) {
@@ -83,18 +127,42 @@ std::optional<size_t> padding(const Group& group, const Members& members, size_t
   return all([&](const Number& number) { return number.digits == digits; }) ? std::optional(digits) : std::nullopt;
 }
 
+// Whether the numbers are every combination of those that each position has, once.
+bool is_full_product(const Group& group, const Members& members) {
+  std::vector<Values> values;
+  size_t product = 1;
+  for (size_t p = 0; p < group.positions(); ++p) {
+    values.push_back(values_at(group, members, p));
+    product *= values.back().size();
+    if (product > members.size()) return false;
+  }
+  if (product != members.size()) return false;
+  std::vector<bool> seen(product);
+  for (const size_t m : members) {
+    size_t place = 0;
+    for (size_t p = 0; p < values.size(); ++p) {
+      const auto at = std::lower_bound(values[p].begin(), values[p].end(), group.value(m, p));
+      place = place * values[p].size() + static_cast<size_t>(at - values[p].begin());
+    }
+    if (seen[place]) return false;
+    seen[place] = true;
+  }
+  return true;
+}
+
 // Members whose numbers are a full product stay together. The rest are split by one position: the values of it that go
 // with the same numbers elsewhere stay together.
 void part_into_products(const Group& group, Members members, std::vector<Members>& products) {
   const size_t positions = group.positions();
   // One position alone is a product whatever its values.
-  for (size_t p = 0; positions > 1 && p < positions && members.size() > 1; ++p) {
+  if (positions <= 1 || is_full_product(group, members)) return products.push_back(std::move(members));
+  for (size_t p = 0; p < positions && members.size() > 1; ++p) {
     std::map<int64_t, std::vector<std::vector<int64_t>>> rest_of;  // value -> numbers at the other positions
     for (const size_t m : members) {
       std::vector<int64_t> rest;
       for (size_t q = 0; q < positions; ++q)
-        if (q != p) rest.push_back(group.number(m, q).value);
-      rest_of[group.number(m, p).value].push_back(std::move(rest));
+        if (q != p) rest.push_back(group.value(m, q));
+      rest_of[group.value(m, p)].push_back(std::move(rest));
     }
     std::map<std::vector<std::vector<int64_t>>, std::set<int64_t>> values_with;
     for (auto& [value, rest] : rest_of) {
@@ -105,7 +173,7 @@ void part_into_products(const Group& group, Members members, std::vector<Members
     for (const auto& [rest, values] : values_with) {
       Members some;
       for (const size_t m : members)
-        if (values.contains(group.number(m, p).value)) some.push_back(m);
+        if (values.contains(group.value(m, p))) some.push_back(m);
       part_into_products(group, std::move(some), products);
     }
     return;
@@ -116,16 +184,9 @@ void part_into_products(const Group& group, Members members, std::vector<Members
 // The lines of a full product as one line, or nullopt if a later cell does not follow the first.
 std::optional<Row> fold_members(const Group& group, const Members& members) {
   const size_t positions = group.positions();
-  std::vector<std::set<int64_t>> sets(positions);
-  for (size_t p = 0; p < positions; ++p) {
-    std::vector<int64_t> values;
-    values.reserve(members.size());
-    for (const size_t m : members) values.push_back(group.number(m, p).value);
-    std::sort(values.begin(), values.end());
-    sets[p].insert(values.begin(), values.end());
-  }
+  std::vector<Values> sets(positions);
   size_t product = 1;
-  for (const auto& set : sets) product *= set.size();
+  for (size_t p = 0; p < positions; ++p) product *= (sets[p] = values_at(group, members, p)).size();
   if (product != members.size()) return std::nullopt;  // two lines have one key
 
   Row folded;
@@ -137,23 +198,23 @@ std::optional<Row> fold_members(const Group& group, const Members& members) {
         cell += mark;
         continue;
       }
-      const auto number = [&](size_t m) { return group.number(m, n).value; };
+      const auto number = [&](size_t m) { return group.value(m, n); };
       const auto digits = padding(group, members, n);
       if (!digits) return std::nullopt;
-      std::optional<std::set<int64_t>> values;
+      std::optional<Values> values;
       if (c == 0)
         values = sets[n];
       else if (std::all_of(members.begin(), members.end(),
                            [&](size_t m) { return number(m) == number(members.front()); }))
-        values.emplace({number(members.front())});
+        values = Values{number(members.front())};
       // Otherwise the number is that of a position of the first cell, perhaps moved by a constant.
       for (size_t p = 0; p < positions && !values; ++p) {
-        const int64_t offset = number(members.front()) - group.number(members.front(), p).value;
+        const int64_t offset = number(members.front()) - group.value(members.front(), p);
         if (!std::all_of(members.begin(), members.end(),
-                         [&](size_t m) { return number(m) - group.number(m, p).value == offset; }))
+                         [&](size_t m) { return number(m) - group.value(m, p) == offset; }))
           continue;
-        values.emplace();
-        for (const int64_t v : sets[p]) values->insert(v + offset);
+        values = sets[p];
+        for (int64_t& v : *values) v += offset;
       }
       if (!values) return std::nullopt;
       cell += set_text(*values, *digits);
@@ -227,63 +288,127 @@ std::vector<std::string> fold_keys(std::vector<std::string> keys) {
   return folded;
 }
 
-std::vector<Row> fold(std::vector<Line> lines) {
-  std::unordered_map<std::string, Group> groups;
-  std::vector<std::pair<size_t, Row>> placed;  // by the line that says where
-  std::string signature;
-  std::vector<Number> numbers;
-  std::vector<size_t> first;
-  for (size_t i = 0; i < lines.size(); ++i) {
-    signature.clear();
-    numbers.clear();
-    first.clear();
+namespace {
+
+// The lines begin … end in their groups.
+class Grouping {
+ public:
+  void add(size_t i, const Line& line) {
+    signature_.clear();
+    numbers_.clear();
+    first_.clear();
     bool whole = true;
-    for (const auto& cell : lines[i].cells) {
-      first.push_back(numbers.size());
-      whole &= take_apart(cell, signature, numbers);
-      signature += kCell;
+    for (const auto& cell : line.cells) {
+      first_.push_back(numbers_.size());
+      whole &= take_apart(cell, signature_, numbers_);
+      signature_ += kCell;
     }
-    if (!whole) {
-      placed.emplace_back(i, lines[i].cells);
-      continue;
-    }
-    signature += lines[i].group;
-    Group& group = groups[signature];
-    if (group.lines.empty()) {
-      group.first = first;
-      group.per_line = numbers.size();
-      for (size_t begin = 0, c = 0; c < lines[i].cells.size(); ++c) {
-        const size_t end = signature.find(kCell, begin);
-        group.frames.push_back(signature.substr(begin, end - begin));
-        begin = end + 1;
-      }
-    }
-    group.lines.push_back(i);
-    group.numbers.insert(group.numbers.end(), numbers.begin(), numbers.end());
+    if (!whole) return alone.push_back(i);
+    signature_ += line.group;
+    Group& group = groups[signature_];
+    if (group.lines.empty()) begin_group(group, line.cells.size());
+    for (size_t n = 0; n < numbers_.size(); ++n) group.columns[n].add(numbers_[n], group.lines.size());
+    group.lines.push_back(static_cast<uint32_t>(i));
   }
-  for (const auto& [frame, group] : groups) {
+  // Of lines behind its own.
+  void append(const Grouping& other) {
+    for (const auto& [signature, theirs] : other.groups) {
+      const auto [ours, fresh] = groups.try_emplace(signature, theirs);
+      if (!fresh) ours->second.append(theirs);
+    }
+    alone.insert(alone.end(), other.alone.begin(), other.alone.end());
+  }
+
+  std::unordered_map<std::string, Group> groups;
+  std::vector<size_t> alone;  // lines with a number that is too long
+
+ private:
+  void begin_group(Group& group, size_t n_cells) {
+    group.first = first_;
+    group.columns.resize(numbers_.size());
+    for (size_t begin = 0, c = 0; c < n_cells; ++c) {
+      const size_t end = signature_.find(kCell, begin);
+      group.frames.push_back(signature_.substr(begin, end - begin));
+      begin = end + 1;
+    }
+  }
+
+  std::string signature_;
+  std::vector<Number> numbers_;
+  std::vector<size_t> first_;
+};
+
+Grouping grouped(size_t n, const LineOf& line_of) {
+  constexpr int64_t kParts = 64, kWorkOfLine = 500;  // in parallel_for's unit
+  Grouping all;
+  if (n == 0) return all;
+  const auto n_lines = static_cast<int64_t>(n), n_parts = std::min(kParts, n_lines);
+  std::vector<Grouping> parts(static_cast<size_t>(n_parts));
+  parallel_for(n_parts, n_lines * kWorkOfLine, [&](int64_t begin, int64_t end) {
+    Line line;
+    Grouping& part = parts[static_cast<size_t>(begin)];  // one a thread
+    for (int64_t i = n_lines * begin / n_parts; i < n_lines * end / n_parts; ++i) {
+      line_of(static_cast<size_t>(i), line);
+      part.add(static_cast<size_t>(i), line);
+    }
+  });
+  for (const Grouping& part : parts) all.append(part);
+  return all;
+}
+
+// The member whose first cell comes first in natural order: that with the least numbers.
+size_t first_of(const Group& group, const Members& members, const LineOf& line_of) {
+  const auto cell = [&](size_t m) {
+    Line line;
+    line_of(group.lines[m], line);
+    return line.cells.front();
+  };
+  return *std::min_element(members.begin(), members.end(), [&](size_t a, size_t b) {
+    for (size_t p = 0; p < group.positions(); ++p)
+      if (group.value(a, p) != group.value(b, p)) return group.value(a, p) < group.value(b, p);
+    return natural_less(cell(a), cell(b));
+  });
+}
+
+}  // namespace
+
+std::vector<Row> fold(size_t n, const LineOf& line_of) {
+  struct Placed {
+    size_t line;
+    std::string cell;  // the first of that line, which says where it comes
+    Row row;
+  };
+  std::vector<Placed> placed;
+  const auto place = [&](size_t i, std::optional<Row> row) {
+    Line line;
+    line_of(i, line);
+    std::string cell = line.cells.front();
+    placed.push_back({i, std::move(cell), row ? std::move(*row) : std::move(line.cells)});
+  };
+  const Grouping grouping = grouped(n, line_of);
+  for (const size_t i : grouping.alone) place(i, std::nullopt);
+  for (const auto& [signature, group] : grouping.groups) {
     Members all(group.lines.size());
     std::iota(all.begin(), all.end(), size_t{0});
     std::vector<Members> products;
     part_into_products(group, std::move(all), products);
     for (const auto& members : products) {
-      if (auto folded = members.size() > 1 ? fold_members(group, members) : std::nullopt) {
-        const auto least = std::min_element(members.begin(), members.end(), [&](size_t a, size_t b) {
-          return natural_less(lines[group.lines[a]].cells[0], lines[group.lines[b]].cells[0]);
-        });
-        placed.emplace_back(group.lines[*least], std::move(*folded));
-        continue;
-      }
-      for (const size_t m : members) placed.emplace_back(group.lines[m], lines[group.lines[m]].cells);
+      if (auto folded = members.size() > 1 ? fold_members(group, members) : std::nullopt)
+        place(group.lines[first_of(group, members, line_of)], std::move(folded));
+      else
+        for (const size_t m : members) place(group.lines[m], std::nullopt);
     }
   }
-  std::sort(placed.begin(), placed.end(), [&](const auto& a, const auto& b) {
-    const std::string &x = lines[a.first].cells[0], &y = lines[b.first].cells[0];
-    return x == y ? a.first < b.first : natural_less(x, y);
+  std::sort(placed.begin(), placed.end(), [](const Placed& a, const Placed& b) {
+    return a.cell == b.cell ? a.line < b.line : natural_less(a.cell, b.cell);
   });
   std::vector<Row> result;
-  for (auto& [order, line] : placed) result.push_back(std::move(line));
+  for (Placed& one : placed) result.push_back(std::move(one.row));
   return result;
+}
+
+std::vector<Row> fold(std::vector<Line> lines) {
+  return fold(lines.size(), [&](size_t i, Line& line) { line = lines[i]; });
 }
 
 std::vector<Row> in_order(std::vector<Line> lines) {

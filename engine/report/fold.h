@@ -1,6 +1,7 @@
 // Folding: lines that differ in nothing but numbers become one line with sets of numbers, "layer.{0..11}".
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,10 @@ using Row = std::vector<std::string>;
 
 // In natural order of the first cell.
 std::vector<Row> fold(std::vector<Line> lines);
+// The same of `n` lines that are too many to keep: line_of(i, line) writes line i over another. It is called from
+// several threads, and again for lines that do not fold.
+using LineOf = std::function<void(size_t i, Line& line)>;
+std::vector<Row> fold(size_t n, const LineOf& line_of);
 // The same order, a line each.
 std::vector<Row> in_order(std::vector<Line> lines);
 

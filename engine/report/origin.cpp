@@ -1,6 +1,7 @@
 #include "report/origin.h"
 
 #include <algorithm>
+#include <bitset>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -20,50 +21,83 @@ std::string key_of(const Plan& plan, const Piece& piece) {
   return source.name.empty() ? source_of(plan, piece).key : source.name + ":" + source_of(plan, piece).key;
 }
 
+const Axis* axis_along(const Piece& piece, size_t dim) {
+  const auto axis =
+      std::find_if(piece.axes.begin(), piece.axes.end(), [&](const Axis& a) { return a.source_dim == dim; });
+  return axis == piece.axes.end() ? nullptr : &*axis;
+}
+
+// Of a box: whether it is all of the tensor.
+bool is_whole(const Piece& piece, const Shape& shape) {
+  for (size_t d = 0; d < shape.size(); ++d) {
+    const Axis* axis = axis_along(piece, d);
+    if (axis == nullptr ? shape[d] != 1 : axis->extent != shape[d]) return false;
+  }
+  return true;
+}
+
+bool in_order(const Piece& piece) {
+  return std::is_sorted(piece.axes.begin(), piece.axes.end(),
+                        [](const Axis& a, const Axis& b) { return a.source_dim < b.source_dim; });
+}
+
 int64_t origin(const std::vector<int64_t>& origins, size_t dim) { return origins.empty() ? 0 : origins[dim]; }
 
 // Each source dimension is walked by one axis, without gaps.
 bool is_box(const Piece& piece) {
-  std::vector<int> uses(256, 0);
+  std::bitset<256> used;
   return std::all_of(piece.axes.begin(), piece.axes.end(), [&](const Axis& a) {
-    return a.source_step == 1 && a.target_step == 1 && ++uses[a.source_dim] == 1;
+    const bool first = !used[a.source_dim];
+    used.set(a.source_dim);
+    return a.source_step == 1 && a.target_step == 1 && first;
   });
 }
 
 // "[3]", "[0:32]", "[:, 4:8]", or "" for the whole tensor.
 std::string slice_text(const Piece& piece, const Shape& shape) {
+  if (is_whole(piece, shape)) return "";
   std::vector<std::string> parts;
   size_t used = 0;
   for (size_t d = 0; d < shape.size(); ++d) {
-    const auto axis =
-        std::find_if(piece.axes.begin(), piece.axes.end(), [&](const Axis& a) { return a.source_dim == d; });
+    const Axis* axis = axis_along(piece, d);
     const int64_t begin = origin(piece.source_origin, d);
-    if (axis == piece.axes.end() && shape[d] != 1)
+    if (axis == nullptr && shape[d] != 1)
       parts.push_back(std::to_string(begin)), used = d + 1;
-    else if (axis != piece.axes.end() && axis->extent != shape[d])
+    else if (axis != nullptr && axis->extent != shape[d])
       parts.push_back(fmt::format("{}:{}", begin, begin + axis->extent)), used = d + 1;
     else
       parts.emplace_back(":");
   }
   parts.resize(used);
-  return parts.empty() ? "" : "[" + join(parts, ", ") + "]";
+  return "[" + join(parts, ", ") + "]";
+}
+
+OriginKind kind_of(const Plan& plan, const Piece& piece) {
+  if (!is_box(piece)) return OriginKind::regrouped;
+  if (!is_whole(piece, source_of(plan, piece).shape)) return OriginKind::part;
+  return in_order(piece) ? OriginKind::renamed : OriginKind::transposed;
 }
 
 Origin piece_origin(const Plan& plan, const Piece& piece) {
-  const Shape& shape = source_of(plan, piece).shape;
-  const std::string key = key_of(plan, piece);
-  if (!is_box(piece)) return {OriginKind::regrouped, key + ".regrouped"};
-  const std::string slice = slice_text(piece, shape);
+  Origin result{kind_of(plan, piece), key_of(plan, piece)};
+  if (result.kind == OriginKind::regrouped) {
+    result.text += ".regrouped";
+    return result;
+  }
+  result.text += slice_text(piece, source_of(plan, piece).shape);
+  if (in_order(piece)) return result;
   std::vector<uint8_t> order;
   for (const Axis& a : piece.axes) order.push_back(a.source_dim);
-  Origin result{slice.empty() ? OriginKind::renamed : OriginKind::part, key + slice};
-  if (std::is_sorted(order.begin(), order.end())) return result;
-  if (slice.empty()) result.kind = OriginKind::transposed;
   result.text += order.size() == 2 ? ".T" : fmt::format(".permute({})", fmt::join(order, ", "));
   return result;
 }
 
 }  // namespace
+
+OriginKind kind_of(const Plan& plan, const PlannedTensor& tensor) {
+  if (tensor.fill) return OriginKind::filled;
+  return tensor.pieces.size() == 1 ? kind_of(plan, tensor.pieces.front()) : OriginKind::joined;
+}
 
 Origin origin_of(const Plan& plan, const PlannedTensor& tensor) {
   if (tensor.fill) return {OriginKind::filled, fmt::format("all {:g}", *tensor.fill)};

@@ -15,6 +15,7 @@ struct Origin {
 };
 
 Origin origin_of(const Plan& plan, const PlannedTensor& tensor);
+OriginKind kind_of(const Plan& plan, const PlannedTensor& tensor);
 Json piece_json(const Plan& plan, const Piece& piece);
 
 }  // namespace remap::report

@@ -1,9 +1,12 @@
 #include <algorithm>
+#include <functional>
 #include <map>
+#include <mutex>
 #include <set>
 
 #include <fmt/format.h>
 
+#include "base/parallel_for.h"
 #include "base/text.h"
 #include "remap/report.h"
 #include "report/fold.h"
@@ -53,10 +56,47 @@ std::string header(const Plan& plan) {
   return text + "\n";
 }
 
-Line tensor_line(const Plan& plan, const PlannedTensor& tensor, bool places) {
-  const std::string what = dtype_text(plan, tensor) + " " + to_string(tensor.shape),
-                    place = places ? rule_place(plan, tensor.rule) : "";
-  return {{tensor.key, what, "← " + report::origin_of(plan, tensor).text, place}, what + place};
+// Writes the lines of a plan's tensors; for several threads at once.
+class TensorLines {
+ public:
+  TensorLines(const Plan& plan, bool places) : plan_(plan) {
+    for (uint32_t r = 0; r < plan.rules.size(); ++r) places_.push_back(places ? rule_place(plan, r) : "");
+  }
+  size_t size() const { return plan_.tensors.size(); }
+  void operator()(size_t t, Line& line) const {
+    const PlannedTensor& tensor = plan_.tensors[t];
+    line.cells.resize(4);
+    line.cells[0] = tensor.key;
+    line.cells[1] = dtype_text(plan_, tensor);
+    line.cells[1] += ' ';
+    append_shape(line.cells[1], tensor.shape);
+    line.cells[2] = "← ";
+    line.cells[2] += report::origin_of(plan_, tensor).text;
+    line.cells[3] = places_[tensor.rule];
+    line.group = line.cells[1];
+    line.group += line.cells[3];
+  }
+
+ private:
+  static void append_shape(std::string& text, const Shape& shape) {
+    text += '[';
+    for (size_t d = 0; d < shape.size(); ++d) {
+      if (d > 0) text += ',';
+      const fmt::format_int size(shape[d]);
+      text.append(size.data(), size.size());
+    }
+    text += ']';
+  }
+
+  const Plan& plan_;
+  std::vector<std::string> places_;  // of each rule
+};
+
+std::vector<report::Row> tensor_rows(const TensorLines& tensors, bool folded) {
+  if (folded) return report::fold(tensors.size(), std::cref(tensors));
+  std::vector<Line> lines(tensors.size());
+  for (size_t t = 0; t < lines.size(); ++t) tensors(t, lines[t]);
+  return report::in_order(std::move(lines));
 }
 
 std::string dropped_text(const Plan& plan, const PlanTextOptions& options) {
@@ -98,28 +138,36 @@ std::string beside_text(const Plan& plan) {
 
 std::string summary(const Plan& plan) {
   using report::OriginKind;
-  std::map<OriginKind, size_t> counts;
-  uint64_t bytes = 0;
-  for (const auto& tensor : plan.tensors) {
-    ++counts[report::origin_of(plan, tensor).kind];
-    bytes += static_cast<uint64_t>(data_bytes(tensor));
-  }
+  struct Total {
+    std::map<OriginKind, size_t> counts;
+    uint64_t bytes = 0;
+  } total;
+  std::mutex mutex;
+  const auto n_tensors = static_cast<int64_t>(plan.tensors.size());
+  parallel_for(n_tensors, n_tensors * 100, [&](int64_t begin, int64_t end) {
+    Total part;
+    for (auto t = static_cast<size_t>(begin); t < static_cast<size_t>(end); ++t) {
+      ++part.counts[report::kind_of(plan, plan.tensors[t])];
+      part.bytes += static_cast<uint64_t>(data_bytes(plan.tensors[t]));
+    }
+    const std::lock_guard lock(mutex);
+    for (const auto& [kind, count] : part.counts) total.counts[kind] += count;
+    total.bytes += part.bytes;
+  });
   static const std::vector<std::pair<OriginKind, const char*>> kNames = {
       {OriginKind::renamed, "renamed"},     {OriginKind::transposed, "transposed"},
       {OriginKind::regrouped, "regrouped"}, {OriginKind::part, "part of a tensor"},
       {OriginKind::joined, "joined"},       {OriginKind::filled, "filled"}};
   std::vector<std::string> parts;
   for (const auto& [kind, text] : kNames)
-    if (counts[kind] > 0) parts.push_back(fmt::format("{} {}", counts[kind], text));
-  return fmt::format("{} tensors, {}: {}; {} dropped", plan.tensors.size(), human_bytes(bytes), join(parts, ", "),
+    if (total.counts[kind] > 0) parts.push_back(fmt::format("{} {}", total.counts[kind], text));
+  return fmt::format("{} tensors, {}: {}; {} dropped", plan.tensors.size(), human_bytes(total.bytes), join(parts, ", "),
                      plan.dropped.size());
 }
 
 std::string render_text(const Plan& plan, const PlanTextOptions& options) {
   std::string text = options.header ? header(plan) : "";
-  std::vector<Line> lines;
-  for (const auto& tensor : plan.tensors) lines.push_back(tensor_line(plan, tensor, !options.stable));
-  text += report::table(arranged(std::move(lines), options.folded),
+  text += report::table(tensor_rows(TensorLines(plan, !options.stable), options.folded),
                         options.stable ? kUnpadded : std::vector<size_t>{76, 24, 84});
   text += dropped_text(plan, options);
   text += checks_text(plan, options.folded);
@@ -130,13 +178,11 @@ std::string render_text(const Plan& plan, const PlanTextOptions& options) {
 }
 
 std::string render_markdown(const Plan& plan) {
-  std::vector<Line> lines;
-  for (const auto& tensor : plan.tensors) lines.push_back(tensor_line(plan, tensor, true));
   std::string text = fmt::format(
       "**{}**{}\n\n{}\n\n<details><summary>every tensor</summary>\n\n| target | dtype, shape | source | rule "
       "|\n|---|---|---|---|\n",
       plan.family, plan.architecture.empty() ? "" : " gives " + plan.architecture, summary(plan));
-  for (const auto& row : report::fold(std::move(lines)))
+  for (const auto& row : tensor_rows(TensorLines(plan, true), true))
     text += fmt::format("| `{}` | {} | `{}` | {} |\n", report::table_cell(row[0]), row[1],
                         report::table_cell(row[2].substr(std::string("← ").size())), row[3]);
   std::vector<Line> dropped;
@@ -157,7 +203,23 @@ std::string render_snapshot(const Plan& plan) {
   return text;
 }
 
-Json render_json(const Plan& plan) {
+namespace {
+
+Json tensor_json(const Plan& plan, const PlannedTensor& tensor) {
+  Json one = {{"key", tensor.key}, {"dtype", name(tensor.dtype)}, {"shape", tensor.shape.list()}};
+  if (tensor.fill)
+    one["fill"] = *tensor.fill;
+  else
+    one["pieces"] = Json::array();
+  for (const Piece& piece : tensor.pieces) one["pieces"].push_back(report::piece_json(plan, piece));
+  one["origin"] = report::origin_of(plan, tensor).text;
+  one["rule"] = rule_place(plan, tensor.rule);
+  if (const std::string why = irreversible_because(plan, tensor); !why.empty()) one["irreversible"] = why;
+  return one;
+}
+
+// All but the tensors, for which there is an empty list.
+Json json_without_tensors(const Plan& plan) {
   Json json = {{"remap_plan", 1}, {"family", plan.family}, {"title", plan.title}, {"architecture", plan.architecture}};
   json["variants"] = Json::object();
   for (const auto& [name, value] : plan.variants) json["variants"][name] = value;
@@ -165,20 +227,7 @@ Json render_json(const Plan& plan) {
   for (const auto& dim : plan.dims)
     json["dims"][dim.name] = {
         {"value", dim.value}, {"origin", dim.origin}, {"rule", fmt::format("{}:{}", dim.place.file, dim.place.line)}};
-  Json tensors = Json::array();
-  for (const auto& tensor : plan.tensors) {
-    Json one = {{"key", tensor.key}, {"dtype", name(tensor.dtype)}, {"shape", tensor.shape}};
-    if (tensor.fill)
-      one["fill"] = *tensor.fill;
-    else
-      one["pieces"] = Json::array();
-    for (const Piece& piece : tensor.pieces) one["pieces"].push_back(report::piece_json(plan, piece));
-    one["origin"] = report::origin_of(plan, tensor).text;
-    one["rule"] = rule_place(plan, tensor.rule);
-    if (const std::string why = irreversible_because(plan, tensor); !why.empty()) one["irreversible"] = why;
-    tensors.push_back(std::move(one));
-  }
-  json["tensors"] = std::move(tensors);
+  json["tensors"] = Json::array();
   Json dropped = Json::array();
   for (const auto& d : plan.dropped)
     dropped.push_back({{"source", plan.sources[d.source].name},
@@ -199,17 +248,30 @@ Json render_json(const Plan& plan) {
   return json;
 }
 
+}  // namespace
+
+Json render_json(const Plan& plan) {
+  Json json = json_without_tensors(plan);
+  for (const auto& tensor : plan.tensors) json["tensors"].push_back(tensor_json(plan, tensor));
+  return json;
+}
+
 std::string render_json_text(const Plan& plan) {
-  const Json json = render_json(plan);
+  const Json json = json_without_tensors(plan);
   std::string text = "{";
   for (const auto& [name, value] : json.items()) {
     text += text.size() == 1 ? "\n" : ",\n";
     text += one_line(name) + ": ";
-    if (!value.is_array() || value.empty()) {
+    const bool tensors = name == "tensors";
+    const size_t n_lines = tensors ? plan.tensors.size() : value.is_array() ? value.size() : 0;
+    if (n_lines == 0) {
       text += one_line(value);
       continue;
     }
-    for (size_t i = 0; i < value.size(); ++i) text += (i == 0 ? "[\n " : ",\n ") + one_line(value[i]);
+    for (size_t i = 0; i < n_lines; ++i) {
+      text += i == 0 ? "[\n " : ",\n ";
+      text += one_line(tensors ? tensor_json(plan, plan.tensors[i]) : value[i]);
+    }
     text += "\n]";
   }
   return text + "\n}\n";

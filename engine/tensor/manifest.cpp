@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "base/checked.h"
+#include "base/sorted_order.h"
 #include "remap/diagnostic.h"
 
 namespace remap {
@@ -76,15 +78,26 @@ std::string describe(const TensorInfo& tensor) {
   return tensor.unread == nullptr ? known : fmt::format("{}, not read: {}", known, tensor.unread->why);
 }
 
+namespace {
+
+void share_shapes(std::vector<TensorInfo>& tensors) {
+  const auto less = [](const SharedShape& a, const SharedShape& b) { return a.list() < b.list(); };
+  std::set<SharedShape, decltype(less)> known(less);
+  for (TensorInfo& tensor : tensors) tensor.shape = *known.insert(tensor.shape).first;
+}
+
+}  // namespace
+
 Manifest::Manifest() : tensors_(std::make_shared<const std::vector<TensorInfo>>()) {}
 
 Manifest::Manifest(std::vector<TensorInfo> tensors, const std::string& file) {
-  std::sort(tensors.begin(), tensors.end(), [](const TensorInfo& a, const TensorInfo& b) { return a.key < b.key; });
+  reorder(tensors, sorted_order(tensors.size(), [&](size_t a, size_t b) { return tensors[a].key < tensors[b].key; }));
   const auto twice = std::adjacent_find(tensors.begin(), tensors.end(),
                                         [](const TensorInfo& a, const TensorInfo& b) { return a.key == b.key; });
   if (twice != tensors.end())
     throw Error("manifest-duplicate-key", BytePlace{file, {}, {}},
                 fmt::format("the tensor '{}' is named twice", twice->key));
+  share_shapes(tensors);
   tensors_ = std::make_shared<const std::vector<TensorInfo>>(std::move(tensors));
 }
 

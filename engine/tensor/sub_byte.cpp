@@ -44,25 +44,25 @@ std::optional<Piece> piece_in_bytes(const Piece& piece, DType dtype, const Shape
   const Side to(dtype, target), from(dtype, source);
   const Group group(dtype);
   Piece out = piece;
-  out.axes.clear();
+  std::vector<Axis> axes;
   for (Axis axis : piece.axes) {
     axis.target_step *= to.factors[axis.target_dim];
     axis.source_step *= from.factors[axis.source_dim];
     axis.target_dim = static_cast<uint8_t>(to.dim(axis.target_dim));
     axis.source_dim = static_cast<uint8_t>(from.dim(axis.source_dim));
     // An axis that the next one continues on both sides is one with it.
-    if (!out.axes.empty()) {
-      Axis& last = out.axes.back();
+    if (!axes.empty()) {
+      Axis& last = axes.back();
       if (last.target_dim == axis.target_dim && last.source_dim == axis.source_dim &&
           last.target_step == axis.target_step * axis.extent && last.source_step == axis.source_step * axis.extent) {
         axis.extent *= last.extent;
-        out.axes.pop_back();
+        axes.pop_back();
       }
     }
-    out.axes.push_back(axis);
+    axes.push_back(axis);
   }
   bool whole = false;  // some axis runs through neighbours on both sides, so that whole bytes move
-  for (Axis& axis : out.axes) {
+  for (Axis& axis : axes) {
     const bool in_target_row = axis.target_dim == to.row, in_source_row = axis.source_dim == from.row;
     if (in_target_row && in_source_row && axis.target_step == 1 && axis.source_step == 1) {
       if (!group.divides(axis.extent)) return std::nullopt;
@@ -78,6 +78,7 @@ std::optional<Piece> piece_in_bytes(const Piece& piece, DType dtype, const Shape
   const auto target_origin = origin_in_bytes(piece.target_origin, to, group),
              source_origin = origin_in_bytes(piece.source_origin, from, group);
   if (!whole || !target_origin || !source_origin) return std::nullopt;
+  out.axes = std::move(axes);
   out.target_origin = *target_origin;
   out.source_origin = *source_origin;
   return out;

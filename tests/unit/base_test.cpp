@@ -1,4 +1,7 @@
 // Names, orders and checked sizes that everything else rests on.
+#include "base/key_index.h"
+#include "base/parallel_for.h"
+#include "base/sorted_order.h"
 #include "base/text.h"
 #include "remap/diagnostic.h"
 #include "remap/manifest.h"
@@ -6,6 +9,7 @@
 #include "support/temp_folder.h"
 
 #include <algorithm>
+#include <random>
 
 using namespace remap;
 
@@ -56,6 +60,82 @@ TEST_CASE("a manifest refuses the same key twice and shapes that overflow") {
   CHECK(element_count({0, int64_t{1} << 62, 8}) == 0);
   CHECK_THROWS_AS(element_count({int64_t{1} << 62, 8}), Error);
   CHECK_THROWS_AS(element_count({-1}), Error);
+}
+
+TEST_CASE("tensors of one shape share it once they are in a manifest") {
+  const Manifest manifest(
+      {{"c", DType::f32, {2, 3}}, {"a", DType::f32, {2, 3}}, {"b", DType::f32, {3, 2}}, {"d", DType::f32, {}}});
+  CHECK(manifest[0].shape.shares(manifest[2].shape));
+  CHECK_FALSE(manifest[0].shape.shares(manifest[1].shape));
+  CHECK(manifest[3].shape.empty());
+  CHECK(manifest[0].shape == SharedShape{2, 3});
+  CHECK(manifest[0].shape == Shape{2, 3});
+  CHECK(manifest[0].shape != manifest[1].shape);
+  CHECK(SharedShape() == Shape());
+  CHECK(SharedShape(Shape()).begin() == SharedShape(Shape()).end());
+}
+
+TEST_CASE("merging runs sorts as a stable sort does, and reorder moves every item once") {
+  std::mt19937 random(1);
+  for (int round = 0; round < 300; ++round) {
+    const size_t n = random() % 200;
+    const uint32_t values = 1 + random() % 50, rising = random() % 4;
+    std::vector<std::pair<uint32_t, size_t>> items;  // what is sorted by, and where it was
+    for (size_t i = 0; i < n; ++i) {
+      const bool goes_on = i > 0 && random() % 8 < 2 * rising;
+      items.emplace_back(goes_on ? items.back().first + random() % 2 : random() % values, i);
+    }
+    auto expected = items;
+    std::stable_sort(expected.begin(), expected.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    reorder(items, sorted_order(n, [&](size_t a, size_t b) { return items[a].first < items[b].first; }));
+    CHECK(items == expected);
+  }
+}
+
+TEST_CASE("an index of keys finds each, and nothing else, however it grew") {
+  std::mt19937 random(2);
+  for (const size_t reserved : {0, 10, 5000}) {
+    std::vector<std::string> texts;
+    std::map<std::string, size_t> known;
+    KeyIndex index;
+    index.reserve(reserved);
+    const auto text_of = [&](size_t i) -> std::string_view { return texts[i]; };
+    CHECK(index.find("", text_of) == KeyIndex::npos);
+    for (int i = 0; i < 4000; ++i) {
+      const std::string text = "layers." + std::to_string(random() % 3000) + ".weight";
+      const auto [place, fresh] = index.add(text, texts.size(), text_of);
+      CHECK(known.try_emplace(text, texts.size()).second == fresh);
+      CHECK(place == known.at(text));
+      if (fresh) texts.push_back(text);
+    }
+    for (int i = 0; i < 3100; ++i) {
+      const std::string text = "layers." + std::to_string(i) + ".weight";
+      const auto it = known.find(text);
+      CHECK(index.find(text, text_of) == (it == known.end() ? KeyIndex::npos : it->second));
+    }
+  }
+}
+
+TEST_CASE("each of many is done once, by workers of their own, and the first that fails is what is thrown") {
+  for (const int64_t work : {int64_t{0}, int64_t{1} << 40}) {
+    std::vector<std::atomic<int>> done(1000);
+    std::atomic<int> workers = 0;
+    parallel_each(done.size(), work, [&] { return [&, own = ++workers](size_t i) { done[i] += own > 0; }; });
+    CHECK(std::all_of(done.begin(), done.end(), [](const auto& times) { return times == 1; }));
+    CHECK(workers >= 1);
+    std::string thrown;
+    try {
+      parallel_each(1000, work, [&] {
+        return [](size_t i) {
+          if (i % 100 == 37) throw std::runtime_error(std::to_string(i));
+        };
+      });
+    } catch (const std::runtime_error& error) {
+      thrown = error.what();
+    }
+    CHECK(thrown == "37");
+  }
+  parallel_each(0, 0, [] { return [](size_t) { FAIL(); }; });
 }
 
 TEST_CASE("diagnostic ids are sorted and unique") {

@@ -36,8 +36,7 @@ plan::Targets targets_of(const std::vector<std::pair<std::string, Shape>>& tenso
   for (const auto& [key, shape] : tensors) {
     const bool second = key.starts_with("!");
     const std::string name = key.substr(second);
-    targets.by_key[name] = targets.tensors.size();
-    targets.tensors.push_back({name, DType::f16, shape, {}, {}, second});
+    targets.add({name, DType::f16, shape, {}, {}, second});
   }
   return targets;
 }

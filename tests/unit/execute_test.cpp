@@ -136,12 +136,12 @@ const std::vector<Operation>& operations() {
          for (size_t d = 0; d < source.shape.size(); ++d) order.push_back(d);
          std::shuffle(order.begin(), order.end(), random.engine());
          Shape shape;
-         Piece piece{0, tensor, {}, {}, {}};
+         std::vector<Axis> axes;
          for (size_t d = 0; d < order.size(); ++d) {
            shape.push_back(source.shape[order[d]]);
-           piece.axes.push_back({shape.back(), 1, 1, u8(d), u8(order[d])});
+           axes.push_back({shape.back(), 1, 1, u8(d), u8(order[d])});
          }
-         plans.push_back(target(source, plans.size(), shape, {piece}));
+         plans.push_back(target(source, plans.size(), shape, {{0, tensor, axes, {}, {}}}));
        }},
       {"split the first axis into transposed tensors",
        [](Random& random) {
@@ -211,9 +211,9 @@ Plans renamed(const MemorySource& source) {
   Plans plans;
   for (uint32_t t = 0; t < source.manifest().size(); ++t) {
     const TensorInfo& info = source.manifest()[t];
-    Piece piece{0, t, {}, {}, {}};
-    for (size_t d = 0; d < info.shape.size(); ++d) piece.axes.push_back({info.shape[d], 1, 1, u8(d), u8(d)});
-    plans.push_back({"new." + info.key, info.dtype, info.shape, {piece}, {}, 0});
+    std::vector<Axis> axes;
+    for (size_t d = 0; d < info.shape.size(); ++d) axes.push_back({info.shape[d], 1, 1, u8(d), u8(d)});
+    plans.push_back({"new." + info.key, info.dtype, info.shape, {{0, t, axes, {}, {}}}, {}, 0});
     if (element_count(info.shape) == 0) plans.back().pieces.clear();
   }
   return plans;

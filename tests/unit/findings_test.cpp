@@ -1,6 +1,11 @@
 // How findings are told as text: those of one kind as one, and never too many lines.
+#include <algorithm>
+#include <random>
+#include <set>
+
 #include <fmt/format.h>
 
+#include "formats/key_ranges.h"
 #include "remap/report.h"
 #include "report/fold.h"
 #include "support/catch.h"
@@ -137,6 +142,41 @@ TEST_CASE("a very long line is cut around what is meant, between characters") {
   CHECK(text.size() < 1200);
   CHECK(text.find("xü") != std::string::npos);
   CHECK(text.find("…ü") == std::string::npos);
+}
+
+TEST_CASE("folded lines stand for all lines, each once, also those that are made when they are asked for") {
+  std::mt19937 random(4);
+  for (int round = 0; round < 200; ++round) {
+    std::set<std::string> keys;
+    for (size_t n = random() % 60; n-- > 0;) {
+      std::string key = random() % 3 == 0 ? "a" : "b";
+      for (size_t numbers = random() % 3; numbers-- > 0;)
+        key += fmt::format(".{:0{}}", random() % 6, random() % 9 == 0 ? 2 : 0);
+      if (random() % 50 == 0) key += ".1234567890123456";  // too long to be a number
+      keys.insert(key);
+    }
+    std::vector<report::Line> lines;
+    for (const auto& key : keys) lines.push_back({{key, "from " + key}, key.substr(0, 1)});
+    std::shuffle(lines.begin(), lines.end(), random);
+    const auto rows = report::fold(lines);
+    CHECK(rows == report::fold(lines.size(), [&](size_t i, report::Line& line) { line = lines[i]; }));
+    std::vector<std::string> all;
+    for (const auto& row : rows) {
+      std::string problem;
+      const auto expanded = formats::expand_ranges(row[0], 1000, problem);
+      REQUIRE(expanded);
+      all.insert(all.end(), expanded->begin(), expanded->end());
+      if (expanded->size() == 1) CHECK(row[1] == "from " + row[0]);
+    }
+    std::sort(all.begin(), all.end());
+    CHECK(all == std::vector<std::string>(keys.begin(), keys.end()));
+  }
+  // So many that several threads take part.
+  const auto expert = [](size_t i, report::Line& line) {
+    line.cells = {fmt::format("layers.{}.experts.{}.w", i / 512, i % 512), fmt::format("x.{}", i % 512)};
+  };
+  CHECK(report::fold(40 * 512, expert) ==
+        std::vector<report::Row>{{"layers.{0..39}.experts.{0..511}.w", "x.{0..511}"}});
 }
 
 TEST_CASE("keys are folded by numbers first, then by words") {

@@ -37,7 +37,7 @@ std::string seen(const std::string& sections, const std::vector<std::string>& ke
   if (diagnostics.has_errors()) return diagnostics.items().front().id + ": " + diagnostics.items().front().message;
   std::string all;
   for (const auto& key : table.keys(0)) {
-    all += (all.empty() ? "" : " ") + key.key;
+    all += (all.empty() ? "" : " ") + std::string(key.key);
     CHECK(table.find(0, key.key) == &key);
   }
   CHECK(table.find(0, "none") == nullptr);

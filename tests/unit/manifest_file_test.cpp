@@ -1,5 +1,6 @@
 // Manifests as files: both forms, what they become, and what is refused.
 #include "remap/manifest_file.h"
+#include "formats/plain_tensors.h"
 #include "remap/report.h"
 #include "support/catch.h"
 #include "support/source_values.h"
@@ -41,6 +42,51 @@ TEST_CASE("a JSON manifest keeps format, metadata and ties") {
   const auto object =
       open_source(folder.write("o.json", R"({"remap_manifest":1,"tensors":{"x":{"dtype":"U8","shape":[]}}})"));
   CHECK(object->manifest().tensors() == std::vector<TensorInfo>{{"x", DType::u8, {}}});
+}
+
+TEST_CASE("a list of tensors that is read without a tree of values is what the general parser makes of it") {
+  const TempFolder folder;
+  // The same list plainly, and with an escape in the first key, which is left to the general parser.
+  const auto both = [&](const std::string& begin, const std::string& rest) {
+    const std::string plain = begin + "key\": \"a" + rest, escaped = begin + "key\": \"\\u0061" + rest;
+    CHECK(formats::take_plain_tensors(plain).has_value());
+    CHECK_FALSE(formats::take_plain_tensors(escaped).has_value());
+    const auto result = [&](const std::string& text) {
+      std::string listed;
+      const std::string error = error_of([&] {
+        const auto source = open_source(folder.write("m.json", text));
+        listed = manifest_to_json(*source);
+      });
+      return listed + error;
+    };
+    CHECK(result(plain) == result(escaped));
+    return result(plain);
+  };
+  const std::string begin = R"({"remap_manifest":1,"metadata":{"tensors":[{"key":"no","dtype":"F32","shape":[1]}]},)";
+  CHECK(contains(both(begin + R"("tensors":[{")",
+                      R"(","dtype":"F16","shape":[ 2 , 3 ]},)"
+                      "\n {\"key\":\"b\",\"dtype\":\"F16\",\"shape\":[],\"alias\":\"s\"}],\"format\":\"torch\"}"),
+                 R"({"key":"a","dtype":"F16","shape":[2,3]})"));
+  const std::string list = R"({"remap_manifest":1,"tensors":[{")";
+  CHECK(contains(both(R"({"folded":true,"remap_manifest":1,"tensors":[{")", R"(.{0..2}","dtype":"F16","shape":[2]}]})"),
+                 "a.2"));
+  CHECK(contains(both(list, R"(","dtype":"F16","shape":[2]},{"key":"a","dtype":"F16","shape":[2]}]})"), "named twice"));
+  CHECK(contains(both(list, R"(","dtype":"F4","shape":[3]}]})"), "not a whole number of bytes"));
+  CHECK(contains(
+      both(list, R"(","dtype":"F16","shape":[2],"alias":"s"},{"key":"b","dtype":"F16","shape":[3],"alias":"s"}]})"),
+      "have the alias"));
+  CHECK(contains(both(list, R"(","dtype":"F16","shape":[2]}],"metadata":3})"), "'metadata' is not an object"));
+  CHECK(contains(both(list, R"(","dtype":"F16","shape":[2]}],"tensors":[]})"), "occurs twice"));
+  CHECK(contains(both(list, R"(","dtype":"F16","shape":[2]}],})"), "not valid JSON"));
+  for (const char* other : {R"({"tensors":{}})", R"({"tensors":[]})", R"({"tensors":[{"key":"a"}]})", "{", "",
+                            R"({"a":[{"tensors":[{"key":"a","dtype":"F16","shape":[2]}]}]})",
+                            R"({"tensors":[{"key":"a","dtype":"F16","shape":[02]}]})",
+                            R"({"tensors":[{"key":"a","dtype":"F16","shape":[-0]}]})",
+                            R"({"tensors":[{"key":"a","dtype":"F16","shape":[1.0]}]})",
+                            R"({"tensors":[{"key":"a","dtype":"F17","shape":[1]}]})",
+                            R"({"tensors":[{"key":"a","dtype":"F16","shape":[1],"more":1}]})",
+                            R"({"tensors":[{"key":"a","dtype":"F16","shape":[1]},]})"})
+    CHECK_FALSE(formats::take_plain_tensors(other).has_value());
 }
 
 TEST_CASE("what is written is read back the same") {

@@ -69,9 +69,10 @@ std::vector<PlannedTensor> identity(const Source& source, std::vector<std::strin
     const TensorInfo& info = source.manifest()[index];
     PlannedTensor& target = plan.emplace_back(PlannedTensor{key, info.dtype, info.shape, {}, {}, 0});
     if (element_count(info.shape) == 0) continue;
-    Piece& piece = target.pieces.emplace_back(Piece{0, static_cast<uint32_t>(index), {}, {}, {}});
+    std::vector<Axis> axes;
     for (size_t d = 0; d < info.shape.size(); ++d)
-      piece.axes.push_back({info.shape[d], 1, 1, static_cast<uint8_t>(d), static_cast<uint8_t>(d)});
+      axes.push_back({info.shape[d], 1, 1, static_cast<uint8_t>(d), static_cast<uint8_t>(d)});
+    target.pieces.push_back({0, static_cast<uint32_t>(index), axes, {}, {}});
   }
   return plan;
 }

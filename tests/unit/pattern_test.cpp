@@ -2,6 +2,12 @@
 #include "lang/pattern.h"
 #include "support/catch.h"
 
+#include <map>
+#include <random>
+#include <set>
+
+#include <re2/re2.h>
+
 using namespace remap;
 using namespace remap::lang;
 
@@ -176,6 +182,76 @@ TEST_CASE("a matcher knows how its keys begin, and all of them that a target may
     CHECK(matcher.regex() == row.regex);
     CHECK(regex_of_target(p, p, kTables, {}) == row.regex_of_target);
   }
+}
+
+TEST_CASE("reading a key from its start finds what the regular expression finds") {
+  std::mt19937 random(3);
+  const auto one_of = [&](const std::vector<std::string>& texts) { return texts[random() % texts.size()]; };
+  size_t n_matched = 0;
+  for (int round = 0; round < 3000; ++round) {
+    std::string text, key;  // a pattern, and a key that is made like it
+    for (size_t n = 1 + random() % 5; n-- > 0;) {
+      const std::string token = one_of(
+          {"a", "a.", ".b", "/", "1", "ab", "*", "{x}", "{y}", "{k:int}", "{z:a|ab|1}", "{w:1|12}", "{r:3..12}", "**"});
+      text += token;
+      if (token == "*" || token == "{k:int}" || token == "{r:3..12}")
+        key += one_of({"0", "7", "12", "007", "a", ""});
+      else if (token.starts_with("{z") || token.starts_with("{w"))
+        key += one_of({"a", "ab", "1", "12", "b"});
+      else if (token.starts_with("{") || token == "**")
+        key += one_of({"a", "ab", "1", "a.b", "\n", "\xc3\xa9", "\xff", "x y", ""});
+      else
+        key += random() % 8 == 0 ? one_of({"b", ".", ""}) : token;
+    }
+    INFO(text << " on " << key);
+    std::optional<KeyPattern> parsed;
+    try {
+      parsed = pattern(text);
+    } catch (const Error&) {
+      continue;
+    }
+    const Matcher matcher(*parsed, {});
+    const RE2 regex(matcher.regex());
+    std::vector<re2::StringPiece> groups(static_cast<size_t>(regex.NumberOfCapturingGroups()) + 1);
+    bool matches = regex.Match(key, 0, key.size(), RE2::ANCHOR_BOTH, groups.data(), static_cast<int>(groups.size()));
+    std::string expected, found;
+    std::map<std::string, std::string> holes;
+    size_t g = 0;
+    for (const PatternToken& token : parsed->tokens) {
+      if (token.kind == PatternToken::Kind::literal) continue;
+      const std::string taken = matches ? std::string(groups[g + 1].data(), groups[g + 1].size()) : "";
+      ++g;
+      if (token.kind == PatternToken::Kind::hole) {
+        const auto [it, fresh] = holes.emplace(token.text, taken);
+        matches = matches && it->second == taken;
+        if (!fresh) continue;
+      }
+      expected += token.text + "=" + taken + "|";
+    }
+    std::vector<KeyPart> parts(matcher.n_groups());
+    CHECK(matcher.find(key, parts.data()) == matches);
+    if (!matches) continue;
+    ++n_matched;
+    Captures captures = {{"old"}, {"old"}, {"old"}, {7}, {{"old", "old"}, {"old", "old"}}};
+    matcher.take(key, parts.data(), captures);
+    size_t star = 0, rest = 0, hole = 0;
+    std::set<std::string> seen;
+    for (const PatternToken& token : parsed->tokens) {
+      if (token.kind == PatternToken::Kind::literal) continue;
+      if (token.kind == PatternToken::Kind::hole && !seen.insert(token.text).second) continue;
+      if (token.kind == PatternToken::Kind::star)
+        CHECK(key.compare(captures.star_offsets.at(star), 1, captures.stars[star], 0, 1) == 0);
+      found += token.text + "=" +
+               (token.kind == PatternToken::Kind::star   ? captures.stars.at(star++)
+                : token.kind == PatternToken::Kind::rest ? captures.rests.at(rest++)
+                                                         : captures.holes.at(hole++).second) +
+               "|";
+    }
+    CHECK(found == expected);
+    CHECK(captures.stars.size() + captures.rests.size() + captures.holes.size() == star + rest + hole);
+    CHECK(captures.groups.empty());
+  }
+  CHECK(n_matched > 300);
 }
 
 TEST_CASE("prefixes of blocks stand before a pattern, and can be told from it") {

@@ -155,7 +155,7 @@ TEST_CASE("every key belongs to one rule, or it is said why not") {
     Lines rules;
     for (const auto& matched : matches.by_rule) {
       Lines keys;
-      for (const auto& match : matched) keys.push_back(match.key->key);
+      for (const auto& match : matched) keys.emplace_back(match.key->key);
       rules.push_back(fmt::format("{}", fmt::join(keys, " ")));
     }
     CHECK(fmt::format("{}", fmt::join(rules, "|")) == row.matched);

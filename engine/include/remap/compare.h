@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "remap/source.h"
 
@@ -28,5 +29,11 @@ struct TensorDifference {
 // Values are compared as double; integers of one dtype are equal only if their bits are.
 // Throws: Error "compare-shape" if the shapes differ, "compare-dtype" if one is complex and the other is not; as above.
 TensorDifference compare_tensors(const Source& a, size_t index_a, const Source& b, size_t index_b);
+
+// The same of many pairs of tensors, on all cores. Throws what the first pair that fails would.
+struct TensorPair {
+  size_t a = 0, b = 0;  // indices into the manifests
+};
+std::vector<TensorDifference> compare_tensors(const Source& a, const Source& b, const std::vector<TensorPair>& pairs);
 
 }  // namespace remap

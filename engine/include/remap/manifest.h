@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +17,41 @@ namespace remap {
 
 using Shape = std::vector<int64_t>;
 
+// A list that does not change; copies share it, and a million tensors have few shapes. Reads as the vector it was made
+// from.
+template <typename T>
+class SharedList {
+ public:
+  using value_type = T;
+  using const_iterator = typename std::vector<T>::const_iterator;
+  using iterator = const_iterator;
+
+  SharedList() = default;
+  SharedList(std::vector<T> list)
+      : list_(list.empty() ? nullptr : std::make_shared<const std::vector<T>>(std::move(list))) {}
+  SharedList(std::initializer_list<T> list) : SharedList(std::vector<T>(list)) {}
+
+  const std::vector<T>& list() const {
+    static const std::vector<T> none;
+    return list_ ? *list_ : none;
+  }
+  operator const std::vector<T>&() const { return list(); }
+  const_iterator begin() const { return list().begin(); }
+  const_iterator end() const { return list().end(); }
+  size_t size() const { return list_ ? list_->size() : 0; }
+  bool empty() const { return list_ == nullptr; }
+  const T& operator[](size_t i) const { return (*list_)[i]; }
+  const T& front() const { return list_->front(); }
+  const T& back() const { return list_->back(); }
+  bool shares(const SharedList& other) const { return list_ == other.list_; }
+  friend bool operator==(const SharedList& a, const SharedList& b) { return a.shares(b) || a.list() == b.list(); }
+  friend bool operator==(const SharedList& a, const std::vector<T>& b) { return a.list() == b; }
+
+ private:
+  std::shared_ptr<const std::vector<T>> list_;  // null: an empty list
+};
+using SharedShape = SharedList<int64_t>;
+
 // Why a tensor's bytes are not read, and what is known of it all the same.
 struct Unread {
   std::string why;         // "a quantized tensor"
@@ -27,7 +63,7 @@ struct Unread {
 struct TensorInfo {
   std::string key;
   DType dtype = DType::f32;  // of an unread tensor: means nothing, see Unread::dtype
-  Shape shape = {};          // of an unread tensor: empty if it is not known
+  SharedShape shape = {};    // of an unread tensor: empty if it is not known
   // Tensors with equal non-empty `alias` are the same bytes read with the same dtype, shape and strides (tied weights).
   std::string alias = {};
   // Null for a tensor whose bytes are read, which most are. Compared by value.
@@ -51,7 +87,7 @@ class Manifest {
  public:
   Manifest();
   // Sorts by key (byte order). Throws Error "manifest-duplicate-key" if a key occurs twice; `file` names the source in
-  // it.
+  // it. Tensors of one shape share it from then on.
   explicit Manifest(std::vector<TensorInfo> tensors, const std::string& file = {});
   Manifest(const Manifest&) = default;  // copies nothing; and nothing is moved out of a manifest
   Manifest& operator=(const Manifest&) = default;

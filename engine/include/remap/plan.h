@@ -37,7 +37,7 @@ struct Axis {
 struct Piece {
   uint32_t source = 0;  // index into Plan::sources
   uint32_t tensor = 0;  // index into that source's manifest
-  std::vector<Axis> axes;
+  SharedList<Axis> axes;
   std::vector<int64_t> target_origin;  // empty: all zero; else one entry a dimension of the target
   std::vector<int64_t> source_origin;  // empty: all zero; else one entry a dimension of the source
   bool operator==(const Piece&) const = default;
@@ -46,7 +46,7 @@ struct Piece {
 struct PlannedTensor {
   std::string key;
   DType dtype = DType::f32;
-  Shape shape;
+  SharedShape shape;
   std::vector<Piece> pieces;   // disjoint; together they cover the tensor, unless `fill` is set
   std::optional<double> fill;  // constant value; then there are no pieces
   uint32_t rule = 0;           // index into Plan::rules
