@@ -12,7 +12,7 @@ namespace remap::lang {
 namespace {
 
 // Keys that a schema expands to: fifteen times those of the largest architectures there are.
-constexpr size_t kMaxExpanded = 1'000'000;
+constexpr size_t kMaxExpanded = 2'000'000;
 
 class SchemaParser {
  public:
