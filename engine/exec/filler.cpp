@@ -166,7 +166,7 @@ void Filler::cast_from_file(const TileView& view, const ops::CopyRegion& region,
   scratch_.resize(static_cast<size_t>(std::min(count, kCastElements) * from_bytes));
   for (int64_t begin = 0; begin < count; begin += kCastElements) {
     const int64_t n = std::min(kCastElements, count - begin);
-    read_file_bytes(view.fd, view.offset_bytes + static_cast<uint64_t>((region.source_offset + begin) * from_bytes),
+    read_file_bytes(view, view.offset_bytes + static_cast<uint64_t>((region.source_offset + begin) * from_bytes),
                     scratch_.data(), static_cast<uint64_t>(n * from_bytes));
     ops::strided_cast(out, to, scratch_.data(), opened_.dtype,
                       ops::normalised({region.target_offset + begin, 0, {{n, 1, 1}}}));
