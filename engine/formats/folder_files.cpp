@@ -308,7 +308,8 @@ std::string link_outside(const std::string& folder, const std::vector<std::strin
     const bool in_cache =
         snapshots.filename() == "snapshots" && target.parent_path() == snapshots.parent_path() / "blobs";
     if (!target.empty() && !is_below(target, here) && !in_cache)
-      return fmt::format("'{}' is a link to '{}', outside of the folder", name, target.string());
+      return fmt::format("'{}' is a link to '{}', outside of the folder", name,
+                         fs::read_symlink(fs::path(folder) / name, ignored).string());
   }
   return "";
 }

@@ -89,7 +89,6 @@ TEST_CASE("a link that leads out of the folder is said, one into a download cach
   fs::create_symlink("../../../elsewhere/other", here + "/outside");
   fs::create_symlink("gone", here + "/gone");
   CHECK(link_outside(here, {"own", "inside", "cached", "gone", "not there"}).empty());
-  CHECK(link_outside(here, {"own", "outside"}) == "'outside' is a link to '" +
-                                                      fs::canonical(folder.path("elsewhere/other")).string() +
-                                                      "', outside of the folder");
+  CHECK(link_outside(here, {"own", "outside"}) ==
+        "'outside' is a link to '../../../elsewhere/other', outside of the folder");
 }
