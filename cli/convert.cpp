@@ -61,6 +61,7 @@ int convert(const Options& options) {
   remap::OutputOptions output;
   output.max_shard_bytes = parse_bytes(options.max_shard_size);
   output.force = options.force;
+  output.clone = options.clone;
   Progress progress(options.quiet);
   remap::ExecOptions exec;
   exec.threads = options.threads;

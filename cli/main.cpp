@@ -59,6 +59,8 @@ Rows convert_options() {
        {{"-o,--output", "OUT", "The folder to write; must not exist", &Options::output, Kind::output},
         {"--max-shard-size", "SIZE", "Start a new file beyond this size", &Options::max_shard_size, Kind::size},
         {"--force", "", "Replace an existing output folder, once the new one is whole", &Options::force},
+        {"--clone", "", "Share data with the checkpoint where the file system can; pads the files' headers for it",
+         &Options::clone},
         {"--threads",
          "N",
          "Threads that copy, 1 to 1024 (default: one a core)",

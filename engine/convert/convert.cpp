@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "exec/file_runs.h"
 #include "remap/report.h"
 
 namespace remap {
@@ -24,6 +25,13 @@ std::optional<ParameterSums> checked_sums(const Plan& plan, const std::vector<co
   return sums;
 }
 
+std::vector<std::optional<uint64_t>> offsets_in_sources(const Plan& plan, const std::vector<const Source*>& sources) {
+  std::vector<std::optional<uint64_t>> offsets(plan.tensors.size());
+  for (size_t t = 0; t < plan.tensors.size(); ++t)
+    if (const auto place = exec::place_in_source(plan.tensors[t], sources)) offsets[t] = place->offset_bytes;
+  return offsets;
+}
+
 }  // namespace
 
 Outcome write(const Conversion& conversion, const std::string& folder, const OutputOptions& options,
@@ -32,11 +40,12 @@ Outcome write(const Conversion& conversion, const std::string& folder, const Out
   OutputOptions completed = options;
   completed.inputs.insert(completed.inputs.end(), conversion.files.begin(), conversion.files.end());
   completed.metadata.insert(plan.metadata.begin(), plan.metadata.end());
+  const auto sources = sources_of(plan, conversion.sources);
+  if (completed.clone) completed.source_offsets = offsets_in_sources(plan, sources);
   OutputFolder output(folder, plan.tensors, completed);
   // First, so that what is wrong with them is known before the tensors are copied.
   output.add_file("config.json", json_file_text(plan.config));
   for (const auto& [name, body] : plan.files) output.add_file(name, json_file_text(body));
-  const auto sources = sources_of(plan, conversion.sources);
   execute(plan.tensors, sources, output, exec);
   Outcome outcome{checked_sums(plan, sources, output)};
   output.commit();

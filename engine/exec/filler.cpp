@@ -33,14 +33,6 @@ int64_t page_bytes() {
   return bytes;
 }
 
-// All of a piece, as the only box of its indices.
-IndexBox whole(const Piece& piece) {
-  IndexBox box;
-  box.reserve(piece.axes.size());
-  for (const Axis& axis : piece.axes) box.push_back({0, axis.extent});
-  return box;
-}
-
 bool is_empty(const Piece& piece) {
   return std::any_of(piece.axes.begin(), piece.axes.end(), [](const Axis& axis) { return axis.extent == 0; });
 }
@@ -107,7 +99,7 @@ uint64_t Filler::fill_piece(const Piece& piece, const Stretch& stretch, const st
   for (size_t tile = 0; tile < opened_.tiles.size(); ++tile) {
     const Box& box = opened_.tiles[tile];
     const bool only = opened_.tiles.size() == 1;
-    for (const IndexBox& indices : only ? std::vector<IndexBox>{whole(piece)} : clip(piece, box)) {
+    for (const IndexBox& indices : only ? std::vector<IndexBox>{whole_piece(piece)} : clip(piece, box)) {
       parts_.clear();
       ops::clip_target(lower(piece, indices, strides, box, opened_.views[tile].strides), stretch.begin, stretch.end,
                        parts_);

@@ -12,6 +12,8 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -25,6 +27,8 @@
 
 namespace remap {
 namespace {
+
+constexpr uint64_t kPage = formats::kClonedBytes;
 
 Place at(const std::string& path) { return BytePlace{path, {}, {}}; }
 
@@ -288,7 +292,8 @@ class OutputFolder::Impl {
   Impl(const std::string& path, const std::vector<PlannedTensor>& tensors, const OutputOptions& options)
       : destination_(parse_destination(path)), options_(options) {
     check_destination(destination_, options_);
-    const auto layout = formats::lay_out(tensors, {options_.max_shard_bytes, options_.metadata});
+    const auto layout =
+        formats::lay_out(tensors, {options_.max_shard_bytes, options_.metadata, options_.source_offsets});
     needed_bytes_ = layout.index.size();
     for (const auto& file : layout.files) needed_bytes_ += file.size_bytes;
     check_space(destination_, layout, needed_bytes_);
@@ -323,6 +328,20 @@ class OutputFolder::Impl {
                             : "what was written cannot be read back: the file became shorter");
       bytes = bytes.subspan(static_cast<size_t>(got)), offset += static_cast<uint64_t>(got);
     }
+  }
+
+  bool shares() const { return options_.clone; }
+
+  // Whole pages of a range that lies alike in both files. Whatever goes wrong: the bytes can be copied.
+  std::pair<uint64_t, uint64_t> share(size_t file, uint64_t offset, int fd, uint64_t source_offset, uint64_t length) {
+    const std::pair none{offset, offset};
+    const uint64_t begin = (offset + kPage - 1) / kPage * kPage, end = (offset + length) / kPage * kPage;
+    if ((offset - source_offset) % kPage != 0 || begin >= end) return none;
+#ifdef FICLONERANGE
+    const file_clone_range range{fd, source_offset + (begin - offset), end - begin, begin};
+    if (::ioctl(files_[file].fd(), FICLONERANGE, &range) == 0) return {begin, end};
+#endif
+    return none;
   }
 
   void add_file(const std::string& name, const std::string& contents) {
@@ -423,6 +442,11 @@ void OutputFolder::write(size_t file, uint64_t offset_bytes, std::span<const std
 }
 void OutputFolder::read(size_t file, uint64_t offset_bytes, std::span<std::byte> bytes) {
   impl_->read(file, offset_bytes, bytes);
+}
+bool OutputFolder::shares() const { return impl_->shares(); }
+std::pair<uint64_t, uint64_t> OutputFolder::share(size_t file, uint64_t offset_bytes, int fd,
+                                                  uint64_t source_offset_bytes, uint64_t length_bytes) {
+  return impl_->share(file, offset_bytes, fd, source_offset_bytes, length_bytes);
 }
 void OutputFolder::add_file(const std::string& name, const std::string& contents) { impl_->add_file(name, contents); }
 void OutputFolder::commit() { impl_->commit(); }
