@@ -27,7 +27,7 @@ struct Options {
   std::string format = "text";
   int threads = 0, layers = 0;
   bool force = false, full = false, metadata = false, quiet = false;
-  bool verify = false, update = false, reverse = false, check = false;
+  bool clone = false, verify = false, update = false, reverse = false, check = false;
   bool resume = false, no_sync = false, provenance = false, checksums = false;
   bool help = false, version = false;
   double atol = 0, verify_atol = 1e-3;

@@ -90,6 +90,7 @@ int convert(const Options& options) {
   output.provenance = options.provenance;
   if (!options.shard.empty()) output.part = part_of(options);
   output.notice = [&](const remap::Diagnostic& diagnostic) { print(diagnostic, options); };
+  output.clone = options.clone;
   Progress progress(options.quiet);
   remap::ExecOptions exec;
   exec.threads = options.threads;

@@ -69,6 +69,8 @@ Rows convert_options() {
         {"--provenance", "", "Also write remap-provenance.json: SHA-256 of sources, rules and outputs",
          &Options::provenance},
         {"--no-sync", "", "Do not wait until what is written is on the disk", &Options::no_sync},
+        {"--clone", "", "Share data with the checkpoint where the file system can; pads the files' headers for it",
+         &Options::clone},
         {"--threads",
          "N",
          "Threads that copy, 1 to 1024 (default: one a core)",

@@ -8,6 +8,7 @@
 
 #include "base/checksum.h"
 #include "base/sha256.h"
+#include "exec/file_runs.h"
 #include "remap/provenance.h"
 #include "remap/report.h"
 
@@ -102,6 +103,13 @@ Json provenance_of(const Conversion& conversion, const OutputFolder& output) {
           {"outputs", output.digests()}};
 }
 
+std::vector<std::optional<uint64_t>> offsets_in_sources(const Plan& plan, const std::vector<const Source*>& sources) {
+  std::vector<std::optional<uint64_t>> offsets(plan.tensors.size());
+  for (size_t t = 0; t < plan.tensors.size(); ++t)
+    if (const auto place = exec::place_in_source(plan.tensors[t], sources)) offsets[t] = place->offset_bytes;
+  return offsets;
+}
+
 }  // namespace
 
 Outcome write(const Conversion& conversion, const std::string& folder, const OutputOptions& options,
@@ -113,11 +121,12 @@ Outcome write(const Conversion& conversion, const std::string& folder, const Out
   completed.made_of.insert(
       {{"plan", plan_digest(plan)}, {"source", source_digest(conversion.read)}, {"version", REMAP_VERSION}});
   completed.limits = conversion.options.limits;
+  const auto sources = sources_of(plan, conversion.sources);
+  if (completed.clone) completed.source_offsets = offsets_in_sources(plan, sources);
   OutputFolder output(folder, plan.tensors, completed);
   // First, so that what is wrong with them is known before the tensors are copied.
   output.add_file("config.json", json_file_text(plan.config));
   for (const auto& [name, body] : plan.files) output.add_file(name, json_file_text(body));
-  const auto sources = sources_of(plan, conversion.sources);
   Outcome outcome;
   try {
     outcome = conversion.read.unchanged_during([&] {

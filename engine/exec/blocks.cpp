@@ -76,6 +76,13 @@ Stretch Blocks::part(const Block& block, size_t target) const {
           static_cast<int64_t>((std::min(block.end, end) - offset) / element), begin};
 }
 
+size_t Blocks::from(size_t file, uint64_t offset_bytes) const {
+  const auto first = std::lower_bound(
+      blocks_.begin(), blocks_.end(), std::pair(file, offset_bytes),
+      [](const Block& block, const auto& wanted) { return std::pair(block.file, block.begin) < wanted; });
+  return static_cast<size_t>(first - blocks_.begin());
+}
+
 size_t Blocks::holding(size_t target, int64_t element) const {
   const std::pair at{places_[target].file,
                      places_[target].offset_bytes + static_cast<uint64_t>(element * element_bytes(target))};

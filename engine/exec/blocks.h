@@ -35,10 +35,13 @@ class Blocks {
   size_t size() const { return blocks_.size(); }
   // The tensors that have elements, as they follow each other in the files.
   const std::vector<size_t>& order() const { return order_; }
+  TensorPlace place(size_t target) const { return places_[target]; }
   uint64_t largest_bytes() const { return largest_bytes_; }
   // The elements of the tensor at `position` of order() that are in a block.
   Stretch stretch(const Block& block, size_t position) const { return part(block, order_[position]); }
   Stretch part(const Block& block, size_t target) const;
+  // The first block that begins at or after an offset of a file.
+  size_t from(size_t file, uint64_t offset_bytes) const;
   // The block that holds an element of a target tensor.
   size_t holding(size_t target, int64_t element) const;
 

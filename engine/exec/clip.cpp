@@ -102,6 +102,13 @@ class Clipper {
 
 }  // namespace
 
+IndexBox whole_piece(const Piece& piece) {
+  IndexBox box;
+  box.reserve(piece.axes.size());
+  for (const Axis& axis : piece.axes) box.push_back({0, axis.extent});
+  return box;
+}
+
 std::vector<IndexBox> clip(const Piece& piece, const Box& tile) {
   std::vector<IndexBox> found;
   if (std::any_of(piece.axes.begin(), piece.axes.end(), [](const Axis& axis) { return axis.extent == 0; }))

@@ -20,6 +20,9 @@ struct IndexRange {
 // One range an axis of the piece: a box of its iteration space.
 using IndexBox = std::vector<IndexRange>;
 
+// All of a piece's indices.
+IndexBox whole_piece(const Piece& piece);
+
 // The elements of `piece` whose source lies inside `tile`, as disjoint boxes. Where several axes share a source
 // dimension (a reshape, a stride that does not divide a tile) the boundary indices of the outer ones are taken one by
 // one.

@@ -10,6 +10,7 @@
 
 #include "exec/blocks.h"
 #include "exec/check_plan.h"
+#include "exec/file_runs.h"
 #include "exec/filler.h"
 #include "exec/open_blocks.h"
 #include "exec/slice_tensor.h"
@@ -69,6 +70,7 @@ class Run {
         open_(blocks_, sink, memory_, options.open_bytes),
         progress_(options, total_bytes(tensors)),
         is_held_(blocks_.size()) {
+    if (sink.shares()) share_runs();
     list_jobs();
     first_failure_ = jobs_.size();
   }
@@ -110,6 +112,20 @@ class Run {
            });
   }
 
+  // What the file system shares need not be copied, but for the ends.
+  void share_runs() {
+    for (const exec::FileRun& run : exec::file_runs(tensors_, sources_, blocks_)) {
+      const auto [begin, end] =
+          sink_.share(run.file, run.begin, run.from.fd, run.from.offset_bytes, run.end - run.begin);
+      for (size_t b = blocks_.from(run.file, begin); b < blocks_.size(); ++b) {
+        const Block& block = blocks_[b];
+        if (block.file != run.file || block.end > end) break;
+        is_held_[b] = true;
+        sink_.finished(block.file, block.begin, block.size(), nullptr);
+      }
+    }
+  }
+
   // In the order of the files, so that blocks that tiles share are not open for long.
   void list_jobs() {
     std::vector<bool> tiled(tensors_.size()), in_place(tensors_.size());
@@ -119,7 +135,7 @@ class Run {
     size_t tile = 0;
     for (size_t b = 0; b < blocks_.size(); ++b) {
       const Block& block = blocks_[b];
-      is_held_[b] = sink_.holds(block.file, block.begin, block.size());
+      is_held_[b] = is_held_[b] || sink_.holds(block.file, block.begin, block.size());
       bool any_in_place = false;
       for (size_t i = block.first; i < block.last; ++i) {
         is_shared_[b] = is_shared_[b] || tiled[blocks_.order()[i]];

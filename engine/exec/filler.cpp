@@ -33,14 +33,6 @@ int64_t page_bytes() {
   return bytes;
 }
 
-// All of a piece, as the only box of its indices.
-IndexBox whole(const Piece& piece) {
-  IndexBox box;
-  box.reserve(piece.axes.size());
-  for (const Axis& axis : piece.axes) box.push_back({0, axis.extent});
-  return box;
-}
-
 bool is_empty(const Piece& piece) {
   return std::any_of(piece.axes.begin(), piece.axes.end(), [](const Axis& axis) { return axis.extent == 0; });
 }
@@ -107,7 +99,7 @@ uint64_t Filler::fill_piece(const Piece& piece, const Stretch& stretch, const st
   for (size_t tile = 0; tile < opened_.tiles.size(); ++tile) {
     const Box& box = opened_.tiles[tile];
     const bool only = opened_.tiles.size() == 1;
-    for (const IndexBox& indices : only ? std::vector<IndexBox>{whole(piece)} : clip(piece, box)) {
+    for (const IndexBox& indices : only ? std::vector<IndexBox>{whole_piece(piece)} : clip(piece, box)) {
       parts_.clear();
       ops::clip_target(lower(piece, indices, strides, box, opened_.views[tile].strides), stretch.begin, stretch.end,
                        parts_);
@@ -203,15 +195,16 @@ void Filler::touched(const TileView& view, const ops::CopyRegion& region) {
   const Range range = pages_of(view, region);
   const auto bytes = static_cast<int64_t>(range.end - range.begin), page = page_bytes();
   const Range last = touched_.empty() ? Range{} : touched_.back();
-  if (range.begin >= last.begin && range.begin <= last.end) {
-    touched_.back().end = std::max(last.end, range.end);
-    if (range.end > last.end) touched_bytes_ += static_cast<int64_t>(range.end - last.end);
-  } else {
-    const int64_t counted = bytes <= kResidentBytes ? std::max(bytes, kFolioBytes) : 0;
-    if (touched_bytes_ + counted > kResidentBytes) let_go();
-    touched_.push_back(range);
-    touched_bytes_ += counted;
-  }
+  const bool goes_on = range.begin >= last.begin && range.begin <= last.end;
+  const int64_t counted = bytes <= kResidentBytes ? std::max(bytes, kFolioBytes) : 0;
+  const int64_t grown = goes_on ? static_cast<int64_t>(std::max(last.end, range.end) - last.end) : counted;
+  // A quarter more, so that a tensor of just this size is not let go while it is copied.
+  const bool is_full = touched_bytes_ > 0 && touched_bytes_ + grown > kResidentBytes / 4 * 5;
+  if (is_full) let_go();
+  if (goes_on && !is_full)
+    touched_.back().end = std::max(last.end, range.end), touched_bytes_ += grown;
+  else
+    touched_.push_back(range), touched_bytes_ += counted;
   if (bytes <= kResidentBytes) return;
   int64_t run = 1;
   for (const ops::CopyAxis& axis : region.axes)

@@ -13,6 +13,8 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -23,6 +25,7 @@
 #include "base/sha256.h"
 #include "base/text.h"
 #include "formats/inputs_held.h"
+#include "formats/output_file.h"
 #include "formats/part_file.h"
 #include "formats/partial_folder.h"
 #include "formats/safetensors_writer.h"
@@ -32,6 +35,9 @@ namespace remap {
 namespace {
 
 using formats::Destination;
+using formats::OutputFile;
+
+constexpr uint64_t kPage = formats::kClonedBytes;
 
 Place at(const std::string& path) { return BytePlace{path, {}, {}}; }
 
@@ -105,97 +111,6 @@ void check_destination(const Destination& destination, const OutputOptions& opti
                 "choose another place, or give --force to replace it");
 }
 
-[[noreturn]] void fail_disk_full(const Destination& destination, uint64_t needed_bytes) {
-  struct statvfs info {};
-  std::string free = "too little is";
-  if (::statvfs(destination.parent.c_str(), &info) == 0)
-    free = fmt::format("{} are", human_bytes(uint64_t{info.f_bavail} * info.f_frsize));
-  throw Error("output-disk-full", at(destination.path),
-              fmt::format("the output needs {}, and {} free on the file system of '{}'", human_bytes(needed_bytes),
-                          free, destination.parent),
-              "free some space or choose another place");
-}
-
-// A file being written.
-class OutputFile {
- public:
-  OutputFile() = default;  // none: of another part
-  OutputFile(const Destination& destination, const std::string& path, uint64_t size_bytes, uint64_t needed_bytes)
-      : size_bytes_(size_bytes) {
-    // One that an earlier run left is gone on with. But the bytes of a file that has another name too, which an output
-    // may have had that was being replaced, are not only ours.
-    if (struct stat info{}; ::lstat(path.c_str(), &info) == 0 && (!S_ISREG(info.st_mode) || info.st_nlink > 1))
-      ::unlink(path.c_str());
-    fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
-    if (fd_ < 0)
-      throw Error("io-write", at(destination.path), fmt::format("cannot create a file in it: {}", errno_text(errno)),
-                  errno == EMFILE ? "choose larger shards, or allow more open files (ulimit -n)" : "");
-    try {
-      if (::ftruncate(fd_, static_cast<off_t>(std::min(size_bytes_, size_now()))) != 0)
-        throw Error("io-write", at(destination.path), fmt::format("cannot cut a file in it: {}", errno_text(errno)));
-      reserve(destination, needed_bytes);
-    } catch (...) {
-      ::close(fd_);
-      throw;
-    }
-  }
-  OutputFile(OutputFile&& other) noexcept : fd_(std::exchange(other.fd_, -1)), size_bytes_(other.size_bytes_) {}
-  OutputFile& operator=(OutputFile&&) = delete;
-  ~OutputFile() { static_cast<void>(close()); }
-
-  int fd() const { return fd_; }
-  // Writes out what the system still holds in memory. 0, or the errno.
-  int sync() const { return fd_ < 0 || ::fsync(fd_) == 0 ? 0 : errno; }
-  // 0, or the errno of a write that the file system reports only now.
-  int close() { return fd_ < 0 || ::close(std::exchange(fd_, -1)) == 0 ? 0 : errno; }
-
- private:
-  uint64_t size_now() const {
-    struct stat info {};
-    return ::fstat(fd_, &info) == 0 ? static_cast<uint64_t>(info.st_size) : 0;
-  }
-
-  // A full disk is found before anything is copied.
-  void reserve(const Destination& destination, uint64_t needed_bytes) {
-    const auto length = static_cast<off_t>(size_bytes_);
-    int error;
-    do error = ::fallocate(fd_, 0, 0, length) == 0 ? 0 : errno;
-    while (error == EINTR);
-    // The library's way without the kernel's help: a write to every block.
-    if (error == EOPNOTSUPP || error == ENOSYS) error = ::posix_fallocate(fd_, 0, length);
-    if (error == ENOSPC || error == EDQUOT) fail_disk_full(destination, needed_bytes);
-    if (error == EFBIG)
-      throw Error("output-disk-full", at(destination.path),
-                  fmt::format("a file of {} is larger than the file system or a limit of this process allows",
-                              human_bytes(size_bytes_)),
-                  "choose smaller shards, or raise the limit (ulimit -f)");
-    if (error != 0)
-      throw Error("io-write", at(destination.path),
-                  fmt::format("cannot reserve {}: {}", human_bytes(size_bytes_), errno_text(error)));
-  }
-
-  int fd_ = -1;
-  uint64_t size_bytes_ = 0;
-};
-
-// Found before anything is created: what cannot fit, and files beyond the process's limit, which would raise SIGXFSZ.
-void check_space(const Destination& destination, const formats::SafetensorsLayout& layout, uint64_t needed_bytes,
-                 uint64_t held_bytes) {
-  struct statvfs info {};
-  // One without a size knows no limit, or takes no files at all.
-  if (::statvfs(destination.parent.c_str(), &info) == 0 && info.f_blocks > 0 &&
-      uint64_t{info.f_bfree} * info.f_frsize + held_bytes < needed_bytes)
-    fail_disk_full(destination, needed_bytes);
-  struct rlimit limit {};
-  if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
-  for (const auto& file : layout.files)
-    if (file.size_bytes > limit.rlim_cur)
-      throw Error("output-disk-full", at(destination.path),
-                  fmt::format("a file of {} is larger than the {} that this process may write",
-                              human_bytes(file.size_bytes), human_bytes(limit.rlim_cur)),
-                  "choose smaller shards, or raise the limit (ulimit -f)");
-}
-
 }  // namespace
 
 class OutputFolder::Impl {
@@ -203,7 +118,8 @@ class OutputFolder::Impl {
   Impl(const std::string& path, const std::vector<PlannedTensor>& tensors, const OutputOptions& options)
       : destination_(formats::parse_destination(options.part.of > 1 ? part_folder(path, options.part) : path)),
         options_(options) {
-    const auto layout = formats::lay_out(tensors, {options_.max_shard_bytes, options_.metadata, options_.limits});
+    const auto layout = formats::lay_out(
+        tensors, {options_.max_shard_bytes, options_.metadata, options_.source_offsets, options_.limits});
     if (is_part()) {
       make_parts_folder(formats::parse_destination(path));
       describe_part(layout);
@@ -214,11 +130,11 @@ class OutputFolder::Impl {
     for (size_t f = 0; f < layout.files.size(); ++f)
       if (is_own(f, layout.files.size())) needed_bytes_ += layout.files[f].size_bytes;
     // Before anything is removed that another run left.
-    check_space(destination_, layout, needed_bytes_, std::numeric_limits<uint64_t>::max() / 2);
+    formats::check_space(destination_, layout, needed_bytes_, std::numeric_limits<uint64_t>::max() / 2);
     partial_ = std::make_unique<formats::PartialFolder>(
         destination_, formats::PartialOptions{made_of(layout), options_.resume, options_.notice});
     check_destination(destination_, options_);  // an earlier run's may have been put back
-    check_space(destination_, layout, needed_bytes_, held_bytes());
+    formats::check_space(destination_, layout, needed_bytes_, held_bytes());
     create_files(tensors, layout);
     if (partial_->whole().empty() || !options_.notice) return;
     uint64_t bytes = 0;
@@ -255,6 +171,20 @@ class OutputFolder::Impl {
                             : "what was written cannot be read back: the file became shorter");
       bytes = bytes.subspan(static_cast<size_t>(got)), offset += static_cast<uint64_t>(got);
     }
+  }
+
+  bool shares() const { return options_.clone; }
+
+  // Whole pages of a range that lies alike in both files. Whatever goes wrong: the bytes can be copied.
+  std::pair<uint64_t, uint64_t> share(size_t file, uint64_t offset, int fd, uint64_t source_offset, uint64_t length) {
+    const std::pair none{offset, offset};
+    const uint64_t begin = (offset + kPage - 1) / kPage * kPage, end = (offset + length) / kPage * kPage;
+    if ((offset - source_offset) % kPage != 0 || begin >= end) return none;
+#ifdef FICLONERANGE
+    const file_clone_range range{fd, source_offset + (begin - offset), end - begin, begin};
+    if (::ioctl(files_[file].fd(), FICLONERANGE, &range) == 0) return {begin, end};
+#endif
+    return none;
   }
 
   void add_file(const std::string& name, const std::string& contents) {
@@ -343,7 +273,7 @@ class OutputFolder::Impl {
  private:
   // Space was reserved; some file systems (those that copy on write) need more of it all the same.
   [[noreturn]] void fail_write(int error) const {
-    if (error == ENOSPC || error == EDQUOT) fail_disk_full(destination_, needed_bytes_);
+    if (error == ENOSPC || error == EDQUOT) formats::fail_disk_full(destination_, needed_bytes_);
     throw Error("io-write", at(destination_.path), fmt::format("writing failed: {}", errno_text(error)));
   }
 
@@ -481,6 +411,11 @@ void OutputFolder::finished(size_t file, uint64_t offset_bytes, uint64_t length_
 }
 Json OutputFolder::digests() const { return impl_->digests(); }
 void OutputFolder::keep() noexcept { impl_->keep(); }
+bool OutputFolder::shares() const { return impl_->shares(); }
+std::pair<uint64_t, uint64_t> OutputFolder::share(size_t file, uint64_t offset_bytes, int fd,
+                                                  uint64_t source_offset_bytes, uint64_t length_bytes) {
+  return impl_->share(file, offset_bytes, fd, source_offset_bytes, length_bytes);
+}
 void OutputFolder::add_file(const std::string& name, const std::string& contents) { impl_->add_file(name, contents); }
 void OutputFolder::commit() { impl_->commit(); }
 

@@ -53,6 +53,9 @@ std::vector<std::vector<size_t>> shards_of(const std::vector<PlannedTensor>& ten
   return shards;
 }
 
+// The most that a header may take, its padding left aside.
+uint64_t header_room(const Limits& limits) { return limits.max_header_bytes / 8 * 8; }
+
 std::string quoted(const std::string& text) { return nlohmann::json(text).dump(); }
 
 // "{"__metadata__":{…}": how every header begins.
@@ -70,8 +73,25 @@ std::string header_entry(const PlannedTensor& tensor, uint64_t begin, uint64_t e
                      name(tensor.dtype), fmt::join(tensor.shape, ","), begin, end);
 }
 
+// The length of a header, at least `length`, with which most bytes of a file lie as in their sources; `offsets`: of its
+// tensors, from the end of the header on. As little padding as will do.
+uint64_t aligned_head(uint64_t length, const std::vector<PlannedTensor>& tensors, const SafetensorsFile& file,
+                      const std::vector<size_t>& members, const LayoutOptions& options) {
+  std::map<uint64_t, uint64_t> bytes_with;  // a padding
+  for (size_t i = 0; i < members.size(); ++i) {
+    const auto& from = options.source_offsets[members[i]];
+    if (!from) continue;
+    const uint64_t padding = (*from - file.offsets_bytes[i] - length) % kClonedBytes;
+    if (padding % 8 == 0) bytes_with[padding] += data_bytes_of(tensors[members[i]]);
+  }
+  uint64_t best = 0, most_bytes = 0;
+  for (const auto& [padding, bytes] : bytes_with)
+    if (bytes > most_bytes) best = padding, most_bytes = bytes;
+  return length + best;
+}
+
 SafetensorsFile lay_out_file(const std::vector<PlannedTensor>& tensors, std::vector<size_t> members,
-                             const std::string& start) {
+                             const std::string& start, const LayoutOptions& options) {
   std::sort(members.begin(), members.end(), [&](size_t a, size_t b) {
     const size_t order_a = order_of(tensors[a].dtype), order_b = order_of(tensors[b].dtype);
     return order_a != order_b ? order_a > order_b : tensors[a].key < tensors[b].key;
@@ -87,6 +107,10 @@ SafetensorsFile lay_out_file(const std::vector<PlannedTensor>& tensors, std::vec
   }
   json += '}';
   json.resize((json.size() + 7) / 8 * 8, ' ');
+  if (!options.source_offsets.empty()) {
+    const uint64_t length = aligned_head(sizeof(uint64_t) + json.size(), tensors, file, members, options);
+    if (length - sizeof(uint64_t) <= header_room(options.limits)) json.resize(length - sizeof(uint64_t), ' ');
+  }
   for (int shift = 0; shift < 64; shift += 8) file.head += static_cast<char>(uint64_t{json.size()} >> shift & 0xff);
   file.head += json;
   for (uint64_t& offset : file.offsets_bytes) offset += file.head.size();
@@ -94,9 +118,6 @@ SafetensorsFile lay_out_file(const std::vector<PlannedTensor>& tensors, std::vec
   file.size_bytes = file.head.size() + end;
   return file;
 }
-
-// The most that a header may take, its padding left aside.
-uint64_t header_room(const Limits& limits) { return limits.max_header_bytes / 8 * 8; }
 
 uint64_t header_bytes(const SafetensorsFile& file) { return file.head.size() - sizeof(uint64_t); }
 
@@ -147,13 +168,13 @@ SafetensorsLayout lay_out(const std::vector<PlannedTensor>& tensors, const Layou
   const uint64_t room = header_room(options.limits);
   SafetensorsLayout layout;
   for (auto& members : shards_of(tensors, options.max_shard_bytes)) {
-    layout.files.push_back(lay_out_file(tensors, std::move(members), start));
+    layout.files.push_back(lay_out_file(tensors, std::move(members), start, options));
     if (header_bytes(layout.files.back()) <= room) continue;
     std::vector<size_t> too_many = std::move(layout.files.back().tensors);
     layout.files.pop_back();
     std::sort(too_many.begin(), too_many.end());
     for (auto& part : cut_by_header(tensors, too_many, start, room))
-      layout.files.push_back(lay_out_file(tensors, std::move(part), start));
+      layout.files.push_back(lay_out_file(tensors, std::move(part), start, options));
   }
   const size_t n_files = layout.files.size();
   for (size_t i = 0; i < n_files; ++i)

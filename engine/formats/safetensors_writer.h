@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,10 +28,16 @@ struct SafetensorsLayout {
   std::string index;  // model.safetensors.index.json; empty for a single file
 };
 
+// What file systems share between files: blocks of this size, of XFS and btrfs as they are made.
+inline constexpr uint64_t kClonedBytes = 4096;
+
 struct LayoutOptions {
   uint64_t max_shard_bytes = 5'000'000'000;
   std::map<std::string, std::string> metadata = {};  // beside "format": "pt", in every file
-  Limits limits = {};                                // what is written can be read again
+  // Not empty: where in a file of a source the bytes of each tensor are, if they lie there as they are. Headers are
+  // padded so that as many bytes as possible lie alike in units of kClonedBytes.
+  std::vector<std::optional<uint64_t>> source_offsets = {};
+  Limits limits = {};  // what is written can be read again
 };
 
 // A shard whose header would exceed the limit is cut further. Throws Error "output-dtype" for a type the format lacks,

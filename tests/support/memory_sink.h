@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <mutex>
+#include <set>
+#include <string>
 #include <vector>
 
+#include "remap/diagnostic.h"
 #include "remap/plan.h"
 #include "remap/sink.h"
 
@@ -38,6 +41,8 @@ class FileSink : public Sink {
   TensorPlace place(size_t index) const override { return {0, offsets_[index]}; }
   void write(size_t, uint64_t offset, std::span<const std::byte> bytes) override {
     const std::lock_guard lock(mutex_);
+    if (offset <= fails_at && fails_at < offset + bytes.size())
+      throw Error("io-write", {}, "byte " + std::to_string(fails_at) + " cannot be written");
     ++n_writes;
     std::copy(bytes.begin(), bytes.end(), bytes_.begin() + static_cast<std::ptrdiff_t>(offset));
   }
@@ -46,6 +51,7 @@ class FileSink : public Sink {
     ++n_reads;
     std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(offset), bytes.size(), bytes.begin());
   }
+  bool holds(size_t, uint64_t offset, uint64_t) override { return held.count(offset) > 0; }
   void finished(size_t, uint64_t offset, uint64_t length, const std::byte* bytes) override {
     const std::lock_guard lock(mutex_);
     finished_.emplace_back(offset, offset + length);
@@ -68,7 +74,11 @@ class FileSink : public Sink {
     return ranges;
   }
 
+  void set_bytes(const FileSink& other) { bytes_ = other.bytes_; }
+
   int n_writes = 0, n_reads = 0;
+  std::set<uint64_t> held;                        // blocks that begin here are there already
+  uint64_t fails_at = static_cast<uint64_t>(-1);  // the byte that cannot be written
   bool wrong_when_finished = false;
 
  private:

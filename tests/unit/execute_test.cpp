@@ -246,6 +246,86 @@ TEST_CASE("random plans give what their pieces say, whatever the tiles and the n
       }
 }
 
+TEST_CASE("blocks that a sink holds already are left alone, and tiles of which nothing else is made are not loaded") {
+  Random random(13);
+  for (int round = 0; round < 60; ++round)
+    for (const Operation& operation : operations()) {
+      const MemorySource source({random_tensor(random, "a", DType::f32, operation.source_shape(random)),
+                                 random_tensor(random, "b", DType::f32, operation.source_shape(random))});
+      Plans plans;
+      for (const uint32_t t : {0u, 1u}) operation.add_targets(random, source.manifest()[t], t, plans);
+      const auto block_bytes = static_cast<uint64_t>(random.pick(8, 300));
+      const int threads = static_cast<int>(random.pick(1, 3));
+      INFO(operation.name << ", round " << round << ", in blocks of " << block_bytes << ", " << threads << " threads");
+      FileSink whole(plans);
+      execute(plans, {&source}, whole, {threads, {}, nullptr, block_bytes});
+      FileSink resumed(plans);
+      resumed.set_bytes(whole);
+      size_t n_left = 0;
+      for (const auto& range : whole.finished_ranges())
+        random.pick(0, 2) > 0 ? void(resumed.held.insert(range.first)) : void(++n_left);
+      if (random.pick(0, 9) == 0) {
+        for (const auto& range : whole.finished_ranges()) resumed.held.insert(range.first);
+        n_left = 0;
+      }
+      source.n_loads = 0;
+      uint64_t done = 0;
+      execute(plans, {&source}, resumed, {threads, [&](uint64_t now, uint64_t) { done = now; }, nullptr, block_bytes});
+      CHECK(resumed.finished_ranges().size() == n_left);
+      for (const auto& range : resumed.finished_ranges()) CHECK(resumed.held.count(range.first) == 0);
+      CHECK((resumed.all() == whole.all()));
+      if (n_left == 0) CHECK(source.n_loads == 0);
+    }
+}
+
+TEST_CASE("many small tensors are written together") {
+  std::vector<MemoryTensor> tensors;
+  Random random(17);
+  for (int t = 0; t < 2000; ++t) tensors.push_back({"t" + std::to_string(t), DType::f32, {25}, random.bytes(100)});
+  const MemorySource source(tensors);
+  const Plans plans = renamed(source);
+  FileSink sink(plans);
+  execute(plans, {&source}, sink, {2, {}, nullptr, 64'000});
+  CHECK(sink.n_writes == 4);  // 200,000 bytes
+  CHECK((sink.all() == run_naively(plans, {&source})));
+}
+
+TEST_CASE("tiles that fill a block together have it written once, if there is room for it") {
+  Random random(19);
+  MemoryTensor tensor{"t", DType::f32, {64, 64}, random.bytes(64 * 64 * 4), {64, 8}};
+  const MemorySource source({tensor});
+  const Plans plans = renamed(source);
+  struct Row {
+    uint64_t open_bytes;
+    int n_writes, n_reads;
+  };
+  for (const Row& row : {Row{16384, 4, 0}, Row{8192, 2 + 2 * 8, 2 * 8}, Row{0, 4 * 8, 4 * 8}}) {
+    FileSink sink(plans);
+    execute(plans, {&source}, sink, {1, {}, nullptr, 4096, row.open_bytes});
+    INFO("with room for " << row.open_bytes << " bytes");
+    CHECK(sink.n_writes == row.n_writes);
+    CHECK(sink.n_reads == row.n_reads);
+    CHECK((sink.all() == run_naively(plans, {&source})));
+  }
+}
+
+TEST_CASE("a write that fails ends the work with its error, and nothing is said to be finished that is not") {
+  Random random(23);
+  for (const bool tiled : {false, true}) {
+    const MemorySource source(
+        {{"t", DType::f32, {64, 64}, random.bytes(64 * 64 * 4), tiled ? Shape{16, 16} : Shape{}}});
+    const Plans plans = renamed(source);
+    for (const int threads : {1, 4}) {
+      FileSink sink(plans);
+      sink.fails_at = 9000;
+      CHECK(message_of([&] {
+              execute(plans, {&source}, sink, {threads, {}, nullptr, 1000});
+            }) == "error[io-write]: byte 9000 cannot be written");
+      for (const auto& range : sink.finished_ranges()) CHECK((range.second <= 9000 || range.first > 9000));
+    }
+  }
+}
+
 TEST_CASE("a part of a planned tensor holds what the whole one holds there") {
   Random random(11);
   for (int round = 0; round < 40; ++round)

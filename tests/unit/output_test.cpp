@@ -1,5 +1,6 @@
 // The output folder: byte for byte what the real libraries write, whole or not there at all.
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -15,6 +16,7 @@
 #include "remap/execute.h"
 #include "remap/output.h"
 #include "support/catch.h"
+#include "support/memory_sink.h"
 #include "support/memory_source.h"
 
 using namespace remap;
@@ -520,6 +522,118 @@ TEST_CASE("what could not be read again is not written") {
     CHECK(refusal.message.find(row.message) != std::string::npos);
     CHECK_FALSE(refusal.hint.empty());
   }
+}
+
+// Where each tensor of identity() is in its source's file.
+std::vector<std::optional<uint64_t>> offsets_of(const Source& source, const std::vector<PlannedTensor>& plan) {
+  std::vector<std::optional<uint64_t>> offsets;
+  TileBuffer unused;
+  for (const PlannedTensor& tensor : plan)
+    offsets.push_back(source.load(source.manifest().find(tensor.key), 0, unused).offset_bytes);
+  return offsets;
+}
+
+// A source of a few MB whose tensors lie in the file in the order of their keys, behind a header of its own length.
+std::string numbered_file(const TemporaryFolder& folder, const std::string& author) {
+  std::vector<test::MemoryTensor> tensors;
+  std::vector<std::byte> bytes;
+  for (int t = 0; t < 3; ++t) {
+    const int64_t rows = t == 1 ? 300'000 : 1000 * (t + 1);
+    bytes.clear();
+    for (int64_t i = 0; i < rows * 8; ++i) bytes.push_back(static_cast<std::byte>(i * (t + 3) % 251));
+    tensors.push_back({"t" + std::to_string(t), DType::f32, {rows, 2}, bytes});
+  }
+  OutputOptions options;
+  options.metadata = {{"author", author}};
+  write_identity(test::MemorySource(tensors), folder / "source", options);
+  return folder / "source/model.safetensors";
+}
+
+TEST_CASE("with clone the data lies as in the source, and is the same; the header is the same but for spaces") {
+  for (const auto& author : {std::string(), std::string("someone with a longer name"), std::string(5000, 'x')}) {
+    const TemporaryFolder folder;
+    const auto source = open_source(numbered_file(folder, author));
+    const auto plan = identity(*source);
+    OutputOptions options;
+    write_identity(*source, folder / "plain");
+    options.clone = true;
+    options.source_offsets = offsets_of(*source, plan);
+    write_identity(*source, folder / "cloned", options);
+    const auto plain = open_source(folder / "plain"), cloned = open_source(folder / "cloned");
+    for (size_t t = 0; t < plan.size(); ++t) {
+      TileBuffer unused;
+      CHECK(cloned->load(t, 0, unused).offset_bytes % 4096 == *options.source_offsets[t] % 4096);
+    }
+    const std::string a = read_file(folder / "plain/model.safetensors"),
+                      b = read_file(folder / "cloned/model.safetensors");
+    const size_t data_bytes = (1000 + 300'000 + 3000) * 8;
+    REQUIRE(a.size() > data_bytes);
+    CHECK((a.substr(a.size() - data_bytes) == b.substr(b.size() - data_bytes)));
+    const std::string head_a = a.substr(8, a.size() - data_bytes - 8), head_b = b.substr(8, b.size() - data_bytes - 8);
+    CHECK(head_b.size() % 8 == 0);
+    CHECK(head_b.size() < head_a.size() + 4096);
+    CHECK(head_b.substr(0, head_a.size()) == head_a);
+    CHECK(head_b.find_first_not_of(' ', head_a.size()) == std::string::npos);
+  }
+}
+
+// A file in memory that takes whole pages of another file by itself.
+struct SharingSink : test::FileSink {
+  using FileSink::FileSink;
+  bool shares() const override { return true; }
+  std::pair<uint64_t, uint64_t> share(size_t file, uint64_t offset, int fd, uint64_t from, uint64_t length) override {
+    const uint64_t begin = (offset + 4095) / 4096 * 4096, end = (offset + length) / 4096 * 4096;
+    if (begin >= end) return {offset, offset};
+    std::vector<std::byte> bytes(end - begin);
+    REQUIRE(::pread(fd, bytes.data(), bytes.size(), static_cast<off_t>(from + begin - offset)) ==
+            static_cast<ssize_t>(bytes.size()));
+    write(file, begin, bytes);
+    n_shared += bytes.size();
+    n_writes = 0;
+    return {begin, end};
+  }
+  size_t n_shared = 0;
+};
+
+TEST_CASE("what a sink shares is not copied: tensors that follow each other on both sides are one run") {
+  const TemporaryFolder folder;
+  const auto source = open_source(numbered_file(folder, "a"));
+  struct Row {
+    std::vector<std::string> order;
+    size_t n_shared;
+  };
+  // 8000, 2400000 and 24000 bytes.
+  for (const Row& row : {Row{{"t0", "t1", "t2"}, 593 * 4096}, Row{{"t1", "t0", "t2"}, (585 + 1 + 5) * 4096}}) {
+    const auto plan = identity(*source, row.order);
+    SharingSink sink(plan);
+    execute(plan, {source.get()}, sink, {2, {}, nullptr, 4096});
+    CHECK(sink.n_shared == row.n_shared);
+    CHECK(static_cast<size_t>(sink.n_writes) == sink.finished_ranges().size() - row.n_shared / 4096);
+    test::FileSink copied(plan);
+    execute(plan, {source.get()}, copied);
+    CHECK((sink.all() == copied.all()));
+  }
+}
+
+TEST_CASE("a write that fails later is an error, and nothing is left") {
+  const TemporaryFolder folder;
+  const auto source = open_source(numbered_file(folder, "a"));
+  const auto plan = identity(*source);
+  {
+    OutputFolder output(folder / "out", plan);
+    // The limit holds for what is opened already, too; without the handler the signal would end the program.
+    struct rlimit before {};
+    REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+    const auto handler = ::signal(SIGXFSZ, SIG_IGN);
+    const struct rlimit little { 1'000'000, before.rlim_max };
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &little) == 0);
+    const auto error = error_of([&] { execute(plan, {source.get()}, output); });
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+    ::signal(SIGXFSZ, handler);
+    CHECK(error.id == "io-write");
+    CHECK(error.message == "writing failed: File too large");
+  }
+  CHECK(folder.names() == std::vector<std::string>{"source", "source/model.safetensors"});
 }
 
 TEST_CASE("metadata stands in every file, beside the format") {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <utility>
 
 namespace remap {
 
@@ -35,6 +36,17 @@ class Sink {
   }
   virtual void read(size_t file, uint64_t offset_bytes, std::span<std::byte> bytes) {
     if (!bytes.empty()) std::memcpy(bytes.data(), memory(file) + offset_bytes, bytes.size());
+  }
+  // Whether the sink wants bytes that lie in a source's file as they are to be shared with it, and not copied.
+  virtual bool shares() const { return false; }
+  // Shares the data of a range: `length_bytes` from `offset_bytes` of the file on become those at `source_offset_bytes`
+  // of `fd`, without being copied. Returns the part [first, second) of the file for which that was done; of the rest,
+  // maybe all of it, the executor copies the bytes.
+  virtual std::pair<uint64_t, uint64_t> share(size_t file, uint64_t offset_bytes, int fd, uint64_t source_offset_bytes,
+                                              uint64_t length_bytes) {
+    static_cast<void>(fd), static_cast<void>(source_offset_bytes), static_cast<void>(length_bytes);
+    static_cast<void>(file);
+    return {offset_bytes, offset_bytes};
   }
   // True if the file holds the final bytes of this block already, from a run before: nothing is written there then.
   // Asked once a block, before anything is written.
