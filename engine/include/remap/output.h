@@ -48,8 +48,8 @@ struct OutputOptions {
   // Only a part of the output is written, for finish_parts(): to part_folder(), and not again if it is there already.
   OutputPart part = {};
   Limits limits = {};  // that what is written is read by again
-  // Share data with the sources where the file system can (XFS, btrfs: FICLONERANGE): a shared gigabyte costs a
-  // millisecond, and no space. For that, headers are padded so that as many bytes as possible lie at the same place of
+  // Share data with the sources where the file system can (XFS, btrfs: FICLONERANGE): what is shared costs next
+  // to no time, and no space. For that, headers are padded so that as many bytes as possible lie at the same place of
   // a page of 4 KiB as in their source; so the files differ in their headers' length from those written without this,
   // and by nothing else, on every file system alike. write() sets `source_offsets`: where in a file of a source the
   // bytes of each tensor are, if they lie there as they are.
