@@ -111,7 +111,7 @@ int convert(const Options& options) {
                                             {"left_behind", plan.left_behind}}));
   else if (!options.quiet)
     fmt::print(stderr, "{}: {}{}{}\n  {}\n{}{}", options.output, plan.architecture,
-               is_part ? fmt::format(", part {} of {} of", output.part.number, output.part.of) : "",
+               is_part ? fmt::format(", part {} of {}", output.part.number, output.part.of) : "",
                progress.visible() ? fmt::format(" in {:.1f} s", progress.seconds()) : "", remap::summary(plan),
                sums.empty() ? "" : "  " + sums + "\n", indented(remap::beside_text(plan)));
   return options.verify ? verify_folder(*conversion, options.output, options) : kDone;

@@ -112,6 +112,7 @@ std::optional<remap::Conversion> open_and_plan(const Options& options) {
 uint64_t parse_bytes(const std::string& text) {
   static const std::map<std::string, uint64_t> kUnits = {{"", 1},
                                                          {"B", 1},
+                                                         {"kB", 1000},
                                                          {"KB", 1000},
                                                          {"MB", 1000'000},
                                                          {"GB", 1000'000'000},

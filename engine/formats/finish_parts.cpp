@@ -82,6 +82,9 @@ class Finish {
       const std::string name = entry.path().filename().string();
       if (name.starts_with("part-") && exists(folder_ + "/" + name + "/" + formats::kPartFile)) names.push_back(name);
     }
+    if (error && exists(destination_.path))
+      throw Error("parts-missing", at(destination_.path), "is there already, and no parts of it are",
+                  "it was joined before");
     if (error)
       throw Error("parts-missing", at(folder_), fmt::format("there are no parts: {}", error.message()),
                   fmt::format("write them with remap … -o {} --shard 1/N and so on", destination_.path));

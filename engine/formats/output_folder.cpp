@@ -118,6 +118,7 @@ class OutputFolder::Impl {
         options_(options) {
     const auto layout = formats::lay_out(
         tensors, {options_.max_shard_bytes, options_.metadata, options_.source_offsets, options_.limits});
+    find_places(tensors.size(), layout);
     if (is_part()) {
       make_parts_folder(formats::parse_destination(path));
       describe_part(layout);
@@ -133,7 +134,7 @@ class OutputFolder::Impl {
         destination_, formats::PartialOptions{made_of(layout), options_.resume, options_.notice});
     check_destination(destination_, options_);  // an earlier run's may have been put back
     formats::check_space(destination_, layout, needed_bytes_, held_bytes());
-    create_files(tensors, layout);
+    create_files(layout);
     if (partial_->whole().empty() || !options_.notice) return;
     uint64_t bytes = 0;
     for (const auto& block : partial_->whole()) bytes += block.length;
@@ -275,11 +276,15 @@ class OutputFolder::Impl {
     throw Error("io-write", at(destination_.path), fmt::format("writing failed: {}", errno_text(error)));
   }
 
-  void create_files(const std::vector<PlannedTensor>& tensors, const formats::SafetensorsLayout& layout) {
-    places_.resize(tensors.size());
+  void find_places(size_t n_tensors, const formats::SafetensorsLayout& layout) {
+    places_.resize(n_tensors);
+    for (size_t f = 0; f < layout.files.size(); ++f)
+      for (size_t i = 0; i < layout.files[f].tensors.size(); ++i)
+        places_[layout.files[f].tensors[i]] = {f, layout.files[f].offsets_bytes[i]};
+  }
+
+  void create_files(const formats::SafetensorsLayout& layout) {
     for (const auto& file : layout.files) {
-      for (size_t i = 0; i < file.tensors.size(); ++i)
-        places_[file.tensors[i]] = {files_.size(), file.offsets_bytes[i]};
       if (!is_own(files_.size(), layout.files.size())) {
         files_.emplace_back();
         continue;

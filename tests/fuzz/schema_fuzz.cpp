@@ -18,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (!parts[1].empty()) config = formats::parse_json(parts[1], {"config.json"});
     if (!config.is_object()) return 0;
     for (const auto& [architecture, tensors] : schema->architectures)
-      (void)lang::demanded_tensors(*schema, architecture, config);
+      lang::for_each_demanded(*schema, architecture, config, [](auto&&...) {});
     for (const auto& requirement : schema->require) (void)lang::holds(requirement, config);
   } catch (const Error&) {
   }

@@ -109,7 +109,6 @@ def wait_for(condition, what, seconds=120):
 def run_array(cluster, options, checkpoint, output):
     """The shards as tasks of an array; some are killed while they run, and Slurm starts them again. Returns how many were."""
     script = cluster.folder / "convert.sh"
-    # Slow enough to be killed in the middle: the first try of a task waits, with the program stopped half-way.
     script.write_text("#!/bin/sh\n"
                       f"exec {options.remap} {checkpoint} -o {output} --max-shard-size {options.shard_size} --shard $SLURM_ARRAY_TASK_ID/{options.shards} --threads 1\n")
     log = cluster.folder / "task-%a.log"
