@@ -3,7 +3,9 @@
 #include "support/catch.h"
 #include "support/memory_source.h"
 
+#include <cstring>
 #include <random>
+#include <span>
 
 using namespace remap;
 using namespace remap::infer;
@@ -14,9 +16,9 @@ namespace {
 
 template <typename T>
 MemoryTensor tensor(DType dtype, Shape shape, const std::vector<T>& values, Shape tile = {}, bool reversed = false) {
-  MemoryTensor made{"x", dtype, std::move(shape), std::vector<std::byte>(values.size() * sizeof(T)), std::move(tile)};
+  const auto bytes = std::as_bytes(std::span(values));
+  MemoryTensor made{"x", dtype, std::move(shape), {bytes.begin(), bytes.end()}, std::move(tile)};
   made.reversed_strides = reversed;
-  std::memcpy(made.bytes.data(), values.data(), made.bytes.size());
   return made;
 }
 
