@@ -98,7 +98,7 @@ int convert(const Options& options) {
   exec.progress = [&](uint64_t done, uint64_t total) { progress.update(done, total); };
   const remap::Plan& plan = conversion->plan;
   catch_signals();
-  const bool is_part = output.part.of > 1;
+  const bool is_part = !output.part.is_whole();
   const std::string sums = sums_line(plan, is_part, remap::write(*conversion, options.output, output, exec));
   progress.clear();
   if (options.output_format() == Format::json)

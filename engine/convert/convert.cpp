@@ -132,7 +132,7 @@ Outcome write(const Conversion& conversion, const std::string& folder, const Out
     outcome = conversion.read.unchanged_during([&] {
       execute(plan.tensors, sources, output, exec);
       if (completed.provenance) output.add_file(kProvenanceFile, json_file_text(provenance_of(conversion, output)));
-      return completed.part.of > 1 ? Outcome{} : Outcome{checked_sums(plan, sources, output)};
+      return completed.part.is_whole() ? Outcome{checked_sums(plan, sources, output)} : Outcome{};
     });
   } catch (const Error& error) {
     if (error.diagnostic().id == "cancelled") output.keep();

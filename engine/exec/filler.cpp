@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "exec/file_copy.h"
+#include "exec/read_file.h"
 #include "ops/cast.h"
 #include "remap/diagnostic.h"
 #include "tensor/box.h"

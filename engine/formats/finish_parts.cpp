@@ -9,10 +9,10 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/checksum.h"
 #include "base/mapped_file.h"
+#include "formats/output_file.h"
 #include "formats/part_file.h"
 #include "formats/partial_folder.h"
 #include "remap/diagnostic.h"
@@ -21,16 +21,11 @@
 namespace remap {
 namespace {
 
+using formats::at;
+using formats::exists;
 using formats::PartFile;
 
-Place at(const std::string& path) { return BytePlace{path, {}, {}}; }
-
 std::string parts_folder(const std::string& output) { return formats::parse_destination(output).path + ".parts"; }
-
-bool exists(const std::string& path) {
-  struct stat info {};
-  return ::lstat(path.c_str(), &info) == 0;
-}
 
 // "1, 4 to 7": numbers in order.
 std::string runs_of(const std::vector<uint32_t>& numbers) {
@@ -201,11 +196,8 @@ class Finish {
   }
 
   void write(const std::string& path, const std::string& text) const {
-    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
-    int error = fd < 0 ? errno : write_all(fd, std::as_bytes(std::span(text)));
-    if (fd >= 0 && error == 0 && options_.sync && ::fsync(fd) != 0) error = errno;
-    if (fd >= 0 && ::close(fd) != 0 && error == 0) error = errno;
-    if (error != 0) fail(path, error);
+    if (const int error = formats::write_text_file(path, text, O_TRUNC | O_NOFOLLOW, options_.sync); error != 0)
+      fail(path, error);
   }
   void sync(const std::string& folder) const {
     if (!options_.sync) return;

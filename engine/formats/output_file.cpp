@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <span>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -15,11 +16,19 @@
 #include "remap/diagnostic.h"
 
 namespace remap::formats {
-namespace {
+bool is_file_name(const std::string& name) {
+  return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos &&
+         name.find('\0') == std::string::npos;
+}
 
-Place at(const std::string& path) { return BytePlace{path, {}, {}}; }
-
-}  // namespace
+int write_text_file(const std::string& path, const std::string& contents, int flags, bool sync) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0666);
+  if (fd < 0) return errno;
+  int error = write_all(fd, std::as_bytes(std::span(contents)));
+  if (error == 0 && sync && ::fsync(fd) != 0) error = errno;
+  if (::close(fd) != 0 && error == 0) error = errno;
+  return error;
+}
 
 void fail_disk_full(const Destination& destination, uint64_t needed_bytes) {
   struct statvfs info {};

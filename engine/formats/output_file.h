@@ -39,6 +39,12 @@ class OutputFile {
 void check_space(const Destination& destination, const SafetensorsLayout& layout, uint64_t needed_bytes,
                  uint64_t held_bytes);
 
+// Whether it is the name of a file in a folder, and leads nowhere else.
+bool is_file_name(const std::string& name);
+
+// Opens the file to be written, with these further flags of open(2), and writes all of it. 0, or the errno.
+int write_text_file(const std::string& path, const std::string& contents, int flags, bool sync);
+
 [[noreturn]] void fail_disk_full(const Destination& destination, uint64_t needed_bytes);
 
 }  // namespace remap::formats

@@ -32,12 +32,11 @@
 namespace remap {
 namespace {
 
+using formats::at;
 using formats::Destination;
 using formats::OutputFile;
 
 constexpr uint64_t kPage = formats::kClonedBytes;
-
-Place at(const std::string& path) { return BytePlace{path, {}, {}}; }
 
 std::optional<mode_t> mode_of(const std::string& path) {
   struct stat info {};
@@ -114,14 +113,15 @@ void check_destination(const Destination& destination, const OutputOptions& opti
 class OutputFolder::Impl {
  public:
   Impl(const std::string& path, const std::vector<PlannedTensor>& tensors, const OutputOptions& options)
-      : destination_(formats::parse_destination(options.part.of > 1 ? part_folder(path, options.part) : path)),
+      : destination_(formats::parse_destination(options.part.is_whole() ? path : part_folder(path, options.part))),
         options_(options) {
     const auto layout = formats::lay_out(
         tensors, {options_.max_shard_bytes, options_.metadata, options_.source_offsets, options_.limits});
     find_places(tensors.size(), layout);
+    const auto made = made_of(layout);
     if (is_part()) {
       make_parts_folder(formats::parse_destination(path));
-      describe_part(layout);
+      describe_part(layout, made);
       if (is_there()) return;
     }
     check_destination(destination_, options_);
@@ -131,7 +131,7 @@ class OutputFolder::Impl {
     // Before anything is removed that another run left.
     formats::check_space(destination_, layout, needed_bytes_, std::numeric_limits<uint64_t>::max() / 2);
     partial_ = std::make_unique<formats::PartialFolder>(
-        destination_, formats::PartialOptions{made_of(layout), options_.resume, options_.notice});
+        destination_, formats::PartialOptions{made, options_.resume, options_.notice});
     check_destination(destination_, options_);  // an earlier run's may have been put back
     formats::check_space(destination_, layout, needed_bytes_, held_bytes());
     create_files(layout);
@@ -187,24 +187,20 @@ class OutputFolder::Impl {
   }
 
   void add_file(const std::string& name, const std::string& contents) {
-    if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos ||
-        name.find('\0') != std::string::npos)
+    if (!formats::is_file_name(name))
       throw Error("output-name", at(destination_.path),
                   fmt::format("'{}' is not the name of a file in a folder", name));
-    if (is_part())
-      part_.texts[name] = contents;
-    else
+    if (!is_part())
       write_text(name, contents);
+    else if (options_.part.number == 1)
+      part_.texts[name] = contents;
   }
 
   void write_text(const std::string& name, const std::string& contents) const {
     const std::string path = partial_->folder() + "/" + name;
-    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0 && errno == EEXIST)
+    const int error = formats::write_text_file(path, contents, O_EXCL, options_.sync);
+    if (error == EEXIST)
       throw Error("output-name", at(destination_.path), fmt::format("the file '{}' would be written twice", name));
-    int error = fd < 0 ? errno : write_all(fd, std::as_bytes(std::span(contents)));
-    if (error == 0 && options_.sync && ::fsync(fd) != 0) error = errno;
-    if (fd >= 0 && ::close(fd) != 0 && error == 0) error = errno;
     if (error != 0)
       throw Error("io-write", at(destination_.path), fmt::format("cannot write '{}': {}", name, errno_text(error)));
   }
@@ -248,10 +244,7 @@ class OutputFolder::Impl {
 
   void commit() {
     if (is_there_) return;
-    if (is_part()) {
-      if (options_.part.number != 1) part_.texts.clear();
-      write_text(formats::kPartFile, formats::part_text(part_));
-    }
+    if (is_part()) write_text(formats::kPartFile, formats::part_text(part_));
     // All at the end: handing blocks to the disk as they are made (sync_file_range) takes four times as long on ext4.
     for (OutputFile& file : files_) {
       if (const int error = options_.sync ? file.sync() : 0; error != 0) fail_write(error);
@@ -299,7 +292,7 @@ class OutputFolder::Impl {
     if (!layout.index.empty()) add_file("model.safetensors.index.json", layout.index);
   }
 
-  bool is_part() const { return options_.part.of > 1; }
+  bool is_part() const { return !options_.part.is_whole(); }
   bool is_own(size_t file, size_t n_files) const {
     return !is_there_ &&
            (!is_part() || formats::part_of_shard(file, n_files, options_.part.of) == options_.part.number);
@@ -312,9 +305,9 @@ class OutputFolder::Impl {
       refuse_new(destination_.parent, "folder", errno);
   }
 
-  void describe_part(const formats::SafetensorsLayout& layout) {
+  void describe_part(const formats::SafetensorsLayout& layout, const std::map<std::string, std::string>& made) {
     part_.part = options_.part;
-    part_.made_of = made_of(layout);
+    part_.made_of = made;
     part_.n_shards = layout.files.size();
     for (size_t f = 0; f < layout.files.size(); ++f)
       if (const auto& file = layout.files[f]; is_own(f, layout.files.size()))

@@ -4,6 +4,7 @@
 
 #include "base/mapped_file.h"
 #include "formats/json_text.h"
+#include "formats/output_file.h"
 #include "remap/diagnostic.h"
 
 namespace remap::formats {
@@ -58,9 +59,7 @@ class Reader {
 
 // What is moved and written under this name must be a file of the folder.
 std::string plain_name(const std::string& path, const std::string& name) {
-  if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos ||
-      name.find('\0') != std::string::npos)
-    fail(path, fmt::format("names a file '{}', which is not a name in a folder", name));
+  if (!is_file_name(name)) fail(path, fmt::format("names a file '{}', which is not a name in a folder", name));
   return name;
 }
 

@@ -30,8 +30,6 @@ constexpr const char* kMark = "remap_partial";
 constexpr int kJournalVersion = 1;
 constexpr size_t kMaxNameBytes = 200;  // of the output's name in the hidden one, which may be longer than allowed
 
-Place at(const std::string& path) { return BytePlace{path, {}, {}}; }
-
 struct CloseFolder {
   void operator()(DIR* handle) const { ::closedir(handle); }
 };
@@ -52,11 +50,6 @@ std::vector<std::string> names_in(const std::string& folder) {
   }
   std::sort(names.begin(), names.end());
   return names;
-}
-
-bool exists(const std::string& path) {
-  struct stat info {};
-  return ::lstat(path.c_str(), &info) == 0;
 }
 
 constexpr size_t kSuffixLetters = 8;
@@ -185,6 +178,13 @@ Destination parse_destination(const std::string& given) {
     throw Error("output-name", at(given), "does not name a folder that can be made",
                 "give the output folder a name of its own, such as out/model");
   return {path, slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash), name};
+}
+
+Place at(const std::string& path) { return BytePlace{path, {}, {}}; }
+
+bool exists(const std::string& path) {
+  struct stat info {};
+  return ::lstat(path.c_str(), &info) == 0;
 }
 
 void remove_flat_folder(const std::string& folder) noexcept {

@@ -79,6 +79,9 @@ class PartialFolder {
   std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now(), flushed_ = begun_;
 };
 
+Place at(const std::string& path);     // for messages
+bool exists(const std::string& path);  // whatever it is; a link is not followed
+
 // Removes a folder without folders in it; what cannot be removed stays. Follows no link.
 void remove_flat_folder(const std::string& folder) noexcept;
 

@@ -106,7 +106,7 @@ def wait_for(condition, what, seconds=120):
         time.sleep(0.2)
 
 
-def run_array(cluster, options, checkpoint, output):
+def run_array(cluster, options, kills, checkpoint, output):
     """The shards as tasks of an array; some are killed while they run, and Slurm starts them again. Returns how many were."""
     script = cluster.folder / "convert.sh"
     script.write_text("#!/bin/sh\n"
@@ -123,7 +123,7 @@ def run_array(cluster, options, checkpoint, output):
         if not states:
             return killed
         running = [task for task, state in states.items() if state == "RUNNING"]
-        if running and killed < options.kills and random.random() < 0.5:
+        if running and killed < kills and random.random() < 0.5:
             # As a node that fails: the processes are gone without a chance to clean up.
             subprocess.run(["pkill", "-KILL", "-f", f"{output} .*--shard {random.choice(running)}/"], check=False)
             cluster.run("scontrol", "requeue", f"{job}_{random.choice(running)}")
@@ -160,17 +160,15 @@ def main():
         subprocess.run([options.remap, "-q", str(checkpoint), "-o", str(alone), "--max-shard-size", options.shard_size], check=True)
         cluster = Cluster(folder, options.nodes)
         try:
-            killed = run_array(cluster, options, checkpoint, output)
-            # Tasks whose last try was killed as well: an incomplete set is named, never taken for whole.
-            finished = subprocess.run([options.remap, "finish", str(output)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-            for _ in range(3):
+            killed = 0
+            for kills in (options.kills, 0, 0, 0):  # the last try of a task may have been killed as well
+                killed += run_array(cluster, options, kills, checkpoint, output)
+                finished = subprocess.run([options.remap, "finish", str(output)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
                 if finished.returncode == 0:
                     break
                 print(finished.stdout, end="")
                 if output.exists():
                     sys.exit("an incomplete set was taken for whole")
-                run_array(cluster, argparse.Namespace(**{**vars(options), "kills": 0}), checkpoint, output)
-                finished = subprocess.run([options.remap, "finish", str(output)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         finally:
             cluster.stop()
         logs = "".join(log.read_text() for log in sorted(folder.glob("task-*.log")))

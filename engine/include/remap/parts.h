@@ -15,6 +15,7 @@ namespace remap {
 // The number-th of several parts, from 1; one of one is the whole output.
 struct OutputPart {
   uint32_t number = 1, of = 1;
+  bool is_whole() const { return of == 1; }
 };
 
 // Where write() puts a part of the output that is to be at `output`.

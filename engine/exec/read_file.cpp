@@ -1,4 +1,4 @@
-#include "exec/file_copy.h"
+#include "exec/read_file.h"
 
 #include <cerrno>
 
