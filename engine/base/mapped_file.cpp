@@ -124,14 +124,42 @@ void require_same(const std::string& path, const FileStamp& before, const FileSt
   throw Error("io-changed", place, "the file was written to while it was read", kLetFinish);
 }
 
-int write_all(int fd, std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+namespace {
+
+// Calls write(rest of the bytes, how many went before) until all are written.
+template <typename Write>
+int write_whole(std::span<const std::byte> bytes, const Write& write) {
+  for (size_t done = 0; done < bytes.size();) {
+    const ssize_t written = write(bytes.subspan(done), done);
     if (written < 0 && errno == EINTR) continue;
     if (written <= 0) return written < 0 ? errno : EIO;
-    bytes = bytes.subspan(static_cast<size_t>(written));
+    done += static_cast<size_t>(written);
   }
   return 0;
+}
+
+}  // namespace
+
+int write_all(int fd, std::span<const std::byte> bytes) {
+  return write_whole(bytes, [fd](auto rest, size_t) { return ::write(fd, rest.data(), rest.size()); });
+}
+
+int write_all_at(int fd, uint64_t offset, std::span<const std::byte> bytes) {
+  return write_whole(bytes, [&](auto rest, size_t done) {
+    return ::pwrite(fd, rest.data(), rest.size(), static_cast<off_t>(offset + done));
+  });
+}
+
+BytesRead read_all_at(int fd, uint64_t offset, std::span<std::byte> bytes) {
+  size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t got = ::pread(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return {done, errno};
+    if (got == 0) break;
+    done += static_cast<size_t>(got);
+  }
+  return {done, 0};
 }
 
 std::string read_text_file(const std::string& path, uint64_t max_bytes, std::vector<FileRead>* read) {

@@ -78,8 +78,16 @@ void require_same(const std::string& path, const FileStamp& before, const FileSt
 // `max_bytes`.
 std::string read_text_file(const std::string& path, uint64_t max_bytes, std::vector<FileRead>* read = nullptr);
 
-// Writes all of `bytes` at the descriptor's position; 0, or the errno of what failed.
+// Writes all of `bytes` at the descriptor's position, or at an offset; 0, or the errno of what failed.
 int write_all(int fd, std::span<const std::byte> bytes);
+int write_all_at(int fd, uint64_t offset, std::span<const std::byte> bytes);
+
+// Fills `bytes` with what is at an offset of the file. Fewer bytes without an error: the file ends there.
+struct BytesRead {
+  size_t n_bytes = 0;
+  int error = 0;  // errno
+};
+BytesRead read_all_at(int fd, uint64_t offset, std::span<std::byte> bytes);
 
 // "No such file or directory" for an errno value; thread-safe.
 std::string errno_text(int error_number);

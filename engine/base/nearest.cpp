@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/folder_names.h"
 #include "base/text.h"
 
 namespace remap {
@@ -18,21 +19,10 @@ std::string lower(std::string_view text) {
   return result;
 }
 
-// Sorted, since a folder lists its entries in any order. A folder beyond all sense is not searched.
-std::vector<std::string> names_in(const fs::path& folder) {
-  constexpr size_t kMost = 20'000;
-  std::vector<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    names.push_back(it->path().filename().string());
-    if (names.size() > kMost) return {};
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
 std::string nearest_entry(const fs::path& folder, const std::string& name) {
-  const auto names = names_in(folder.empty() ? "." : folder);
+  constexpr size_t kAtMost = 20'000;  // a folder beyond all sense is not searched
+  const auto names = names_in(folder.empty() ? "." : folder.string(), FolderLink::follow, kAtMost).names;
+  if (names.size() == kAtMost) return "";
   if (std::string near = nearest_name(name, names); !near.empty()) return near;
   const auto same_stem = [stem = fs::path(name).stem()](const std::string& other) {
     return fs::path(other).stem() == stem;

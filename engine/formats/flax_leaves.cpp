@@ -70,7 +70,7 @@ class LeafReader {
 
   uint64_t bytes_needed(const MsgpackNode& node, const InlineArray& array) const {
     try {
-      return static_cast<uint64_t>(data_bytes({"the array", array.dtype, array.shape}));
+      return static_cast<uint64_t>(data_bytes(array.dtype, array.shape, "the array"));
     } catch (const Error& error) {  // says what is wrong, but not where
       fail(node, error.diagnostic().message);
     }

@@ -6,7 +6,7 @@
 namespace remap::formats {
 namespace {
 
-constexpr int kMaxDepth = 100;  // of containers in a value
+constexpr int kMaxGinDepth = 100;  // of containers in a value
 
 // Parses one value: a Python literal, %macro or @reference, or containers of them.
 class ValueParser {
@@ -17,7 +17,7 @@ class ValueParser {
 
  private:
   Json value(int depth) {
-    if (depth > kMaxDepth) in_.fail(fmt::format("a value nested deeper than {} levels", kMaxDepth));
+    if (depth > kMaxGinDepth) in_.fail(fmt::format("a value nested deeper than {} levels", kMaxGinDepth));
     if (++n_nodes_ > limits_.max_metadata_nodes)
       in_.fail_limit(fmt::format("more than {} values (max_metadata_nodes)", limits_.max_metadata_nodes));
     in_.skip_blanks(depth > 0);

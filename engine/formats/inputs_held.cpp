@@ -7,10 +7,10 @@
 #include <memory>
 #include <optional>
 
-#include <dirent.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/folder_names.h"
 #include "remap/output.h"
 
 namespace remap {
@@ -100,15 +100,6 @@ class Walk {
   std::set<FileId>& places_;
 };
 
-std::vector<std::string> names_in(const std::string& folder) {
-  std::vector<std::string> names;
-  const std::unique_ptr<DIR, int (*)(DIR*)> handle(::opendir(folder.c_str()), &::closedir);
-  if (!handle) return names;  // what cannot be listed was not read either
-  while (const dirent* entry = ::readdir(handle.get()))
-    if (const std::string name = entry->d_name; name != "." && name != "..") names.push_back(name);
-  return names;
-}
-
 // Where everything in a folder is: files, folders below, and what links in it lead to (but for links to a folder
 // above). `places` has where the folder itself is.
 void add_contents(const std::string& top, std::set<FileId>& places) {
@@ -119,7 +110,7 @@ void add_contents(const std::string& top, std::set<FileId>& places) {
     folders.pop_back();
     const auto itself = look(folder);
     if (!itself || !S_ISDIR(itself->mode) || !listed.insert(itself->id).second) continue;
-    for (const auto& name : names_in(folder)) {
+    for (const auto& name : names_in(folder).names) {
       const std::string path = folder + "/" + name;
       const auto found = look(path);
       if (!found) continue;
@@ -155,7 +146,7 @@ std::string input_held_by(const std::string& path, const std::vector<std::string
   if (!itself) return "";
   std::set<FileId> lost = {itself->id};
   if (S_ISDIR(itself->mode))
-    for (const auto& name : names_in(path))
+    for (const auto& name : names_in(path).names)
       if (const auto found = look(path + "/" + name)) lost.insert(found->id);
   for (const auto& input : inputs) {
     if (input.empty()) continue;

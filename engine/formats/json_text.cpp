@@ -5,16 +5,21 @@
 
 #include <fmt/format.h>
 
+#include "base/sorted_order.h"
+
 namespace remap::formats {
 namespace {
 
-constexpr size_t kMaxDepth = 128;
+constexpr size_t kMaxJsonDepth = 128;
 
 // Receives nlohmann's SAX events. The library's own builder looks every key up in a list (quadratic) and lets the last
 // of two equal keys win, which is why there is this one.
 class Builder {
  public:
-  Builder(std::string_view text, const JsonOrigin& origin) : text_(text), origin_(origin) {}
+  using Body = std::function<void(const std::string& key, const Json& value)>;
+  // `body`, if there is one, gets the members of the outermost object.
+  Builder(std::string_view text, const JsonOrigin& origin, const Body* body = nullptr)
+      : text_(text), origin_(origin), body_(body) {}
   Json take() { return std::move(root_); }
 
   bool null() { return add(Json(nullptr)); }
@@ -65,11 +70,12 @@ class Builder {
   }
   bool add(Json value) {
     put(std::move(value));
+    if (open_.size() == 1) give_away();
     return true;
   }
   bool open(Json container) {
-    if (open_.size() >= kMaxDepth)
-      throw Error(origin_.id, whole(), fmt::format("JSON nested deeper than {} levels", kMaxDepth));
+    if (open_.size() >= kMaxJsonDepth)
+      throw Error(origin_.id, whole(), fmt::format("JSON nested deeper than {} levels", kMaxJsonDepth));
     // A container does not move while it is open: its parent grows only after it is closed.
     open_.push_back(put(std::move(container)));
     keys_.emplace_back();
@@ -78,21 +84,35 @@ class Builder {
   bool close() {
     open_.pop_back();
     keys_.pop_back();
+    if (open_.size() == 1) give_away();
     return true;
+  }
+  // The member of the outermost object that is complete now.
+  void give_away() {
+    if (body_ == nullptr || !root_.is_object()) return;
+    auto& members = root_.get_ref<Json::object_t&>();
+    auto& [key, value] = members.back();
+    (*body_)(key, value);
+    given_.push_back(key);
+    members.clear();
   }
   void refuse_duplicates(const Json& object) const {
     std::vector<std::string_view> keys;
+    if (open_.size() == 1) keys.assign(given_.begin(), given_.end());
     keys.reserve(object.size());
     for (const auto& [key, value] : object.get_ref<const Json::object_t&>()) keys.push_back(key);
-    std::sort(keys.begin(), keys.end());
-    const auto twice = std::adjacent_find(keys.begin(), keys.end());
-    if (twice != keys.end())
-      throw Error(origin_.id, whole(), fmt::format("the key '{}' occurs twice in one JSON object", *twice));
+    const auto order = sorted_order(keys.size(), [&](size_t a, size_t b) { return keys[a] < keys[b]; });
+    const auto twice =
+        std::adjacent_find(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return keys[a] == keys[b]; });
+    if (twice != order.end())
+      throw Error(origin_.id, whole(), fmt::format("the key '{}' occurs twice in one JSON object", keys[*twice]));
   }
 
   std::string_view text_;
   const JsonOrigin& origin_;
+  const Body* body_;
   Json root_;
+  std::vector<std::string> given_;  // keys of members that were given away
   std::vector<Json*> open_;
   std::vector<std::string> keys_;  // the key whose value comes next, for each open container
 };
@@ -101,6 +121,12 @@ class Builder {
 
 Json parse_json(std::string_view text, const JsonOrigin& origin) {
   Builder builder(text, origin);
+  Json::sax_parse(text.begin(), text.end(), &builder);
+  return builder.take();
+}
+
+Json parse_json_members(std::string_view text, const JsonOrigin& origin, const Builder::Body& body) {
+  Builder builder(text, origin, &body);
   Json::sax_parse(text.begin(), text.end(), &builder);
   return builder.take();
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,6 +23,11 @@ struct JsonOrigin {
 
 // Throws Error `origin.id` for anything but one JSON value.
 Json parse_json(std::string_view text, const JsonOrigin& origin);
+
+// The same, but the members of an object are given away one by one as they are read: of the whole only the keys are
+// kept, to find one that occurs twice. Returns the value, an empty object in place of one. What `body` throws ends it.
+Json parse_json_members(std::string_view text, const JsonOrigin& origin,
+                        const std::function<void(const std::string& key, const Json& value)>& body);
 
 // The place of byte `offset` of a text file: line, column, and the line's text.
 TextPlace text_place(const std::string& file, std::string_view text, uint64_t offset, uint64_t length = 1);

@@ -14,7 +14,7 @@ namespace {
 
 using Kind = MsgpackNode::Kind;
 
-constexpr size_t kMaxDepth = 64;
+constexpr size_t kMaxMsgpackDepth = 64;
 
 // Receives msgpack-cxx's events and builds the tree. A callback that returns false ends the parse; `problem()` then
 // says why.
@@ -119,7 +119,7 @@ class TreeBuilder : public msgpack::null_visitor {
     if (!view.empty()) after_ = base_ + static_cast<uint64_t>(view.data() + view.size() - bytes_.data());
   }
   bool open(Kind kind) {
-    if (open_.size() >= kMaxDepth) return refuse(fmt::format("nested deeper than {} levels", kMaxDepth));
+    if (open_.size() >= kMaxMsgpackDepth) return refuse(fmt::format("nested deeper than {} levels", kMaxMsgpackDepth));
     MsgpackNode* node = scalar(kind);
     if (node == nullptr) return false;
     open_.push_back(node);  // stays put: its parent grows only after it is closed

@@ -6,11 +6,11 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <tuple>
 #include <utility>
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/fs.h>
@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/checksum.h"
+#include "base/folder_names.h"
 #include "base/mapped_file.h"
 #include "base/sha256.h"
 #include "base/text.h"
@@ -47,15 +48,12 @@ std::optional<mode_t> mode_of(const std::string& path) {
 
 // The names in a folder, and of which kind they are. Throws Error "io-write".
 std::vector<std::pair<std::string, mode_t>> entries_of(const std::string& folder) {
-  DIR* handle = ::opendir(folder.c_str());
-  if (handle == nullptr)
-    throw Error("io-write", at(folder), fmt::format("the folder cannot be listed: {}", errno_text(errno)));
-  const std::unique_ptr<DIR, int (*)(DIR*)> closer(handle, &::closedir);
+  const FolderNames found = names_in(folder);
+  if (found.error != 0)
+    throw Error("io-write", at(folder), fmt::format("the folder cannot be listed: {}", errno_text(found.error)));
   std::vector<std::pair<std::string, mode_t>> entries;
-  while (const dirent* entry = ::readdir(handle)) {
-    const std::string name = entry->d_name;
-    if (name != "." && name != "..") entries.emplace_back(name, mode_of(folder + "/" + name).value_or(S_IFREG));
-  }
+  for (const std::string& name : found.names)
+    entries.emplace_back(name, mode_of(folder + "/" + name).value_or(S_IFREG));
   return entries;
 }
 
@@ -118,6 +116,7 @@ class OutputFolder::Impl {
     const auto layout = formats::lay_out(
         tensors, {options_.max_shard_bytes, options_.metadata, options_.source_offsets, options_.limits});
     find_places(tensors.size(), layout);
+    for (const auto& file : layout.files) names_.insert(file.name);
     const auto made = made_of(layout);
     if (is_part()) {
       make_parts_folder(formats::parse_destination(path));
@@ -152,24 +151,15 @@ class OutputFolder::Impl {
   TensorPlace place(size_t index) const { return places_[index]; }
 
   void write(size_t file, uint64_t offset, std::span<const std::byte> bytes) const {
-    while (!bytes.empty()) {
-      const ssize_t written = ::pwrite(files_[file].fd(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-      if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) fail_write(written < 0 ? errno : EIO);
-      bytes = bytes.subspan(static_cast<size_t>(written)), offset += static_cast<uint64_t>(written);
-    }
+    if (const int error = write_all_at(files_[file].fd(), offset, bytes); error != 0) fail_write(error);
   }
 
   void read(size_t file, uint64_t offset, std::span<std::byte> bytes) const {
-    while (!bytes.empty()) {
-      const ssize_t got = ::pread(files_[file].fd(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-      if (got < 0 && errno == EINTR) continue;
-      if (got <= 0)
-        throw Error("io-read", at(destination_.path),
-                    got < 0 ? fmt::format("what was written cannot be read back: {}", errno_text(errno))
-                            : "what was written cannot be read back: the file became shorter");
-      bytes = bytes.subspan(static_cast<size_t>(got)), offset += static_cast<uint64_t>(got);
-    }
+    const BytesRead read = read_all_at(files_[file].fd(), offset, bytes);
+    if (read.n_bytes == bytes.size()) return;
+    throw Error("io-read", at(destination_.path),
+                read.error != 0 ? fmt::format("what was written cannot be read back: {}", errno_text(read.error))
+                                : "what was written cannot be read back: the file became shorter");
   }
 
   bool shares() const { return options_.clone; }
@@ -190,6 +180,8 @@ class OutputFolder::Impl {
     if (!formats::is_file_name(name))
       throw Error("output-name", at(destination_.path),
                   fmt::format("'{}' is not the name of a file in a folder", name));
+    if (!names_.insert(name).second)
+      throw Error("output-name", at(destination_.path), fmt::format("the file '{}' would be written twice", name));
     if (!is_part())
       write_text(name, contents);
     else if (options_.part.number == 1)
@@ -199,8 +191,6 @@ class OutputFolder::Impl {
   void write_text(const std::string& name, const std::string& contents) const {
     const std::string path = partial_->folder() + "/" + name;
     const int error = formats::write_text_file(path, contents, O_EXCL, options_.sync);
-    if (error == EEXIST)
-      throw Error("output-name", at(destination_.path), fmt::format("the file '{}' would be written twice", name));
     if (error != 0)
       throw Error("io-write", at(destination_.path), fmt::format("cannot write '{}': {}", name, errno_text(error)));
   }
@@ -227,8 +217,7 @@ class OutputFolder::Impl {
   }
 
   Json digests() const {
-    auto entries = entries_of(partial_->folder());
-    std::sort(entries.begin(), entries.end());
+    const auto entries = entries_of(partial_->folder());
     std::vector<std::string> paths;
     for (const auto& [name, mode] : entries) paths.push_back(partial_->folder() + "/" + name);
     const auto digests = sha256_of_files(paths);
@@ -360,6 +349,7 @@ class OutputFolder::Impl {
   std::vector<OutputFile> files_;
   std::vector<TensorPlace> places_;   // a tensor of the plan
   std::vector<std::byte> read_back_;  // of holds()
+  std::set<std::string> names_;       // of files, all parts'
   formats::PartFile part_;            // if it is one
   bool is_there_ = false;
 };

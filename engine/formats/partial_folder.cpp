@@ -10,13 +10,13 @@
 #include <tuple>
 #include <utility>
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/folder_names.h"
 #include "base/mapped_file.h"
 #include "base/text.h"
 #include "formats/inputs_held.h"
@@ -30,27 +30,8 @@ constexpr const char* kMark = "remap_partial";
 constexpr int kJournalVersion = 1;
 constexpr size_t kMaxNameBytes = 200;  // of the output's name in the hidden one, which may be longer than allowed
 
-struct CloseFolder {
-  void operator()(DIR* handle) const { ::closedir(handle); }
-};
-
-// The names in a folder; none if it cannot be listed. A link in its place is not followed.
-std::vector<std::string> names_in(const std::string& folder) {
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  std::vector<std::string> names;
-  if (fd < 0) return names;
-  const std::unique_ptr<DIR, CloseFolder> handle(::fdopendir(fd));
-  if (!handle) {
-    ::close(fd);
-    return names;
-  }
-  while (const dirent* entry = ::readdir(handle.get())) {
-    const std::string name = entry->d_name;
-    if (name != "." && name != "..") names.push_back(name);
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
+// None if the folder cannot be listed. A link in its place is not followed.
+std::vector<std::string> own_names_in(const std::string& folder) { return names_in(folder, FolderLink::refuse).names; }
 
 constexpr size_t kSuffixLetters = 8;
 
@@ -160,7 +141,7 @@ void remove_partial(const std::string& path) noexcept {
 
 uint64_t bytes_in(const std::string& folder) {
   uint64_t bytes = 0;
-  for (const auto& name : names_in(folder)) {
+  for (const auto& name : own_names_in(folder)) {
     struct stat info {};
     if (::lstat((folder + "/" + name).c_str(), &info) == 0) bytes += static_cast<uint64_t>(info.st_blocks) * 512;
   }
@@ -189,7 +170,7 @@ bool exists(const std::string& path) {
 
 void remove_flat_folder(const std::string& folder) noexcept {
   try {
-    for (const auto& name : names_in(folder)) ::unlink((folder + "/" + name).c_str());
+    for (const auto& name : own_names_in(folder)) ::unlink((folder + "/" + name).c_str());
   } catch (...) {
     // What stays is in a hidden folder that says what it is.
   }
@@ -246,7 +227,7 @@ struct PartialFolder::Left {
     if (::lstat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode) || info.st_uid != ::geteuid()) return;
     journal = ::open((path + "/journal").c_str(), O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
     if (journal < 0) {
-      if (errno == ENOENT && names_in(path).empty()) state = State::empty;
+      if (errno == ENOENT && own_names_in(path).empty()) state = State::empty;
       return;
     }
     if (const int error = lock_soon(journal); error != 0) {
@@ -258,7 +239,7 @@ struct PartialFolder::Left {
     const size_t end = text.find('\n');
     // One that ended before it wrote anything.
     if (end == std::string::npos) {
-      if (names_in(path) == std::vector<std::string>{"journal"}) state = State::left;
+      if (own_names_in(path) == std::vector<std::string>{"journal"}) state = State::left;
       return;
     }
     records = end + 1;
@@ -289,7 +270,7 @@ PartialFolder::PartialFolder(const Destination& destination, const PartialOption
     if (options_.notice) options_.notice({severity, id, at(destination_.path), std::move(message), {}, hint});
   };
   const std::string prefix = hidden_prefix(destination_);
-  for (const auto& name : names_in(destination_.parent)) {
+  for (const auto& name : names_in(destination_.parent).names) {
     if (!has_hidden_name(name, prefix)) continue;
     Left left(destination_, destination_.parent + "/" + name);
     if (left.state == Left::State::in_use) {

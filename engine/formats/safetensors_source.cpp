@@ -1,12 +1,12 @@
 #include "formats/safetensors_source.h"
 
-#include <algorithm>
 #include <filesystem>
 
 #include <fmt/format.h>
 
 #include "base/byte_reader.h"
 #include "base/checked.h"
+#include "base/sorted_order.h"
 #include "formats/folder_files.h"
 #include "formats/json_text.h"
 #include "formats/limit.h"
@@ -30,16 +30,18 @@ class HeaderParser {
       : bytes_(bytes), file_(file), limits_(limits) {}
 
   SafetensorsHeader parse() {
-    const Json header = parse_json(header_text(), {file_, "safetensors-header", kLengthBytes});
-    if (!header.is_object()) fail("the header is not a JSON object");
-    check_limit(header.size(), limits_.max_tensors, "max_tensors", place(), "tensors");
     SafetensorsHeader result;
-    for (const auto& [key, value] : header.items()) {
+    uint64_t n_members = 0;  // all are counted, for the message; those within the limit are kept
+    const auto read = [&](const std::string& key, const Json& value) {
+      if (++n_members > limits_.max_tensors) return;
       if (key == "__metadata__")
         result.metadata = check_metadata(value);
       else
         result.entries.push_back(parse_entry(key, value));
-    }
+    };
+    // Begins with '{': an object, or not JSON.
+    parse_json_members(header_text(), {file_, "safetensors-header", kLengthBytes}, read);
+    check_limit(n_members, limits_.max_tensors, "max_tensors", place(), "tensors");
     check_layout(result.entries);
     return result;
   }
@@ -130,9 +132,10 @@ class HeaderParser {
 
   // Sorts by offset and proves that every byte behind the header belongs to exactly one tensor.
   void check_layout(std::vector<SafetensorsEntry>& entries) const {
-    std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
-      return std::pair(a.begin, data_bytes(a.info)) < std::pair(b.begin, data_bytes(b.info));
-    });
+    reorder(entries, sorted_order(entries.size(), [&](size_t a, size_t b) {
+              return std::pair(entries[a].begin, data_bytes(entries[a].info)) <
+                     std::pair(entries[b].begin, data_bytes(entries[b].info));
+            }));
     uint64_t expected = data_begin_;
     for (const auto& entry : entries) {
       if (entry.begin != expected)
@@ -191,8 +194,9 @@ class SafetensorsSource final : public Source {
   }
   // `config` is the file that describes the model, where it is to be read.
   void finish(const fs::path& config, const Limits& limits) {
-    std::sort(homes_.begin(), homes_.end(),
-              [](const Home& a, const Home& b) { return a.entry.info.key < b.entry.info.key; });
+    reorder(homes_, sorted_order(homes_.size(), [&](size_t a, size_t b) {
+              return homes_[a].entry.info.key < homes_[b].entry.info.key;
+            }));
     std::vector<TensorInfo> infos;
     infos.reserve(homes_.size());
     for (const Home& home : homes_) infos.push_back(home.entry.info);

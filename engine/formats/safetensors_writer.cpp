@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/sorted_order.h"
 #include "base/text.h"
 #include "formats/json_text.h"
 #include "remap/diagnostic.h"
@@ -56,7 +57,12 @@ std::vector<std::vector<size_t>> shards_of(const std::vector<PlannedTensor>& ten
 // The most that a header may take, its padding left aside.
 uint64_t header_room(const Limits& limits) { return limits.max_header_bytes / 8 * 8; }
 
-std::string quoted(const std::string& text) { return nlohmann::json(text).dump(); }
+// Almost every key is written as it is.
+std::string quoted(const std::string& text) {
+  const auto is_plain = [](char c) { return c >= ' ' && c < '\x7f' && c != '"' && c != '\\'; };
+  if (std::all_of(text.begin(), text.end(), is_plain)) return '"' + text + '"';
+  return nlohmann::json(text).dump();
+}
 
 // "{"__metadata__":{…}": how every header begins.
 std::string header_start(const std::map<std::string, std::string>& metadata) {
@@ -92,10 +98,11 @@ uint64_t aligned_head(uint64_t length, const std::vector<PlannedTensor>& tensors
 
 SafetensorsFile lay_out_file(const std::vector<PlannedTensor>& tensors, std::vector<size_t> members,
                              const std::string& start, const LayoutOptions& options) {
-  std::sort(members.begin(), members.end(), [&](size_t a, size_t b) {
-    const size_t order_a = order_of(tensors[a].dtype), order_b = order_of(tensors[b].dtype);
-    return order_a != order_b ? order_a > order_b : tensors[a].key < tensors[b].key;
-  });
+  reorder(members, sorted_order(members.size(), [&](size_t i, size_t j) {
+            const PlannedTensor &a = tensors[members[i]], &b = tensors[members[j]];
+            if (a.dtype != b.dtype) return order_of(a.dtype) > order_of(b.dtype);
+            return a.key < b.key;
+          }));
   SafetensorsFile file;
   std::string json = start;
   uint64_t end = 0;

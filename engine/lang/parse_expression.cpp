@@ -284,7 +284,7 @@ class Parser {
     std::vector<std::string> names;
     for (const FunctionRow& function : functions_) names.emplace_back(function.name);
     fail(name, fmt::format("there is no function '{}'", name.text),
-         did_you_mean(nearest_name(name.text, names), fmt::format("there are: {}", join(names, ", "))));
+         did_you_mean(nearest_name(name.text, names), fmt::format("there are: {}", remap::join(names, ", "))));
   }
 
   const std::string& text_;

@@ -8,12 +8,12 @@
 namespace remap::lang {
 namespace {
 
-constexpr int kMaxNesting = 16;
+constexpr int kMaxListNesting = 16;
 constexpr size_t kMaxEntries = 100'000;  // of one list, after every repetition
 
-class Parser {
+class ListParser {
  public:
-  explicit Parser(const std::string& text) : text_(text) {}
+  explicit ListParser(const std::string& text) : text_(text) {}
 
   // Sets `wrong` if the text is not a list.
   Json whole(std::string& wrong) {
@@ -81,7 +81,7 @@ class Parser {
     Json list = Json::array();
     const char close = accept('[') ? ']' : accept('(') ? ')' : '\0';
     if (close == '\0') return fail("a list"), list;
-    if (++depth_ > kMaxNesting) return wrong_ = "it is nested too deeply", list;
+    if (++depth_ > kMaxListNesting) return wrong_ = "it is nested too deeply", list;
     while (!bad() && !accept(close)) {
       list.push_back(item());
       limit(list.size());
@@ -127,7 +127,7 @@ class Parser {
 }  // namespace
 
 std::optional<Json> parse_python_list(const std::string& text, std::string& wrong) {
-  Json list = Parser(text).whole(wrong);
+  Json list = ListParser(text).whole(wrong);
   return wrong.empty() ? std::optional(std::move(list)) : std::nullopt;
 }
 

@@ -13,7 +13,7 @@ std::string range_text(const Claim& claim, int64_t begin, int64_t end) {
   return fmt::format("'{}[{}{}:{}]'", claim.key->key, axes, begin, end);
 }
 
-std::string note_of(const Claim& claim) {
+std::string claim_note(const Claim& claim) {
   return fmt::format("{}: {} is '{}' of {}", to_string(Place(claim.rule->place)),
                      range_text(claim, claim.begin, claim.end), claim.part, claim.rule->summary);
 }
@@ -44,7 +44,7 @@ void check_tensor(const std::vector<Claim>& claims, Diagnostics& diagnostics) {
     const std::string wrong = furthest == nullptr ? "" : conflict(*furthest, *claim);
     if (!wrong.empty())
       diagnostics.error("plan-part-twice", claim->rule->place, wrong, "a part that another rule takes is called '_'",
-                        {note_of(*furthest), note_of(*claim)});
+                        {claim_note(*furthest), claim_note(*claim)});
     else if (claim->begin > end)
       report_left(*claim, end, claim->begin, diagnostics);
     if (furthest == nullptr || claim->end > furthest->end) furthest = claim;

@@ -80,7 +80,7 @@ Fingerprint fingerprint(const std::vector<NamedSource>& sources, const Load& loa
   return print;
 }
 
-int64_t element_count(const Load& load) {
+int64_t loaded_elements(const Load& load) {
   int64_t count = 0;
   for (const StoredPart& part : load.parts) count += remap::element_count(part.box.extent);
   return count;
@@ -134,7 +134,7 @@ std::string cause_of(const Side& source, const ForwardResult& a, const Side& tar
     if (print == fingerprint(source.sources, wanted[p], source.options.rounding)) continue;
     std::string holds;
     for (size_t l = 0; l < a.loads.size() && holds.empty(); ++l)
-      if (element_count(a.loads[l]) == static_cast<int64_t>(print.count) && print_of(l) == print)
+      if (loaded_elements(a.loads[l]) == static_cast<int64_t>(print.count) && print_of(l) == print)
         holds = name_of(source, a.loads[l]);
     wrong.push_back(fmt::format("{} holds {}, where {} belongs", name_of(target, found[p]),
                                 holds.empty() ? "values that the source does not use" : holds,

@@ -36,7 +36,8 @@ CASES = {
     "experts": Case("switch 64 4", "", {}, "switch"),
     "experts-gzip": Case("switch-gzip 32 4", "", {"": 1 / 0.9}, "switch"),
 }
-SUFFIX = {"roberta": ".pt", "matrices-f32": ".safetensors", "matrices-f16": ".safetensors", "small": ".safetensors"}
+SUFFIX = {"roberta": ".pt", "matrices-f32": ".safetensors", "matrices-f16": ".safetensors", "small": ".safetensors", "sparse": ".safetensors"}
+SIZES_GB = [1, 2, 4, 8, 16, 32, 64]
 
 
 def drop(path):
@@ -231,7 +232,37 @@ def read_both(work, options):
             drop(path)
 
 
-FURTHER = {"plan-million": lambda work, options: plan(62500, work, options), "read-both": read_both}
+def sizes(work, options):
+    """A rename of 1 to 64 GB, as far as there is room; the sources have no data, only a length. The ratio is to cp of the same bytes."""
+    source, output = work / "bench-source.safetensors", work / "bench-out"
+    figures = {}
+    for n_gb in SIZES_GB:
+        if shutil.disk_usage(work).free < 1.1e9 * n_gb:
+            break
+        try:
+            subprocess.run([f"{options.tools}/make_checkpoint", "sparse", str(source), str(n_gb)], check=True)
+            figures |= measure({f"cp, {n_gb} GB": (["cp", "--sparse=never", str(source), str(output)], output),
+                                f"remap, {n_gb} GB": ([options.remap, "-q", "--no-sync", "--rules", f"{HERE}/rules/rename.yaml", str(source), "-o", str(output)], output)},
+                               options)
+        finally:
+            drop(source)
+    return figures
+
+
+def threads(work, options):
+    """A transpose of every matrix, with 1 to 2 threads a core."""
+    source, output = work / "bench-source.safetensors", work / "bench-out"
+    try:
+        subprocess.run([f"{options.tools}/make_checkpoint", "matrices-f32", str(source), "42"], check=True)
+        warm(source)
+        command = [options.remap, "-q", "--no-sync", "--rules", f"{HERE}/rules/transpose.yaml", str(source), "-o", str(output), "--threads"]
+        counts = [1 << i for i in range((2 * os.cpu_count()).bit_length())]
+        return measure({f"remap, {n} thread{'s' if n > 1 else ''}": ([*command, str(n)], output) for n in counts}, options)
+    finally:
+        drop(source)
+
+
+FURTHER = {"sizes": sizes, "threads": threads, "plan-million": lambda work, options: plan(62500, work, options), "read-both": read_both}
 
 
 def main():

@@ -1,7 +1,7 @@
 // Preloaded (LD_PRELOAD), makes one kind of system call fail or come short, as REMAP_FAULT says: CALL:WHAT:N.
 // CALL: pread pwrite write fsync fallocate rename mmap.
 // WHAT: an errno's number: the Nth call fails, and every one after it if N is negative. "short": from the Nth call on,
-// half of what was asked for.
+// half of what was asked for. "stall": the Nth call never ends, so that whoever kills the process finds it in the middle.
 // mmap fails as storage does: the second half of the Nth mapping of a file cannot be read.
 #include <atomic>
 #include <cerrno>
@@ -38,6 +38,7 @@ int error_of(const char* call, bool& is_short) {
   is_short = false;
   if (std::strcmp(f.call, call) != 0) return 0;
   const long now = ++count, wanted = std::labs(f.n);
+  while (std::strcmp(f.what, "stall") == 0 && now == wanted) ::pause();
   if (std::strcmp(f.what, "short") == 0) {
     is_short = now >= wanted;
     return 0;

@@ -1,18 +1,17 @@
 #!/usr/bin/env python3
 """Converts with a Slurm job array on a cluster of its own, on this machine, and compares with one process.
 
-  tests/scaling/slurm_test.py --remap build/release/remap [--work FOLDER] [--nodes 3] [--shards 6] [CHECKPOINT]
+  tests/scaling/slurm_test.py --remap build/release/remap --shim build/release/tests/libfault_shim.so [--kills 4] [--nodes 3] [--shards 6] [CHECKPOINT]
 
 Starts munged, slurmctld and one slurmd a node on the loopback interface, with configuration, keys and state in a temporary folder, runs
-`remap CHECKPOINT -o OUT --shard K/N` as tasks of an array, kills some of them in the middle (Slurm requeues them), runs `remap finish OUT`
-and compares every byte with what one process writes. Everything is stopped and removed at the end. Needs root and Debian's slurm-wlm and
+`remap CHECKPOINT -o OUT --shard K/N` as tasks of an array, kills some of them in the middle of their output (tests/faults/fault_shim.cpp holds
+them there) and requeues them, runs `remap finish OUT` and compares every byte with what one process writes. Everything is stopped and removed at the end. Needs root and Debian's slurm-wlm and
 munge. Exit 77: these are not there.
 """
 import argparse
 import filecmp
 import os
 import pathlib
-import random
 import shutil
 import socket
 import subprocess
@@ -106,28 +105,30 @@ def wait_for(condition, what, seconds=120):
         time.sleep(0.2)
 
 
-def run_array(cluster, options, kills, checkpoint, output):
-    """The shards as tasks of an array; some are killed while they run, and Slurm starts them again. Returns how many were."""
+def run_array(cluster, options, checkpoint, output):
+    """The shards as tasks of an array. The first ones stall in their first try, are killed there, and Slurm starts them again. Returns how many were."""
     script = cluster.folder / "convert.sh"
     script.write_text("#!/bin/sh\n"
+                      f'[ -n "$SLURM_RESTART_COUNT" ] || [ $SLURM_ARRAY_TASK_ID -gt {options.kills} ] || export LD_PRELOAD={options.shim} REMAP_FAULT=pwrite:stall:1\n'
                       f"exec {options.remap} {checkpoint} -o {output} --max-shard-size {options.shard_size} --shard $SLURM_ARRAY_TASK_ID/{options.shards} --threads 1\n")
     log = cluster.folder / "task-%a.log"
     said = cluster.run("sbatch", "--parsable", "--requeue", "--open-mode=append", f"--array=1-{options.shards}", "-o", str(log), str(script))
     job = said.split(";")[0].strip()
     if not job.isdigit():
         sys.exit(f"sbatch: {said}")
-    killed = 0
+    killed = set()
     end = time.monotonic() + 600
     while True:
         states = dict(line.split() for line in cluster.run("squeue", "-h", "-r", "-j", job, "-o", "%K %T").splitlines() if len(line.split()) == 2)
         if not states:
-            return killed
-        running = [task for task, state in states.items() if state == "RUNNING"]
-        if running and killed < kills and random.random() < 0.5:
-            # As a node that fails: the processes are gone without a chance to clean up.
-            subprocess.run(["pkill", "-KILL", "-f", f"{output} .*--shard {random.choice(running)}/"], check=False)
-            cluster.run("scontrol", "requeue", f"{job}_{random.choice(running)}")
-            killed += 1
+            return len(killed)
+        for task in sorted(task for task, state in states.items() if state == "RUNNING" and int(task) <= options.kills and task not in killed):
+            # As a node that fails: the process is gone without a chance to clean up, its output half-written.
+            if not list(output.parent.glob(f"{output.name}.parts/.part-{task}-of-{options.shards}.partial-*")):
+                continue
+            subprocess.run(["pkill", "-KILL", "-f", f"{output} .*--shard {task}/"], check=False)
+            cluster.run("scontrol", "requeue", f"{job}_{task}")
+            killed.add(task)
         if time.monotonic() > end:
             sys.exit(cluster.run("squeue"))
         time.sleep(0.1)
@@ -142,6 +143,7 @@ def same(a, b):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--remap", required=True)
+    parser.add_argument("--shim", required=True, type=lambda path: pathlib.Path(path).resolve())
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--shards", type=int, default=6)
     parser.add_argument("--shard-size", default="20kB")
@@ -160,20 +162,13 @@ def main():
         subprocess.run([options.remap, "-q", str(checkpoint), "-o", str(alone), "--max-shard-size", options.shard_size], check=True)
         cluster = Cluster(folder, options.nodes)
         try:
-            killed = 0
-            for kills in (options.kills, 0, 0, 0):  # the last try of a task may have been killed as well
-                killed += run_array(cluster, options, kills, checkpoint, output)
-                finished = subprocess.run([options.remap, "finish", str(output)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-                if finished.returncode == 0:
-                    break
-                print(finished.stdout, end="")
-                if output.exists():
-                    sys.exit("an incomplete set was taken for whole")
+            killed = run_array(cluster, options, checkpoint, output)
+            finished = subprocess.run([options.remap, "finish", str(output)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         finally:
             cluster.stop()
         logs = "".join(log.read_text() for log in sorted(folder.glob("task-*.log")))
-        if finished.returncode != 0 or not same(alone, output):
-            print(logs + finished.stdout)
+        if finished.returncode != 0 or killed != options.kills or not same(alone, output):
+            print(f"{killed} of {options.kills} killed\n" + logs + finished.stdout)
             return 1
         print(f"{options.shards} tasks on {options.nodes} nodes, {killed} killed and requeued: the same bytes as one process")
         return 0

@@ -304,6 +304,16 @@ TEST_CASE("names and types the format cannot hold are refused") {
     INFO(name);
     CHECK(error_of([&] { output.add_file(name, ""); }).id == "output-name");
   }
+  auto two = one_tensor();
+  two.push_back({"x", DType::f32, {2}, {}, 0.0, 0});
+  OutputOptions second;
+  second.max_shard_bytes = 8, second.part = {2, 2};
+  OutputFolder part(folder / "parts", two, second);
+  part.add_file("config.json", "{}");
+  for (const char* name : {"config.json", "model.safetensors.index.json"}) {
+    INFO(name);
+    CHECK(error_of([&] { part.add_file(name, ""); }).id == "output-name");
+  }
 }
 
 TEST_CASE("files and folder have the permissions the user asks for by umask") {

@@ -20,6 +20,9 @@ void make_matrices(const std::string& path, const std::string& dtype, const Numb
 // A safetensors file of F32 'blocks.N.weight': numbers are tensors, elements of each.
 void make_small(const std::string& path, const Numbers& numbers);
 
+// The same of about a gigabyte of zeros each, with no data in the file but the header: numbers are gigabytes.
+void make_sparse(const std::string& path, const Numbers& numbers);
+
 // A folder as T5X saves Switch Transformers, in zarr chunks of a few experts, gzip or not: numbers are experts,
 // layers (encoder and decoder, every second sparse), d_model, d_ff.
 void make_switch(const std::string& path, bool gzip, const Numbers& numbers);

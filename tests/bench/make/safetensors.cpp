@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include "bench/make/make.h"
 
@@ -19,9 +20,10 @@ int64_t element_count(const Tensor& tensor) {
   return count;
 }
 
-// `element_bytes`: 4, or 2 for F16.
-void write(const std::string& path, const std::string& dtype, size_t element_bytes,
-           const std::vector<Tensor>& tensors) {
+// `element_bytes`: 4, or 2 for F16. A hole: the file has no data, and reads as zeros.
+enum class Data { random, hole };
+void write(const std::string& path, const std::string& dtype, size_t element_bytes, const std::vector<Tensor>& tensors,
+           Data data = Data::random) {
   std::string header = "{";
   size_t end = 0;
   for (const Tensor& tensor : tensors) {
@@ -40,6 +42,11 @@ void write(const std::string& path, const std::string& dtype, size_t element_byt
   };
   put(&length, sizeof length);
   put(header.data(), header.size());
+  if (data == Data::hole) {
+    if (std::fclose(file) != 0 || ::truncate(path.c_str(), static_cast<off_t>(sizeof length + length + end)) != 0)
+      fail(path);
+    return;
+  }
   uint64_t state = 1;
   std::vector<float> values;
   std::vector<uint16_t> halves;
@@ -76,6 +83,14 @@ void make_small(const std::string& path, const Numbers& numbers) {
   std::vector<Tensor> tensors;
   for (int64_t i = 0; i < n[0]; ++i) tensors.push_back({fmt::format("blocks.{}.weight", i), {n[1]}});
   write(path, "F32", 4, tensors);
+}
+
+void make_sparse(const std::string& path, const Numbers& numbers) {
+  std::vector<Tensor> tensors;
+  constexpr int64_t kElements = int64_t{1} << 22;  // 16 MiB each
+  for (int64_t i = 0; i < filled(numbers, {1})[0] * 60; ++i)
+    tensors.push_back({fmt::format("blocks.{}.weight", i), {kElements}});
+  write(path, "F32", 4, tensors, Data::hole);
 }
 
 }  // namespace bench
