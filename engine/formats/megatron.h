@@ -1,6 +1,6 @@
 // Megatron-LM's "torch" checkpoints: 'latest_checkpointed_iteration.txt' names 'iter_0000100' (or 'release'), which has
-// a folder a model-parallel rank: 'mp_rank_TT', or 'mp_rank_TT_PPP' with a pipeline. The file in it has 'args' and, below
-// 'model' ('model0', 'model1' … of a virtual pipeline), the rank's part of the tensors.
+// a folder a model-parallel rank: 'mp_rank_TT', or 'mp_rank_TT_PPP' with a pipeline. The file in it has 'args' and,
+// below 'model' ('model0', 'model1' … of a virtual pipeline), the rank's part of the tensors.
 //
 // Tensor-parallel ranks cut tensors by their role in a transformer layer, which their names say: a table. What the
 // table does not name is whole on every rank, and has to be the same there. Layers count from 0 on every stage of the
