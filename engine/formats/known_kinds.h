@@ -29,8 +29,7 @@ inline constexpr const char* kOcdbtWay = REMAP_AS_SAFETENSORS
     "below\n"
     "read = lambda name: ts.open({'driver': 'zarr', 'kvstore': {**db, 'path': name + '/'}}).result().read().result()\n"
     "tensors = {name.replace('.', '/'): read(name) for name in names}" REMAP_SAVE;
-inline constexpr const char* kDistributedWay =
-    "merge it: python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER OUT.pt, and give OUT.pt";
+inline constexpr const char* kDistributedWay = "give its folder, 'FOLDER'";
 
 inline constexpr size_t kHeadBytes = 4096;
 

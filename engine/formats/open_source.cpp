@@ -8,6 +8,7 @@
 
 #include "base/mapped_file.h"
 #include "formats/folder_files.h"
+#include "formats/folder_formats.h"
 #include "formats/joined_files.h"
 #include "formats/open_file.h"
 #include "formats/recognise.h"
@@ -42,6 +43,17 @@ std::vector<std::string> without(const std::vector<std::string>& all, const std:
   return rest;
 }
 
+// A checkpoint in a folder of this one, and files beside that folder.
+[[noreturn]] void refuse_beside(const fs::path& folder, const std::string& name, const char* what,
+                                const std::vector<FileGroup>& groups) {
+  std::vector<std::string> notes = {fmt::format("'{}' is {}", name, what)};
+  for (const auto& group : groups) notes.push_back(group.text());
+  unknown(folder.string(), "the folder holds several checkpoints",
+          fmt::format("give one of them, such as '{}' or '{}'", (folder / name).string(),
+                      (folder / groups.front().files.front()).string()),
+          std::move(notes));
+}
+
 class FolderOpener {
  public:
   FolderOpener(const std::string& path, const OpenOptions& options)
@@ -56,6 +68,7 @@ class FolderOpener {
       if (std::find(all_.begin(), all_.end(), name) != all_.end()) return open_chosen(std::string(name));
     if (const auto t5x = formats::find_t5x_folder(path_))
       return formats::open_file(path_, in(*t5x, "checkpoint"), options_);
+    if (auto source = formats::open_as_folder(path_, options_)) return source;
     if (const auto kind = formats::recognise_folder(path_)) formats::refuse_as(path_, "the folder", *kind);
     return open_only();
   }
@@ -177,6 +190,8 @@ class FolderOpener {
   void refuse_if_below(const std::vector<FileGroup>& groups) const {
     if (groups.empty()) return;
     for (const auto& name : formats::list_folders(path_)) {
+      if (const auto* format = formats::find_folder_format(file(name)))
+        refuse_beside(path_, name, format->what, groups);
       const auto kind = formats::recognise_folder(file(name));
       if (!kind) continue;
       std::vector<std::string> notes = {fmt::format("'{}' is {}, a kind that is not read", name, kind->what)};
@@ -323,7 +338,8 @@ class FolderOpener {
         if (++visited > kMostFolders) return;
         auto found = formats::recognise_folder(file(name));
         const auto files = formats::list_files(file(name));
-        const bool here = found || formats::is_file(in(file(name), "checkpoint")) ||
+        const bool here = found || formats::find_folder_format(file(name)) != nullptr ||
+                          formats::is_file(in(file(name), "checkpoint")) ||
                           std::any_of(files.begin(), files.end(), formats::is_tensor_name);
         if (!here) continue;
         below.push_back(name);

@@ -39,6 +39,10 @@ struct TorchContents {
 
 // Throws: Error, ids "torch-*", "zip-*", "pickle-*", "limit-exceeded".
 TorchContents read_torch_zip(MappedFile file, const Limits& limits);
+// An archive inside of a file: its bytes begin at `base` of the file; nullopt: they were unpacked from it, and must
+// outlive the contents.
+TorchContents read_torch_zip_at(MappedFile file, std::span<const std::byte> bytes, std::optional<uint64_t> base,
+                                const Limits& limits);
 TorchContents read_torch_legacy(MappedFile file, const Limits& limits);
 
 // A zip archive with one */data.pkl; decided by its names. A damaged archive counts if its first member has such a

@@ -157,6 +157,7 @@ class MetadataWriter {
     static constexpr int64_t kShownElements = 1024;
     const auto* spec = std::get_if<TensorSpec>(&structure_.tensor(view));
     if (spec == nullptr) {
+      if (structure_.is_part(view) && listed && is_listed(path)) return marker("$tensor", path);
       if (depth >= limits_.max_metadata_depth || on_path_[view.ref]) return marker("$deep");
       on_path_[view.ref] = true;
       Json out = record(view, depth);

@@ -53,8 +53,8 @@ void TorchStructure::enter(PickleRef ref, std::vector<Frame>& stack) {
     case Meaning::scalar: facts.others = true; return;
     case Meaning::tensor:
       facts.tensors = 1;
-      facts.others = !is_read(view);
-      if (facts.others) return;  // it stands for all it is made of
+      facts.others = !is_read(view) && !is_part(view);
+      if (!is_read(view)) return;  // it stands for all it is made of
       break;
     case Meaning::record: remark_record(view); break;
     default: break;

@@ -30,6 +30,11 @@ class TorchStructure {
   PickleView view_of(PickleRef ref) const;
   const DecodedTensor& tensor(const PickleView& view);
   bool is_read(const PickleView& view) { return std::holds_alternative<TensorSpec>(tensor(view)); }
+  // A part of a tensor of which other files have the rest: a tensor, if only their reader can serve it.
+  bool is_part(const PickleView& view) {
+    const auto* unread = std::get_if<UnreadableTensor>(&tensor(view));
+    return unread != nullptr && unread->part != nullptr;
+  }
   // What a function that is not known makes, as opposed to an instance of a class. Classes' names start with a capital.
   bool is_result(const PickleObject& object) const;
   // Where the attributes of a value are kept that is not a record: of a container, a tensor or a parameter.

@@ -7,6 +7,7 @@
 #include "base/checked.h"
 #include "formats/pickle_scalars.h"
 #include "formats/pickle_text.h"
+#include "formats/torch_sharded.h"
 #include "tensor/box.h"
 #include "tensor/sign.h"
 
@@ -217,7 +218,8 @@ DecodedTensor TensorDecoder::decode_from_type(const PickleObject& object) {
       fail("torch-bad-tensor", "a tensor of a subclass lacks its function, type or arguments");
     const KnownRow* row = meanings_.row_of_callable((*arguments)[0]);
     if (graph.is((*arguments)[1], PickleKind::global)) type = one_word(meanings_.global_name((*arguments)[1]));
-    arguments = &graph.items((*arguments)[2]);
+    const PickleRef made_of = (*arguments)[2], state = arguments->size() > 3 ? (*arguments)[3] : kNoValue;
+    arguments = &graph.items(made_of);
     if (row == nullptr) break;
     if (row->role == Role::tensor) return decode_torch(*row, *arguments);
     if (row->role == Role::first_argument && !arguments->empty())  // a parameter of a subclass
@@ -226,8 +228,10 @@ DecodedTensor TensorDecoder::decode_from_type(const PickleObject& object) {
         return decode(inner);
     if (row->role == Role::unreadable_tensor) {
       const bool wrapper = row->name.ends_with("_rebuild_wrapper_subclass");
-      return unreadable(*row, *arguments,
-                        wrapper ? fmt::format("a {}, which wraps other tensors", type) : std::string(row->detail));
+      UnreadableTensor out = unreadable(
+          *row, *arguments, wrapper ? fmt::format("a {}, which wraps other tensors", type) : std::string(row->detail));
+      if (wrapper) out.part = read_sharded(*this, meanings_, contents_, type, made_of, state);
+      return out;
     }
     if (row->role != Role::tensor_from_type) break;
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -27,11 +28,14 @@ struct TensorSpec {
   bool operator==(const TensorSpec&) const = default;
 };
 
+struct ShardedTensorPart;  // torch_sharded.h
+
 // A tensor of a kind that is not read, and what it says of itself. It stands for all that it is made of.
 struct UnreadableTensor {
   std::string why;         // "a sparse tensor"
   std::string dtype = {};  // "qint8"; "" if it is not known
   std::optional<Shape> shape = {};
+  std::shared_ptr<const ShardedTensorPart> part = {};  // if it is a part of a tensor that other files have the rest of
 };
 
 using DecodedTensor = std::variant<TensorSpec, UnreadableTensor>;

@@ -70,15 +70,18 @@ std::span<const std::byte> pickle_bytes(TorchContents& contents, const ZipMember
   return contents.pickle_bytes;
 }
 
-void list_storages(TorchContents& contents, const std::string& root) {
+// `base`: where the archive begins in the file; nullopt: it is in memory.
+void list_storages(TorchContents& contents, const std::string& root, std::optional<uint64_t> base) {
   const std::string folder = root + "data/";
   for (const ZipMember& member : contents.zip->members()) {
     if (!member.name.starts_with(folder) || member.name.size() == folder.size()) continue;
     TorchStorage storage{.size_bytes = member.size_bytes};
-    if (member.stored())
-      storage.file_offset = member.data_offset;
-    else
+    if (!member.stored())
       storage.packed = &member;
+    else if (base)
+      storage.file_offset = *base + member.data_offset;
+    else
+      storage.memory = contents.zip->stored(member).data();
     contents.storage_by_key.emplace(member.name.substr(folder.size()), static_cast<uint32_t>(contents.storages.size()));
     contents.storages.push_back(storage);
   }
@@ -106,20 +109,26 @@ bool looks_like_torch_zip(std::span<const std::byte> bytes) {
 }
 
 TorchContents read_torch_zip(MappedFile file, const Limits& limits) {
+  const auto bytes = file.bytes();
+  return read_torch_zip_at(std::move(file), bytes, 0, limits);
+}
+
+TorchContents read_torch_zip_at(MappedFile file, std::span<const std::byte> bytes, std::optional<uint64_t> base,
+                                const Limits& limits) {
   TorchContents contents;
   contents.file = std::move(file);
   const std::string& path = contents.file.path();
-  contents.zip = std::make_unique<ZipArchive>(contents.file.bytes(), path, limits);
+  contents.zip = std::make_unique<ZipArchive>(bytes, path, limits);
   const std::string root = find_root(*contents.zip, path);
   check_kind(*contents.zip, root, path);
   contents.origin = {path, root + std::string(kPickleName), 0};
   const ZipMember& member = *contents.zip->find(contents.origin.member);
-  const auto bytes = pickle_bytes(contents, member, limits);
-  contents.graph = read_pickle(bytes, contents.origin, limits);
-  if (contents.graph.size_bytes() != bytes.size())
+  const auto pickle = pickle_bytes(contents, member, limits);
+  contents.graph = read_pickle(pickle, contents.origin, limits);
+  if (contents.graph.size_bytes() != pickle.size())
     contents.remarks.push_back(fmt::format("{}: {} bytes after the end of the pickle are not read",
-                                           contents.origin.member, bytes.size() - contents.graph.size_bytes()));
-  list_storages(contents, root);
+                                           contents.origin.member, pickle.size() - contents.graph.size_bytes()));
+  list_storages(contents, root, base);
   return contents;
 }
 

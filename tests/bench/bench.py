@@ -33,6 +33,8 @@ CASES = {
     "f16-to-f32": Case("matrices-f16 48", f"--rules {HERE}/rules/rename.yaml --set dtype=float32", {"": 1.2}, "float32"),
     "f32-to-bf16": Case("matrices-f32 42", f"--rules {HERE}/rules/rename.yaml --set dtype=bfloat16", {"": 1.2}, "bfloat16"),
     "small-tensors": Case("small 100000 2070", f"--rules {HERE}/rules/rename.yaml", {"": 1.2}, "rename"),
+    "dcp-2GB": Case("dcp 4", f"--rules {HERE}/rules/torch.yaml", {"": 1.3}, "dcp"),
+    "zero3-2GB": Case("zero3 4", f"--rules {HERE}/rules/torch.yaml", {"": 1.3}, "zero3"),
     "experts": Case("switch 64 4", "", {}, "switch"),
     "experts-gzip": Case("switch-gzip 32 4", "", {"": 1 / 0.9}, "switch"),
 }
@@ -159,6 +161,8 @@ def convert(case, work, options):
         rival = [options.python, str(HERE / "rivals.py"), case.python, str(source), str(other)]
         if case.python == "switch" and has(options.python, "tensorstore", "safetensors"):
             programs["tensorstore + save_file"] = (rival, other)
+        elif case.python == "dcp" and has(options.python, "torch"):
+            programs["dcp_to_torch_save"] = (rival, other)
         elif case.python != "switch" and has(options.python, "torch", "safetensors"):
             programs["PyTorch + save_file"] = (rival, other)
         return measure(programs, options)

@@ -2,6 +2,8 @@
 """What one would otherwise do, each as a whole process: PyTorch, tensorstore, Python's re. Run by bench.py.
 
   rivals.py rename|transpose|bfloat16|float32 SOURCE OUT.safetensors     torch.load(mmap=True) or safetensors, then save_file
+  rivals.py dcp SOURCE_FOLDER OUT.pt                                     torch's own dcp_to_torch_save
+  rivals.py zero3 SOURCE_FOLDER OUT.safetensors                          what DeepSpeed's zero_to_fp32 does, then save_file
   rivals.py switch SOURCE_FOLDER OUT.safetensors                         tensorstore, transposes, split by expert, save_file
   rivals.py names MANIFEST.json                                          re.sub of every key, with the scripts' patterns
 """
@@ -49,6 +51,28 @@ def state_dict(operation, source, target):
     save_file(result, target, metadata={"format": "pt"})
 
 
+def dcp(source, target):
+    from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
+    dcp_to_torch_save(source, target)
+
+
+def zero3(source, target):
+    import torch
+    from safetensors.torch import save_file
+    step = pathlib.Path(source) / (pathlib.Path(source) / "latest").read_text().strip()
+    models = sorted(step.glob("*_model_states.pt"))
+    shapes = torch.load(models[0], weights_only=False)["param_shapes"]
+    flats = [torch.cat(torch.load(file, mmap=True, weights_only=False)["optimizer_state_dict"]["fp32_flat_groups"])
+             for file in sorted(step.glob("*_optim_states.pt"))]
+    result, offset = {}, 0
+    for name, shape in ((name, shape) for group in shapes for name, shape in group.items()):
+        count = torch.Size(shape).numel()
+        each = -(-count // len(flats))
+        result["model." + name] = torch.cat([flat.narrow(0, offset, each) for flat in flats])[:count].view(shape).contiguous()
+        offset += each
+    save_file(result, target, metadata={"format": "pt"})
+
+
 def switch(source, target):
     import numpy
     import tensorstore
@@ -85,9 +109,8 @@ def names(manifest):
 
 if __name__ == "__main__":
     operation, *paths = sys.argv[1:]
-    if operation == "switch":
-        switch(*paths)
-    elif operation == "names":
-        names(*paths)
+    own = {"switch": switch, "names": names, "dcp": dcp, "zero3": zero3}
+    if operation in own:
+        own[operation](*paths)
     else:
         state_dict(operation, *paths)

@@ -308,8 +308,56 @@ def model_files():
         "steps:\n  - x: embedding('e', input_ids)\n  - repeat: {i: layers}\n    steps: [{x: \"linear(x, 'l.{i}.fc')\"}, {record: {\"hidden.{i+1}\": x}}]\n  - when: exists('h')\n    steps: [{x: x}]\n")
 
 
+SOURCES = pathlib.Path(__file__).parent.parent / "data/sources"
+
+
+def dcp():
+    """Forms 0 to 3 of dcp_fuzz.cpp: files as they are, metadata a rank, safetensors, built."""
+    for name in ("dcp-dtensor", "dcp-strided", "dcp-mesh-2d", "dcp-old-dtensor", "dcp-zstd"):
+        folder = SOURCES / name / "source"
+        files = [(folder / file).read_bytes() for file in (".metadata", "__0_0.distcp", "__1_0.distcp")]
+        put("dcp", name, b"\0" + long(files[0]) + long(files[1]) + files[2])
+    folder = SOURCES / "dcp-per-rank-metadata/source"
+    files = [(folder / file).read_bytes() for file in ("__0.metadata", "__1.metadata", "__0_0.distcp", "__1_0.distcp")]
+    put("dcp", "per_rank", b"\1" + b"".join(map(long, files[:3])) + files[3])
+    folder = SOURCES / "dcp-hf-sharded-mapped/source"
+    files = sorted(folder.glob("shard-*-model-00001-*"))
+    put("dcp", "safetensors", b"\2" + long(files[0].read_bytes()) + files[1].read_bytes())
+    two_chunks = b"\0" + short("w") + bytes([2, 4, 3, 2]) + bytes([2, 0, 0, 2, 3, 3, 0]) + bytes([2, 3, 0, 2, 1, 3, 0]) + b"\0"
+    put("dcp", "built", b"\3" + two_chunks)
+    put("dcp", "built_short", b"\3" + two_chunks.replace(bytes([3, 3, 0]), bytes([3, 3, 2, 0xF0])))
+    put("dcp", "built_other", b"\3" + two_chunks.replace(bytes([3, 3, 0]), bytes([3, 3, 1]) + long((CORPUS / "pickle/views.data.pkl").read_bytes())))
+
+
+def data_pickle(path):
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(next(name for name in archive.namelist() if name.endswith("data.pkl")))
+
+
+def rank_folders():
+    """A byte for the kind of folder and the number of files, then their pickles (rank_folder_fuzz.cpp)."""
+    for name in ("verl-tp", "verl-hsdp", "dtensor-submesh"):
+        files = sorted((SOURCES / name / "source").glob("*.pt"))
+        put("rank_folder", name, bytes([48]) + b"".join(long(data_pickle(file)) for file in files))
+    for name in ("dtensor-mixed", "sharded-tensor"):
+        files = sorted((SOURCES / name / "source").glob("*.pt"))
+        put("rank_folder", name, bytes([18]) + b"".join(long(data_pickle(file)) for file in files))
+    step = SOURCES / "deepspeed-zero1-bf16/source/global_step2"
+    files = [step / "mp_rank_00_model_states.pt", *sorted(step.glob("*_optim_states.pt"))]
+    put("rank_folder", "zero1", bytes([20]) + b"".join(long(data_pickle(file)) for file in files))
+    step = SOURCES / "deepspeed-zero3-bf16/source/global_step2"
+    files = [file for rank in (0, 1) for file in (next(step.glob(f"*rank_{rank}_*_model_states.pt")), next(step.glob(f"*rank_{rank}_*_optim_states.pt")))]
+    put("rank_folder", "zero3", bytes([21]) + b"".join(long(data_pickle(file)) for file in files))
+    tensor = data_pickle(CORPUS / "torch_zip/empty.zip.pt")
+    put("rank_folder", "universal", bytes([22]) + short("global_step2") + long(tensor) + long(data_pickle(SOURCES / "deepspeed-zero0-f32/source/global_step2/mp_rank_00_model_states.pt")))
+    put("rank_folder", "latest_escapes", bytes([22]) + short("../../x") + long(tensor))
+    files = sorted((SOURCES / "megatron-tp2-pp1/source/iter_0000100").glob("*/*.pt"))
+    put("rank_folder", "megatron", bytes([29]) + b"".join(long(data_pickle(file)) for file in files))
+    put("rank_folder", "megatron_stages", bytes([23]) + b"".join(long(data_pickle(file)) for file in files))
+
+
 KINDS = (pickles, torch_files, safetensors, t5x, gin, zarr, torch_pickles, zips, t5x_folders, indices, folders, any_files,
-         manifests, documents, expressions, patterns, plans, schemas, model_files)
+         manifests, documents, expressions, patterns, plans, schemas, model_files, dcp, rank_folders)
 if __name__ == "__main__":
     torch.manual_seed(0)
     for kind in KINDS:

@@ -37,6 +37,8 @@ int main(int argc, char** argv) {
       {"matrices-f16", [](const std::string& path, const Numbers& n) { make_matrices(path, "F16", n); }},
       {"small", make_small},
       {"sparse", make_sparse},
+      {"dcp", make_dcp},
+      {"zero3", make_zero3},
       {"switch", [](const std::string& path, const Numbers& n) { make_switch(path, false, n); }},
       {"switch-gzip", [](const std::string& path, const Numbers& n) { make_switch(path, true, n); }}};
   const auto kind = argc < 3 ? kinds.end() : kinds.find(argv[1]);

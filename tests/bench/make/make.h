@@ -27,6 +27,13 @@ void make_sparse(const std::string& path, const Numbers& numbers);
 // layers (encoder and decoder, every second sparse), d_model, d_ff.
 void make_switch(const std::string& path, bool gzip, const Numbers& numbers);
 
+// A torch.distributed.checkpoint of F32 'layers.N.weight' [1024, columns], cut by rows: numbers are ranks, tensors,
+// columns.
+void make_dcp(const std::string& path, const Numbers& numbers);
+
+// What DeepSpeed saves of the same tensors in ZeRO stage 3.
+void make_zero3(const std::string& path, const Numbers& numbers);
+
 // Numbers, each its default where none is given.
 Numbers filled(const Numbers& given, Numbers defaults);
 
