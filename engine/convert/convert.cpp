@@ -127,6 +127,7 @@ Outcome write(const Conversion& conversion, const std::string& folder, const Out
   // First, so that what is wrong with them is known before the tensors are copied.
   output.add_file("config.json", json_file_text(plan.config));
   for (const auto& [name, body] : plan.files) output.add_file(name, json_file_text(body));
+  for (const auto& [name, text] : conversion.carried) output.add_file(name, text);
   Outcome outcome;
   try {
     outcome = conversion.read.unchanged_during([&] {

@@ -6,10 +6,13 @@
 
 #include "base/mapped_file.h"
 #include "convert/recognise.h"
+#include "plan/config_layers.h"
+#include "plan/load_rules.h"
 #include "remap/compare.h"
 #include "remap/convert.h"
 #include "remap/document.h"
 #include "remap/nearest.h"
+#include "remap/report.h"
 
 namespace remap {
 namespace fs = std::filesystem;
@@ -69,17 +72,66 @@ Json read_noted(const Rules::Need& need, const std::string& path, Checkpoint& ch
   return read_document(path, need.format, checkpoint.options.limits);
 }
 
+fs::path folder_of(const Request& request) {
+  std::error_code ignored;
+  const fs::path given = request.checkpoint;
+  return fs::is_directory(given, ignored) ? given : given.parent_path();
+}
+
 // Documents that lie in the checkpoint's folder, where no other was given.
 void read_documents_beside(const Request& request, Checkpoint& checkpoint) {
   std::error_code ignored;
-  const fs::path given = request.checkpoint;
-  const fs::path folder = fs::is_directory(given, ignored) ? given : given.parent_path();
+  const fs::path folder = folder_of(request);
   for (const auto& need : checkpoint.rules.sources()) {
     const fs::path beside = folder / need.beside;
     if (need.document && !need.beside.empty() && !checkpoint.options.documents.contains(need.name) &&
         fs::is_regular_file(beside, ignored))
       checkpoint.options.documents[need.name] = read_noted(need, beside.string(), checkpoint);
   }
+}
+
+// Files that the rules want as they are. What would make a program look for code to run is taken out of those that are
+// JSON.
+void carry_files_beside(const Request& request, Checkpoint& checkpoint, Diagnostics& diagnostics) {
+  const auto& names = checkpoint.rules.impl().set.carry;
+  const Limits& limits = checkpoint.options.limits;
+  std::vector<std::string> carried, code;
+  for (const auto& name : names) {
+    const fs::path path = folder_of(request) / name;
+    std::error_code ignored;
+    if (!fs::is_regular_file(path, ignored)) continue;
+    checkpoint.read.add({path.string(), stamp_of(path.string())});
+    const MappedFile file(path.string());
+    if (file.size() > limits.max_index_bytes)
+      throw Error(
+          "limit-exceeded", BytePlace{path.string(), {}, {}},
+          fmt::format("the file has {} bytes, more than max_index_bytes ({})", file.size(), limits.max_index_bytes));
+    std::string text = file.read([&] { return std::string(reinterpret_cast<const char*>(file.data()), file.size()); });
+    if (name.ends_with(".json")) {
+      Json value = read_document(path.string(), "json", limits);
+      const auto taken_out = plan::take_out_code(value);
+      for (const auto& field : taken_out) code.push_back(fmt::format("{}: '{}'", name, field));
+      if (!taken_out.empty()) text = json_file_text(value);
+    }
+    carried.push_back(name);
+    checkpoint.carried.emplace_back(name, std::move(text));
+  }
+  if (carried.empty()) return;
+  const BytePlace place{request.checkpoint, {}, {}};
+  diagnostics.add({Severity::note,
+                   "output-carried",
+                   place,
+                   fmt::format("copied from the checkpoint's folder: {}", fmt::join(carried, ", ")),
+                   {},
+                   ""});
+  if (!code.empty())
+    diagnostics.add({Severity::note,
+                     "output-carried",
+                     place,
+                     "left out of them, since it would make a program look for code to run: " +
+                         fmt::format("{}", fmt::join(code, ", ")),
+                     {},
+                     ""});
 }
 
 }  // namespace
@@ -143,6 +195,7 @@ std::optional<Checkpoint> open_checkpoint(const Request& request, Diagnostics& d
   }
   add_rule_files(request, checkpoint);
   read_documents_beside(request, checkpoint);
+  carry_files_beside(request, checkpoint, diagnostics);
   return checkpoint;
 }
 

@@ -4,6 +4,9 @@
 #include <exception>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "plan/load_rules.h"
 
 namespace remap::convert {
 
@@ -61,8 +64,13 @@ std::optional<Rules> recognise(const Request& request, Openings& openings, Diagn
   // nothing.
   std::stable_partition(families.begin(), families.end(), [](const Rules& rules) { return !rules.subtree(0).empty(); });
   const Source* first = nullptr;
+  std::vector<std::string> ways;  // rules that take any checkpoint, and are never chosen without being asked for
   for (const auto& rules : families) {
     std::string why;
+    if (const auto& set = rules.impl().set; !set.recognise && set.sources.front().format.empty()) {
+      ways.push_back(fmt::format("--rules {} ({})", rules.family(), rules.title()));
+      continue;
+    }
     if (first != nullptr && !rules.reads(*first, why)) {
       notes.push_back(fmt::format("{}: {}", rules.family(), why));
       continue;
@@ -86,7 +94,9 @@ std::optional<Rules> recognise(const Request& request, Openings& openings, Diagn
   const BytePlace place{request.checkpoint, {}, {}};
   if (found.empty()) {
     diagnostics.error("family-unknown", place, "no known family looks like this checkpoint",
-                      "name the rules with --rules, and look at the keys with 'remap inspect'", notes);
+                      "name the rules with --rules, and look at the keys with 'remap inspect'" +
+                          (ways.empty() ? "" : fmt::format("; for any checkpoint: {}", fmt::join(ways, ", "))),
+                      notes);
   } else {
     notes.clear();
     for (const auto& rules : found) notes.push_back(fmt::format("{}: {}", rules.family(), rules.title()));

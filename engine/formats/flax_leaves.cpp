@@ -229,7 +229,7 @@ class LeafReader {
 
 }  // namespace
 
-void collect_flax_leaves(const MsgpackNode& node, const std::string& prefix, const std::string& file,
+void collect_flax_leaves(const MsgpackNode& node, const std::string& prefix, char separator, const std::string& file,
                          const Limits& limits, const std::function<bool(const std::string& key)>& wanted,
                          std::vector<FlaxLeaf>& leaves) {
   const LeafReader reader(file, limits);
@@ -240,13 +240,19 @@ void collect_flax_leaves(const MsgpackNode& node, const std::string& prefix, con
         at.is(Kind::map) && !at.find(kChunkedMark) && !(at.find("driver") && at.find("kvstore") && at.find("metadata"));
     if (subtree) {
       for (size_t i = 0; i < at.keys.size(); ++i)
-        walk(at.items[i], key.empty() ? std::string(at.keys[i]) : fmt::format("{}/{}", key, at.keys[i]));
+        walk(at.items[i], key.empty() ? std::string(at.keys[i]) : fmt::format("{}{}{}", key, separator, at.keys[i]));
       return;
     }
     if (!wanted(key)) return;
     check_limit(key.size(), limits.max_key_bytes, "max_key_bytes", BytePlace{file, {}, at.offset},
                 "bytes of a leaf's path");
-    if (auto value = reader.read(at)) leaves.push_back({key, at.offset, std::move(*value)});
+    try {
+      if (auto value = reader.read(at)) leaves.push_back({key, at.offset, std::move(*value)});
+    } catch (const Error& error) {
+      Diagnostic named = error.diagnostic();
+      named.message = fmt::format("'{}': {}", key, named.message);
+      throw Error(std::move(named));
+    }
   };
   walk(node, prefix);
 }

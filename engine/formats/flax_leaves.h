@@ -43,7 +43,7 @@ struct FlaxLeaf {
 
 // Appends the leaves below `node`, whose own path is `prefix`. Where `wanted` is false of a leaf's key, the leaf is
 // left out unread.
-void collect_flax_leaves(const MsgpackNode& node, const std::string& prefix, const std::string& file,
+void collect_flax_leaves(const MsgpackNode& node, const std::string& prefix, char separator, const std::string& file,
                          const Limits& limits, const std::function<bool(const std::string& key)>& wanted,
                          std::vector<FlaxLeaf>& leaves);
 

@@ -4,9 +4,12 @@
 #include <optional>
 
 #include "base/mapped_file.h"
+#include "formats/array_pickle.h"
+#include "formats/gguf_source.h"
 #include "formats/json_text.h"
 #include "formats/limit.h"
 #include "formats/manifest_source.h"
+#include "formats/numpy_source.h"
 #include "formats/open_shards.h"
 #include "formats/plain_tensors.h"
 #include "formats/recognise.h"
@@ -64,7 +67,8 @@ struct FileInHand {
   }
 };
 
-// One row each, in the order in which they are asked. What none of them takes is refused by its name (recognise.h).
+// One row each, in the order in which they are asked. `open` gives nullptr where the file turns out to be of another
+// kind. What none of them takes is refused by its name (recognise.h).
 struct FileFormat {
   bool (*is)(FileInHand& in);
   std::unique_ptr<Source> (*open)(FileInHand& in);
@@ -74,6 +78,12 @@ const FileFormat kFileFormats[] = {
      [](FileInHand& in) { return open_safetensors(in.path, in.file, in.options); }},
     {[](FileInHand& in) { return looks_like_torch(in.file); },
      [](FileInHand& in) { return open_torch(in.file, in.options); }},
+    {[](FileInHand& in) { return looks_like_npy(in.file.bytes()); },
+     [](FileInHand& in) { return open_npy(in.file, in.options); }},
+    {[](FileInHand& in) { return looks_like_npz(in.file.bytes()); },
+     [](FileInHand& in) { return open_npz(in.file, in.options); }},
+    {[](FileInHand& in) { return looks_like_gguf(in.file.bytes()); },
+     [](FileInHand& in) { return open_gguf(in.file, in.options); }},
     {[](FileInHand& in) {
        return in.object() != nullptr && in.json->is_object() && in.json->contains("remap_manifest");
      },
@@ -87,6 +97,8 @@ const FileFormat kFileFormats[] = {
      }},
     {[](FileInHand& in) { return in.object() == nullptr && looks_like_manifest_text(in.text()); },
      [](FileInHand& in) { return open_manifest_text(in.name, in.text(), in.options); }},
+    {[](FileInHand& in) { return in.object() == nullptr && looks_like_pickle(in.file); },
+     [](FileInHand& in) { return open_array_pickle(in.file, in.options); }},
 };
 
 }  // namespace
@@ -96,7 +108,8 @@ std::unique_ptr<Source> open_file(const std::string& path, const std::string& na
   auto source = in.file.read([&]() -> std::unique_ptr<Source> {
     if (name.ends_with(kPartOfTorchCheckpoint)) refuse_file(in.file);
     for (const FileFormat& format : kFileFormats)
-      if (format.is(in)) return format.open(in);
+      if (format.is(in))
+        if (auto opened = format.open(in)) return opened;
     if (in.json) refuse_json(name, *in.json);
     refuse_file(in.file);
   });

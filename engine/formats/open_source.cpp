@@ -9,7 +9,9 @@
 #include "base/mapped_file.h"
 #include "formats/folder_files.h"
 #include "formats/folder_formats.h"
+#include "formats/gguf_source.h"
 #include "formats/joined_files.h"
+#include "formats/numpy_source.h"
 #include "formats/open_file.h"
 #include "formats/recognise.h"
 #include "formats/safetensors_source.h"
@@ -277,7 +279,8 @@ class FolderOpener {
       const MappedFile mapped(file(name));
       auto found = mapped.read([&]() -> std::optional<formats::Recognised> {
         if (formats::looks_like_safetensors(mapped.bytes()) || looks_like_torch(mapped) ||
-            formats::looks_like_msgpack_map(mapped.bytes()))
+            formats::looks_like_msgpack_map(mapped.bytes()) || formats::looks_like_npy(mapped.bytes()) ||
+            formats::looks_like_npz(mapped.bytes()) || formats::looks_like_gguf(mapped.bytes()))
           readable.push_back(name);
         else if (!kind)
           return formats::recognise_file(mapped);

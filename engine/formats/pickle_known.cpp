@@ -54,6 +54,12 @@ const std::vector<KnownRow>& known_table() {
       {"torch.device", device},
       {"torch.torch_version.TorchVersion", first_argument},
       {"torch.serialization._get_layout", first_argument},
+      {"torch.jit._pickle.build_intlist", first_argument},
+      {"torch.jit._pickle.build_doublelist", first_argument},
+      {"torch.jit._pickle.build_boollist", first_argument},
+      {"torch.jit._pickle.build_tensorlist", first_argument},
+      {"torch.jit._pickle.build_tensor_from_id", inert},
+      {"torch.jit._pickle.restore_type_tag", first_argument},
       {"torch._utils._rebuild_tensor", tensor},
       {"torch._utils._rebuild_tensor_v2", tensor},
       {"torch._utils._rebuild_tensor_v3", tensor},
@@ -113,6 +119,9 @@ std::string canonical_name(const PickleGlobal& global) {
 }
 
 const KnownRow* find_row(const PickleGlobal& global) {
+  // A module of a TorchScript program, whose attributes are its parameters, buffers and further modules.
+  static constexpr KnownRow kScriptModule{"__torch__", Role::attributes};
+  if (global.module == kScriptModule.name || global.module.starts_with("__torch__.")) return &kScriptModule;
   if (global.module.size() + global.name.size() > 128) return nullptr;
   static const auto kByName = [] {
     std::unordered_map<std::string_view, const KnownRow*> map;

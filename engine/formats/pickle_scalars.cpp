@@ -14,28 +14,6 @@
 namespace remap::formats {
 namespace {
 
-std::optional<DType> dtype_of_code(std::string_view code) {
-  static constexpr std::array<std::pair<std::string_view, DType>, 16> kCodes = {{{"b1", DType::boolean},
-                                                                                 {"?", DType::boolean},
-                                                                                 {"i1", DType::i8},
-                                                                                 {"u1", DType::u8},
-                                                                                 {"i2", DType::i16},
-                                                                                 {"u2", DType::u16},
-                                                                                 {"i4", DType::i32},
-                                                                                 {"u4", DType::u32},
-                                                                                 {"i8", DType::i64},
-                                                                                 {"u8", DType::u64},
-                                                                                 {"f2", DType::f16},
-                                                                                 {"f4", DType::f32},
-                                                                                 {"f8", DType::f64},
-                                                                                 {"c8", DType::c64},
-                                                                                 {"c16", DType::c128},
-                                                                                 {"b", DType::i8}}};
-  for (const auto& [name, dtype] : kCodes)
-    if (code == name) return dtype;
-  return std::nullopt;
-}
-
 double half_to_double(uint16_t bits) { return std::bit_cast<float>(f32_of_f16(bits)); }
 
 template <typename T>
@@ -116,6 +94,28 @@ Json object_json(const PickleMeanings& meanings, const PickleView& view) {
 
 }  // namespace
 
+std::optional<DType> array_dtype(std::string_view code) {
+  static constexpr std::array<std::pair<std::string_view, DType>, 16> kCodes = {{{"b1", DType::boolean},
+                                                                                 {"?", DType::boolean},
+                                                                                 {"i1", DType::i8},
+                                                                                 {"u1", DType::u8},
+                                                                                 {"i2", DType::i16},
+                                                                                 {"u2", DType::u16},
+                                                                                 {"i4", DType::i32},
+                                                                                 {"u4", DType::u32},
+                                                                                 {"i8", DType::i64},
+                                                                                 {"u8", DType::u64},
+                                                                                 {"f2", DType::f16},
+                                                                                 {"f4", DType::f32},
+                                                                                 {"f8", DType::f64},
+                                                                                 {"c8", DType::c64},
+                                                                                 {"c16", DType::c128},
+                                                                                 {"b", DType::i8}}};
+  for (const auto& [name, dtype] : kCodes)
+    if (code == name) return dtype;
+  return std::nullopt;
+}
+
 std::string json_text(std::string_view text) {
   return has_surrogates(text) ? replace_surrogates(text) : std::string(text);
 }
@@ -136,7 +136,7 @@ std::optional<ArrayType> read_array_type(const PickleMeanings& meanings, PickleR
   if (!object.states.empty() && graph.is(object.states.back(), PickleKind::tuple) &&
       graph.items(object.states.back()).size() >= 2)
     if (const auto text = meanings.text(graph.items(object.states.back())[1]); text.size() == 1) order = text.front();
-  return ArrayType{std::string(code), dtype_of_code(code), order == '>'};
+  return ArrayType{std::string(code), array_dtype(code), order == '>'};
 }
 
 std::optional<std::string_view> read_bytes(const PickleMeanings& meanings, PickleRef ref, std::string& owned) {

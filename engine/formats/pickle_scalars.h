@@ -11,6 +11,9 @@
 
 namespace remap::formats {
 
+// The type that numpy calls "f4"; nullopt for those that are not plain numbers.
+std::optional<DType> array_dtype(std::string_view code);
+
 // A numpy dtype. `dtype` is absent for those that are not plain numbers (objects, texts, dates, long doubles).
 struct ArrayType {
   std::string name;  // numpy's code, "f4"

@@ -21,10 +21,6 @@ namespace remap::formats {
 namespace fs = std::filesystem;
 using namespace std::string_view_literals;
 
-const char* const kFlaxWay = REMAP_AS_SAFETENSORS "from flax import serialization, traverse_util\n" REMAP_IMPORTS
-                                                  "tree = serialization.msgpack_restore(open('FILE', 'rb').read())\n"
-                                                  "tensors = traverse_util.flatten_dict(tree, sep='.')" REMAP_SAVE;
-
 namespace {
 
 std::string lower(std::string_view text) {
@@ -111,11 +107,7 @@ struct FileView {
       for (const ZipMember& member : zip.members()) members.emplace_back(member.name);
     } catch (const Error& error) {
       damage = error.diagnostic().message;
-      constexpr size_t kNameLengthAt = 26, kNameAt = 30;
-      if (text.size() < kNameAt) return;
-      const size_t length = static_cast<unsigned char>(text[kNameLengthAt]) |
-                            static_cast<size_t>(static_cast<unsigned char>(text[kNameLengthAt + 1])) << 8;
-      members.emplace_back(text.substr(kNameAt, length));
+      members.emplace_back(ZipArchive::first_name(file.bytes()));
     }
   }
 };
@@ -196,8 +188,6 @@ struct FileKind {
 };
 
 constexpr const char* kFetchAgain = "download the file again";
-constexpr const char* kNumpyWay =
-    REMAP_AS_SAFETENSORS "import numpy\n" REMAP_IMPORTS "tensors = dict(numpy.load('FILE'))" REMAP_SAVE;
 constexpr const char* kHdfWay =
     REMAP_AS_SAFETENSORS "import h5py\n" REMAP_IMPORTS
                          "tensors = {}\n"
@@ -240,9 +230,6 @@ constexpr FileKind kFileKinds[] = {
     {[](const FileView& f) { return yes(f.starts("ustar", 257)); }, "a tar archive",
      "unpack it first: tar xf FILE, and give what is in it"},
     // Zip archives that torch.save did not write.
-    {[](const FileView& f) { return f.member(".npy") && f.damage.empty() ? f.member(".npy") : std::nullopt; },
-     "a numpy archive (npz)", kNumpyWay},
-    {[](const FileView& f) { return f.member(".npy"); }, "a numpy archive (npz), and damaged", kFetchAgain},
     {[](const FileView& f) { return f.member("model.weights.h5"); }, "a Keras archive, which holds '$FOUND'",
      "unpack it first (unzip FILE) and give '$FOUND'"},
     {[](const FileView& f) { return f.member("archive_format"); }, "a program that torch.export wrote (pt2)",
@@ -262,16 +249,8 @@ constexpr FileKind kFileKinds[] = {
      "a zip archive that torch.save did not write",
      "look at what is in it (unzip -l FILE); if it was packed for transport, unpack it and give what is in it", false},
     // Checkpoints of other kinds.
-    {[](const FileView& f) { return yes(f.starts("\x93NUMPY")); }, "a numpy array",
-     REMAP_AS_SAFETENSORS "import numpy\n" REMAP_IMPORTS "tensors = {'NAME': numpy.load('FILE')}" REMAP_SAVE},
     {[](const FileView& f) { return yes(f.starts("\x89HDF\r\n\x1a\n") || f.starts("\x89HDF")); },
      "an HDF5 file, as Keras writes", kHdfWay},
-    {[](const FileView& f) { return yes(f.starts("GGUF")); }, "a GGUF file",
-     "take the checkpoint it was made of; or make it a safetensors file, as the note shows (what is neither float32 "
-     "nor "
-     "float16 becomes float32), and give that\n"
-     "from gguf import GGUFReader, dequantize\n" REMAP_IMPORTS
-     "tensors = {t.name: dequantize(t.data, t.tensor_type) for t in GGUFReader('FILE').tensors}" REMAP_SAVE},
     {[](const FileView& f) { return yes(f.starts("lmgg") || f.starts("tjgg") || f.starts("fmgg")); },
      "a GGML file, GGUF's predecessor", "take the checkpoint it was made of"},
     {[](const FileView& f) { return yes(f.starts("\x0c\xdb\x3a\x2a")); },
@@ -282,7 +261,8 @@ constexpr FileKind kFileKinds[] = {
      "a PaddlePaddle checkpoint",
      REMAP_AS_SAFETENSORS "import paddle\n" REMAP_IMPORTS
                           "tensors = {key: tensor.numpy() for key, tensor in paddle.load('FILE').items()}" REMAP_SAVE},
-    {[](const FileView& f) { return yes(is_pickle(f)); }, "a pickle that torch.save did not write", kPickleWay},
+    {[](const FileView& f) { return yes(is_pickle(f)); }, "a pickle without arrays, which torch.save did not write",
+     kPickleWay},
     {[](const FileView& f) { return yes(f.starts("\x12\x01\0\0\0\0\0\0"sv)); }, "an MXNet parameter file",
      REMAP_AS_SAFETENSORS
      "import mxnet\n" REMAP_IMPORTS
@@ -446,7 +426,7 @@ void refuse_file(const MappedFile& file) {
   refuse(file.path(),
          fmt::format("the file starts with \"{}\", which is none of: safetensors, an index of shards, torch (zip or "
                      "the older stream), "
-                     "T5X's msgpack file, a manifest (text or JSON){}",
+                     "flax's msgpack file, numpy's npy and npz, a pickle, GGUF, a manifest (text or JSON){}",
                      first, zeros ? "; it begins with zeros, as a download that was not finished may" : ""),
          zeros ? "fetch the file again"
                : "if it is a checkpoint, let the library that wrote it save it as safetensors or with torch.save");
@@ -456,11 +436,6 @@ void refuse_json(const std::string& path, const Json& root) {
   if (const auto kind = recognise_json(root)) refuse(path, fmt::format("the file is {}", kind->what), kind->way);
   refuse(path, "a JSON file with neither 'weight_map' (an index of shards) nor 'remap_manifest' (a manifest)",
          "give the file or folder of the checkpoint");
-}
-
-Diagnostic plain_flax(const std::string& file, const std::string& id, const std::string& message) {
-  Recognised kind = recognised("", kFlaxWay, "", file, true, false);
-  return {Severity::error, id, BytePlace{file, {}, 0}, message, std::move(kind.notes), std::move(kind.way)};
 }
 
 bool is_tensorflow_state(const std::string& file) { return head_of(file).starts_with("model_checkpoint_path:"); }

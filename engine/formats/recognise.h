@@ -36,7 +36,4 @@ std::optional<Recognised> recognise_folder(const std::string& folder);
 // The text file `checkpoint` that TensorFlow keeps beside its own, and not T5X's file of that name.
 bool is_tensorflow_state(const std::string& file);
 
-// The way on for a flax tree that is not T5X's, as an error of class `id`.
-Diagnostic plain_flax(const std::string& file, const std::string& id, const std::string& message);
-
 }  // namespace remap::formats

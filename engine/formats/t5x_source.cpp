@@ -82,7 +82,7 @@ class T5xSource final : public Source {
   }
 
   std::string folder() const override { return folder_.empty() ? "." : folder_; }
-  std::string_view format() const override { return "t5x"; }
+  std::string_view format() const override { return format_; }
   const std::string& path() const override { return path_; }
   const Manifest& manifest() const override { return manifest_; }
   const Json& metadata() const override { return metadata_; }
@@ -126,40 +126,41 @@ class T5xSource final : public Source {
     if (!root.is(MsgpackNode::Kind::map))
       throw Error("t5x-msgpack", BytePlace{file_.path(), {}, 0},
                   fmt::format("the file is {}; a map was expected", kind_name(root.kind)));
-    const MsgpackNode* optimizer = root.find("optimizer");
-    check_version(root, optimizer, options.limits);
+    if (root.find("version") == nullptr && root.find("target") == nullptr) {
+      format_ = "flax";
+      separator_ = '.';
+    }
+    const MsgpackNode* optimizer = is_t5x() ? root.find("optimizer") : nullptr;
+    if (is_t5x()) check_version(root, optimizer, options.limits);
     const MsgpackNode& tree = optimizer != nullptr ? *optimizer : root;
     if (const MsgpackNode* state = tree.find("state"))
       if (const MsgpackNode* step = state->find("step"))
         if (const auto value = flax_integer(*step, file_.path(), options.limits)) metadata_["step"] = *value;
     const auto wanted = [&](const std::string& key) {
       const std::string& subtree = options.subtree;
-      if (subtree.empty()) return true;
+      if (subtree.empty() || !is_t5x()) return true;
       return key.starts_with(subtree) &&
-             (key.size() == subtree.size() || subtree.ends_with('/') || key[subtree.size()] == '/');
+             (key.size() == subtree.size() || subtree.ends_with(separator_) || key[subtree.size()] == separator_);
     };
     std::vector<FlaxLeaf> leaves;
     for (size_t i = 0; i < root.keys.size(); ++i) {
-      if (root.keys[i] == "version") continue;
+      if (is_t5x() && root.keys[i] == "version") continue;
       const bool wrapper = &root.items[i] == optimizer;
-      collect_flax_leaves(root.items[i], wrapper ? std::string() : std::string(root.keys[i]), file_.path(),
+      collect_flax_leaves(root.items[i], wrapper ? std::string() : std::string(root.keys[i]), separator_, file_.path(),
                           options.limits, wanted, leaves);
     }
     for (FlaxLeaf& leaf : leaves) add_leaf(leaf, options.limits);
   }
+
+  bool is_t5x() const { return separator_ == '/'; }
 
   void check_version(const MsgpackNode& root, const MsgpackNode* optimizer, const Limits& limits) {
     const MsgpackNode* node = root.find("version");
     const auto refuse = [&](const std::string& message, const std::string& hint) {
       throw Error("t5x-version", BytePlace{file_.path(), {}, 0}, message, hint);
     };
-    if (node == nullptr) {
-      const bool orbax = optimizer == nullptr && root.find("target") != nullptr;
-      if (orbax) return;
-      throw Error(plain_flax(file_.path(), "t5x-version",
-                             "a flax checkpoint without T5X's 'version', and not Orbax's form (a map with 'target') "
-                             "either: plain flax files are not read"));
-    }
+    if (node == nullptr && optimizer == nullptr) return;  // Orbax's form
+    if (node == nullptr) refuse("there is 'optimizer', and no 'version' beside it", {});
     const auto version = flax_integer(*node, file_.path(), limits);
     if (!version) refuse("'version' is not an integer", {});
     if (*version == 2)
@@ -235,6 +236,8 @@ class T5xSource final : public Source {
   std::string path_;
   MappedFile file_;
   std::string folder_;
+  std::string_view format_ = "t5x";
+  char separator_ = '/';
   std::vector<Entry> entries_;  // in the manifest's order
   Manifest manifest_;
   Json metadata_ = Json::object();

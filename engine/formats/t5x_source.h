@@ -2,6 +2,8 @@
 //
 // Keys are the tree's paths joined by '/', without the level "optimizer" that the classic form has and Orbax's has not:
 // "target/encoder/layers_0/attention/query/kernel", "state/param_states/…".
+// Other trees that flax wrote (flax_model.msgpack) are read likewise, as the format "flax": their arrays all lie in the
+// file, and paths are joined by '.'.
 // metadata(): "version" (3; absent for Orbax), "step", "gin" (see gin.h), "values" (leaves that are not arrays).
 // Opening reads every wanted array's `.zarray`; chunk files are opened by load() only.
 #pragma once

@@ -35,6 +35,7 @@ struct TorchContents {
   std::unordered_map<std::string, uint32_t> storage_by_key;
   std::deque<std::string> decoded;  // bytes of arrays that stand in the pickle as escaped text
   std::vector<std::string> remarks;
+  bool arrays_only = false;  // a pickle that no library made its own form of: what is not known may stand for an array
 };
 
 // Throws: Error, ids "torch-*", "zip-*", "pickle-*", "limit-exceeded".

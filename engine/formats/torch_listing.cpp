@@ -54,6 +54,8 @@ class TensorWalk {
     const auto visit = [&](PickleRef ref) {
       const PickleView view = structure_.view_of(ref);
       const bool is_tensor = view.meaning == Meaning::tensor;
+      if (on_path[view.ref] && structure_.contents().arrays_only)
+        return list(view.ref, UnreadableTensor{"a container that holds itself"});
       if (on_path[view.ref] || (!saved && walked[view.ref])) return;
       walked[view.ref] = true;
       if (is_tensor)
@@ -187,7 +189,8 @@ class TensorWalk {
     const PickleObject& object = graph_.object(view.ref);
     const std::string name = one_word(meanings_.class_name(view.ref));
     return UnreadableTensor{structure_.is_result(object)
-                                ? fmt::format("what the function {} makes of tensors, which is not known", name)
+                                ? fmt::format("what the function {} makes{}, which is not known", name,
+                                              structure_.contents().arrays_only ? "" : " of tensors")
                                 : fmt::format("an object of the class {}, which is not known, made of tensors", name)};
   }
 

@@ -10,11 +10,13 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "formats/torch_tensors.h"
 #include "remap/metadata.h"
+#include "remap/source.h"
 
 namespace remap::formats {
 
@@ -31,5 +33,9 @@ struct TorchListing {
 
 // Adds to contents.storages what arrays inside the pickle need.
 TorchListing list_torch(TorchContents& contents, const Limits& limits);
+
+// Serves tensors that were listed, by torch's readers or others, from the storages of `contents`; `format` must outlive
+// the source.
+std::unique_ptr<Source> source_of(std::string_view format, TorchContents contents, TorchListing listing);
 
 }  // namespace remap::formats

@@ -67,8 +67,8 @@ class TemporaryCopy {
 
 class TorchSource final : public Source {
  public:
-  TorchSource(TorchContents contents, const OpenOptions& options) : contents_(std::move(contents)) {
-    TorchListing listing = list_torch(contents_, options.limits);
+  TorchSource(std::string_view format, TorchContents contents, TorchListing listing)
+      : format_(format), contents_(std::move(contents)) {
     metadata_ = std::move(listing.metadata);
     remarks_ = std::move(listing.remarks);
     std::vector<TensorInfo> infos;
@@ -89,7 +89,7 @@ class TorchSource final : public Source {
     copies_ = std::vector<Copy>(contents_.storages.size());
   }
 
-  std::string_view format() const override { return "torch"; }
+  std::string_view format() const override { return format_; }
   const std::string& path() const override { return contents_.file.path(); }
   const Manifest& manifest() const override { return manifest_; }
   const Json& metadata() const override { return metadata_; }
@@ -198,6 +198,7 @@ class TorchSource final : public Source {
     return *copy.file;
   }
 
+  std::string_view format_;
   TorchContents contents_;
   std::vector<TensorSpec> specs_;             // by index in the manifest; of no use for what is not read
   std::map<size_t, std::vector<Box>> signs_;  // the tiles of tensors whose signs are changed
@@ -208,6 +209,11 @@ class TorchSource final : public Source {
 };
 
 }  // namespace
+
+std::unique_ptr<Source> source_of(std::string_view format, TorchContents contents, TorchListing listing) {
+  return std::make_unique<TorchSource>(format, std::move(contents), std::move(listing));
+}
+
 }  // namespace formats
 
 bool looks_like_torch(const MappedFile& file) {
@@ -224,7 +230,8 @@ std::unique_ptr<Source> open_torch(MappedFile file, const OpenOptions& options) 
   auto contents = formats::ZipArchive::has_signature(file.bytes())
                       ? formats::read_torch_zip(std::move(file), options.limits)
                       : formats::read_torch_legacy(std::move(file), options.limits);
-  return std::make_unique<formats::TorchSource>(std::move(contents), options);
+  auto listing = formats::list_torch(contents, options.limits);
+  return formats::source_of("torch", std::move(contents), std::move(listing));
 }
 
 }  // namespace remap

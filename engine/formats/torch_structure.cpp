@@ -56,7 +56,12 @@ void TorchStructure::enter(PickleRef ref, std::vector<Frame>& stack) {
       facts.others = !is_read(view) && !is_part(view);
       if (!is_read(view)) return;  // it stands for all it is made of
       break;
-    case Meaning::record: remark_record(view); break;
+    case Meaning::record:
+      remark_record(view);
+      if (contents_.arrays_only && view.row == nullptr && graph_.is(view.ref, PickleKind::object) &&
+          is_result(graph_.object(view.ref)))
+        facts.own = true, facts.tensors = 1;
+      break;
     default: break;
   }
   Children children = children_of(view);
@@ -162,6 +167,8 @@ void TorchStructure::add_states(PickleRef ref, Children& children) const {
 
 PickleView TorchStructure::view_of(PickleRef ref) const {
   PickleView view = meanings_.view(ref);
+  if (contents_.arrays_only && view.row != nullptr && view.row->role == Role::array_scalar)
+    view.meaning = Meaning::tensor;
   if (!graph_.is(view.ref, PickleKind::persistent)) return view;
   const PickleRef id = graph_.persistent_id(view.ref);
   if (graph_.is(id, PickleKind::tuple) && !graph_.items(id).empty() && meanings_.text(graph_.items(id)[0]) == "storage")
@@ -171,7 +178,13 @@ PickleView TorchStructure::view_of(PickleRef ref) const {
 
 const DecodedTensor& TorchStructure::tensor(const PickleView& view) {
   const auto known = specs_.find(view.ref);
-  return known != specs_.end() ? known->second : specs_.emplace(view.ref, decoder_.decode(view)).first->second;
+  if (known != specs_.end()) return known->second;
+  try {
+    return specs_.emplace(view.ref, decoder_.decode(view)).first->second;
+  } catch (const Error& error) {  // who asks for it hears why, with its key
+    if (!contents_.arrays_only || error.diagnostic().id != "torch-bad-tensor") throw;
+    return specs_.emplace(view.ref, UnreadableTensor{"damaged: " + error.diagnostic().message}).first->second;
+  }
 }
 
 void TorchStructure::remark(PickleRef object, std::string_view text) {

@@ -204,6 +204,7 @@ DecodedTensor TensorDecoder::decode(const PickleView& tensor) {
     case Role::tensor: return decode_torch(*tensor.row, graph.items(object.arguments));
     case Role::tensor_from_type: return decode_from_type(object);
     case Role::array: return decode_array(object, *tensor.row);
+    case Role::array_scalar: return decode_scalar(object);
     default: return unreadable(*tensor.row, graph.items(object.arguments), std::string(tensor.row->detail));
   }
 }
@@ -369,13 +370,33 @@ DecodedTensor TensorDecoder::decode_array(const PickleObject& object, const Know
     spec.strides = contiguous_strides(spec.shape, column_major);
   else
     spec.strides.assign(spec.shape.size(), 1);
+  keep_bytes(spec, parts[3], *bytes, type->big_endian);
+  return spec;
+}
+
+// scalar(dtype, bytes): an array without dimensions.
+DecodedTensor TensorDecoder::decode_scalar(const PickleObject& object) {
+  const PickleGraph& graph = meanings_.graph();
+  const PickleRef type_ref = graph.argument(object, 0), bytes_ref = graph.argument(object, 1);
+  const auto type = type_ref == kNoValue ? std::nullopt : read_array_type(meanings_, type_ref);
+  const auto bytes = bytes_ref == kNoValue ? std::nullopt : array_bytes(bytes_ref);
+  if (!type || !type->dtype || !bytes || bytes->size() != static_cast<size_t>(size_bytes(*type->dtype)))
+    return UnreadableTensor{"a numpy scalar of an unknown type or size", type ? one_word(type->name) : "", Shape{}};
+  TensorSpec spec;
+  spec.dtype = *type->dtype;
+  spec.array = true;
+  keep_bytes(spec, bytes_ref, *bytes, type->big_endian);
+  return spec;
+}
+
+// A storage of the array's own.
+void TensorDecoder::keep_bytes(TensorSpec& spec, PickleRef ref, std::string_view bytes, bool big_endian) {
   const bool complex = spec.dtype == DType::c64 || spec.dtype == DType::c128;
   const int width = size_bytes(spec.dtype) / (complex ? 2 : 1);
-  if (type->big_endian && width > 1) bytes = swapped(parts[3], *bytes, width);
-  const auto* data = reinterpret_cast<const std::byte*>(bytes->data());
+  if (big_endian && width > 1) bytes = swapped(ref, bytes, width);
+  const auto* data = reinterpret_cast<const std::byte*>(bytes.data());
   spec.storage = static_cast<uint32_t>(contents_.storages.size());
-  contents_.storages.push_back({.size_bytes = bytes->size(), .file_offset = {}, .packed = nullptr, .memory = data});
-  return spec;
+  contents_.storages.push_back({.size_bytes = bytes.size(), .file_offset = {}, .packed = nullptr, .memory = data});
 }
 
 }  // namespace remap::formats

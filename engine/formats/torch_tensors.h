@@ -55,6 +55,8 @@ class TensorDecoder {
   DecodedTensor decode_from_type(const PickleObject& object);
   DecodedTensor decode_torch(const KnownRow& row, const std::vector<PickleRef>& arguments);
   DecodedTensor decode_array(const PickleObject& object, const KnownRow& row);
+  DecodedTensor decode_scalar(const PickleObject& object);
+  void keep_bytes(TensorSpec& spec, PickleRef ref, std::string_view bytes, bool big_endian);
   UnreadableTensor unreadable(const KnownRow& row, const std::vector<PickleRef>& arguments, std::string why) const;
   UnreadableTensor sparse(const std::vector<PickleRef>& arguments) const;
   std::optional<Shape> known_shape(PickleRef ref) const;

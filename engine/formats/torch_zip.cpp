@@ -39,10 +39,6 @@ std::string text_member(const ZipArchive& zip, const std::string& name) {
 }
 
 void check_kind(const ZipArchive& zip, const std::string& root, const std::string& file) {
-  if (zip.find(root + "constants.pkl") != nullptr)
-    throw Error(
-        "torch-script", BytePlace{file, {}, {}}, "the archive is a TorchScript program, not a checkpoint",
-        "in Python: torch.save(torch.jit.load('FILE', map_location='cpu').state_dict(), 'OUT.pt'); and give OUT.pt");
   const std::string order = text_member(zip, root + "byteorder");
   if (order == "big")
     throw Error("torch-big-endian", BytePlace{file, root + "byteorder", {}},
@@ -98,12 +94,7 @@ bool looks_like_torch_zip(std::span<const std::byte> bytes) {
     return false;
   } catch (const Error&) {
     // Damaged: the reader will say how, if the first local header has the name of a member that torch writes first.
-    static constexpr size_t kNameLengthAt = 26, kNameAt = 30;
-    if (bytes.size() < kNameAt) return false;
-    const size_t length = static_cast<size_t>(bytes[kNameLengthAt]) | static_cast<size_t>(bytes[kNameLengthAt + 1])
-                                                                          << 8;
-    if (bytes.size() - kNameAt < length) return false;
-    const std::string_view name(reinterpret_cast<const char*>(bytes.data()) + kNameAt, length);
+    const std::string_view name = ZipArchive::first_name(bytes);
     return root_of(name).has_value() || name.ends_with("/.data/serialization_id") || name.ends_with("/byteorder");
   }
 }
@@ -129,6 +120,8 @@ TorchContents read_torch_zip_at(MappedFile file, std::span<const std::byte> byte
     contents.remarks.push_back(fmt::format("{}: {} bytes after the end of the pickle are not read",
                                            contents.origin.member, pickle.size() - contents.graph.size_bytes()));
   list_storages(contents, root, base);
+  if (contents.zip->find(root + "constants.pkl") != nullptr)
+    contents.remarks.push_back("a TorchScript program: its tensors are read, its code is not");
   return contents;
 }
 

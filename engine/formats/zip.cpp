@@ -452,6 +452,37 @@ void ZipArchive::unpack(const ZipMember& member, const std::function<void(std::s
                 "the file is damaged: copy or download it again");
 }
 
+std::vector<std::byte> ZipArchive::first_bytes(const ZipMember& member, size_t most) const {
+  check_readable(member);
+  const auto packed = stored(member);
+  std::vector<std::byte> head(static_cast<size_t>(std::min<uint64_t>(most, member.size_bytes)));
+  if (member.stored()) {
+    std::copy_n(packed.begin(), head.size(), head.begin());
+    return head;
+  }
+  Inflater inflater;
+  z_stream& z = inflater.stream;
+  z.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(packed.data()));
+  z.avail_in = static_cast<uInt>(std::min<uint64_t>(packed.size(), 1u << 30));
+  z.next_out = reinterpret_cast<Bytef*>(head.data());
+  z.avail_out = static_cast<uInt>(head.size());
+  const int state = head.empty() ? Z_OK : inflate(&z, Z_SYNC_FLUSH);
+  if (state != Z_OK && state != Z_STREAM_END)
+    throw Error("zip-bad-deflate", BytePlace{file_, std::string(member.name), {}},
+                fmt::format("the packed data is damaged: {}", z.msg ? z.msg : "it ends early"));
+  head.resize(head.size() - z.avail_out);
+  return head;
+}
+
+std::string_view ZipArchive::first_name(std::span<const std::byte> bytes) {
+  static constexpr size_t kLengthAt = 26, kNameAt = 30;
+  if (bytes.size() < kNameAt) return {};
+  const size_t length = static_cast<size_t>(bytes[kLengthAt]) | static_cast<size_t>(bytes[kLengthAt + 1]) << 8;
+  return bytes.size() - kNameAt < length
+             ? std::string_view()
+             : std::string_view(reinterpret_cast<const char*>(bytes.data()) + kNameAt, length);
+}
+
 bool ZipArchive::has_signature(std::span<const std::byte> bytes) {
   static constexpr std::array<char, 4> kMagic = {'P', 'K', 3, 4};
   return bytes.size() >= kMagic.size() && std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) == 0;

@@ -49,10 +49,14 @@ class ZipArchive {
   // Unpacks a stored or deflated member, in pieces of at most 16 MiB unless it is stored; never more than size_bytes.
   // Checks size and CRC, at the latest at the end.
   void unpack(const ZipMember& member, const std::function<void(std::span<const std::byte>)>& sink) const;
+  // The first bytes of a stored or deflated member, at most `most`. Checks neither its size nor its CRC.
+  std::vector<std::byte> first_bytes(const ZipMember& member, size_t most) const;
   // Throws "zip-bad-crc" if the bytes of a stored member are not what was stored.
   void check_crc(const ZipMember& member) const;
 
   static bool has_signature(std::span<const std::byte> bytes);  // starts like a zip archive
+  // The name in the first local header, which a damaged archive may still have; "" if it has not.
+  static std::string_view first_name(std::span<const std::byte> bytes);
 
  private:
   std::span<const std::byte> bytes_;

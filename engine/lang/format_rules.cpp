@@ -138,9 +138,10 @@ class Layout {
  private:
   // Those of a forward pass stay where they are: what is computed reads from top to bottom.
   size_t rank_of(const std::string& section) const {
-    static const std::vector<std::string> kRules = {
-        "remap",     "family", "title", "source",  "sources", "target",   "recognise", "variants",      "let",
-        "normalise", "maps",   "rules", "require", "config",  "defaults", "files",     "parameter_sum", "verify"};
+    static const std::vector<std::string> kRules = {"remap",    "family",    "title",    "source",        "sources",
+                                                    "target",   "recognise", "variants", "let",           "normalise",
+                                                    "maps",     "rules",     "require",  "notes",         "config",
+                                                    "defaults", "files",     "carry",    "parameter_sum", "verify"};
     static const std::vector<std::string> kSchema = {"remap_schema",  "model_type", "library", "config",
                                                      "implied",       "require",    "tensors", "base_model",
                                                      "architectures", "fields",     "aliases"};

@@ -55,13 +55,15 @@ const std::vector<FieldRow>& rule_field_table() {
 
 const std::vector<FieldRow>& file_field_table() {
   static const std::vector<FieldRow> rows = {
-      {"config", "fields of config.json that the checkpoint determines", ""},
-      {"defaults", "fields of config.json that --config may replace", ""},
+      {"carry", "names of files that are copied as they are where they lie in the checkpoint's folder", ""},
+      {"config", "fields of config.json that the checkpoint determines, or an expression that gives all of them", ""},
+      {"defaults", "fields of config.json that --config may replace, or an expression that gives all of them", ""},
       {"family", "the name of the model family", ""},
       {"files", "further JSON files to write: file, content (a template), when", ""},
       {"let", "names for expressions", ""},
       {"maps", "tables that translate parts of keys", ""},
       {"normalise", "older spellings of keys, rewritten before the rules", ""},
+      {"notes", "what a user should know, and when: when, say, hint", ""},
       {"parameter_sum", "true: what is written must add up to what was read", ""},
       {"recognise", "a condition on keys and metadata: is this checkpoint of this family?", ""},
       {"remap", "version of the rule language: 1", ""},
@@ -69,7 +71,7 @@ const std::vector<FieldRow>& file_field_table() {
       {"rules", "what becomes of every key", ""},
       {"source", "{format, root, files}: what is read", ""},
       {"sources", "further named sources: checkpoints, and files without tensors", ""},
-      {"target", "{schema, model_type, architecture, dtype}: what is written", ""},
+      {"target", "{schema, model_type, architecture, dtype, separator}: what is written", ""},
       {"title", "one line about the conversion", ""},
       {"variants", "named choices, detected from the checkpoint or set by the user", ""},
       {"verify", "{source, target}: names of the forward passes of both layouts (NAME.model.yaml)", ""},
@@ -95,6 +97,11 @@ const std::vector<ChoiceRow>& choice_table() {
        {"equal", "first"},
        "equal: copies that differ are refused; first: the first is taken, whatever the others hold",
        [](const RuleSet& set) { return has_rule(set, [](const Rule& rule) { return !rule.replicated.empty(); }); }},
+      {"shared",
+       {"copied", "once"},
+       "copied: tensors that are the same memory are written under each of their names; once: under the first, and the "
+       "files' metadata says which name stands for which",
+       [](const RuleSet& set) { return set.schema.empty(); }},
       {"twins",
        {"equal", "kept"},
        "equal: a tensor that is dropped as equal to another, and is not, is refused; kept: the other is taken",

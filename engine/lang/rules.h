@@ -101,6 +101,13 @@ struct Requirement {
   std::string waive = {};             // the user may pass it with --set waive=NAME; "": it cannot be passed
 };
 
+// What a user should know of this checkpoint, said with its plan where the condition holds.
+struct Note {
+  Expression condition;
+  Template text;
+  std::optional<Template> hint = {};
+};
+
 // A file to write: a template as JSON.
 struct FileSpec {
   std::string name;
@@ -114,10 +121,14 @@ struct RuleSet : KeySpace {
   std::string model_type;  // of config.json, where no schema says it; "" : not said
   std::optional<Template> architecture;
   std::optional<DType> dtype;  // of all floating-point targets; absent: as in the source
+  char separator = '\0';       // between the parts of target keys, in place of the source's own; '\0': as they are
   std::vector<Requirement> require;
+  std::vector<Note> notes;
   std::vector<Rule> rules;
+  // A field without a name is an expression whose value is an object: all of its fields.
   std::vector<Template::Field> config;    // facts: --config may not say otherwise
   std::vector<Template::Field> defaults;  // --config may replace these
+  std::vector<std::string> carry;         // files of the checkpoint's folder that are copied as they are
   std::vector<FileSpec> files;
   bool parameter_sum = false;
   std::string verify_source, verify_target;  // names of forward passes written as data; "": none

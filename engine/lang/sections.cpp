@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "tensor/source_formats.h"
 
 namespace remap::lang {
 namespace {
@@ -32,7 +33,7 @@ void parse_tables(NodeReader& in, RuleSet& set, const YamlNode& node) {
 
 // Formats of checkpoints; and of files without tensors, which only 'sources' can name.
 const std::vector<std::string>& formats() {
-  static const std::vector<std::string> names = {"torch", "t5x", "safetensors"};
+  static const std::vector<std::string> names = source_format_names();
   return names;
 }
 
@@ -76,7 +77,8 @@ SourceSpec parse_source(NodeReader& in, const YamlNode& node, std::string name, 
         fmt::format(
             "there are: {}{}", remap::join(formats(), ", "),
             further ? fmt::format("; and for files without tensors: {}", remap::join(document_formats(), ", ")) : ""));
-  spec.separator = spec.format == "t5x" ? '/' : '.';
+  const SourceFormat* format = find_source_format(spec.format);
+  spec.separator = format != nullptr ? format->separator : '.';
   if (const YamlNode* root = node.find("root")) {
     spec.roots.clear();
     if (root->is_sequence())
@@ -148,7 +150,13 @@ void parse_files(NodeReader& in, RuleSet& set, const YamlNode& node) {
 
 void parse_target(NodeReader& in, RuleSet& set, const YamlNode& node) {
   if (!in.expect_map(node, "'target'")) return;
-  in.check_fields(node, {"schema", "model_type", "architecture", "dtype"}, "'target'");
+  in.check_fields(node, {"schema", "model_type", "architecture", "dtype", "separator"}, "'target'");
+  if (const YamlNode* separator = node.find("separator")) {
+    if (separator->text != "." && separator->text != "/")
+      in.error("rule-wrong-type", *separator, "'separator' is '.' or '/'");
+    else
+      set.separator = separator->text.front();
+  }
   set.schema = in.name_field(node, "schema", &set.schema_place);
   if (const YamlNode* model_type = node.find("model_type")) {
     set.model_type = in.text_of(*model_type, "'model_type'").value_or("");
@@ -223,7 +231,39 @@ void parse_require(NodeReader& in, RuleSet& set, const YamlNode& node) {
   }
 }
 
+void parse_notes(NodeReader& in, RuleSet& set, const YamlNode& node) {
+  if (!in.expect_list(node, "'notes'")) return;
+  for (const auto& item : node.items) {
+    if (!in.expect_map(item, "a note")) continue;
+    in.check_fields(item, {"when", "say", "hint"}, "a note");
+    auto condition = in.expression_field(item, "when");
+    std::optional<Template> text, hint;
+    if (const YamlNode* say = item.find("say")) text = in.value_template(*say);
+    if (const YamlNode* way = item.find("hint")) hint = in.value_template(*way);
+    for (const char* field : {"when", "say"})
+      if (item.find(field) == nullptr)
+        in.error("rule-missing-field", item, fmt::format("'{}' is missing: a note needs 'when' and 'say'", field));
+    if (condition && text) set.notes.push_back({std::move(*condition), std::move(*text), std::move(hint)});
+  }
+}
+
+void parse_carry(NodeReader& in, RuleSet& set, const YamlNode& node) {
+  if (!in.expect_list(node, "'carry'")) return;
+  for (const auto& item : node.items) {
+    const auto name = in.text_of(item, "a file's name");
+    if (!name) continue;
+    if (!is_further_file(*name))
+      in.error("rule-wrong-type", item, fmt::format("'{}' is not a name for a further file", *name),
+               "a name without slashes, other than config.json and the files of tensors");
+    set.carry.push_back(*name);
+  }
+}
+
 void parse_templates(NodeReader& in, const YamlNode& node, std::vector<Template::Field>& into) {
+  if (node.is_scalar() && node.text.starts_with("$")) {
+    if (auto all = in.value_template(node)) into.push_back({"", std::move(*all)});
+    return;
+  }
   if (!in.expect_map(node, "this section")) return;
   for (const auto& [name, value] : node.entries)
     if (auto parsed = in.value_template(value)) {
@@ -254,6 +294,8 @@ void read_sections(const YamlNode& root, NodeReader& in, RuleSet& set) {
   if (const YamlNode* node = root.find("let")) parse_let(in, set, *node);
   if (const YamlNode* node = root.find("normalise")) parse_normalise(in, set, *node);
   if (const YamlNode* node = root.find("require")) parse_require(in, set, *node);
+  if (const YamlNode* node = root.find("notes")) parse_notes(in, set, *node);
+  if (const YamlNode* node = root.find("carry")) parse_carry(in, set, *node);
   if (const YamlNode* node = root.find("config")) parse_templates(in, *node, set.config);
   if (const YamlNode* node = root.find("defaults")) parse_templates(in, *node, set.defaults);
   if (const YamlNode* node = root.find("files")) parse_files(in, set, *node);

@@ -31,7 +31,7 @@ void check_names(const UsedNames& names, bool leave_unknown, RuleSet& set, Diagn
   std::vector<std::string> for_patterns;
   for (const auto& [name, e] : set.let) for_patterns.push_back(name);
   for (const auto& v : set.variants) for_patterns.push_back(v.name);
-  std::vector<std::string> known = {"meta", "dtype", "config"};
+  std::vector<std::string> known = {"meta", "dtype", "config", "set"};
   for (const auto& s : set.sources) known.push_back(s.name);
   for (const auto& d : set.documents) known.push_back(d.name);
   known.insert(known.end(), names.dims.begin(), names.dims.end());

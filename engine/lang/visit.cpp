@@ -41,6 +41,11 @@ void visit_expressions(const RuleSet& set, const std::function<void(const Expres
   for (const auto& [name, expression] : set.let) visitor(expression);
   for (const auto& rule : set.rules) visit_rule(rule, visitor);
   for (const auto& requirement : set.require) visitor(requirement.condition);
+  for (const auto& note : set.notes) {
+    visitor(note.condition);
+    visit_template(note.text, visitor);
+    if (note.hint) visit_template(*note.hint, visitor);
+  }
   for (const auto* section : {&set.config, &set.defaults})
     for (const auto& [name, value] : *section) visit_template(value, visitor);
   for (const auto& file : set.files) {

@@ -12,12 +12,15 @@ using lang::Value;
 
 CheckpointScope::CheckpointScope(const lang::KeySpace& space, const KeyTable& keys,
                                  const std::vector<NamedSource>& sources, const PlanOptions& options)
-    : space_(space), keys_(keys), sources_(sources), options_(options) {}
+    : space_(space), keys_(keys), sources_(sources), options_(options) {
+  for (const auto& [name, value] : options.set) chosen_[name] = value;
+}
 
 // What the checkpoint and the user say beside the tensors.
 const Json* CheckpointScope::outside_facts(const std::string& name) const {
   if (name == "meta") return &sources_.front().source->metadata();
   if (name == "config") return &options_.config;
+  if (name == "set") return &chosen_;
   for (const auto& s : sources_)
     if (!s.name.empty() && s.name == name) return &s.source->metadata();
   const auto document = options_.documents.find(name);

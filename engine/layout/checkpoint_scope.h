@@ -57,6 +57,7 @@ class CheckpointScope : public lang::Scope, public lang::KeyFacts {
   const KeyTable& keys_;
   const std::vector<NamedSource>& sources_;
   const PlanOptions& options_;
+  Json chosen_ = Json::object();  // what the user said with --set, as strings
   std::optional<lang::Value> dim(const std::string& name) const;
   const Json* outside_facts(const std::string& name) const;
 

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/sorted_order.h"
+#include "tensor/source_formats.h"
 
 namespace remap::layout {
 namespace {
@@ -18,10 +19,10 @@ std::optional<std::string_view> below(std::string_view key, std::string_view roo
   return key.substr(root.size() + 1);
 }
 
-std::string pick_root(const lang::SourceSpec& spec, const std::vector<std::string_view>& keys) {
+std::string pick_root(const lang::SourceSpec& spec, const std::vector<std::string_view>& keys, char separator) {
   for (const auto& root : spec.roots)
     for (const auto key : keys)
-      if (below(key, root, spec.separator)) return root;
+      if (below(key, root, separator)) return root;
   return spec.roots.front();
 }
 
@@ -86,6 +87,11 @@ std::optional<std::string> normalised(std::string_view key, const std::vector<Sp
 
 }  // namespace
 
+char separator_of(const lang::SourceSpec& spec, const Source& source) {
+  const SourceFormat* format = spec.format.empty() ? find_source_format(format_of(source)) : nullptr;
+  return format != nullptr ? format->separator : spec.separator;
+}
+
 KeyTable::KeyTable(const lang::KeySpace& space, const std::vector<NamedSource>& sources, Diagnostics& diagnostics,
                    const std::optional<std::string>& root_of_first)
     : keys_(sources.size()) {
@@ -94,6 +100,7 @@ KeyTable::KeyTable(const lang::KeySpace& space, const std::vector<NamedSource>& 
   for (size_t s = 0; s < sources.size(); ++s) {
     const lang::SourceSpec& spec = space.sources[s];
     const Manifest& manifest = sources[s].source->manifest();
+    const char separator = separator_of(spec, *sources[s].source);
     std::vector<std::string> prefixes;     // if the rules name files
     std::vector<std::string_view> inside;  // the keys in their files
     inside.reserve(manifest.size());
@@ -104,11 +111,11 @@ KeyTable::KeyTable(const lang::KeySpace& space, const std::vector<NamedSource>& 
     }
     if (std::all_of(prefixes.begin(), prefixes.end(), [](const std::string& p) { return p.empty(); }))
       std::fill(prefixes.begin(), prefixes.end(), FilePrefixes::of_single_file(spec));
-    const std::string root = s == 0 && root_of_first ? *root_of_first : pick_root(spec, inside);
+    const std::string root = s == 0 && root_of_first ? *root_of_first : pick_root(spec, inside, separator);
     size_t outside = 0;
     keys_[s].reserve(manifest.size());
     for (size_t t = 0; t < manifest.size(); ++t) {
-      auto key = below(inside[t], root, spec.separator);
+      auto key = below(inside[t], root, separator);
       if (!key) {
         ++outside;
         continue;

@@ -18,6 +18,10 @@ struct SourceKey {
   uint32_t source = 0, tensor = 0;  // indices into the plan's sources and that source's manifest
 };
 
+// What stands between the parts of a source's keys: as the rules have it, or, of rules for every format, as its own
+// format has it.
+char separator_of(const lang::SourceSpec& spec, const Source& source);
+
 // Moves, but is not copied; the sources outlive it.
 class KeyTable {
  public:

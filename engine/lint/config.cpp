@@ -10,7 +10,7 @@ namespace remap::linting {
 void lint_config(Linter& linter) {
   const lang::RuleSet& set = linter.set;
   const auto gives = [&](const char* name) {
-    const auto is_it = [&](const auto& field) { return field.name == name; };
+    const auto is_it = [&](const auto& field) { return field.name.empty() || field.name == name; };
     return std::any_of(set.config.begin(), set.config.end(), is_it) ||
            std::any_of(set.defaults.begin(), set.defaults.end(), is_it);
   };

@@ -87,6 +87,7 @@ class TemplateCheck {
   void fields(const std::vector<lang::Template::Field>& section, const std::vector<ConfigField>& known) {
     for (const auto& [name, value] : section) {
       const ConfigField* field = find_field(known, name);
+      if (name.empty()) continue;  // an expression: what it gives is checked when it is known
       if (lang::common_fields().makes_code_load(name)) continue;  // said for the whole section
       if (is_field(known, name)) {
         if (field != nullptr && !field->parts.empty()) fields(value.fields, field->parts);

@@ -128,8 +128,9 @@ DifferingTwins check_twins(const PlanInput& input, const Choices& choices, const
 }
 
 std::vector<DroppedTensor> dropped_tensors(const PlanInput& input, const Matches& matches, const Replicas& replicas,
-                                           const DifferingTwins& twins) {
+                                           const DifferingTwins& twins, const SharedOnce& shared) {
   std::vector<DroppedTensor> dropped = replicas.dropped;
+  dropped.insert(dropped.end(), shared.dropped.begin(), shared.dropped.end());
   for (uint32_t r = 0; r < matches.by_rule.size(); ++r) {
     const Rule& rule = input.rules.rules[r];
     if (rule.kind != Rule::Kind::drop) continue;

@@ -19,6 +19,6 @@ DifferingTwins check_twins(const PlanInput& input, const Choices& choices, const
 
 // All that the plan drops, sorted by source and tensor.
 std::vector<DroppedTensor> dropped_tensors(const PlanInput& input, const Matches& matches, const Replicas& replicas,
-                                           const DifferingTwins& twins);
+                                           const DifferingTwins& twins, const SharedOnce& shared);
 
 }  // namespace remap::plan

@@ -11,10 +11,13 @@
 #include "plan/check_schema.h"
 #include "plan/choose_variants.h"
 #include "plan/equal_tensors.h"
+#include "plan/join_keys.h"
 #include "plan/load_rules.h"
 #include "plan/match_keys.h"
 #include "plan/requirements.h"
 #include "plan/roots.h"
+#include "plan/rule_notes.h"
+#include "plan/share_once.h"
 #include "plan/target_config.h"
 
 namespace remap {
@@ -117,6 +120,8 @@ std::optional<Plan> run_passes(const Rules::Impl& rules, const std::vector<Named
     blame_by_schema(input, choices, active, targets, dims, scope, diagnostics);
     return std::nullopt;
   }
+  join_keys(input, targets, diagnostics);
+  const SharedOnce shared = share_once(input, targets);
   check_output(input, targets, diagnostics);
   TargetConfig target = make_config(input, targets, scope, diagnostics);
   if (failed()) return std::nullopt;
@@ -129,17 +134,20 @@ std::optional<Plan> run_passes(const Rules::Impl& rules, const std::vector<Named
   plan.tensors = std::move(targets.tensors);
   reorder(plan.tensors, sorted_order(plan.tensors.size(),
                                      [&list = plan.tensors](size_t a, size_t b) { return list[a].key < list[b].key; }));
-  plan.dropped = dropped_tensors(input, matches, replicas, twins);
+  plan.dropped = dropped_tensors(input, matches, replicas, twins, shared);
   plan.checks = scope.checks();
   plan.architecture = std::move(target.architecture);
   plan.config = std::move(checked.config);
   plan.files = std::move(target.files);
   plan.metadata = std::move(target.metadata);
+  for (const auto& [key, kept] : shared.kept_as) plan.metadata[key] = kept;
   plan.left_behind = std::move(target.left_behind);
   for (auto* lines : {&target.open, &checked.open}) open.insert(open.end(), lines->begin(), lines->end());
   plan.open = std::move(open);
   const auto taken = taken_as_equal(plan.checks);
   plan.open.insert(plan.open.end(), taken.begin(), taken.end());
+  add_notes(input, scope, diagnostics);
+  if (failed()) return std::nullopt;
   return plan;
 }
 

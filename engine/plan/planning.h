@@ -153,6 +153,12 @@ struct Targets {
   KeyIndex by_key;
 };
 
+// Targets that are left out, since another one is the same memory (--set shared=once).
+struct SharedOnce {
+  std::map<std::string, std::string> kept_as;  // the key that is left out -> the one that is kept
+  std::vector<DroppedTensor> dropped;
+};
+
 // The floating-point dtype that most bytes of the targets have.
 DType main_dtype(const std::vector<PlannedTensor>& tensors);
 

@@ -97,7 +97,15 @@ Json evaluate_fields(const PlanInput& input, const std::vector<lang::Template::F
   Json object = Json::object();
   for (const auto& [name, field] : fields) {
     try {
-      if (auto value = lang::instantiate(field, scope)) object[name] = std::move(*value);
+      auto value = lang::instantiate(field, scope);
+      if (!value) continue;
+      if (!name.empty())
+        object[name] = std::move(*value);
+      else if (value->is_object())
+        merge(object, *value);
+      else
+        throw Error("expression-value", field.place,
+                    fmt::format("the fields of config.json are an object; found {}", value->type_name()));
     } catch (const Error& e) {
       if (input.stays_open(e))
         open.push_back(fmt::format("config field {}: {}", name, e.diagnostic().message));

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include <fmt/format.h>
@@ -36,6 +37,59 @@ void print_tree(const Json& json, int depth, bool whole, std::string& out) {
   }
 }
 
+// What the first parts of keys mean in files of training programs.
+struct PartRow {
+  std::string_view name, meaning;
+};
+constexpr PartRow kParts[] = {
+    {"optimizer", "state of the optimizer"},
+    {"optimizers", "state of the optimizer"},
+    {"optimizer_state", "state of the optimizer"},
+    {"optimizer_states", "state of the optimizer"},
+    {"optimizer_state_dict", "state of the optimizer"},
+    {"last_optimizer_state", "state of the optimizer"},
+    {"optim", "state of the optimizer"},
+    {"opt_state", "state of the optimizer"},
+    {"lr_scheduler", "state of the training"},
+    {"lr_schedulers", "state of the training"},
+    {"rng_state", "state of the training"},
+    {"cuda_rng_state", "state of the training"},
+    {"ema", "a copy of the weights, averaged over the training"},
+    {"model_ema", "a copy of the weights, averaged over the training"},
+    {"ema_state_dict", "a copy of the weights, averaged over the training"},
+};
+
+// Of a file of which the model is one part: the parts, with what each holds. "" for others.
+std::string parts_text(const Manifest& manifest) {
+  constexpr size_t kMostParts = 40;
+  struct Part {
+    size_t tensors = 0;
+    uint64_t bytes = 0;
+  };
+  std::map<std::string, Part> parts;
+  bool known = false;
+  const auto row_of = [](std::string_view name) {
+    return std::find_if(std::begin(kParts), std::end(kParts), [&](const PartRow& row) { return row.name == name; });
+  };
+  for (const auto& tensor : manifest.tensors()) {
+    const std::string name = tensor.key.substr(0, tensor.key.find_first_of("./"));
+    Part& part = parts[name];
+    ++part.tensors;
+    part.bytes += static_cast<uint64_t>(data_bytes(tensor));
+    known = known || (part.tensors == 1 && row_of(name) != std::end(kParts));
+    if (parts.size() > kMostParts) return "";
+  }
+  if (!known) return "";
+  std::vector<report::Line> lines;
+  for (const auto& [name, part] : parts) {
+    const auto row = row_of(name);
+    lines.push_back({{"  " + name, part.tensors == 1 ? "1 tensor" : fmt::format("{} tensors", part.tensors),
+                      human_bytes(part.bytes), row == std::end(kParts) ? "" : std::string(row->meaning)},
+                     name});
+  }
+  return "\nparts:\n" + report::table(report::in_order(std::move(lines)), {60, 12, 12});
+}
+
 }  // namespace
 
 std::string render_text(const Source& source, const InspectTextOptions& options) {
@@ -68,6 +122,7 @@ std::string render_text(const Source& source, const InspectTextOptions& options)
     lines.push_back({{"  " + tensor.key, dtype, shape}, dtype + shape + why});
     if (unread > 0) lines.back().cells.push_back(why);
   }
+  text += parts_text(manifest);
   if (!lines.empty()) text += "\ntensors:\n";
   return text +
          report::table(options.folded ? report::fold(std::move(lines)) : report::in_order(std::move(lines)), {100, 8});

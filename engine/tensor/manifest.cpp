@@ -32,7 +32,9 @@ std::string way_on(const Unread& unread, bool drop) {
   struct Row {
     std::string_view kind, hint;  // a part of `why`; what helps
   };
-  static constexpr std::array<Row, 9> kRows = {{
+  static constexpr std::array<Row, 11> kRows = {{
+      {"damaged", "copy or download the file again"},
+      {"of GGUF", "take the checkpoint that the file was made of"},
       {"quantized", "load the file with torch, replace it by x.dequantize() and save again"},
       {"sparse", "load the file with torch, replace it by x.to_dense() and save again"},
       {"nested", "load the file with torch, replace it by its parts (x.unbind()) and save again"},
@@ -41,7 +43,7 @@ std::string way_on(const Unread& unread, bool drop) {
       {"ShardedTensor", "load the file with torch in as many processes as wrote it, gather it and save again"},
       {"no data", "save a checkpoint in which it has data: this file holds none"},
       {"not initialized", "save a checkpoint in which it has data: this file holds none"},
-      {"numpy", "load the file with torch, replace it by an array of numbers and save again"},
+      {"numpy", "load the file in Python, replace it by an array of numbers and save again"},
       {"wraps",
        "load the file with the library that defines the class, replace it by a plain tensor (often x.dequantize()) and "
        "save again"},

@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto root = remap::formats::parse_msgpack(bytes, "fuzz", 0, limits);
     std::vector<remap::formats::FlaxLeaf> leaves;
     remap::formats::collect_flax_leaves(
-        root, "", "fuzz", limits, [](const std::string&) { return true; }, leaves);
+        root, "", '/', "fuzz", limits, [](const std::string&) { return true; }, leaves);
     for (const auto& leaf : leaves)
       if (const auto* array = std::get_if<remap::formats::InlineArray>(&leaf.value))
         for (const auto run : array->runs)  // runs lie inside the file

@@ -51,6 +51,8 @@ struct Checkpoint {
   PlanOptions options;               // complete: facts about values are answered from the sources
   std::vector<std::string> files;    // everything that was read, or may be: an output must replace none of it
   FilesRead read = {};               // all but the rules, as they were when they were opened
+  // Files that lie beside the checkpoint and are written as they are: names and contents.
+  std::vector<std::pair<std::string, std::string>> carried = {};
 };
 
 // What a user should know of a source though it is not an error: which of several checkpoints was taken, data that is
