@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "lang/sections.h"
 #include "remap/nearest.h"
 
 namespace remap::lang {
@@ -56,6 +57,8 @@ class SchemaParser {
         {"tensors", &SchemaParser::common_tensors},
         {"base_model", &SchemaParser::base_model},
         {"architectures", &SchemaParser::architectures},
+        {"spellings", &SchemaParser::spellings},
+        {"files", &SchemaParser::files},
     };
     return rows;
   }
@@ -82,6 +85,14 @@ class SchemaParser {
   void config(const YamlNode& node) { templates(node, schema_.config); }
   void implied(const YamlNode& node) { templates(node, schema_.implied); }
   void common_tensors(const YamlNode& node) { tensors(node, schema_.tensors); }
+  void spellings(const YamlNode& node) {
+    NodeReader in(text_, no_tables_, diagnostics_);
+    read_spellings(in, "spellings", node, schema_.spellings);
+  }
+  void files(const YamlNode& node) {
+    NodeReader in(text_, no_tables_, diagnostics_);
+    read_files(in, node, schema_.files);
+  }
   void architectures(const YamlNode& node) {
     if (!node.is_map()) return error(node, "'architectures' is a mapping of class names to tensors");
     for (const auto& [name, list] : node.entries) {
@@ -115,6 +126,10 @@ class SchemaParser {
         diagnostics_.error("schema-syntax", text_->place(1, 1),
                            fmt::format("the alias '{}' stands for '{}', which is not in 'fields'", other, name));
     for (const auto& requirement : schema_.require) check_expression(requirement.condition, {});
+    for (const auto& file : schema_.files) {
+      if (file.when) check_expression(*file.when, {});
+      check_content(file.content);
+    }
     for (const auto& tensor : schema_.tensors) check_tensor(tensor);
     for (const auto& [name, tensors] : schema_.architectures)
       for (const auto& tensor : tensors) check_tensor(tensor);
@@ -131,6 +146,11 @@ class SchemaParser {
     const ConfigField* field = find_field(fields, name);
     if (field == nullptr || field->parts.empty()) return;
     for (const auto& [part, inner] : value.fields) check_template(field->parts, part, inner);
+  }
+  void check_content(const Template& content) {
+    if (content.expression) check_expression(*content.expression, {});
+    for (const Template& item : content.items) check_content(item);
+    for (const auto& [name, value] : content.fields) check_content(value);
   }
   void check_tensor(const SchemaTensor& tensor) {
     std::vector<std::string> loops;
@@ -239,6 +259,7 @@ class SchemaParser {
   std::shared_ptr<const SourceText> text_;
   Diagnostics& diagnostics_;
   Schema schema_;
+  const Tables no_tables_;
   bool has_version_ = false;
 };
 
@@ -355,6 +376,28 @@ std::optional<Schema> parse_schema(std::shared_ptr<const SourceText> text, Diagn
 bool holds(const Requirement& requirement, const Json& config) {
   ConfigScope scope(config);
   return evaluate_condition(requirement.condition, scope);
+}
+
+ListedNames::ListedNames(const Schema& schema) : schema_(schema) {
+  for (const auto& spelling : schema.spellings) matchers_.emplace_back(spelling.from, VariantValues());
+}
+
+std::optional<std::string> ListedNames::of(std::string_view key) const {
+  Captures captures;
+  for (size_t i = 0; i < matchers_.size(); ++i)
+    if (matchers_[i].match(key, captures))
+      return expand(schema_.spellings[i].to, schema_.spellings[i].from, captures, {}, {});
+  return std::nullopt;
+}
+
+std::vector<std::pair<std::string, Json>> files_of(const Schema& schema, const Json& config) {
+  std::vector<std::pair<std::string, Json>> files;
+  ConfigScope scope(config);
+  for (const FileSpec& file : schema.files) {
+    if (file.when && !evaluate_condition(*file.when, scope)) continue;
+    if (auto content = instantiate(file.content, scope)) files.emplace_back(file.name, std::move(*content));
+  }
+  return files;
 }
 
 void for_each_demanded(const Schema& schema, const std::string& architecture, const Json& config,

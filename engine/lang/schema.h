@@ -11,6 +11,9 @@
 //   tensors:                                   # of every architecture of the family
 //     encoder.layer.{0..num_hidden_layers-1}.output.dense.{weight|bias}: …
 //   base_model: {architecture: BertModel, prefix: bert}   # other architectures hold `tensors` under it
+//   spellings: [{from: "**.gamma", to: "**.weight"}]      # other names of tensors, which the class loads too
+//   files:                                     # that it has beside the weights, from the fields of config.json
+//     - {file: generation_config.json, when: CONDITION, content: {eos_token_id: $eos_token_id}}
 //   architectures:
 //     BertForMaskedLM: {lm_head.bias: [vocab_size], …}
 //
@@ -52,12 +55,31 @@ struct Schema {
   std::string base_architecture, base_prefix;
   std::vector<SchemaTensor> tensors;
   std::vector<std::pair<std::string, std::vector<SchemaTensor>>> architectures;
+  std::vector<Normalise> spellings;
+  std::vector<FileSpec> files;
 };
 
 std::optional<Schema> parse_schema(std::shared_ptr<const SourceText> text, Diagnostics& diagnostics);
 
 // Whether a config (all fields, implied ones included) meets a requirement. Throws Error if the condition has no value.
 bool holds(const Requirement& requirement, const Json& config);
+
+// The name by which a schema's `tensors` and `architectures` list a tensor that is spelt otherwise. The schema outlives
+// it.
+class ListedNames {
+ public:
+  explicit ListedNames(const Schema& schema);
+  // nullopt if no spelling is about the key.
+  std::optional<std::string> of(std::string_view key) const;
+
+ private:
+  const Schema& schema_;
+  std::vector<Matcher> matchers_;
+};
+
+// What the files of the schema hold with this config (all fields, implied ones included), in the schema's order. Throws
+// Error if an expression has no value.
+std::vector<std::pair<std::string, Json>> files_of(const Schema& schema, const Json& config);
 
 // Calls visit for every tensor that `architecture` has with this config (all fields, implied ones included), in the
 // schema's order. Throws Error if the architecture is unknown or an expression has no value. The key and the shape, of

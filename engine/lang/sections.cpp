@@ -127,7 +127,7 @@ bool is_further_file(const std::string& name) {
          !name.ends_with(".safetensors.index.json");
 }
 
-void parse_files(NodeReader& in, RuleSet& set, const YamlNode& node) {
+void parse_files(NodeReader& in, std::vector<FileSpec>& files, const YamlNode& node) {
   if (!in.expect_list(node, "'files'")) return;
   for (const auto& item : node.items) {
     if (!in.expect_map(item, "a file")) continue;
@@ -144,7 +144,7 @@ void parse_files(NodeReader& in, RuleSet& set, const YamlNode& node) {
       continue;
     }
     if (auto value = in.value_template(*content)) spec.content = std::move(*value);
-    set.files.push_back(std::move(spec));
+    files.push_back(std::move(spec));
   }
 }
 
@@ -194,20 +194,21 @@ void parse_let(NodeReader& in, RuleSet& set, const YamlNode& node) {
     if (auto parsed = in.expression(value, "an entry of 'let'")) set.let.emplace_back(name.text, std::move(*parsed));
 }
 
-void parse_normalise(NodeReader& in, RuleSet& set, const YamlNode& node) {
-  if (!in.expect_list(node, "'normalise'")) return;
+void parse_spellings(NodeReader& in, const std::string& section, std::vector<Normalise>& spellings,
+                     const YamlNode& node) {
+  if (!in.expect_list(node, fmt::format("'{}'", section))) return;
   for (const auto& item : node.items) {
-    if (!in.expect_map(item, "an entry of 'normalise'")) continue;
-    in.check_fields(item, {"from", "to"}, "'normalise'");
+    if (!in.expect_map(item, fmt::format("an entry of '{}'", section))) continue;
+    in.check_fields(item, {"from", "to"}, fmt::format("'{}'", section));
     const YamlNode *from = item.find("from"), *to = item.find("to");
     if (from == nullptr || to == nullptr) {
-      in.error("rule-missing-field", item, "an entry of 'normalise' needs 'from' and 'to'");
+      in.error("rule-missing-field", item, fmt::format("an entry of '{}' needs 'from' and 'to'", section));
       continue;
     }
     auto f = in.pattern(*from, "'from'"), t = in.pattern(*to, "'to'");
     if (!f || !t) continue;
     in.check_expansion(*t, *f);
-    set.normalise.push_back({std::move(*f), std::move(*t), in.place(item)});
+    spellings.push_back({std::move(*f), std::move(*t), in.place(item)});
   }
 }
 
@@ -292,15 +293,22 @@ void read_sections(const YamlNode& root, NodeReader& in, RuleSet& set) {
   set.recognise = in.expression_field(root, "recognise");
   if (const YamlNode* node = root.find("variants")) parse_variants(in, set, *node);
   if (const YamlNode* node = root.find("let")) parse_let(in, set, *node);
-  if (const YamlNode* node = root.find("normalise")) parse_normalise(in, set, *node);
+  if (const YamlNode* node = root.find("normalise")) parse_spellings(in, "normalise", set.normalise, *node);
   if (const YamlNode* node = root.find("require")) parse_require(in, set, *node);
   if (const YamlNode* node = root.find("notes")) parse_notes(in, set, *node);
   if (const YamlNode* node = root.find("carry")) parse_carry(in, set, *node);
   if (const YamlNode* node = root.find("config")) parse_templates(in, *node, set.config);
   if (const YamlNode* node = root.find("defaults")) parse_templates(in, *node, set.defaults);
-  if (const YamlNode* node = root.find("files")) parse_files(in, set, *node);
+  if (const YamlNode* node = root.find("files")) parse_files(in, set.files, *node);
   if (const YamlNode* node = root.find("verify")) parse_verify(in, set, *node);
   set.parameter_sum = in.bool_field(root, "parameter_sum").value_or(false);
 }
+
+void read_spellings(NodeReader& in, const std::string& section, const YamlNode& node,
+                    std::vector<Normalise>& spellings) {
+  parse_spellings(in, section, spellings, node);
+}
+
+void read_files(NodeReader& in, const YamlNode& node, std::vector<FileSpec>& files) { parse_files(in, files, node); }
 
 }  // namespace remap::lang

@@ -136,9 +136,23 @@ class Refused {
                         axes()));
       return false;
     };
-    if (rule.split && !is_there(*rule.split, rank, "split")) return;
-    if (rule.split && rule.split->each) --rank;
-    for (const auto& step : rule.steps) {
+    const auto splits = [&](const std::optional<lang::AxisParts>& split) {
+      if (!split) return true;
+      if (!is_there(*split, rank, "split")) return false;
+      if (split->each) --rank;
+      return true;
+    };
+    // Split, concat and stack stand before, behind or among the steps.
+    for (size_t s = 0; s <= rule.steps.size(); ++s) {
+      if (s == rule.split_at && !splits(rule.split)) return;
+      if (s == rule.inner_split_at && !splits(rule.inner_split)) return;
+      if (s == rule.steps_of_parts()) {
+        if (rule.concat && !is_there(*rule.concat, rank, "join along")) return;
+        if (rule.stack && !is_there(*rule.stack, rank + 1, "join along")) return;
+        if (rule.stack) ++rank;
+      }
+      if (s == rule.steps.size()) return;
+      const auto& step = rule.steps[s];
       if (step.kind == lang::LayoutStep::Kind::reshape) {
         rank = step.shape.size();
       } else if (step.order.size() != rank) {
@@ -150,8 +164,6 @@ class Refused {
         return;
       }
     }
-    if (rule.concat && !is_there(*rule.concat, rank, "join along")) return;
-    if (rule.stack) is_there(*rule.stack, rank + 1, "join along");
   }
 
   Linter& linter_;

@@ -40,7 +40,7 @@ void check_config(const lang::Schema& schema, const Json& config, Diagnostics& d
 SchemaCheck check_schema(const PlanInput& input, const Choices& choices, const ActiveRules& active,
                          const Targets& targets, const TargetConfig& target, layout::CheckpointScope& scope,
                          Diagnostics& diagnostics) {
-  SchemaCheck check{target.config, {}};
+  SchemaCheck check{target.config, {}, {}};
   if (!input.schema) return check;
   const Json implied = evaluate_fields(input, input.schema->implied, scope, check.open, diagnostics);
   leave_out(check.config, implied);
@@ -49,6 +49,8 @@ SchemaCheck check_schema(const PlanInput& input, const Choices& choices, const A
   try {
     check_config(*input.schema, whole, diagnostics);
     compare_with_schema(input, choices, active, targets, target.architecture, whole, diagnostics);
+    for (auto& [name, content] : lang::files_of(*input.schema, whole))
+      check.files.emplace_back(name, sorted_keys(content));
   } catch (const Error& e) {
     if (!input.has_data() && !(target.open.empty() && check.open.empty()))
       check.open.push_back(fmt::format("target schema not checked: {}", e.diagnostic().message));

@@ -10,6 +10,7 @@ namespace remap::plan {
 
 struct SchemaCheck {
   Json config;  // config.json as it is written: without the fields that the class implies
+  std::vector<std::pair<std::string, Json>> files;  // that the schema has beside the weights
   std::vector<std::string> open;
 };
 SchemaCheck check_schema(const PlanInput& input, const Choices& choices, const ActiveRules& active,

@@ -59,8 +59,11 @@ class Comparison {
         architecture_(architecture),
         diagnostics_(diagnostics) {
     std::vector<bool> wanted(tensors_.size());
+    const auto by_listed_name = spelt_otherwise();
     const auto demand = [&](std::string_view key, const Shape& shape, const lang::SchemaTensor& origin) {
-      const size_t given = targets.find(key);
+      size_t given = targets.find(key);
+      if (given == KeyIndex::npos)
+        if (const auto it = by_listed_name.find(key); it != by_listed_name.end()) given = it->second;
       if (given != KeyIndex::npos) {
         wanted[given] = true;
         if (fits(tensors_[given].shape, shape)) return;
@@ -99,6 +102,15 @@ class Comparison {
   using Meant = std::map<size_t, size_t>;  // for a target that is not wanted, the missing one that was meant
 
   const Rule& rule_of(size_t tensor) const { return input_.rules.rules[tensors_[tensor].rule]; }
+
+  // The tensors that have another name than the one the schema lists, by the latter.
+  std::map<std::string, size_t, std::less<>> spelt_otherwise() const {
+    std::map<std::string, size_t, std::less<>> found;
+    const lang::ListedNames names(*input_.schema);
+    for (size_t t = 0; t < tensors_.size(); ++t)
+      if (auto listed = names.of(tensors_[t].key)) found.emplace(std::move(*listed), t);
+    return found;
+  }
 
   // They have the same shape and differ in one part of the name; and what is found of one layer is found of all.
   Meant misspelt() const {

@@ -139,6 +139,9 @@ std::optional<Plan> run_passes(const Rules::Impl& rules, const std::vector<Named
   plan.architecture = std::move(target.architecture);
   plan.config = std::move(checked.config);
   plan.files = std::move(target.files);
+  for (auto& file : checked.files)  // what the rules say of one goes before
+    if (std::none_of(plan.files.begin(), plan.files.end(), [&](const auto& own) { return own.first == file.first; }))
+      plan.files.push_back(std::move(file));
   plan.metadata = std::move(target.metadata);
   for (const auto& [key, kept] : shared.kept_as) plan.metadata[key] = kept;
   plan.left_behind = std::move(target.left_behind);

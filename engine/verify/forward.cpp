@@ -166,7 +166,7 @@ void Runner::record(const Step& step) {
 
 // ---------------------------------------------------------------- for the parts
 
-Tensor Runner::load(const std::string& key, std::optional<std::pair<int64_t, int64_t>> range) {
+Tensor Runner::load(const std::string& key, std::optional<Range> range) {
   const auto* found = weights_.find(key);
   if (found == nullptr)
     throw Error("verify-missing", {}, fmt::format("the checkpoint has no tensor '{}'", key),

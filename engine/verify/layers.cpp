@@ -90,9 +90,11 @@ std::string name_of(const Side& side, const Load& load) {
   std::vector<std::string> names;
   for (const StoredPart& part : load.parts) {
     const TensorInfo& info = side.sources[part.source].source->manifest()[part.tensor];
-    names.push_back(part.box.extent == info.shape ? "'" + info.key + "'"
-                                                  : fmt::format("'{}'[{}:{}]", info.key, part.box.origin[0],
-                                                                part.box.origin[0] + part.box.extent[0]));
+    std::string name = "'" + info.key + "'", skipped;
+    for (size_t a = 0; a < info.shape.size(); ++a, skipped += ":, ")
+      if (part.box.extent[a] != info.shape[a])
+        name += fmt::format("[{}{}:{}]", skipped, part.box.origin[a], part.box.origin[a] + part.box.extent[a]);
+    names.push_back(name);
   }
   return fmt::format("{}", fmt::join(names, " + "));
 }

@@ -1,6 +1,8 @@
 #include "verify/part_table.h"
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <set>
 
 #include <fmt/format.h>
@@ -63,9 +65,24 @@ Tensor weight(const Call& c) { return runner(c).load(c.string(0)); }
 
 Tensor part(const Call& c) {
   const int64_t begin = c.integer(1), end = c.size() == 3 ? c.integer(2) : begin + 1;
-  Tensor t = runner(c).load(c.string(0), std::pair{begin, end});
+  Tensor t = runner(c).load(c.string(0), Range{begin, end});
   if (c.size() == 2) t.shape.erase(t.shape.begin());
   return t;
+}
+
+Tensor entry(const Call& c) {
+  const int64_t axis = c.integer(1), i = c.integer(2);
+  if (axis < 0) c.needs("an axis", 1);
+  Tensor t = runner(c).load(c.string(0), Range{i, i + 1, static_cast<size_t>(axis)});
+  t.shape.erase(t.shape.begin() + axis);
+  return t;
+}
+
+Tensor matrix(const Call& c) {
+  const Tensor& x = tensor(c, 0);
+  const int64_t rows = c.integer(1);
+  if (rows < 1 || x.size() % rows != 0) c.needs("a number of rows that divides the tensor's elements", 1);
+  return reshape(x, {rows, x.size() / rows});
 }
 
 Tensor joined(const Call& c) {
@@ -94,7 +111,9 @@ Tensor layer_norm(const Call& c) {
   return layer_norm(tensor(c, 0), &w, &b, number(c, 2));
 }
 
-Tensor rms_norm(const Call& c) { return rms_norm(tensor(c, 0), runner(c).load(c.string(1)), number(c, 2)); }
+Tensor rms_norm(const Call& c) {
+  return rms_norm(tensor(c, 0), is_tensor(c, 1) ? tensor(c, 1) : runner(c).load(c.string(1)), number(c, 2));
+}
 Tensor activation(const Call& c) { return activation(tensor(c, 0), c.string(1)); }
 
 Tensor attention(const Call& c) {
@@ -127,9 +146,16 @@ Tensor rotary(const Call& c) {
 }
 
 Tensor conv1d(const Call& c) {
+  const int64_t groups = c.size() == 5 ? c.integer(4) : 1;
+  if (is_tensor(c, 1)) return conv1d(tensor(c, 0), tensor(c, 1), nullptr, c.integer(2), c.integer(3), groups);
   const Module module(c, 1);
-  return conv1d(tensor(c, 0), module.weight, module.bias_or_null(), c.integer(2), c.integer(3),
-                c.size() == 5 ? c.integer(4) : 1);
+  return conv1d(tensor(c, 0), module.weight, module.bias_or_null(), c.integer(2), c.integer(3), groups);
+}
+
+Tensor weight_norm(const Call& c) { return weight_norm(runner(c).load(c.string(0)), runner(c).load(c.string(1))); }
+
+Tensor sinusoids(const Call& c) {
+  return forward::sinusoids(c.list(0).get<std::vector<int64_t>>(), c.integer(1), c.integer(2));
 }
 
 Tensor conv2d(const Call& c) {
@@ -139,27 +165,53 @@ Tensor conv2d(const Call& c) {
 
 Tensor max_pool(const Call& c) { return max_pool_2(tensor(c, 0)); }
 
-// Top-1 routing with a capacity that drops nothing. One expert's weights are read at a time, and only of those that
-// were chosen.
+// The experts of each row and their weights: the softmax's probability of the likeliest; or, of the k likeliest, the
+// softmax over these.
+using Routes = std::vector<std::vector<std::pair<int64_t, float>>>;
+
+Routes routes(const Tensor& logits, int64_t k) {
+  const int64_t n = logits.columns();
+  const Tensor probabilities = softmax(logits);
+  Routes chosen(static_cast<size_t>(logits.rows()));
+  for (int64_t r = 0; r < logits.rows(); ++r) {
+    const float* row = probabilities.data + r * n;
+    std::vector<int64_t> order(static_cast<size_t>(n));
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return row[a] > row[b]; });
+    order.resize(static_cast<size_t>(std::clamp<int64_t>(k, 1, n)));
+    float sum = 0;
+    for (const int64_t expert : order) sum += row[expert];
+    for (const int64_t expert : order)
+      chosen[static_cast<size_t>(r)].emplace_back(expert, k == 0 ? row[expert] : row[expert] / sum);
+  }
+  return chosen;
+}
+
+// With a capacity that drops nothing. One expert's weights are read at a time, and only of those that were chosen.
 Tensor experts(const Call& c) {
-  const Tensor &x = tensor(c, 0), probabilities = softmax(tensor(c, 1));
-  const auto chosen = argmax_rows(probabilities);
+  const Tensor& x = tensor(c, 0);
+  const Routes chosen = routes(tensor(c, 1), c.size() == 3 ? c.integer(2) : 0);
+  if (static_cast<int64_t>(chosen.size()) != x.rows())
+    throw Error("verify-shape", {}, fmt::format("routes of {} rows for {}", chosen.size(), x.rows()));
   NewTensor out(x.shape);
   const int64_t width = x.columns();
-  for (const int64_t expert : std::set<int64_t>(chosen.begin(), chosen.end())) {
+  std::set<int64_t> used;
+  for (const auto& row : chosen)
+    for (const auto& [expert, weight] : row) used.insert(expert);
+  for (const int64_t expert : used) {
     std::vector<int64_t> mine;
+    std::vector<float> weights;
     for (size_t r = 0; r < chosen.size(); ++r)
-      if (chosen[r] == expert) mine.push_back(static_cast<int64_t>(r));
+      for (const auto& [one, weight] : chosen[r])
+        if (one == expert) mine.push_back(static_cast<int64_t>(r)), weights.push_back(weight);
     const Value value =
         runner(c).with({{"x", value_of(embedding(x, mine))}, {"e", Value::of(Json(expert))}}, c.evaluate_last);
     const Tensor* y = tensor_in(value);
     if (y == nullptr || y->columns() != width)
       throw Error("verify-shape", {}, "an expert's value has another width than its input");
-    for (size_t i = 0; i < mine.size(); ++i) {
-      const float p = probabilities.data[mine[i] * probabilities.columns() + expert];
+    for (size_t i = 0; i < mine.size(); ++i)
       for (int64_t k = 0; k < width; ++k)
-        out.data[static_cast<size_t>(mine[i] * width + k)] = p * y->data[static_cast<int64_t>(i) * width + k];
-    }
+        out.data[static_cast<size_t>(mine[i] * width + k)] += weights[i] * y->data[static_cast<int64_t>(i) * width + k];
   }
   return out;
 }
@@ -205,6 +257,13 @@ Json repeated(const Call& c) {
   return std::vector<Json>(static_cast<size_t>(n), c.json(0));
 }
 
+Json argmax(const Call& c) {
+  if (is_tensor(c, 0)) return argmax_rows(tensor(c, 0));
+  const Json& list = c.list(0);
+  if (list.empty()) c.needs("a list with entries", 0);
+  return std::max_element(list.begin(), list.end()) - list.begin();
+}
+
 Json positions(const Call& c) {
   Json list = Json::array();
   const int64_t pad = c.integer(1);
@@ -239,18 +298,23 @@ Json frequencies(const Call& c) {
 
 const std::vector<lang::FunctionRow>& part_table() {
   static const std::vector<lang::FunctionRow> table = {
-      {"activation", 2, 2, "activation(x, name)", "gelu (erf), gelu_new, relu, tanh, silu", made<activation>},
+      {"activation", 2, 2, "activation(x, name)", "gelu (erf), gelu_new, quick_gelu, relu, tanh, silu",
+       made<activation>},
+      {"argmax", 1, 1, "argmax(x)",
+       "of each row, the column of its largest element; of a list, the place of its largest entry", plain<argmax>},
       {"attention", 5, 7, "attention(q, k, v, heads, scale[, mask[, bias]])",
        "multi-head attention, k and v may have fewer heads; scale of the scores, or 'sqrt' for 1/sqrt(width of a "
        "head); mask: 1 for keys that count, or 'causal'",
        made<attention>},
       {"concat", 2, -1, "concat(a, b, …)", "rows after rows", made<concat>},
-      {"conv1d", 4, 5, "conv1d(x, module, stride, padding[, groups])", "over the rows of x", made<conv1d>},
+      {"conv1d", 4, 5, "conv1d(x, module, stride, padding[, groups])",
+       "over the rows of x; or with a weight as a value", made<conv1d>},
       {"conv2d", 4, 4, "conv2d(x, module, stride, padding)", "over an image [channels, height, width]", made<conv2d>},
       {"embedding", 2, 2, "embedding(key or table, ids)", "rows of a table", made<embedding>},
-      {"experts", 3, 3, "experts(x, logits, value)",
+      {"entry", 3, 3, "entry(key, axis, i)", "entry i of an axis, which vanishes", made<entry>},
+      {"experts", 3, 4, "experts(x, logits[, k], value)",
        "each row x goes to the expert e of its largest logit; its value, over the rows 'x' of that expert, times the "
-       "softmax's probability",
+       "softmax's probability. With k: to those of the k largest, whose probabilities add up to 1",
        made<experts>, lang::FunctionRow::Takes::last_unevaluated},
       {"exponential", 1, 1, "exponential(x)", "e to the power of each element", made<exponential>},
       {"frame_mask", 2, 2, "frame_mask(mask, convolutions)",
@@ -265,6 +329,7 @@ const std::vector<lang::FunctionRow>& part_table() {
       {"linear", 2, 3, "linear(x, module[, activation])", "module.weight [out, in] and module.bias, if there is one",
        made<linear>},
       {"masked", 2, 2, "masked(x, mask)", "rows whose mask is 0 become 0", made<masked>},
+      {"matrix", 2, 2, "matrix(x, rows)", "the same elements as so many rows", made<matrix>},
       {"max_pool", 1, 1, "max_pool(x)", "2 x 2 of an image", made<max_pool>},
       {"normalised", 1, 1, "normalised(x)", "rows of length 1", made<normalised>},
       {"part", 2, 3, "part(key, i) or part(key, begin, end)", "entry i of the first axis, or a range of it",
@@ -276,15 +341,20 @@ const std::vector<lang::FunctionRow>& part_table() {
       {"relative_bias", 4, 5, "relative_bias(table, n_query, n_key, max_distance[, 'causal'])",
        "T5's relative position bias", made<relative_bias>},
       {"repeated", 2, 2, "repeated(value, n)", "a list of n equal entries", plain<repeated>},
-      {"rms_norm", 3, 3, "rms_norm(x, key, eps)", "root mean square norm", made<rms_norm>},
+      {"rms_norm", 3, 3, "rms_norm(x, key or weight, eps)", "root mean square norm", made<rms_norm>},
       {"rotary", 4, 4, "rotary(x, heads, frequencies, pairs)",
        "rotary position embedding; pairs: 'neighbours' (2i, 2i+1) or 'halves' (i, i + half) of each head",
        made<rotary>},
       {"rotary_frequencies", 2, 6, "rotary_frequencies(head, theta[, factor, low, high, original])",
        "theta^(-2i/head); with a factor, those of long wavelengths are divided by it", plain<frequencies>},
       {"rows", 3, 3, "rows(x, begin, end)", "some rows of x", made<rows>},
+      {"sinusoids", 3, 3, "sinusoids(positions, width, pad)",
+       "sines and then cosines of width/2 frequencies; zeros for the position pad", made<sinusoids>},
       {"transposed", 1, 1, "transposed(x)", "of a matrix", made<transposed>},
       {"weight", 1, 1, "weight(key)", "a tensor of the checkpoint, as float32", made<weight>},
+      {"weight_norm", 2, 2, "weight_norm(v key, g key)",
+       "v, scaled so that its parts have the lengths g, whose shape is v's, but 1 for the axes of a part",
+       made<weight_norm>},
   };
   return table;
 }

@@ -119,6 +119,7 @@ Tensor activation(const Tensor& x, const std::string& name) {
   if (name == "relu") return each(x, [](float v) { return std::max(v, 0.0f); });
   if (name == "tanh") return each(x, [](float v) { return std::tanh(v); });
   if (name == "silu") return each(x, [](float v) { return v / (1.0f + std::exp(-v)); });
+  if (name == "quick_gelu") return each(x, [](float v) { return v / (1.0f + std::exp(-1.702f * v)); });
   misfit(fmt::format("there is no activation function '{}'", name));
 }
 
@@ -321,6 +322,46 @@ Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor* bias, int64_t
         columns * w.transpose();
   }
   if (bias != nullptr) view(out).rowwise() += Eigen::Map<const Eigen::RowVectorXf>(bias->data, bias->size());
+  return out;
+}
+
+Tensor weight_norm(const Tensor& v, const Tensor& g) {
+  const size_t rank = v.shape.size();
+  require(g.shape.size() == rank, "weight norm", v, g);
+  for (size_t a = 0; a < rank; ++a) require(g.shape[a] == 1 || g.shape[a] == v.shape[a], "weight norm", v, g);
+  // Which length each element of v has to do with: counted up as an odometer does.
+  std::vector<int64_t> part(static_cast<size_t>(v.size())), index(rank), stride(rank, 1);
+  for (size_t a = rank; a-- > 1;) stride[a - 1] = stride[a] * g.shape[a];
+  for (int64_t& p : part) {
+    p = 0;
+    for (size_t a = 0; a < rank; ++a) p += g.shape[a] == 1 ? 0 : index[a] * stride[a];
+    for (size_t a = rank; a-- > 0 && ++index[a] == v.shape[a];) index[a] = 0;
+  }
+  std::vector<double> squares(static_cast<size_t>(g.size()));
+  for (int64_t i = 0; i < v.size(); ++i)
+    squares[static_cast<size_t>(part[static_cast<size_t>(i)])] += static_cast<double>(v.data[i]) * v.data[i];
+  NewTensor out(v.shape);
+  for (int64_t i = 0; i < v.size(); ++i) {
+    const int64_t p = part[static_cast<size_t>(i)];
+    out.data[static_cast<size_t>(i)] =
+        v.data[i] * (g.data[p] / static_cast<float>(std::sqrt(squares[static_cast<size_t>(p)])));
+  }
+  return out;
+}
+
+Tensor sinusoids(const std::vector<int64_t>& positions, int64_t width, int64_t pad) {
+  const int64_t half = width / 2;
+  if (half < 2) misfit(fmt::format("sinusoids of width {}: 4 or more were expected", width));
+  NewTensor out({static_cast<int64_t>(positions.size()), width});
+  const double step = std::log(10000.0) / static_cast<double>(half - 1);
+  for (size_t t = 0; t < positions.size(); ++t)
+    for (int64_t k = 0; k < half && positions[t] != pad; ++k) {
+      const auto frequency = static_cast<float>(std::exp(static_cast<double>(k) * -step));
+      const float angle = static_cast<float>(positions[t]) * frequency;
+      const size_t row = t * static_cast<size_t>(width) + static_cast<size_t>(k);
+      out.data[row] = std::sin(angle);
+      out.data[row + static_cast<size_t>(half)] = std::cos(angle);
+    }
   return out;
 }
 

@@ -19,7 +19,7 @@ Tensor embedding(const Tensor& table, const std::vector<int64_t>& ids);
 Tensor layer_norm(const Tensor& x, const Tensor* weight, const Tensor* bias, float eps);
 // x / sqrt(mean(x^2) + eps) * w.
 Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps);
-// "gelu" (erf), "gelu_new" (tanh approximation), "relu", "tanh", "silu".
+// "gelu" (erf), "gelu_new" (tanh approximation), "quick_gelu" (x sigmoid(1.702 x)), "relu", "tanh", "silu".
 Tensor activation(const Tensor& x, const std::string& name);
 Tensor softmax(const Tensor& x);
 Tensor normalised(const Tensor& x);  // every row divided by its Euclidean length
@@ -61,6 +61,11 @@ Tensor rotary(const Tensor& x, int64_t heads, const std::vector<double>& frequen
 // x [T, in] -> [frames, out]; `padding` zeros on both sides.
 Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor* bias, int64_t stride, int64_t padding,
               int64_t groups);
+// v, scaled so that its parts have the lengths g: g has v's shape, but 1 for the axes over which a part reaches.
+Tensor weight_norm(const Tensor& v, const Tensor& g);
+// fairseq's sinusoids [T, width]: the sines of each position times width/2 frequencies, then the cosines; zeros for
+// `pad`.
+Tensor sinusoids(const std::vector<int64_t>& positions, int64_t width, int64_t pad);
 // x [in, height, width] -> [out, height', width'].
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor* bias, int64_t stride, int64_t padding);
 Tensor max_pool_2(const Tensor& x);                 // 2 x 2, stride 2

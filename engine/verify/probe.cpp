@@ -103,6 +103,13 @@ void add_image(Sample& sample, const InputSpec& spec, const Json& config, Random
   sample.tensors[spec.name] = image;
 }
 
+void add_matrix(Sample& sample, const InputSpec& spec, const Json& config, Random& random) {
+  const int64_t rows = number(spec, "rows", config, 8), columns = number(spec, "columns", config, 8);
+  NewTensor matrix({rows, columns});
+  for (int64_t i = 0; i < rows * columns; ++i) matrix.data[static_cast<size_t>(i)] = random.uniform() * 2 - 1;
+  sample.tensors[spec.name] = matrix;
+}
+
 void add_zeros(Sample& sample, const InputSpec& spec) {
   sample.values[spec.name] = std::vector<int64_t>(sample.values.at(spec.like).size(), 0);
 }
@@ -135,6 +142,8 @@ std::vector<Sample> make_probe(const ModelFile& target, const Json& config) {
         add_waveform(samples[i], spec, config, i, random);
       else if (spec.kind == "image")
         add_image(samples[i], spec, config, random);
+      else if (spec.kind == "matrix")
+        add_matrix(samples[i], spec, config, random);
       else if (spec.kind == "zeros")
         add_zeros(samples[i], spec);
       else if (spec.kind == "choice")

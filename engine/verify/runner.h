@@ -29,7 +29,7 @@ class Runner : public lang::Scope {
   lang::KeyFacts* key_facts() override { return &facts_; }
 
   // For the parts. Throw Error "verify-missing" for a tensor that is not there; load_if() has no value then.
-  Tensor load(const std::string& key, std::optional<std::pair<int64_t, int64_t>> range = {});
+  Tensor load(const std::string& key, std::optional<Range> range = {});
   std::optional<Tensor> load_if(const std::string& key);
   Tensor load_joined(const std::string& pattern, int64_t axis);
   // What `evaluate` gives while these variables have other values.

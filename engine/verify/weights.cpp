@@ -41,7 +41,7 @@ const layout::SourceKey* Weights::find(const std::string& key) const {
   return nullptr;
 }
 
-Tensor Weights::load(const layout::SourceKey& key, std::optional<std::pair<int64_t, int64_t>> range) {
+Tensor Weights::load(const layout::SourceKey& key, std::optional<Range> range) {
   loads.push_back({{}, n_records});
   return read(key, range);
 }
@@ -66,27 +66,29 @@ Tensor Weights::load_joined(const lang::KeyPattern& pattern, int64_t axis) {
   return parts.size() == 1 ? parts.front() : axis == 0 ? concat_rows(parts) : concat_columns(parts);
 }
 
-Tensor Weights::read(const layout::SourceKey& key, std::optional<std::pair<int64_t, int64_t>> range) {
+Tensor Weights::read(const layout::SourceKey& key, std::optional<Range> range) {
   const Source& source = *sources_[key.source].source;
   const TensorInfo& tensor = source.manifest()[key.tensor];
   Box box{Shape(tensor.shape.size(), 0), tensor.shape};
   if (range) {
-    if (tensor.shape.empty() || range->first < 0 || range->second > tensor.shape[0] || range->first > range->second)
+    if (range->axis >= tensor.shape.size() || range->begin < 0 || range->end > tensor.shape[range->axis] ||
+        range->begin > range->end)
       throw Error("verify-shape", {},
-                  fmt::format("'{}' of shape {} has no part {} to {}", tensor.key, to_string(tensor.shape),
-                              range->first, range->second));
-    box.origin[0] = range->first;
-    box.extent[0] = range->second - range->first;
+                  fmt::format("'{}' of shape {} has no part {} to {} along axis {}", tensor.key,
+                              to_string(tensor.shape), range->begin, range->end, range->axis));
+    box.origin[range->axis] = range->begin;
+    box.extent[range->axis] = range->end - range->begin;
   }
   loads.back().parts.push_back({key.source, key.tensor, box});
   const int64_t count = element_count(box.extent, tensor.key);
   const auto tiles = source.tile_boxes(key.tensor);
-  if (tensor.dtype == DType::f32 && tiles.size() == 1 && !rounding_.contains({&source, key.tensor})) {
+  const bool one_run = !range || range->axis == 0;
+  if (one_run && tensor.dtype == DType::f32 && tiles.size() == 1 && !rounding_.contains({&source, key.tensor})) {
     const TileView view = source.load(key.tensor, 0, buffer_);
     const int64_t row =
         tensor.shape.empty() || tensor.shape[0] == 0 ? count : element_count(tensor.shape) / tensor.shape[0];
     if (view.fd >= 0 && is_dense(view, tensor.shape) && reinterpret_cast<uintptr_t>(view.data) % alignof(float) == 0)
-      return {box.extent, nullptr, reinterpret_cast<const float*>(view.data) + (range ? range->first * row : 0)};
+      return {box.extent, nullptr, reinterpret_cast<const float*>(view.data) + (range ? range->begin * row : 0)};
   }
   return read_values(source, key.tensor, box, rounding_);
 }

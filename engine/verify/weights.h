@@ -16,6 +16,11 @@ struct StoredPart {
   size_t source = 0, tensor = 0;
   Box box;
 };
+// A range of one axis.
+struct Range {
+  int64_t begin = 0, end = 0;
+  size_t axis = 0;
+};
 struct Load {
   std::vector<StoredPart> parts;
   size_t n_records = 0;
@@ -37,8 +42,9 @@ class Weights {
   const layout::KeyTable& keys() const { return keys_; }
   const layout::SourceKey* find(const std::string& key) const;
 
-  // A range of the first axis, or all of it; in place where it is stored as float32. Throws Error "verify-shape".
-  Tensor load(const layout::SourceKey& key, std::optional<std::pair<int64_t, int64_t>> range);
+  // A range of an axis, or all of it; in place where it is stored as float32, if it is one run of it. Throws Error
+  // "verify-shape".
+  Tensor load(const layout::SourceKey& key, std::optional<Range> range);
   // The tensors whose keys differ in the pattern's one hole, in order of what it takes, joined along axis 0 or 1.
   // Throws Error if there are none.
   Tensor load_joined(const lang::KeyPattern& pattern, int64_t axis);
@@ -47,7 +53,7 @@ class Weights {
   size_t n_records = 0;
 
  private:
-  Tensor read(const layout::SourceKey& key, std::optional<std::pair<int64_t, int64_t>> range);
+  Tensor read(const layout::SourceKey& key, std::optional<Range> range);
 
   const std::vector<NamedSource>& sources_;
   const Rounding rounding_;

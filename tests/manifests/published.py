@@ -22,6 +22,8 @@ import json
 import math
 import sys
 
+from families import FAMILIES, FAMILIES_KNOWN, FAMILIES_SMALL
+
 
 class Tensors(list):
     """The tensors of a manifest; names are below `prefix`."""
@@ -466,6 +468,8 @@ COMMITTED = {
     **{f"llama/{name}.json": name for name in ("llama-2-13b", "llama-2-70b", "llama-3.2-1b")},
     **{f"switch/{name}.json": name for name in ("switch-base-8", "switch-base-256", "switch-xxl-128", "switch-c-2048")},
 }
+PUBLISHED |= {name.split("/")[1]: make for name, make in FAMILIES.items()}
+COMMITTED |= {f"{name}.json": name.split("/")[1] for name in FAMILIES | FAMILIES_SMALL}
 
 # Not published: small ones for tests, which edit them.
 SMALL = {
@@ -473,6 +477,7 @@ SMALL = {
     "xmod-small-0.12.2": lambda: xmod(layers=2, hidden=8, ffn=16, heads=2, languages=["en_XX", "de_DE"], vocab=20, copies=True),
     "switch-small": lambda: switch(2, layers=4, step=2, d_model=8, d_ff=16, heads=2, d_kv=4, vocab=20),
     "switch-small-untied": lambda: switch(2, layers=4, step=2, d_model=8, d_ff=16, heads=2, d_kv=4, vocab=20, tied=False),
+    **{name.split("/")[1]: make for name, make in FAMILIES_SMALL.items()},
     "switch-small-step-4": lambda: switch(2, layers=8, step=4, d_model=8, d_ff=16, heads=2, d_kv=4, vocab=20),
 }
 
@@ -516,7 +521,9 @@ KNOWN = {
 }
 
 
-BYTES = {"F32": 4, "BF16": 2, "I64": 8}
+KNOWN |= FAMILIES_KNOWN
+
+BYTES = {"F32": 4, "F16": 2, "BF16": 2, "I64": 8}
 
 
 def numbers(made):

@@ -107,6 +107,79 @@ std::vector<Input> llama_inputs() {
   return inputs;
 }
 
+std::vector<Input> speech_inputs(const std::string& pretrained, const std::string& fine_tuned) {
+  std::vector<Input> inputs = {input(pretrained), input(fine_tuned)};
+  const std::string letters = kData + fine_tuned.substr(0, fine_tuned.rfind('/')) + "/dict.ltr.txt";
+  inputs[1].options.documents["dict"] = read_document(letters, "lines");
+  return inputs;
+}
+
+// As fairseq before 0.9 saves attention, and with what the release 0.12.2 saves beside a layer.
+Input fused_with_copies(const std::string& path, int64_t hidden, int64_t ffn) {
+  Checkpoint other(kData + path, "model");
+  const std::string layer = "model.encoder.layers.0.";
+  std::erase_if(other.tensors, [&](const MemoryTensor& tensor) {
+    return tensor.key.starts_with(layer + "self_attn.") && tensor.key.find("out_proj") == std::string::npos;
+  });
+  other.add(layer + "self_attn.in_proj_weight", {3 * hidden, hidden});
+  other.add(layer + "self_attn.in_proj_bias", {3 * hidden});
+  other.add(layer + "fc1_weight", {ffn, hidden});
+  return input(other);
+}
+
+std::vector<Input> bart_inputs() {
+  const std::string plain = "/bart/source/model.2019f.pt";
+  Input none = input(plain);
+  none.options.set["head"] = "none";
+  return {input(plain), input("/bart/source-mnli/model.0122.pt"), none};
+}
+
+std::vector<Input> xl_inputs() {
+  Checkpoint untied(kData + "/xlmr-xl/source-xl/model.0122.pt", "model");
+  flip_a_bit(untied, "model.encoder.lm_head.weight");
+  return {input("/xlmr-xl/source-xl/model.0122.pt"), input("/xlmr-xl/source-xl-mnli/model.pt"), input(untied)};
+}
+
+// The experts of the bundled files, apart.
+std::vector<Input> mixtral_inputs() {
+  Input stacked = input("/mixtral/source");
+  stacked.options.documents["params"] = read_document(kData + "/mixtral/source/params.json", "json");
+  Checkpoint apart(kData + "/mixtral/source", "");
+  std::vector<MemoryTensor> tensors;
+  for (auto& tensor : apart.tensors) {
+    const size_t moe = tensor.key.find("block_sparse_moe.w");
+    if (moe == std::string::npos) {
+      if (const size_t gate = tensor.key.find("block_sparse_moe.gate"); gate != std::string::npos)
+        tensor.key.replace(gate, 16, "feed_forward");
+      tensors.push_back(tensor);
+      continue;
+    }
+    const std::string before = tensor.key.substr(0, moe), w = tensor.key.substr(moe + 17);
+    for (int e = 0; e < 4; ++e) {
+      MemoryTensor one = tensor;
+      one.key = fmt::format("{}feed_forward.experts.{}.{}.weight", before, e, w);
+      one.shape = w == "w2" ? Shape{32, 40} : Shape{40, 32};
+      const size_t size = tensor.bytes.size() / 4;
+      one.bytes.assign(tensor.bytes.begin() + static_cast<std::ptrdiff_t>(e * size),
+                       tensor.bytes.begin() + static_cast<std::ptrdiff_t>((e + 1) * size));
+      tensors.push_back(one);
+    }
+  }
+  apart.tensors = std::move(tensors);
+  Input other = input(apart);
+  other.options.documents["params"] = read_document(kData + "/mixtral/experts/params.json", "json");
+  return {stacked, other};
+}
+
+// Without the optimizer's arrays, which are not there.
+std::vector<Input> t5x_inputs(const std::vector<std::string>& paths) {
+  std::vector<Input> inputs;
+  for (const auto& path : paths) inputs.push_back(input(Checkpoint(kData + path, "target")));
+  inputs.push_back(inputs.back());
+  inputs.back().options.set["part"] = "encoder";
+  return inputs;
+}
+
 std::string plan_errors(const std::shared_ptr<const Rules::Impl>& impl, const Input& in) {
   std::vector<NamedSource> sources;
   for (size_t i = 0; i < in.sources.size(); ++i) sources.push_back({in.names[i], in.sources[i].get()});
@@ -243,3 +316,46 @@ TEST_CASE("mutants of data2vec-audio.yaml") { check("data2vec-audio", audio_inpu
 TEST_CASE("mutants of flava.yaml") { check("flava", flava_inputs()); }
 TEST_CASE("mutants of llama.yaml") { check("llama", llama_inputs()); }
 TEST_CASE("mutants of switch.yaml") { check("switch", switch_inputs()); }
+TEST_CASE("mutants of wav2vec2.yaml") {
+  check("wav2vec2", speech_inputs("/wav2vec2/source-large/model.2020.pt", "/wav2vec2/source-base-ctc/model.2020.pt"));
+}
+TEST_CASE("mutants of hubert.yaml") {
+  auto inputs = speech_inputs("/hubert/source-base/model.fp16.pt", "/hubert/source-base-ctc/model.legacy.pt");
+  Checkpoint with_bias(kData + "/hubert/source-base/model.fp16.pt", "model");
+  for (int layer = 0; layer < 4; ++layer)
+    with_bias.add(fmt::format("model.feature_extractor.conv_layers.{}.0.bias", layer), {16});
+  inputs.push_back(input(with_bias));
+  check("hubert", inputs);
+}
+TEST_CASE("mutants of bart.yaml") { check("bart", bart_inputs()); }
+TEST_CASE("mutants of mbart.yaml") {
+  const std::string path = "/mbart/source-ft/model.args.pt";
+  check("mbart", {input("/mbart/source/model.2019f.pt"), input(path), fused_with_copies(path, 16, 24)});
+}
+TEST_CASE("mutants of m2m100.yaml") {
+  const std::string path = "/m2m100/source/model.args.pt";
+  check("m2m100", {input(path), fused_with_copies(path, 16, 24)});
+}
+TEST_CASE("mutants of xlmr-xl.yaml") { check("xlmr-xl", xl_inputs()); }
+TEST_CASE("mutants of whisper.yaml") { check("whisper", {input("/whisper/model.pt")}); }
+TEST_CASE("mutants of mixtral.yaml") { check("mixtral", mixtral_inputs()); }
+TEST_CASE("mutants of mistral.yaml") {
+  Input dense = input("/mistral/source");
+  dense.options.documents["params"] = read_document(kData + "/mistral/source/params.json", "json");
+  check("mistral", {dense});
+}
+TEST_CASE("mutants of xlmr.yaml") { check("xlmr", roberta_inputs()); }
+TEST_CASE("mutants of clip.yaml") {
+  const std::string path = kData + "/clip/source-openclip/open_clip_pytorch_model.bin";
+  Checkpoint traced(path, "");
+  traced.add("context_length", {});
+  traced.add("attn_mask", {12, 12});
+  std::vector<Input> inputs = {input("/clip/source-openclip/open_clip_pytorch_model.bin"), input(traced)};
+  for (Input& in : inputs)
+    in.options.documents["open_clip"] = read_document(kData + "/clip/source-openclip/open_clip_config.json", "json");
+  check("clip", inputs);
+}
+TEST_CASE("mutants of t5.yaml") {
+  check("t5", t5x_inputs({"/t5/t5_1_0/source/checkpoint_1000", "/t5/t5_1_1/source/checkpoint_1100000"}));
+}
+TEST_CASE("mutants of umt5.yaml") { check("umt5", t5x_inputs({"/t5/umt5/source/checkpoint_1000000"})); }

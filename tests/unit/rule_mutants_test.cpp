@@ -313,3 +313,15 @@ TEST_CASE("one mistake in data2vec-audio.yaml") { check("data2vec-audio", {"data
 TEST_CASE("one mistake in flava.yaml") { check("flava", {"flava-full"}); }
 TEST_CASE("one mistake in llama.yaml") { check("llama", {"llama-2-13b", "llama-3.2-1b"}); }
 TEST_CASE("one mistake in switch.yaml") { check("switch", {"switch-base-8"}); }
+TEST_CASE("one mistake in wav2vec2.yaml") { check("wav2vec2", {"wav2vec2-base", "wav2vec2-large-lv60-960h"}); }
+TEST_CASE("one mistake in hubert.yaml") { check("hubert", {"hubert-large-960h"}); }
+TEST_CASE("one mistake in bart.yaml") { check("bart", {"bart.base", "bart.large.mnli"}); }
+TEST_CASE("one mistake in mbart.yaml") { check("mbart", {"mbart.cc25"}); }
+TEST_CASE("one mistake in m2m100.yaml") { check("m2m100", {"m2m100-418M"}); }
+TEST_CASE("one mistake in xlmr-xl.yaml") { check("xlmr-xl", {"xlmr.xl"}); }
+TEST_CASE("one mistake in whisper.yaml") { check("whisper", {"whisper-tiny"}); }
+TEST_CASE("one mistake in mixtral.yaml") { check("mixtral", {"mixtral-8x7b"}); }
+TEST_CASE("one mistake in clip.yaml") { check("clip", {"clip-vit-b-32"}); }
+TEST_CASE("one mistake in mistral.yaml") { check("mistral", {"mistral-7b-v0.3"}); }
+TEST_CASE("one mistake in t5.yaml") { check("t5", {"t5-small", "t5-1.1-xxl"}); }
+TEST_CASE("one mistake in umt5.yaml") { check("umt5", {"umt5-xxl"}); }

@@ -43,14 +43,14 @@ struct Conversion {
   Json config;
 
   explicit Conversion(const Input& input) {
-    for (const auto& [name, path] : input.files) {
-      sources.push_back(open_source(kData + path));
-      named.push_back({name, sources.back().get()});
-    }
     Diagnostics diagnostics;
     const auto loaded = Rules::load(std::string(REMAP_SOURCE_DIR) + "/rules/" + input.rules + ".yaml", diagnostics);
     for (const auto& d : diagnostics.items()) UNSCOPED_INFO(d.message);
     REQUIRE(loaded);
+    for (const auto& [name, path] : input.files) {
+      sources.push_back(open_source(kData + path, loaded->open_options(sources.size())));
+      named.push_back({name, sources.back().get()});
+    }
     rules = std::make_shared<Rules::Impl>(loaded->impl());
     options.same = tensors_equal;
     options.values = remap::tensor_values;
@@ -174,6 +174,15 @@ const Input kLlama1 = {"llama",
                        {{"params", "/llama/two-shards/source/13B/params.json"}},
                        {{"version", "1"}}};
 const Input kSwitch = {"switch", {{"", "/switch/source/checkpoint_1200"}}, ""};
+const Input kWav2vec = {"wav2vec2", {{"", "/wav2vec2/source-large/model.2020.pt"}}, ""};
+const Input kBart = {"bart", {{"", "/bart/source/model.2019f.pt"}}, ""};
+const Input kWhisper = {"whisper", {{"", "/whisper/model.pt"}}, ""};
+const Input kMixtral = {"mixtral", {{"", "/mixtral/source"}}, "", {{"params", "/mixtral/source/params.json"}}};
+const Input kClip = {"clip",
+                     {{"", "/clip/source-openclip/open_clip_pytorch_model.bin"}},
+                     "",
+                     {{"open_clip", "/clip/source-openclip/open_clip_config.json"}}};
+const Input kT5 = {"t5", {{"", "/t5/t5_1_1/source/checkpoint_1100000"}}, ""};
 
 const std::string kQ = "{rank}/layers.*.attention.wq.weight", kK = "{rank}/layers.*.attention.wk.weight";
 
@@ -282,6 +291,58 @@ const std::vector<std::pair<Input, std::vector<Mutant>>>& mutants() {
         {"self- and cross-attention exchanged", false,
          exchange("decoder.block.0.layer.0.SelfAttention.o.weight",
                   "decoder.block.0.layer.1.EncDecAttention.o.weight")}}},
+      {kWav2vec,
+       {{"unchanged", false, [](Conversion&) {}},
+        {"the two norms of a layer exchanged", false,
+         exchange("wav2vec2.encoder.layers.0.layer_norm.weight", "wav2vec2.encoder.layers.0.final_layer_norm.weight")},
+        {"q and v of a layer exchanged", false,
+         exchange("wav2vec2.encoder.layers.1.attention.q_proj.weight",
+                  "wav2vec2.encoder.layers.1.attention.v_proj.weight")},
+        {"post-norm instead of pre-norm", false, set_config("do_stable_layer_norm", false)},
+        {"a stride of 1 instead of 2", false, [](Conversion& c) { c.config["conv_stride"][3] = 1; }},
+        {"heads 4 instead of 5", false, set_config("num_attention_heads", 4)},
+        {"quantizer and encoder projected by each other", false, exchange("project_hid.bias", "project_q.bias")}}},
+      {kBart,
+       {{"unchanged", false, [](Conversion&) {}},
+        {"self- and cross-attention exchanged", false,
+         exchange("model.decoder.layers.0.self_attn.v_proj.weight",
+                  "model.decoder.layers.0.encoder_attn.v_proj.weight")},
+        {"positions of encoder and decoder exchanged", false,
+         exchange("model.encoder.embed_positions.weight", "model.decoder.embed_positions.weight")},
+        {"the embedding scaled", false, set_config("scale_embedding", true)},
+        {"heads of the decoder 4 instead of 2", false, set_config("decoder_attention_heads", 4)}}},
+      {kWhisper,
+       {{"unchanged", false, [](Conversion&) {}},
+        {"query of self- and cross-attention exchanged", false,
+         exchange("model.decoder.layers.0.self_attn.q_proj.weight",
+                  "model.decoder.layers.0.encoder_attn.q_proj.weight")},
+        {"heads of the decoder 1 instead of 2", false, set_config("decoder_attention_heads", 1)}}},
+      {kMixtral,
+       {{"unchanged", false, [](Conversion&) {}},
+        {"two experts exchanged", false,
+         exchange("model.layers.0.block_sparse_moe.experts.0.w1.weight",
+                  "model.layers.0.block_sparse_moe.experts.1.w1.weight")},
+        {"w1 and w3 exchanged", false,
+         exchange("model.layers.1.block_sparse_moe.experts.0.w1.weight",
+                  "model.layers.1.block_sparse_moe.experts.0.w3.weight")},
+        {"one expert a token", false, set_config("num_experts_per_tok", 1)},
+        {"rules: k not permuted", true, without_steps("{file}/layers.*.attention.wk.weight")}}},
+      {kClip,
+       {{"unchanged", false, [](Conversion&) {}},
+        {"the two norms of the images exchanged", false,
+         exchange("vision_model.pre_layrnorm.weight", "vision_model.post_layernorm.weight")},
+        {"quick_gelu instead of gelu", false,
+         [](Conversion& c) { c.config["text_config"]["hidden_act"] = "quick_gelu"; }},
+        {"heads of the text 4 instead of 5", false, set_config("text_config.num_attention_heads", 4)}}},
+      {kT5,
+       {{"unchanged", false, [](Conversion&) {}},
+        {"gate and value of a layer exchanged", false,
+         exchange("encoder.block.0.layer.1.DenseReluDense.wi_0.weight",
+                  "encoder.block.0.layer.1.DenseReluDense.wi_1.weight")},
+        {"silu instead of gelu", false, set_config("dense_act_fn", "silu")},
+        {"positions of encoder and decoder exchanged", false,
+         exchange("encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
+                  "decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight")}}},
   };
   return rows;
 }

@@ -1,0 +1,87 @@
+// Every bundled checkpoint is recognised as its own family, and as no other.
+#include <map>
+#include <set>
+
+#include "plan/load_rules.h"
+#include "remap/source.h"
+#include "support/catch.h"
+
+using namespace remap;
+
+namespace {
+
+struct Bundled {
+  std::string rules, path;
+};
+
+const std::vector<Bundled>& bundled() {
+  static const std::vector<Bundled> rows = {
+      {"roberta", "roberta/source/model.pt"},
+      {"roberta", "roberta/source/model.2019.pt"},
+      {"roberta", "roberta/source-mnli/model.pt"},
+      {"roberta", "xlmr/source/model.0122.pt"},
+      {"xmod", "xmod/source/model.pt"},
+      {"xmod", "xmod/source-mnli/model.pt"},
+      {"data2vec-audio", "data2vec-audio/source/model.pt"},
+      {"data2vec-audio", "data2vec-audio/source-ctc/model.pt"},
+      {"flava", "flava/source/model.pt"},
+      {"llama", "llama/one-shard/source"},
+      {"llama", "llama/two-shards/source/13B"},
+      {"llama", "llama/llama31-two-shards/source"},
+      {"switch", "switch/source/checkpoint_1200"},
+      {"wav2vec2", "wav2vec2/source-large/model.2020.pt"},
+      {"wav2vec2", "wav2vec2/source-base-ctc/model.2020.pt"},
+      {"hubert", "hubert/source-base/model.fp16.pt"},
+      {"hubert", "hubert/source-base-ctc/model.legacy.pt"},
+      {"bart", "bart/source/model.2019f.pt"},
+      {"bart", "bart/source-mnli/model.0122.pt"},
+      {"mbart", "mbart/source/model.2019f.pt"},
+      {"mbart", "mbart/source-ft/model.args.pt"},
+      {"m2m100", "m2m100/source/model.args.pt"},
+      {"xlmr-xl", "xlmr-xl/source-xl/model.0122.pt"},
+      {"xlmr-xl", "xlmr-xl/source-xl-mnli/model.pt"},
+      {"whisper", "whisper/model.pt"},
+      {"mixtral", "mixtral/source"},
+      {"clip", "clip/source-openclip/open_clip_pytorch_model.bin"},
+      {"t5", "t5/t5_1_0/source/checkpoint_1000"},
+      {"t5", "t5/t5_1_1/source/checkpoint_1100000"},
+      {"umt5", "t5/umt5/source/checkpoint_1000000"},
+  };
+  return rows;
+}
+
+// What the rules make of the file: they may read a part of it, or none.
+bool claims(const Rules& rules, const std::string& path) {
+  std::string why;
+  try {
+    return rules.recognise(*open_source(path, rules.open_options(0)), why);
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+}  // namespace
+
+TEST_CASE("every bundled checkpoint is recognised as its own family and as no other") {
+  std::map<std::string, Rules> families;
+  std::set<std::string> seen;
+  for (const auto& name : Rules::known({})) {
+    Diagnostics found;
+    auto rules = Rules::load(name, found);
+    REQUIRE(rules);
+    families.emplace(name, std::move(*rules));
+  }
+  for (const auto& [name, path] : bundled()) {
+    CAPTURE(path);
+    std::vector<std::string> claimed;
+    for (const auto& [other, rules] : families)
+      if (claims(rules, REMAP_TEST_DATA "/" + path)) claimed.push_back(other);
+    CHECK(claimed == std::vector<std::string>{name});
+    seen.insert(name);
+  }
+  for (const auto& [name, rules] : families) {
+    CAPTURE(name);
+    CHECK(seen.contains(name) ==
+          rules.impl().set.recognise.has_value());  // those that do not say it are named by the user
+  }
+}
