@@ -1,6 +1,7 @@
 // A pickle of numpy arrays in dictionaries, lists and objects, as detectron2 and Caffe2 keep models: protocols 0 to 5,
-// and Python 2's. Nothing in it is called. Keys are paths joined by '.', as of torch's files. What stands where an array
-// could be and is not known (what a call would make, a container that holds itself) is listed and not read.
+// and Python 2's. Nothing in it is called. Keys are paths joined by '.', as of torch's files. A numpy scalar is an
+// array without dimensions. What stands where an array could be and is not known (what a call would make, a container
+// that holds itself) is listed and not read.
 #pragma once
 
 #include <memory>

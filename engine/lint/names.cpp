@@ -35,7 +35,7 @@ const PatternToken* hole_of(const KeyPattern& pattern, const std::string& name) 
 class Names {
  public:
   explicit Names(Linter& linter) : linter_(linter), set_(linter.set) {
-    for (const char* name : {"meta", "dtype", "config"}) defined_.insert(name);
+    for (const char* name : {"meta", "dtype", "config", "set"}) defined_.insert(name);
     for (const auto& source : set_.sources) defined_.insert(source.name);
     for (const auto& document : set_.documents) defined_.insert(document.name);
     for (const auto& [name, expression] : set_.let) defined_.insert(name);

@@ -116,7 +116,7 @@ bool Conditions::can_hold(const std::vector<const Expression*>& conditions) cons
     if (limit != limits_.end())
       values = limit->second;
     else
-      values.push_back(nullptr);  // any other value
+      values.push_back(Json::object());  // any other value: no literal is an object
     if (count > kMaxAssignments / values.size()) return true;
     count *= values.size();
   }

@@ -198,10 +198,6 @@ TEST_CASE("attack: what cannot be read safely is not read in another way (Stanza
       {"an unknown opcode behind a callable", "model.pt", zip_with("cposix\nsystem\n" + kCommand + "\x85R0\xff"),
        "pickle-bad-opcode: "},
       {"a bare pickle under a checkpoint's name", "pytorch_model.bin", beside_a_tensor("N"), ": "},
-      {"a TorchScript program", "model.pt",
-       build_zip(
-           {{"a/data.pkl", Pickle().operator<<("}").stop()}, {"a/constants.pkl", "x"}, {"a/code/x.py", "import os"}}),
-       "torch-script: "},
       {"a Keras archive, whose config names classes (CVE-2025-1550)", "model.keras",
        build_zip({{"config.json", R"({"module":"os","class_name":"system"})"},
                   {"metadata.json", "{}"},

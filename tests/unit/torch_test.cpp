@@ -648,7 +648,7 @@ TEST_CASE("files of other kinds are told apart") {
     more.push_back({name, data});
     return id_of(error_of([&] { open_bytes(folder, build_zip(more)); }));
   };
-  CHECK(with("archive/constants.pkl", "x") == "torch-script");
+  CHECK(with("archive/constants.pkl", "x") == "nothing was thrown");  // TorchScript: its code is not looked at
   CHECK(with("other/data.pkl", "x") == "torch-no-pickle");
   entries[1].data = "big";
   CHECK(id_of(error_of([&] { open_bytes(folder, build_zip(entries)); })) == "torch-big-endian");
