@@ -263,7 +263,7 @@ class Family {
     // Where two rules contradict each other and nothing tells which is wrong, both are named.
     for (size_t i = mutant.rule.begin; i < mutant.rule.end; ++i)
       if (line.find(fmt::format("{}:{}:", file, i + 1)) != std::string::npos) return true;
-    return false;
+    return mutant.kind == "wrong drop" && names_lost_key(line, mutant.rule);
   }
 
   bool matches_any(const Range& range, const Published& published) const {
@@ -313,12 +313,12 @@ TEST_CASE("one mistake in data2vec-audio.yaml") { check("data2vec-audio", {"data
 TEST_CASE("one mistake in flava.yaml") { check("flava", {"flava-full"}); }
 TEST_CASE("one mistake in llama.yaml") { check("llama", {"llama-2-13b", "llama-3.2-1b"}); }
 TEST_CASE("one mistake in switch.yaml") { check("switch", {"switch-base-8"}); }
-TEST_CASE("one mistake in wav2vec2.yaml") { check("wav2vec2", {"wav2vec2-base", "wav2vec2-large-lv60-960h"}); }
+TEST_CASE("one mistake in wav2vec2.yaml") { check("wav2vec2", {"wav2vec2-large-lv60-960h"}); }
 TEST_CASE("one mistake in hubert.yaml") { check("hubert", {"hubert-large-960h"}); }
-TEST_CASE("one mistake in bart.yaml") { check("bart", {"bart.base", "bart.large.mnli"}); }
-TEST_CASE("one mistake in mbart.yaml") { check("mbart", {"mbart.cc25"}); }
-TEST_CASE("one mistake in m2m100.yaml") { check("m2m100", {"m2m100-418M"}); }
-TEST_CASE("one mistake in xlmr-xl.yaml") { check("xlmr-xl", {"xlmr.xl"}); }
+TEST_CASE("one mistake in bart.yaml") { check("bart", {"bart.large.mnli"}); }
+TEST_CASE("one mistake in mbart.yaml") { check("mbart", {"mbart-small"}); }
+TEST_CASE("one mistake in m2m100.yaml") { check("m2m100", {"m2m100-small-fused"}); }
+TEST_CASE("one mistake in xlmr-xl.yaml") { check("xlmr-xl", {"xlmr-xl-small-mnli"}); }
 TEST_CASE("one mistake in whisper.yaml") { check("whisper", {"whisper-tiny"}); }
 TEST_CASE("one mistake in mixtral.yaml") { check("mixtral", {"mixtral-8x7b"}); }
 TEST_CASE("one mistake in clip.yaml") { check("clip", {"clip-vit-b-32"}); }

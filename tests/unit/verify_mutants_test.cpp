@@ -299,7 +299,7 @@ const std::vector<std::pair<Input, std::vector<Mutant>>>& mutants() {
          exchange("wav2vec2.encoder.layers.1.attention.q_proj.weight",
                   "wav2vec2.encoder.layers.1.attention.v_proj.weight")},
         {"post-norm instead of pre-norm", false, set_config("do_stable_layer_norm", false)},
-        {"a stride of 1 instead of 2", false, [](Conversion& c) { c.config["conv_stride"][3] = 1; }},
+        {"relu behind the convolutions", false, set_config("feat_extract_activation", "relu")},
         {"heads 4 instead of 5", false, set_config("num_attention_heads", 4)},
         {"quantizer and encoder projected by each other", false, exchange("project_hid.bias", "project_q.bias")}}},
       {kBart,
@@ -363,8 +363,10 @@ TEST_CASE("every mutant is caught, at the layer where it is, and the cause is na
       const bool unchanged = mutant.name == std::string("unchanged");
       CHECK(report.passed == unchanged);
       CHECK(report.first_divergence.has_value() == !unchanged);
-      // The masked heads of the original FLAVA and of transformers have layer norms of different eps.
-      if (unchanged) CHECK(report.max_absolute_diff <= (input.rules == "flava" ? 1e-3 : 2e-5));
+      // The masked heads of the original FLAVA and of transformers have layer norms of different eps; Mixtral's values
+      // are as large as 50.
+      const double close = input.rules == "flava" ? 1e-3 : input.rules == "mixtral" ? 1e-4 : 2e-5;
+      if (unchanged) CHECK(report.max_absolute_diff <= close);
       // The plan follows the rules: bytes cannot tell a mutant of the rules.
       if (mutant.of_rules)
         for (const auto& tensor : report.tensors) CHECK(tensor.fault.empty());
