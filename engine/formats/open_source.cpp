@@ -8,6 +8,7 @@
 
 #include "base/mapped_file.h"
 #include "formats/folder_files.h"
+#include "formats/framework_folder.h"
 #include "formats/joined_files.h"
 #include "formats/open_file.h"
 #include "formats/recognise.h"
@@ -15,6 +16,7 @@
 #include "formats/shard_index.h"
 #include "formats/t5x_folder.h"
 #include "formats/t5x_source.h"
+#include "formats/tensorflow_source.h"
 #include "formats/torch_source.h"
 #include "remap/source.h"
 
@@ -42,6 +44,38 @@ std::vector<std::string> without(const std::vector<std::string>& all, const std:
   return rest;
 }
 
+// The folders nearest below that hold a checkpoint, and what the first is if it is not read.
+void find_below(const fs::path& path, std::vector<std::string>& below, std::optional<formats::Recognised>& kind) {
+  const auto file = [&](const std::string& name) { return (path / name).string(); };
+  constexpr size_t kMostFolders = 500, kMostLevels = 3;
+  std::vector<std::string> level = {""};
+  size_t visited = 0;
+  for (size_t depth = 0; depth < kMostLevels && below.empty(); ++depth) {
+    std::vector<std::string> next;
+    for (const auto& parent : level)
+      for (const auto& name : formats::list_folders(file(parent)))
+        next.push_back(parent.empty() ? name : (fs::path(parent) / name).string());
+    for (const auto& name : next) {
+      if (++visited > kMostFolders) return;
+      auto found = formats::recognise_folder(file(name));
+      const auto files = formats::list_files(file(name));
+      const bool here = found || formats::framework_folder_kind(file(name)) ||
+                        formats::is_file(path / name / "checkpoint") ||
+                        std::any_of(files.begin(), files.end(), formats::is_tensor_name);
+      if (!here) continue;
+      below.push_back(name);
+      if (below.size() == 1) kind = std::move(found);
+    }
+    level = std::move(next);
+  }
+}
+
+std::vector<std::string> texts_of(const std::vector<FileGroup>& groups) {
+  std::vector<std::string> texts;
+  for (const auto& group : groups) texts.push_back(group.text());
+  return texts;
+}
+
 class FolderOpener {
  public:
   FolderOpener(const std::string& path, const OpenOptions& options)
@@ -56,6 +90,10 @@ class FolderOpener {
       if (std::find(all_.begin(), all_.end(), name) != all_.end()) return open_chosen(std::string(name));
     if (const auto t5x = formats::find_t5x_folder(path_))
       return formats::open_file(path_, in(*t5x, "checkpoint"), options_);
+    if (auto found = formats::open_framework_folder(path_, !tensor_files_.empty(), options_)) {
+      note_left_aside(*found->source, found->taken, tensor_files_, "");
+      return std::move(found->source);
+    }
     if (const auto kind = formats::recognise_folder(path_)) formats::refuse_as(path_, "the folder", *kind);
     return open_only();
   }
@@ -177,6 +215,9 @@ class FolderOpener {
   void refuse_if_below(const std::vector<FileGroup>& groups) const {
     if (groups.empty()) return;
     for (const auto& name : formats::list_folders(path_)) {
+      if (const auto readable = formats::framework_folder_kind(file(name)))
+        unknown(path_, fmt::format("the folder holds several checkpoints: '{}' is {}", name, *readable),
+                fmt::format("give one of them, such as '{}'", file(groups.front().files.front())), texts_of(groups));
       const auto kind = formats::recognise_folder(file(name));
       if (!kind) continue;
       std::vector<std::string> notes = {fmt::format("'{}' is {}, a kind that is not read", name, kind->what)};
@@ -292,7 +333,7 @@ class FolderOpener {
           "finish the download");
     std::vector<std::string> below;
     std::optional<formats::Recognised> kind;
-    find_below(below, kind);
+    find_below(path_, below, kind);
     if (below.size() == 1 && kind)
       formats::refuse_as(path_, fmt::format("'{}', below the folder,", below.front()), *kind);
     if (below.size() == 1)
@@ -309,30 +350,6 @@ class FolderOpener {
                                fmt::join(kStandardNames, ", ")));
   }
 
-  // The folders nearest below that hold a checkpoint, and what the first is if it is not read.
-  void find_below(std::vector<std::string>& below, std::optional<formats::Recognised>& kind) const {
-    constexpr size_t kMostFolders = 500, kMostLevels = 3;
-    std::vector<std::string> level = {""};
-    size_t visited = 0;
-    for (size_t depth = 0; depth < kMostLevels && below.empty(); ++depth) {
-      std::vector<std::string> next;
-      for (const auto& parent : level)
-        for (const auto& name : formats::list_folders(file(parent)))
-          next.push_back(parent.empty() ? name : in(parent, name));
-      for (const auto& name : next) {
-        if (++visited > kMostFolders) return;
-        auto found = formats::recognise_folder(file(name));
-        const auto files = formats::list_files(file(name));
-        const bool here = found || formats::is_file(in(file(name), "checkpoint")) ||
-                          std::any_of(files.begin(), files.end(), formats::is_tensor_name);
-        if (!here) continue;
-        below.push_back(name);
-        if (below.size() == 1) kind = std::move(found);
-      }
-      level = std::move(next);
-    }
-  }
-
   const std::string& path_;
   const OpenOptions& options_;
   std::vector<std::string> all_, tensor_files_;
@@ -343,7 +360,9 @@ class FolderOpener {
 std::unique_ptr<Source> open_source(const std::string& path, const OpenOptions& options) {
   std::error_code ignored;
   if (fs::is_directory(path, ignored)) return FolderOpener(path, options).open();
-  auto source = formats::open_file(path, path, options);
+  const auto index = formats::tensorflow_index_of(path);
+  auto source = formats::open_file(path, index.value_or(path), options);
+  if (index) return source;
   if (const std::string part = formats::one_of_several(fs::path(path).filename().string()); !part.empty())
     source->add_notice({Severity::note,
                         "source-left-aside",

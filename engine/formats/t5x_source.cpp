@@ -6,7 +6,9 @@
 
 #include <fmt/format.h>
 
+#include "formats/array_tree.h"
 #include "formats/flax_leaves.h"
+#include "formats/folder_files.h"
 #include "formats/gin.h"
 #include "formats/limit.h"
 #include "formats/recognise.h"
@@ -82,7 +84,7 @@ class T5xSource final : public Source {
   }
 
   std::string folder() const override { return folder_.empty() ? "." : folder_; }
-  std::string_view format() const override { return "t5x"; }
+  std::string_view format() const override { return is_train_state_ ? "t5x" : "orbax"; }
   const std::string& path() const override { return path_; }
   const Manifest& manifest() const override { return manifest_; }
   const Json& metadata() const override { return metadata_; }
@@ -154,8 +156,8 @@ class T5xSource final : public Source {
       throw Error("t5x-version", BytePlace{file_.path(), {}, 0}, message, hint);
     };
     if (node == nullptr) {
-      const bool orbax = optimizer == nullptr && root.find("target") != nullptr;
-      if (orbax) return;
+      is_train_state_ = root.find("target") != nullptr;
+      if (optimizer == nullptr && (is_train_state_ || is_file(fs::path(folder_) / kOrbaxTree))) return;
       throw Error(plain_flax(file_.path(), "t5x-version",
                              "a flax checkpoint without T5X's 'version', and not Orbax's form (a map with 'target') "
                              "either: plain flax files are not read"));
@@ -186,7 +188,8 @@ class T5xSource final : public Source {
 
   Entry open_zarr(const FlaxLeaf& leaf, const ArrayFolder& spec, const Limits& limits) {
     const std::string folder = (fs::path(folder_) / spec.folder).string();
-    const std::string file = folder + "/.zarray";
+    const bool is_new = !is_file(folder + "/.zarray") && is_file(folder + "/zarr.json");
+    const std::string file = folder + (is_new ? "/zarr.json" : "/.zarray");
     std::error_code ignored;
     if (!fs::is_regular_file(file, ignored))
       throw Error(
@@ -194,15 +197,19 @@ class T5xSource final : public Source {
           fmt::format("the array '{}' is not there; {}", leaf.key,
                       fs::is_directory(folder, ignored) ? "its folder has no .zarray" : "there is no such folder"),
           "the checkpoint was not copied completely; fetch the folder again");
-    ZarrArray array = parse_zarray(read_text(file, limits), file, limits);
-    array.folder = folder;
+    const std::string text = read_text(file, limits);
+    auto parsed = is_new ? parse_zarr_json(text, file, limits) : std::optional(parse_zarray(text, file, limits));
+    if (!parsed) throw Error("zarr-metadata", BytePlace{file, {}, {}}, "a group of zarr arrays where an array belongs");
+    ZarrArray array = std::move(*parsed);
+    array.store = std::make_shared<FolderStore>(folder);
+    array.name = leaf.key;
     const auto disagree = [&](std::string_view what, std::string_view here, std::string_view there) {
       throw Error("t5x-array-mismatch", BytePlace{file_.path(), {}, leaf.offset},
                   fmt::format("the array '{}' has the {} {} here and {} in {}", leaf.key, what, here, there, file));
     };
     if (spec.shape && *spec.shape != array.shape) disagree("shape", to_string(*spec.shape), to_string(array.shape));
     if (spec.dtype && *spec.dtype != array.dtype) disagree("dtype", long_name(*spec.dtype), long_name(array.dtype));
-    check_chunks(array, leaf.key);
+    check_chunks(array);
     TensorInfo info{leaf.key, array.dtype, array.shape};
     return {std::move(info), std::move(array)};
   }
@@ -235,6 +242,7 @@ class T5xSource final : public Source {
   std::string path_;
   MappedFile file_;
   std::string folder_;
+  bool is_train_state_ = true;  // not another tree that Orbax saved
   std::vector<Entry> entries_;  // in the manifest's order
   Manifest manifest_;
   Json metadata_ = Json::object();

@@ -5,7 +5,8 @@
 namespace remap {
 
 const std::vector<SourceFormat>& source_format_table() {
-  static const std::vector<SourceFormat> table = {{"torch", '.'}, {"t5x", '/'}, {"safetensors", '.'}};
+  static const std::vector<SourceFormat> table = {{"torch", '.'},      {"t5x", '/'},   {"safetensors", '.'},
+                                                  {"tensorflow", '/'}, {"orbax", '/'}, {"zarr", '/'}};
   return table;
 }
 
