@@ -16,19 +16,6 @@ namespace remap::formats {
 // save_file writes an array's bytes as they lie, whatever their order: hence order='C'.
 #define REMAP_SAVE "\nsave_file({key: array(value, order='C') for key, value in tensors.items()}, 'OUT.safetensors')"
 
-inline constexpr const char* kTensorflowWay = REMAP_AS_SAFETENSORS
-    "import tensorflow as tf\n" REMAP_IMPORTS
-    "checkpoint = tf.train.load_checkpoint('PREFIX')  # the path of the '.index' file, without that ending\n"
-    "names = [name for name, dtype in checkpoint.get_variable_to_dtype_map().items() if dtype != tf.string]\n"
-    "tensors = {name: checkpoint.get_tensor(name) for name in names}" REMAP_SAVE;
-inline constexpr const char* kOcdbtWay = REMAP_AS_SAFETENSORS
-    "import os, tensorstore as ts\n" REMAP_IMPORTS
-    "db = {'driver': 'ocdbt', 'base': 'file://' + os.path.abspath('FOLDER') + '/'}\n"
-    "keys = [key.decode() for key in ts.KvStore.open(db).result().list().result()]\n"
-    "names = [key[:-len('/.zarray')] for key in keys if key.endswith('/.zarray')]  # version 3: /zarr.json, and zarr3 "
-    "below\n"
-    "read = lambda name: ts.open({'driver': 'zarr', 'kvstore': {**db, 'path': name + '/'}}).result().read().result()\n"
-    "tensors = {name.replace('.', '/'): read(name) for name in names}" REMAP_SAVE;
 inline constexpr const char* kDistributedWay = "give its folder, 'FOLDER'";
 
 inline constexpr size_t kHeadBytes = 4096;

@@ -6,10 +6,13 @@
 #include "base/mapped_file.h"
 #include "formats/array_pickle.h"
 #include "formats/gguf_source.h"
+#include "formats/array_source.h"
+#include "formats/folder_files.h"
 #include "formats/json_text.h"
 #include "formats/limit.h"
 #include "formats/manifest_source.h"
 #include "formats/numpy_source.h"
+#include "formats/ocdbt.h"
 #include "formats/open_shards.h"
 #include "formats/plain_tensors.h"
 #include "formats/recognise.h"
@@ -17,6 +20,7 @@
 #include "formats/shard_index.h"
 #include "formats/t5x_folder.h"
 #include "formats/t5x_source.h"
+#include "formats/tensorflow_source.h"
 #include "formats/torch_source.h"
 
 namespace remap::formats {
@@ -27,6 +31,11 @@ Json parsed(const std::string& path, const MappedFile& file, const Limits& limit
   return file.read([&] {
     return parse_json({reinterpret_cast<const char*>(file.data()), static_cast<size_t>(file.size())}, {path});
   });
+}
+
+std::string folder_of(const std::string& name) {
+  const std::string folder = std::filesystem::path(name).parent_path().string();
+  return folder.empty() ? "." : folder;
 }
 
 // A file that is looked at. Its JSON is parsed once, when the first format asks for it.
@@ -84,6 +93,10 @@ const FileFormat kFileFormats[] = {
      [](FileInHand& in) { return open_npz(in.file, in.options); }},
     {[](FileInHand& in) { return looks_like_gguf(in.file.bytes()); },
      [](FileInHand& in) { return open_gguf(in.file, in.options); }},
+    {[](FileInHand& in) { return is_tensorflow_index(in.file); },
+     [](FileInHand& in) { return open_tensorflow(in.path, in.file, in.options); }},
+    {[](FileInHand& in) { return is_ocdbt_manifest(in.file.bytes()); },
+     [](FileInHand& in) { return open_arrays(in.path, folder_of(in.name), in.options); }},
     {[](FileInHand& in) {
        return in.object() != nullptr && in.json->is_object() && in.json->contains("remap_manifest");
      },
@@ -92,7 +105,9 @@ const FileFormat kFileFormats[] = {
      [](FileInHand& in) { return open_shards(in.path, in.name, *in.json, in.options); }},
     {[](FileInHand& in) { return in.object() == nullptr && looks_like_msgpack_map(in.file.bytes()); },
      [](FileInHand& in) {
-       refuse_unreadable_t5x(std::filesystem::path(in.name).parent_path().string());
+       const std::string folder = folder_of(in.name);
+       if (is_file(std::filesystem::path(folder) / kOcdbtManifest)) return open_arrays(in.path, folder, in.options);
+       refuse_unreadable_t5x(folder);
        return open_t5x(in.path, in.file, in.options);
      }},
     {[](FileInHand& in) { return in.object() == nullptr && looks_like_manifest_text(in.text()); },

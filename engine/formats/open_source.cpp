@@ -10,6 +10,7 @@
 #include "formats/folder_files.h"
 #include "formats/folder_formats.h"
 #include "formats/gguf_source.h"
+#include "formats/framework_folder.h"
 #include "formats/joined_files.h"
 #include "formats/numpy_source.h"
 #include "formats/open_file.h"
@@ -18,6 +19,7 @@
 #include "formats/shard_index.h"
 #include "formats/t5x_folder.h"
 #include "formats/t5x_source.h"
+#include "formats/tensorflow_source.h"
 #include "formats/torch_source.h"
 #include "remap/source.h"
 
@@ -56,6 +58,33 @@ std::vector<std::string> without(const std::vector<std::string>& all, const std:
           std::move(notes));
 }
 
+// The folders nearest below that hold a checkpoint, and what the first is if it is not read.
+void find_below(const fs::path& path, std::vector<std::string>& below, std::optional<formats::Recognised>& kind) {
+  const auto file = [&](const std::string& name) { return (path / name).string(); };
+  constexpr size_t kMostFolders = 500, kMostLevels = 3;
+  std::vector<std::string> level = {""};
+  size_t visited = 0;
+  for (size_t depth = 0; depth < kMostLevels && below.empty(); ++depth) {
+    std::vector<std::string> next;
+    for (const auto& parent : level)
+      for (const auto& name : formats::list_folders(file(parent)))
+        next.push_back(parent.empty() ? name : (fs::path(parent) / name).string());
+    for (const auto& name : next) {
+      if (++visited > kMostFolders) return;
+      auto found = formats::recognise_folder(file(name));
+      const auto files = formats::list_files(file(name));
+      const bool here = found || formats::framework_folder_kind(file(name)) ||
+                        formats::find_folder_format(file(name)) != nullptr ||
+                        formats::is_file(path / name / "checkpoint") ||
+                        std::any_of(files.begin(), files.end(), formats::is_tensor_name);
+      if (!here) continue;
+      below.push_back(name);
+      if (below.size() == 1) kind = std::move(found);
+    }
+    level = std::move(next);
+  }
+}
+
 class FolderOpener {
  public:
   FolderOpener(const std::string& path, const OpenOptions& options)
@@ -71,6 +100,10 @@ class FolderOpener {
     if (const auto t5x = formats::find_t5x_folder(path_))
       return formats::open_file(path_, in(*t5x, "checkpoint"), options_);
     if (auto source = formats::open_as_folder(path_, options_)) return source;
+    if (auto found = formats::open_framework_folder(path_, !tensor_files_.empty(), options_)) {
+      note_left_aside(*found->source, found->taken, tensor_files_, "");
+      return std::move(found->source);
+    }
     if (const auto kind = formats::recognise_folder(path_)) formats::refuse_as(path_, "the folder", *kind);
     return open_only();
   }
@@ -194,6 +227,8 @@ class FolderOpener {
     for (const auto& name : formats::list_folders(path_)) {
       if (const auto* format = formats::find_folder_format(file(name)))
         refuse_beside(path_, name, format->what, groups);
+      if (const auto readable = formats::framework_folder_kind(file(name)))
+        refuse_beside(path_, name, readable->c_str(), groups);
       const auto kind = formats::recognise_folder(file(name));
       if (!kind) continue;
       std::vector<std::string> notes = {fmt::format("'{}' is {}, a kind that is not read", name, kind->what)};
@@ -310,7 +345,7 @@ class FolderOpener {
           "finish the download");
     std::vector<std::string> below;
     std::optional<formats::Recognised> kind;
-    find_below(below, kind);
+    find_below(path_, below, kind);
     if (below.size() == 1 && kind)
       formats::refuse_as(path_, fmt::format("'{}', below the folder,", below.front()), *kind);
     if (below.size() == 1)
@@ -327,31 +362,6 @@ class FolderOpener {
                                fmt::join(kStandardNames, ", ")));
   }
 
-  // The folders nearest below that hold a checkpoint, and what the first is if it is not read.
-  void find_below(std::vector<std::string>& below, std::optional<formats::Recognised>& kind) const {
-    constexpr size_t kMostFolders = 500, kMostLevels = 3;
-    std::vector<std::string> level = {""};
-    size_t visited = 0;
-    for (size_t depth = 0; depth < kMostLevels && below.empty(); ++depth) {
-      std::vector<std::string> next;
-      for (const auto& parent : level)
-        for (const auto& name : formats::list_folders(file(parent)))
-          next.push_back(parent.empty() ? name : in(parent, name));
-      for (const auto& name : next) {
-        if (++visited > kMostFolders) return;
-        auto found = formats::recognise_folder(file(name));
-        const auto files = formats::list_files(file(name));
-        const bool here = found || formats::find_folder_format(file(name)) != nullptr ||
-                          formats::is_file(in(file(name), "checkpoint")) ||
-                          std::any_of(files.begin(), files.end(), formats::is_tensor_name);
-        if (!here) continue;
-        below.push_back(name);
-        if (below.size() == 1) kind = std::move(found);
-      }
-      level = std::move(next);
-    }
-  }
-
   const std::string& path_;
   const OpenOptions& options_;
   std::vector<std::string> all_, tensor_files_;
@@ -362,7 +372,9 @@ class FolderOpener {
 std::unique_ptr<Source> open_source(const std::string& path, const OpenOptions& options) {
   std::error_code ignored;
   if (fs::is_directory(path, ignored)) return FolderOpener(path, options).open();
-  auto source = formats::open_file(path, path, options);
+  const auto index = formats::tensorflow_index_of(path);
+  auto source = formats::open_file(path, index.value_or(path), options);
+  if (index) return source;
   if (const std::string part = formats::one_of_several(fs::path(path).filename().string()); !part.empty())
     source->add_notice({Severity::note,
                         "source-left-aside",

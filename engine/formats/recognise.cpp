@@ -175,12 +175,6 @@ Found beside(const FileView& f, std::string_view mark, const std::string& other,
              ? Found(fs::path(other).filename().string())
              : std::nullopt;
 }
-Found tensorflow_data(const FileView& f) {
-  const size_t at = f.path.rfind(".data-");
-  const std::string index = at == std::string::npos ? "" : f.path.substr(0, at) + ".index";
-  return is_file(index) ? Found(fs::path(index).filename().string()) : std::nullopt;
-}
-
 struct FileKind {
   Found (*test)(const FileView&);
   const char *what, *way;
@@ -253,8 +247,6 @@ constexpr FileKind kFileKinds[] = {
      "an HDF5 file, as Keras writes", kHdfWay},
     {[](const FileView& f) { return yes(f.starts("lmgg") || f.starts("tjgg") || f.starts("fmgg")); },
      "a GGML file, GGUF's predecessor", "take the checkpoint it was made of"},
-    {[](const FileView& f) { return yes(f.starts("\x0c\xdb\x3a\x2a")); },
-     "the manifest of an OCDBT database, in which Orbax keeps arrays", kOcdbtWay},
     {[](const FileView& f) { return yes(f.holds("torch.distributed.checkpoint.metadata") && f.starts("\x80")); },
      "the '.metadata' of a torch.distributed.checkpoint", kDistributedWay},
     {[](const FileView& f) { return yes(f.starts("\x80") && f.holds("StructuredToParameterName@@")); },
@@ -267,16 +259,13 @@ constexpr FileKind kFileKinds[] = {
      REMAP_AS_SAFETENSORS
      "import mxnet\n" REMAP_IMPORTS
      "tensors = {key: tensor.asnumpy() for key, tensor in mxnet.nd.load('FILE').items()}" REMAP_SAVE},
-    {[](const FileView& f) { return yes(f.text.size() >= 48 && f.text.ends_with("\x57\xfb\x80\x8b\x24\x75\x47\xdb")); },
-     "the index of a TensorFlow checkpoint (bundle)", kTensorflowWay},
-    {tensorflow_data, "the data of a TensorFlow checkpoint (bundle), whose index is '$FOUND'", kTensorflowWay},
     {[](const FileView& f) { return beside(f, ".bin", fs::path(f.path).replace_extension(".xml").string(), "<net "); },
      "the weights of an OpenVINO model, '$FOUND'",
      "OpenVINO changes a model's tensors; take the checkpoint that it was made of"},
     {[](const FileView& f) { return yes(f.starts("TFL3", 4)); }, "a TensorFlow Lite model",
      "take the checkpoint that it was made of"},
     {[](const FileView& f) { return yes(is_saved_model(f)); }, "a TensorFlow SavedModel's graph",
-     "its tensors are the TensorFlow checkpoint 'variables/variables' beside it; $TENSORFLOW"},
+     "its tensors are the TensorFlow checkpoint 'variables/variables.index' beside it: give that"},
     {[](const FileView& f) { return yes(is_core_ml(f)); }, "a Core ML model",
      "take the checkpoint that it was made of"},
     {[](const FileView& f) { return yes(is_onnx(f)); }, "an ONNX model",
@@ -293,7 +282,7 @@ constexpr FileKind kFileKinds[] = {
     {[](const FileView& f) { return yes(("\n" + f.head).find("\nremap_schema:") != std::string::npos); },
      "a target schema", "name it in a rule file ('target: {schema: FILE}')", false},
     {[](const FileView& f) { return yes(f.starts("model_checkpoint_path:")); },
-     "TensorFlow's note of its latest checkpoint", kTensorflowWay},
+     "TensorFlow's note of its latest checkpoint", "give the folder, or the checkpoint's file that ends in '.index'"},
     // No checkpoints at all.
     {[](const FileView& f) {
        return yes(f.starts("\x7f"
@@ -373,7 +362,6 @@ Recognised recognised(const char* what, const char* way, const std::string& foun
                       bool tensors, bool is_folder) {
   Recognised result{what, way, {}, tensors};
   replace_all(result.what, "$FOUND", found);
-  replace_all(result.way, "$TENSORFLOW", kTensorflowWay);
   replace_all(result.way, "$FOUND", found);
   const std::string folder = is_folder                              ? path
                              : fs::path(path).parent_path().empty() ? "."

@@ -35,32 +35,6 @@ struct FolderKind {
   const char *what, *way;
 };
 constexpr FolderKind kFolderKinds[] = {
-    {[](const FolderView& f) { return yes(f.has("saved_model.pb")); }, "a TensorFlow SavedModel",
-     "its tensors are the TensorFlow checkpoint 'variables/variables' in it; $TENSORFLOW"},
-    {[](const FolderView& f) {
-       const auto index = f.file("", ".index");
-       return index && f.file(std::string(*index).substr(0, index->size() - 6) + ".data-", "") ? index : std::nullopt;
-     },
-     "a TensorFlow checkpoint (bundle, '$FOUND')", kTensorflowWay},
-    {[](const FolderView& f) { return yes(f.has("manifest.ocdbt")); },
-     "an Orbax checkpoint whose arrays are in an OCDBT database", kOcdbtWay},
-    {[](const FolderView& f) {
-       return f.has("_METADATA") || f.has("_CHECKPOINT_METADATA") || f.has("_sharding") ? f.folder_with(".zarray")
-                                                                                        : std::nullopt;
-     },
-     "an Orbax checkpoint whose arrays are zarr folders",
-     REMAP_AS_SAFETENSORS
-     "import glob, os, tensorstore as ts\n" REMAP_IMPORTS "read = lambda path: ts.open({'driver': 'zarr', 'kvstore': "
-     "{'driver': 'file', 'path': path}}).result().read().result()\n"
-     "folders = [os.path.dirname(file) for file in glob.glob('FOLDER/*/.zarray')]\n"
-     "tensors = {os.path.basename(folder).replace('.', '/'): read(folder) for folder in folders}" REMAP_SAVE},
-    {[](const FolderView& f) { return f.has(".zarray") || f.has("zarr.json") ? Found("") : std::nullopt; },
-     "a zarr array", "give the checkpoint that it is a part of"},
-    {[](const FolderView& f) { return f.has(".zgroup") ? Found("") : f.folder_with(".zarray"); },
-     "a group of zarr arrays",
-     REMAP_AS_SAFETENSORS
-     "import zarr\n" REMAP_IMPORTS
-     "tensors = {key: member[...] for key, member in zarr.open('FOLDER', mode='r').arrays()}" REMAP_SAVE},
     {[](const FolderView& f) { return yes(f.has("Manifest.json") && is_folder(f.path / "Data" / "com.apple.CoreML")); },
      "a Core ML package", "take the checkpoint that it was made of"},
 };

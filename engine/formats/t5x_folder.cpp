@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "formats/folder_files.h"
+#include "formats/ocdbt.h"
 #include "formats/recognise.h"
 #include "remap/diagnostic.h"
 
@@ -33,34 +34,6 @@ bool is_unfinished(const std::string& name) {
               "T5X was still writing this checkpoint when it stopped", "use another checkpoint of the same model");
 }
 
-// Only where the tree is in a file of T5X's: what Orbax keeps otherwise is known to recognise.cpp.
-void refuse_ocdbt(const fs::path& folder) {
-  const fs::path manifest = folder / "manifest.ocdbt";
-  if (!is_file(manifest) || !is_file(folder / "checkpoint")) return;
-  Diagnostic d{Severity::error,
-               "t5x-ocdbt",
-               BytePlace{manifest.string(), {}, {}},
-               "the arrays of this checkpoint are in an OCDBT database, which is not read",
-               {},
-               {}};
-  d.notes = {
-      "in Python (or save again with Orbax's use_ocdbt=False):",
-      "  import os, tensorstore as ts",
-      fmt::format("  db = {{'driver': 'ocdbt', 'base': 'file://' + os.path.abspath('{}') + '/'}}", folder.string()),
-      "  for key in ts.KvStore.open(db).result().list().result():",
-      "    if not key.endswith(b'/.zarray'): continue",
-      "    path = key.decode()[:-len('.zarray')]",
-      "    a = ts.open({'driver': 'zarr', 'kvstore': {**db, 'path': path}}).result()",
-      "    b = ts.open({'driver': 'zarr', 'kvstore': {'driver': 'file', 'path': 'OUT/' + path}, 'metadata': "
-      "{'compressor': {'id': 'gzip'}}},",
-      "                create=True, dtype=a.dtype, shape=a.shape).result()",
-      "    b.write(a.read().result()).result()",
-      "and copy the file 'checkpoint' into OUT",
-  };
-  d.hint = "copy the arrays to zarr folders, as the note shows, and give the folder OUT";
-  throw Error(std::move(d));
-}
-
 fs::path parent_of(const fs::path& folder) {
   fs::path path = folder.lexically_normal();
   if (!path.has_filename()) path = path.parent_path();  // "a/b/" names a/b
@@ -72,14 +45,13 @@ fs::path parent_of(const fs::path& folder) {
 
 void refuse_unreadable_t5x(const std::string& folder) {
   if (is_unfinished(last_name(folder))) refuse_unfinished(folder);
-  refuse_ocdbt(folder);
 }
 
 std::optional<std::string> find_t5x_folder(const std::string& path) {
   const fs::path folder(path);
   refuse_unreadable_t5x(path);
   for (const fs::path& candidate : {folder, folder / "state"}) {
-    refuse_ocdbt(candidate);
+    if (is_file(candidate / kOcdbtManifest)) return std::nullopt;  // the arrays are in a database: array_source.h
     if (is_file(candidate / "checkpoint") && !is_tensorflow_state((candidate / "checkpoint").string()))
       return candidate.string();
   }

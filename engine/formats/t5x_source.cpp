@@ -6,7 +6,9 @@
 
 #include <fmt/format.h>
 
+#include "formats/array_tree.h"
 #include "formats/flax_leaves.h"
+#include "formats/folder_files.h"
 #include "formats/gin.h"
 #include "formats/limit.h"
 #include "formats/recognise.h"
@@ -127,11 +129,12 @@ class T5xSource final : public Source {
       throw Error("t5x-msgpack", BytePlace{file_.path(), {}, 0},
                   fmt::format("the file is {}; a map was expected", kind_name(root.kind)));
     if (root.find("version") == nullptr && root.find("target") == nullptr) {
-      format_ = "flax";
-      separator_ = '.';
+      const bool is_orbax = is_file(fs::path(folder_) / kOrbaxTree);
+      format_ = is_orbax ? "orbax" : "flax";
+      separator_ = is_orbax ? '/' : '.';
     }
-    const MsgpackNode* optimizer = is_t5x() ? root.find("optimizer") : nullptr;
-    if (is_t5x()) check_version(root, optimizer, options.limits);
+    const MsgpackNode* optimizer = format_ == "t5x" ? root.find("optimizer") : nullptr;
+    if (format_ == "t5x") check_version(root, optimizer, options.limits);
     const MsgpackNode& tree = optimizer != nullptr ? *optimizer : root;
     if (const MsgpackNode* state = tree.find("state"))
       if (const MsgpackNode* step = state->find("step"))
@@ -187,7 +190,8 @@ class T5xSource final : public Source {
 
   Entry open_zarr(const FlaxLeaf& leaf, const ArrayFolder& spec, const Limits& limits) {
     const std::string folder = (fs::path(folder_) / spec.folder).string();
-    const std::string file = folder + "/.zarray";
+    const bool is_new = !is_file(folder + "/.zarray") && is_file(folder + "/zarr.json");
+    const std::string file = folder + (is_new ? "/zarr.json" : "/.zarray");
     std::error_code ignored;
     if (!fs::is_regular_file(file, ignored))
       throw Error(
@@ -195,15 +199,19 @@ class T5xSource final : public Source {
           fmt::format("the array '{}' is not there; {}", leaf.key,
                       fs::is_directory(folder, ignored) ? "its folder has no .zarray" : "there is no such folder"),
           "the checkpoint was not copied completely; fetch the folder again");
-    ZarrArray array = parse_zarray(read_text(file, limits), file, limits);
-    array.folder = folder;
+    const std::string text = read_text(file, limits);
+    auto parsed = is_new ? parse_zarr_json(text, file, limits) : std::optional(parse_zarray(text, file, limits));
+    if (!parsed) throw Error("zarr-metadata", BytePlace{file, {}, {}}, "a group of zarr arrays where an array belongs");
+    ZarrArray array = std::move(*parsed);
+    array.store = std::make_shared<FolderStore>(folder);
+    array.name = leaf.key;
     const auto disagree = [&](std::string_view what, std::string_view here, std::string_view there) {
       throw Error("t5x-array-mismatch", BytePlace{file_.path(), {}, leaf.offset},
                   fmt::format("the array '{}' has the {} {} here and {} in {}", leaf.key, what, here, there, file));
     };
     if (spec.shape && *spec.shape != array.shape) disagree("shape", to_string(*spec.shape), to_string(array.shape));
     if (spec.dtype && *spec.dtype != array.dtype) disagree("dtype", long_name(*spec.dtype), long_name(array.dtype));
-    check_chunks(array, leaf.key);
+    check_chunks(array);
     TensorInfo info{leaf.key, array.dtype, array.shape};
     return {std::move(info), std::move(array)};
   }

@@ -5,8 +5,9 @@
 namespace remap {
 
 const std::vector<SourceFormat>& source_format_table() {
-  static const std::vector<SourceFormat> table = {{"torch", '.'}, {"t5x", '/'},    {"safetensors", '.'}, {"flax", '.'},
-                                                  {"numpy", '.'}, {"pickle", '.'}, {"gguf", '.'}};
+  static const std::vector<SourceFormat> table = {
+      {"torch", '.'}, {"t5x", '/'},    {"safetensors", '.'}, {"flax", '.'},       {"numpy", '.'},
+      {"pickle", '.'}, {"gguf", '.'}, {"tensorflow", '/'},  {"orbax", '/'}, {"zarr", '/'}};
   return table;
 }
 

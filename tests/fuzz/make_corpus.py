@@ -354,10 +354,92 @@ def rank_folders():
     files = sorted((SOURCES / "megatron-tp2-pp1/source/iter_0000100").glob("*/*.pt"))
     put("rank_folder", "megatron", bytes([29]) + b"".join(long(data_pickle(file)) for file in files))
     put("rank_folder", "megatron_stages", bytes([23]) + b"".join(long(data_pickle(file)) for file in files))
+def text16(data):
+    data = data if isinstance(data, bytes) else data.encode()
+    return struct.pack("<H", len(data)) + data
+
+
+def tensorflow_checkpoints():
+    """As tensorflow_fuzz.cpp takes them: form, number of files, data; then entries."""
+    data = bytes(range(64))
+    f32 = lambda dims, offset: bytes([1, len(dims), *dims, offset, 0])
+    string = lambda offset, size: bytes([7, 0, offset, size, 0])
+    put("tensorflow", "two", bytes([0, 1]) + text16(data) + b"\x00" + f32([2], 0) + b"\x10" + f32([3, 2], 8))
+    put("tensorflow", "blocks", bytes([32, 1]) + text16(data) + b"\x01\x01x" + f32([], 0) + b"\x01\x01y" + f32([0, 4], 0) + b"\x01\x02zz" + f32([4], 4))
+    put("tensorflow", "slice", bytes([0, 1]) + text16(data) + b"\x0a\x00\x02" + f32([2], 0) + f32([2], 0))
+    put("tensorflow", "strings", bytes([0, 1]) + text16(b"\x03\x00\x00\x00\x00abc") + b"\x20" + string(0, 8))
+    put("tensorflow", "header", bytes([8, 1]) + text16(data) + text16(b"\x08\x01\x10\x01\x1a\x02\x10\x09") + b"\x00" + f32([2], 0))
+    put("tensorflow", "snappy", bytes([2, 1]) + text16(data) + b"\x81\x01z" + text16(b"\x0a\x04ab\x11\x02"))
+    put("tensorflow", "table", bytes([16, 1]) + text16(data) + bytes(40) + b"\x57\xfb\x80\x8b\x24\x75\x47\xdb")
+    tensor = b"\x0a\x01w\x12\x04\x12\x02\x08\x02\x18\x06\x22\x02\x0a\x00"
+    put("tensorflow", "old", bytes([9, 1]) + text16(b"") + text16(b"\x0a" + bytes([len(tensor) + 2]) + b"\x0a" + bytes([len(tensor)]) + tensor)
+        + b"\x83\x01w\x00\x00" + text16(b"\x12\x06\x1a\x04\x3a\x02\x01\x02"))
+
+
+def ocdbt_databases():
+    """As ocdbt_fuzz.cpp takes them: form, height, manifest, tree; then the bodies of nodes."""
+    zarray = b'{"chunks":[2],"compressor":null,"dtype":"<f4","fill_value":null,"filters":null,"order":"C","shape":[2],"zarr_format":2}'
+
+    def varint(n):
+        out = b""
+        while n >= 128:
+            out, n = out + bytes([n & 127 | 128]), n >> 7
+        return out + bytes([n])
+
+    def leaf(entries):
+        keys = [key.encode() for key, _ in entries]
+        return (b"\0" + varint(0) + varint(len(keys)) + b"\0" * (len(keys) - 1) + b"".join(varint(len(k)) for k in keys) + b"".join(keys)
+                + b"".join(varint(len(v)) for _, v in entries) + b"\0" * len(keys) + b"".join(v for _, v in entries))
+
+    array = leaf([("a.w/.zarray", zarray), ("a.w/0", bytes(8))])
+    tree = json.dumps({"tree_metadata": {"1": {"key_metadata": [{"key": "a", "key_type": 2}, {"key": "w", "key_type": 2}], "value_metadata": {"value_type": "jax.Array", "skip_deserialize": False}}}})
+    put("ocdbt", "leaf", bytes([0, 0]) + text16(b"") + text16(tree) + text16(array))
+    put("ocdbt", "packed", bytes([0x21, 0]) + text16(b"") + text16(b"") + text16(array))
+    put("ocdbt", "tree", bytes([0x10, 0]) + text16(b"") + text16(b"") + b"".join(text16(leaf([(k + "/.zarray", zarray)])) for k in "abc") + leaf([("d/.zarray", zarray)]))
+    outside = b"\0" + b"\1" + b"\2" + b"\0" + b"n1" + b"\1" + b"\1" + b"x" + b"\4" + b"\1" + b"\0" + b"\2"
+    put("ocdbt", "outside", bytes([0, 0]) + text16(b"") + text16(b"") + text16(outside) + text16(b"value"))
+    manifest = b"u" * 16 + b"\0" + b"\x64" + b"\x64" + b"\4" + b"\0"
+    put("ocdbt", "manifest", bytes([0, 0]) + text16(manifest + b"\0" + b"\1\1\0\0" + b"\xff" * 9 + b"\1" + b"\xff" * 9 + b"\1" + b"\1\1\1" + bytes(8) + b"\0"))
+
+
+def zarr_chunks():
+    """As zarr_fuzz.cpp takes them: form, text, chunk."""
+    codecs = lambda *more: [{"name": "bytes", "configuration": {"endian": "little"}}, *more]
+    text = lambda shape, chunk, chain, **more: json.dumps({"zarr_format": 3, "node_type": "array", "shape": shape, "data_type": "float32", "fill_value": 0, "codecs": chain,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}}, "chunk_key_encoding": {"name": "default"}, **more}, separators=(",", ":"))
+    index = codecs({"name": "crc32c"})
+    shard = lambda chunk: [{"name": "sharding_indexed", "configuration": {"chunk_shape": chunk, "codecs": codecs(), "index_codecs": index}}]
+    v2 = {"chunks": [2], "compressor": None, "dtype": "<f4", "fill_value": 0, "filters": None, "order": "C", "shape": [2], "zarr_format": 2}
+    put("zarr", "raw", b"\0" + text16(text([2, 3], [2, 3], codecs())) + text16(bytes(24)))
+    put("zarr", "sum", b"\2" + text16(text([2, 3], [2, 3], codecs({"name": "crc32c"}))) + text16(bytes(24)))
+    put("zarr", "gzip", b"\0" + text16(text([2, 3], [2, 3], codecs({"name": "gzip"}))) + text16(gzip.compress(bytes(24), mtime=0)))
+    put("zarr", "turned", b"\0" + text16(text([2, 3], [2, 3], [{"name": "transpose", "configuration": {"order": [1, 0]}}] + codecs())) + text16(bytes(24)))
+    put("zarr", "shard", b"\4" + text16(text([1, 2], [1, 2], shard([1, 2]))) + text16(bytes(8)))
+    put("zarr", "shards", b"\0" + text16(text([4, 2], [4, 2], shard([2, 2]))) + text16(bytes(100)))
+    put("zarr", "version2", b"\1" + text16(json.dumps(v2)) + text16(bytes(8)))
+    put("zarr", "fortran", b"\1" + text16(json.dumps({**v2, "order": "F", "shape": [2, 2], "chunks": [2, 1]})) + text16(bytes(8)))
+    put("zarr_json", "v3_shard", text([4, 2], [4, 2], shard([2, 2])))
+    put("zarr_json", "v3_turned", text([2, 3], [2, 3], [{"name": "transpose", "configuration": {"order": [1, 0]}}] + codecs({"name": "zstd"})))
+
+
+def chunk_codecs():
+    """As chunk_codec_fuzz.cpp takes them: codec, how many bytes are expected less one, packed bytes."""
+    import bz2
+    import zlib
+
+    values = b"some bytes, some bytes, some bytes"
+    size = bytes([0, len(values) - 1])
+    put("chunk_codec", "bz2", b"\1" + size + bz2.compress(values))
+    put("chunk_codec", "gzip", b"\2" + size + gzip.compress(values, mtime=0))
+    put("chunk_codec", "lz4", b"\3" + size + struct.pack("<I", len(values)) + b"\xc0some bytes, \x0c\x00\x60 bytes" )
+    put("chunk_codec", "zlib", b"\4" + size + zlib.compress(values))
+    put("chunk_codec", "zstd", b"\5" + size + b"\x28\xb5\x2f\xfd\x20" + bytes([len(values)]) + struct.pack("<I", len(values) << 3 | 1)[:3] + values)
+    # Stored as it is: blosc's header, then the bytes.
+    put("chunk_codec", "blosc", b"\0" + size + bytes([2, 1, 0x02, 1]) + struct.pack("<III", len(values), len(values), len(values) + 16) + values)
 
 
 KINDS = (pickles, torch_files, safetensors, t5x, gin, zarr, torch_pickles, zips, t5x_folders, indices, folders, any_files,
-         manifests, documents, expressions, patterns, plans, schemas, model_files, dcp, rank_folders)
+         manifests, documents, expressions, patterns, plans, schemas, model_files, dcp, rank_folders, tensorflow_checkpoints, ocdbt_databases, zarr_chunks, chunk_codecs)
 if __name__ == "__main__":
     torch.manual_seed(0)
     for kind in KINDS:

@@ -8,7 +8,10 @@
 #include <functional>
 #include <limits>
 
+#include <blosc.h>
+#include <bzlib.h>
 #include <fmt/format.h>
+#include <lz4.h>
 
 using namespace remap;
 using namespace remap::test;
@@ -24,7 +27,7 @@ class OneArray final : public Source {
   OneArray(const TempFolder& folder, const Zarray& zarray, const Limits& limits = {}) : path_(folder.path()) {
     array_ = formats::parse_zarray(zarray.json(), folder.path(".zarray"), limits);
     folder.write(".zarray", zarray.json());
-    array_.folder = folder.path();
+    array_.store = std::make_shared<formats::FolderStore>(folder.path());
     manifest_ = Manifest({{"a", array_.dtype, array_.shape}});
   }
   std::string_view format() const override { return "test"; }
@@ -309,10 +312,9 @@ TEST_CASE("a .zarray that is wrong, or asks for what is not read, is refused by 
     const char* error;
   };
   const Row rows[] = {
-      {[](Zarray& z) { z.format = "3"; }, "zarr-unsupported: zarr_format is 3; version 2 is read"},
-      {[](Zarray& z) { z.compressor = R"({"id":"blosc","cname":"lz4"})"; },
-       "zarr-unsupported: the compressor 'blosc' is not read"},
-      {[](Zarray& z) { z.compressor = R"({"id":"bz2"})"; }, "the compressor 'bz2' is not read"},
+      {[](Zarray& z) { z.format = "3"; }, "zarr-unsupported: zarr_format is 3; version 2 is read of a .zarray"},
+      {[](Zarray& z) { z.compressor = R"({"id":"lzma"})"; },
+       "zarr-unsupported: the compressor 'lzma' is not read; blosc, bz2, gzip, lz4, zlib, zstd and none are"},
       {[](Zarray& z) { z.compressor = R"("gzip")"; }, "zarr-metadata: 'compressor' is neither"},
       {[](Zarray& z) { z.filters = R"([{"id":"delta"}])"; },
        "zarr-unsupported: filters [{\"id\":\"delta\"}] are not read"},
@@ -361,5 +363,83 @@ TEST_CASE("a .zarray that is wrong, or asks for what is not read, is refused by 
     json.erase(name);
     CHECK(contains(error_of([&] { formats::parse_zarray(json.dump(), ".zarray", {}); }),
                    fmt::format("zarr-metadata: '{}' is missing", name)));
+  }
+}
+
+TEST_CASE("chunks of blosc, bz2 and lz4 are read, and damage is refused") {
+  std::vector<float> values(3000);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i / 7);
+  const std::string data = bytes_of_values(values);
+  const auto blosc = [&](std::string_view bytes, const char* packer, int shuffle) {
+    std::string out(bytes.size() + BLOSC_MAX_OVERHEAD, '\0');
+    const int size =
+        blosc_compress_ctx(5, shuffle, sizeof(float), bytes.size(), bytes.data(), out.data(), out.size(), packer, 0, 1);
+    REQUIRE(size > 0);
+    return out.substr(0, static_cast<size_t>(size));
+  };
+  const auto bz2 = [](std::string bytes) {
+    std::string out(bytes.size() + 1000, '\0');
+    auto size = static_cast<unsigned>(out.size());
+    REQUIRE(BZ2_bzBuffToBuffCompress(out.data(), &size, bytes.data(), static_cast<unsigned>(bytes.size()), 1, 0, 0) ==
+            BZ_OK);
+    return out.substr(0, size);
+  };
+  const auto lz4 = [](std::string_view bytes, uint32_t claimed) {
+    std::string out(static_cast<size_t>(LZ4_compressBound(static_cast<int>(bytes.size()))), '\0');
+    const int size =
+        LZ4_compress_default(bytes.data(), out.data(), static_cast<int>(bytes.size()), static_cast<int>(out.size()));
+    return std::string(reinterpret_cast<const char*>(&claimed), 4) + out.substr(0, static_cast<size_t>(size));
+  };
+  const auto size = static_cast<uint32_t>(data.size());
+  const std::string kBlosc = R"({"id":"blosc"})", kBz2 = R"({"id":"bz2"})", kLz4 = R"({"id":"lz4"})";
+  struct Row {
+    const char* what;
+    std::string compressor, chunk;
+    const char* error;
+  };
+  std::string damaged_blosc = blosc(data, "lz4", 1), damaged_bz2 = bz2(data), damaged_lz4 = lz4(data, size);
+  damaged_blosc[20] ^= 0x55;  // where the first block begins
+  damaged_bz2[40] ^= 1;
+  for (size_t i = 8; i < 30; ++i) damaged_lz4[i] = '\xff';
+  const Row rows[] = {
+      {"blosc, lz4, bytes shuffled", kBlosc, blosc(data, "lz4", BLOSC_SHUFFLE), ""},
+      {"blosc, zstd, bits shuffled", kBlosc, blosc(data, "zstd", BLOSC_BITSHUFFLE), ""},
+      {"blosc, zlib", kBlosc, blosc(data, "zlib", BLOSC_NOSHUFFLE), ""},
+      {"blosc, blosclz", kBlosc, blosc(data, "blosclz", BLOSC_SHUFFLE), ""},
+      {"blosc, empty", kBlosc, "", "zarr-chunk: blosc data ends early"},
+      {"blosc, cut", kBlosc, blosc(data, "lz4", 1).substr(0, 100), "the header of the blosc data is damaged"},
+      {"blosc, too short inside", kBlosc, blosc(data.substr(4), "lz4", 1), "decodes to 11996 bytes; 12000 expected"},
+      {"blosc, too long inside", kBlosc, blosc(data + "1234", "lz4", 1), "decodes to 12004 bytes; 12000 expected"},
+      {"blosc, damaged", kBlosc, damaged_blosc, "zarr-chunk: blosc data"},
+      {"bz2", kBz2, bz2(data), ""},
+      {"bz2, two streams", kBz2, bz2(data.substr(0, 5000)) + bz2(data.substr(5000)), ""},
+      {"bz2, empty", kBz2, "", "bzip2 data ends early"},
+      {"bz2, cut", kBz2, bz2(data).substr(0, 50), "bzip2 data ends early"},
+      {"bz2, too long inside", kBz2, bz2(data + "!"), "decodes to more than the 12000 bytes expected"},
+      {"bz2, damaged", kBz2, damaged_bz2, "bzip2 data is damaged"},
+      {"bz2, trailing garbage", kBz2, bz2(data) + "garbage", "bzip2 data is damaged"},
+      {"lz4", kLz4, lz4(data, size), ""},
+      {"lz4, no header", kLz4, "abc", "lz4 data ends early"},
+      {"lz4, another size", kLz4, lz4(data, size + 4), "says that it decodes to 12004 bytes; 12000 expected"},
+      {"lz4, too short inside", kLz4, lz4(data.substr(4), size), "decodes to 11996 bytes; 12000 expected"},
+      {"lz4, too long inside", kLz4, lz4(data + "1234", size), "lz4 data is damaged"},
+      {"lz4, damaged", kLz4, damaged_lz4, "lz4 data is damaged"},
+      {"lz4 that cannot hold it", kLz4, lz4("", size), "cannot hold 12000"},
+  };
+  for (const Row& row : rows) {
+    INFO(row.what);
+    const TempFolder folder;
+    folder.write("0", row.chunk);
+    const OneArray source(folder, with([&](Zarray& z) {
+                            z.shape = z.chunks = "[3000]";
+                            z.compressor = row.compressor;
+                          }));
+    std::vector<float> read;
+    const std::string error = error_of([&] { read = floats(source); });
+    INFO(error);
+    if (std::string_view(row.error).empty())
+      CHECK(read == values);
+    else
+      CHECK(contains(error, row.error));
   }
 }
