@@ -28,7 +28,7 @@ data=$root/tests/data/switch
 convert_in() {  # FOLDER NAME
   mkdir -p "$1/in" "$1/tmp" && cp "$program" "$1/remap" && cp -rL "$data/source/." "$1/in/" && cp -rL "$data/expected" "$1/expected"
   rm -rf --one-file-system "$1/out"
-  chroot "$1" /remap in/checkpoint_1200 -o out >/dev/null && chroot "$1" /remap compare out expected >"$work/said" &&
+  chroot "$1" /remap in/checkpoint_1200 -o out -q && chroot "$1" /remap compare out expected >"$work/said" &&
     chroot "$1" /remap verify in/checkpoint_1200 --target out >/dev/null &&
     chroot "$1" /remap plan in/checkpoint_1200 --format html >"$work/page.html" && [ -s "$work/page.html" ] &&
     ok "$2: converted, verified, $(tail -n 1 "$work/said")" || no "$2"
@@ -55,8 +55,8 @@ mirror=${MIRROR-$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Identifi
 kept=${CHROOTS-$work/chroots}
 make_chroot() {  # SUITE FOLDER PACKAGES…
   [ -e "$2/etc/debian_version" ] && return
-  rm -rf --one-file-system "$2" && mkdir -p "$(dirname "$2")"
-  mmdebstrap --quiet --variant="$3" ${4:+--include="$4"} "$1" "$2" ${mirror:+"$mirror"} >"$work/log" 2>&1
+  rm -rf --one-file-system "$2" "$2.part" && mkdir -p "$(dirname "$2")"
+  mmdebstrap --quiet --variant="$3" ${4:+--include="$4"} "$1" "$2.part" ${mirror:+"$mirror"} >"$work/log" 2>&1 && mv "$2.part" "$2"
 }
 for suite in $suites; do
   if ! command -v mmdebstrap >/dev/null; then skip "$suite: there is no mmdebstrap"; continue; fi
