@@ -1,5 +1,5 @@
 # Shortcuts; the build is CMake's (CMakePresets.json, docs/development.md).
-.PHONY: all test demo release bench clean
+.PHONY: all test demo release dist bench clean
 
 WORK = build/bench
 
@@ -17,6 +17,10 @@ demo:     ## converts the bundled checkpoints
 release:  ## the optimised program and library
 	@.ci/setup
 	@.ci/build release
+
+dist:     ## what is handed out: a static program, a tarball, a wheel; tried in bare systems
+	@.ci/setup python3-venv
+	@.ci/dist
 
 bench:    ## time and memory beside cp, PyTorch and others; 16 GB free in WORK
 	@.ci/setup

@@ -5,6 +5,7 @@
 #include "cli/inputs.h"
 #include "remap/compare.h"
 #include "remap/files_read.h"
+#include "remap/html.h"
 #include "remap/provenance.h"
 #include "remap/report.h"
 #include "remap/text.h"
@@ -112,6 +113,12 @@ int compare_checksums(const Options& options) {
     for (const auto& file : checked.files)
       json["files"].push_back({{"file", file.file}, {"check", name_of(file.check)}, {"sha256", file.sha256}});
     fmt::print("{}", remap::json_file_text(json));
+  } else if (options.format == "html") {
+    remap::ComparisonPage page = {
+        options.inputs.front(), "remap-provenance.json", "by SHA-256", "files", static_cast<size_t>(n_same), 0, {}};
+    for (const auto& file : checked.files)
+      if (file.check != remap::FileCheck::same) page.different.push_back({file.file, file.message, 0});
+    fmt::print("{}", remap::render_html(page));
   } else {
     for (const auto& file : checked.files)
       if (file.check != remap::FileCheck::same)
@@ -143,6 +150,10 @@ int compare(const Options& options) {
       json["differences"].push_back(std::move(one));
     }
     fmt::print("{}", remap::json_file_text(json));
+  } else if (options.format == "html") {
+    remap::ComparisonPage page = {options.inputs[0], options.inputs[1], how, "tensors", equal, n_not_compared, {}};
+    for (const auto& f : findings) page.different.push_back({f.key, f.text, f.json.value("max_absolute_diff", 0.0)});
+    fmt::print("{}", remap::render_html(page));
   } else {
     for (const auto& f : findings) fmt::print("{}: {}\n", remap::printable(f.key), remap::printable(f.text));
     fmt::print("{} tensors equal {}, {} differ{}\n", equal, how, findings.size() - n_not_compared,

@@ -1,3 +1,4 @@
+#include <deque>
 #include <set>
 #include <tuple>
 
@@ -6,6 +7,8 @@
 #include "cli/cases.h"
 #include "cli/inputs.h"
 #include "cli/revision.h"
+#include "cli/terminal.h"
+#include "remap/html.h"
 #include "remap/report.h"
 
 namespace cli {
@@ -76,11 +79,19 @@ std::vector<PlanCase> cases_of(const Options& options, const Side& before, const
 int diff(const Options& options) {
   const Side before(options.inputs.at(0)), after(options.inputs.at(1));
   bool changed = false;
+  std::string text;
   remap::Diagnostics why;  // what refuses a checkpoint is the result then
   remap::Json all = remap::Json::array();
+  // A page is written when all is known; a diff points into its plans.
+  struct Compared {
+    std::optional<remap::Conversion> before, after;
+    remap::PlanDiff diff;
+  };
+  std::deque<Compared> compared;
+  std::vector<remap::DiffSection> sections;
   for (const auto& one : cases_of(options, before, after)) {
     remap::Diagnostics why_before, why_after;
-    const auto a = before.plan(one, why_before), b = after.plan(one, why_after);
+    auto a = before.plan(one, why_before), b = after.plan(one, why_after);
     const bool both = a && b;
     const auto found = both ? remap::diff_plans(a->plan, b->plan) : remap::PlanDiff{};
     changed |= both ? !found.empty() : a || b || messages(why_before) != messages(why_after);
@@ -93,15 +104,21 @@ int diff(const Options& options) {
       remap::Json json = both ? remap::render_json(found) : remap::Json{{"remap_diff", 1}, {"no_plan", refused}};
       json["source"] = one.name;
       all.push_back(std::move(json));
+    } else if (options.format == "html") {
+      Compared& kept = compared.emplace_back(Compared{std::move(a), std::move(b), {}});
+      if (both) kept.diff = remap::diff_plans(kept.before->plan, kept.after->plan);
+      sections.push_back({one.name, both ? &kept.diff : nullptr, refused});
     } else if (options.format == "markdown") {
       fmt::print("**{}**: {}\n", one.name, both ? remap::render_markdown(found) : refused + "\n");
     } else {
-      fmt::print("{}:{}{}", one.name, !both || found.empty() ? " " : "\n",
-                 both ? remap::render_text(found) : refused + "\n");
+      text += fmt::format("{}:{}{}", one.name, !both || found.empty() ? " " : "\n",
+                          both ? remap::render_text(found) : refused + "\n");
     }
   }
+  show(text, Paint::diff);
   print(why, options);
   if (options.output_format() == Format::json) fmt::print("{}", remap::json_file_text(all));
+  if (options.format == "html") fmt::print("{}", remap::render_html(sections));
   return changed ? kFound : kDone;
 }
 

@@ -2,6 +2,7 @@
 
 #include "cli/inputs.h"
 #include "remap/files_read.h"
+#include "remap/html.h"
 #include "remap/manifest_file.h"
 #include "remap/report.h"
 
@@ -15,6 +16,8 @@ int inspect(const Options& options) {
   remap::FilesRead({source.get()}).require_unchanged();  // since they were opened
   if (options.format == "json")
     fmt::print("{}", remap::manifest_to_json(*source));
+  else if (options.format == "html")
+    fmt::print("{}", remap::render_html(*source));
   else if (options.format == "folded")
     fmt::print("{}", remap::render_folded_manifest(*source));
   else if (options.format == "manifest")

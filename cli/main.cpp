@@ -7,9 +7,13 @@
 
 #include "cli/command_line.h"
 #include "cli/guard.h"
+#include "cli/terminal.h"
 #include "remap/report.h"
 
 namespace cli {
+
+int doctor(const Options& options);
+
 namespace {
 
 using Rows = std::vector<Option>;
@@ -91,7 +95,7 @@ Rows planning_options() {
                  rule_options(),
                  {full("A line for every tensor and all findings; else what differs only in layers' indices and the "
                        "like is folded"),
-                  format_option({"text", "json", "markdown"})}});
+                  format_option({"text", "json", "markdown", "html"})}});
 }
 
 Rows inspect_options() {
@@ -99,7 +103,7 @@ Rows inspect_options() {
           full("A line for every tensor"),
           {"--metadata", "", "All of the metadata, nothing cut short", &Options::metadata},
           kLimit,
-          format_option({"text", "json", "manifest", "folded"})};
+          format_option({"text", "json", "manifest", "folded", "html"})};
 }
 
 Rows compare_options() {
@@ -108,7 +112,7 @@ Rows compare_options() {
           {"--checksums", "", "Check every file of the folder A against its remap-provenance.json; there is no B",
            &Options::checksums},
           kLimit,
-          format_option({"text", "json"})};
+          format_option({"text", "json", "html"})};
 }
 
 Rows finish_options() {
@@ -129,7 +133,7 @@ Rows verify_options() {
          Kind::path},
         full(),
         quiet("Print nothing if the two agree"),
-        format_option({"text", "json"})}});
+        format_option({"text", "json", "html"})}});
 }
 
 Rows diff_options() {
@@ -139,7 +143,7 @@ Rows diff_options() {
       "tests/ beside the rules)",
       &Options::sources, Kind::source};
   source.many = true;
-  return joined({{kHelp, source}, plan_choices(), {full(), format_option({"text", "json", "markdown"})}});
+  return joined({{kHelp, source}, plan_choices(), {full(), format_option({"text", "json", "markdown", "html"})}});
 }
 
 Rows test_options() {
@@ -148,6 +152,8 @@ Rows test_options() {
           full(),
           format_option({"text", "json"})};
 }
+
+Rows doctor_options() { return joined({{kHelp}, rule_options(), {full()}}); }
 
 Rows explain_options() { return joined({{kHelp}, rule_options(), {full(), format_option({"text", "json"})}}); }
 
@@ -276,12 +282,27 @@ const std::vector<Command>& commands() {
        "Say through which rule a key goes and why it has its size; or which rules came near, and where they failed",
        "Examples:\n"
        "  remap explain encoder.layer.0.output.dense.weight model.pt\n"
-       "  remap explain model.encoder.layers.0.fc2.weight manifest.json --rules rules/mine.yaml",
+       "  remap explain model.encoder.layers.0.fc2.weight manifest.json --rules rules/mine.yaml\n"
+       "  remap explain plan-unmatched-key          what error[plan-unmatched-key] means, and what to do",
        {{{"KEY", Kind::text}, {"CHECKPOINT", Kind::source}},
-        Arguments::all_and_more,
-        "A key of the source or of the target; a checkpoint or manifest, and further sources as NAME=PATH"},
+        Arguments::any,
+        "A key of the source or of the target; a checkpoint or manifest, and further sources as NAME=PATH. Or the id "
+        "of "
+        "a diagnostic alone"},
        explain_options(),
        explain},
+      {"doctor",
+       "Say what a file is, what can be done with it, and what the next command is",
+       "Examples:\n"
+       "  remap doctor model.pt\n"
+       "  remap doctor checkpoints/       a folder\n"
+       "\n"
+       "Exit codes: 0 it can be converted; 1 not as it is; 2 could not tell.",
+       {{{"CHECKPOINT", Kind::source}},
+        Arguments::all_and_more,
+        "A checkpoint or a manifest of one, and further sources as NAME=PATH"},
+       doctor_options(),
+       doctor},
       {"infer",
        "Propose a rule file from a checkpoint and its converted form, or from their manifests",
        "Examples:\n"
@@ -386,7 +407,7 @@ void print(const remap::Diagnostics& all, const Options& options, size_t other_l
   const size_t left = kMaxLines - std::min(kMaxLines, printed + other_lines);
   const std::string text = remap::render_text(diagnostics, {options.full, std::max(kLeast, left), way_to_all(options)});
   printed += static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
-  fmt::print(stderr, "{}", text);
+  fmt::print(stderr, "{}", takes_colours(stderr) ? painted(text, Paint::findings) : text);
 }
 
 void print(const remap::Diagnostic& diagnostic, const Options& options) {

@@ -4,6 +4,7 @@
 
 #include "cli/inputs.h"
 #include "remap/document.h"
+#include "remap/html.h"
 #include "remap/report.h"
 
 namespace cli {
@@ -23,6 +24,8 @@ int verify_folder(const remap::Conversion& conversion, const std::string& folder
                                     remap::read_document(config, "json", limits_of(options)), verify_options);
   if (options.output_format() == Format::json)
     fmt::print("{}", remap::json_file_text(remap::render_json(report)));
+  else if (options.format == "html")
+    fmt::print("{}", remap::render_html(report));
   else if (!options.quiet || !report.passed)
     fmt::print("{}", remap::render_text(report));
   return report.passed ? kDone : kFound;

@@ -3,12 +3,13 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <memory>
-#include <new>
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <openssl/evp.h>
+// The functions of OpenSSL 1.1: the newer ones look for the algorithm by name at run time, among providers and in
+// openssl.cnf, and bring all of libcrypto with them (4 MB of a static program).
+#define OPENSSL_API_COMPAT 0x10100000L
+#include <openssl/sha.h>
 #include <unistd.h>
 
 #include "base/mapped_file.h"
@@ -20,21 +21,18 @@ namespace {
 
 class Sha256 {
  public:
-  Sha256() : context_(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {
-    if (!context_ || EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) != 1) throw std::bad_alloc();
-  }
-  void add(const void* data, size_t length) { EVP_DigestUpdate(context_.get(), data, length); }
+  Sha256() { SHA256_Init(&context_); }
+  void add(const void* data, size_t length) { SHA256_Update(&context_, data, length); }
   std::string hex() {
-    std::array<unsigned char, EVP_MAX_MD_SIZE> bytes{};
-    unsigned length = 0;
-    EVP_DigestFinal_ex(context_.get(), bytes.data(), &length);
+    std::array<unsigned char, SHA256_DIGEST_LENGTH> bytes{};
+    SHA256_Final(bytes.data(), &context_);
     std::string text;
-    for (unsigned i = 0; i < length; ++i) text += fmt::format("{:02x}", bytes[i]);
+    for (const unsigned char byte : bytes) text += fmt::format("{:02x}", byte);
     return text;
   }
 
  private:
-  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
+  SHA256_CTX context_;
 };
 
 FileDigest digest_of(const std::string& path, std::vector<std::byte>& buffer) {

@@ -42,6 +42,7 @@ class Explainer {
   }
 
   Explanation run(const std::string& key) {
+    result_ = {};
     result_.key = key;
     if (plan_ != nullptr) explain_target(key);
     for (uint32_t s = 0; s < sources_.size(); ++s)
@@ -242,6 +243,14 @@ class Explainer {
 Explanation explain(const Rules& rules, const std::vector<NamedSource>& sources, const PlanOptions& options,
                     const Plan* plan, const std::string& key) {
   return plan::Explainer(rules.impl().set, sources, options, plan).run(key);
+}
+
+std::vector<Explanation> explain(const Rules& rules, const std::vector<NamedSource>& sources,
+                                 const PlanOptions& options, const Plan* plan, const std::vector<std::string>& keys) {
+  plan::Explainer explainer(rules.impl().set, sources, options, plan);
+  std::vector<Explanation> all;
+  for (const auto& key : keys) all.push_back(explainer.run(key));
+  return all;
 }
 
 }  // namespace remap

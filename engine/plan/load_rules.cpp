@@ -20,7 +20,7 @@ namespace {
 
 using Text = std::shared_ptr<const lang::SourceText>;
 
-Text built_in_text(const std::vector<lang::BuiltInFile>& files, std::string_view name) {
+Text built_in_text(const std::vector<BuiltInFile>& files, std::string_view name) {
   for (const auto& file : files)
     if (file.name == name) return std::make_shared<lang::SourceText>(std::string(file.path), std::string(file.text));
   return nullptr;

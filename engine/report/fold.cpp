@@ -372,39 +372,51 @@ size_t first_of(const Group& group, const Members& members, const LineOf& line_o
 
 }  // namespace
 
-std::vector<Row> fold(size_t n, const LineOf& line_of) {
+std::vector<FoldedRow> fold_with_lines(size_t n, const LineOf& line_of) {
   struct Placed {
-    size_t line;
-    std::string cell;  // the first of that line, which says where it comes
-    Row row;
+    std::string cell;  // the first of the first line, which says where it comes
+    FoldedRow folded;
   };
   std::vector<Placed> placed;
-  const auto place = [&](size_t i, std::optional<Row> row) {
+  const auto place = [&](size_t i, std::optional<Row> row, std::vector<uint32_t> lines) {
     Line line;
     line_of(i, line);
     std::string cell = line.cells.front();
-    placed.push_back({i, std::move(cell), row ? std::move(*row) : std::move(line.cells)});
+    placed.push_back({std::move(cell), {row ? std::move(*row) : std::move(line.cells), std::move(lines)}});
   };
+  const auto place_alone = [&](size_t i) { place(i, std::nullopt, {static_cast<uint32_t>(i)}); };
   const Grouping grouping = grouped(n, line_of);
-  for (const size_t i : grouping.alone) place(i, std::nullopt);
+  for (const size_t i : grouping.alone) place_alone(i);
   for (const auto& [signature, group] : grouping.groups) {
     Members all(group.lines.size());
     std::iota(all.begin(), all.end(), size_t{0});
     std::vector<Members> products;
     part_into_products(group, std::move(all), products);
     for (const auto& members : products) {
-      if (auto folded = members.size() > 1 ? fold_members(group, members) : std::nullopt)
-        place(group.lines[first_of(group, members, line_of)], std::move(folded));
-      else
-        for (const size_t m : members) place(group.lines[m], std::nullopt);
+      auto folded = members.size() > 1 ? fold_members(group, members) : std::nullopt;
+      if (!folded) {
+        for (const size_t m : members) place_alone(group.lines[m]);
+        continue;
+      }
+      const size_t first = group.lines[first_of(group, members, line_of)];
+      std::vector<uint32_t> lines = {static_cast<uint32_t>(first)};
+      for (const size_t m : members)
+        if (group.lines[m] != first) lines.push_back(group.lines[m]);
+      place(first, std::move(folded), std::move(lines));
     }
   }
   std::sort(placed.begin(), placed.end(), [](const Placed& a, const Placed& b) {
-    return a.cell == b.cell ? a.line < b.line : natural_less(a.cell, b.cell);
+    return a.cell == b.cell ? a.folded.lines.front() < b.folded.lines.front() : natural_less(a.cell, b.cell);
   });
-  std::vector<Row> result;
-  for (Placed& one : placed) result.push_back(std::move(one.row));
+  std::vector<FoldedRow> result;
+  for (Placed& one : placed) result.push_back(std::move(one.folded));
   return result;
+}
+
+std::vector<Row> fold(size_t n, const LineOf& line_of) {
+  std::vector<Row> rows;
+  for (FoldedRow& one : fold_with_lines(n, line_of)) rows.push_back(std::move(one.row));
+  return rows;
 }
 
 std::vector<Row> fold(std::vector<Line> lines) {

@@ -1,6 +1,7 @@
 // Folding: lines that differ in nothing but numbers become one line with sets of numbers, "layer.{0..11}".
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -22,6 +23,12 @@ std::vector<Row> fold(std::vector<Line> lines);
 // several threads, and again for lines that do not fold.
 using LineOf = std::function<void(size_t i, Line& line)>;
 std::vector<Row> fold(size_t n, const LineOf& line_of);
+// The same, with the lines that each row stands for; the first is that which comes first.
+struct FoldedRow {
+  Row row;
+  std::vector<uint32_t> lines;
+};
+std::vector<FoldedRow> fold_with_lines(size_t n, const LineOf& line_of);
 // The same order, a line each.
 std::vector<Row> in_order(std::vector<Line> lines);
 

@@ -73,8 +73,15 @@ std::string print(const std::vector<Section>& sections) {
   return text;
 }
 
+// The program that was built with this one, or that of the folder that the variable names: another build of it, the
+// static one.
+std::string program_folder() {
+  const char* other = std::getenv("REMAP_PROGRAM_DIR");
+  return other != nullptr ? other : REMAP_PROGRAM_DIR;
+}
+
 Section run(const Section& wanted, const fs::path& folder,
-            const std::string& environment = "PATH='" REMAP_PROGRAM_DIR "':\"$PATH\"") {
+            const std::string& environment = "PATH='" + program_folder() + "':\"$PATH\"") {
   Section got = wanted;
   std::ofstream(folder / ".command") << wanted.title << "\n";  // a file, so that the command may hold quotes
   const std::string command =

@@ -32,4 +32,8 @@ struct Explanation {
 Explanation explain(const Rules& rules, const std::vector<NamedSource>& sources, const PlanOptions& options,
                     const Plan* plan, const std::string& key);
 
+// The same of many keys, in their order; what does not depend on the key is made once.
+std::vector<Explanation> explain(const Rules& rules, const std::vector<NamedSource>& sources,
+                                 const PlanOptions& options, const Plan* plan, const std::vector<std::string>& keys);
+
 }  // namespace remap
