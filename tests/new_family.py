@@ -63,7 +63,7 @@ def manifests(remap, name):
 
 def case(name, source, expected, options):
     more = "".join(" " + option for option in options)
-    out = [f"{name}: what it is about.", f"=== run: remap plan data/{source}", "--- exit 0"]
+    out = [f"{name}: what it is about.", f"=== run: remap plan{more} data/{source}", "--- exit 0"]
     convert = f"remap -q data/{source} -o out{more}"
     if expected:
         folder = ROOT / "tests/data" / name / expected.name
@@ -74,7 +74,7 @@ def case(name, source, expected, options):
         for file in sorted(expected.glob("*.json")):
             shutil.copyfile(file, folder / file.name)
             convert += f" && diff out/{file.name} data/{name}/{expected.name}/{file.name}"
-    out += [f"=== run: {convert}", "--- exit 0", f"=== run: remap verify data/{source} --target out", "--- exit 0"]
+    out += [f"=== run: {convert}", "--- exit 0", f"=== run: remap verify{more} data/{source} --target out", "--- exit 0"]
     write_new(ROOT / "tests/cases" / f"{name}.case", "\n".join(out) + "\n")
 
 
