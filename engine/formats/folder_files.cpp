@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<std::string> list(const std::string& folder, bool folders) {
+std::vector<std::string> list_entries(const std::string& folder, bool folders) {
   std::vector<std::string> names;
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
@@ -235,8 +235,8 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, ignored);
 }
 
-std::vector<std::string> list_files(const std::string& folder) { return list(folder, false); }
-std::vector<std::string> list_folders(const std::string& folder) { return list(folder, true); }
+std::vector<std::string> list_files(const std::string& folder) { return list_entries(folder, false); }
+std::vector<std::string> list_folders(const std::string& folder) { return list_entries(folder, true); }
 
 bool is_tensor_name(const std::string& name) {
   const std::string extension = fs::path(name).extension().string();

@@ -16,7 +16,7 @@ namespace {
 
 using report::html_text;
 
-std::string number(double value) { return value == 0 ? "0" : fmt::format("{:.2g}", value); }
+std::string short_number(double value) { return value == 0 ? "0" : fmt::format("{:.2g}", value); }
 
 // 0: nothing differs; then a step a power of ten, from 1e-9 and less to 1 and more.
 int heat(double difference) {
@@ -43,11 +43,11 @@ std::string cell_html(const VerifyReport& report, size_t l) {
   return fmt::format("<td class=\"heat{}{}{}\"{}>{}{}<span class=\"sr\"> {}, mean {}, shape {}</span></td>",
                      heat(layer.max_absolute_diff), layer.agrees ? "" : " differs", first ? " first" : "",
                      first ? " id=\"divergence\"" : "", layer.agrees ? "" : "<span aria-hidden=\"true\">≠ </span>",
-                     number(layer.max_absolute_diff),
+                     short_number(layer.max_absolute_diff),
                      first          ? "the two diverge here first"
                      : layer.agrees ? "agrees"
                                     : "differs",
-                     number(layer.mean_absolute_diff), html_text(to_string(layer.shape)));
+                     short_number(layer.mean_absolute_diff), html_text(to_string(layer.shape)));
 }
 
 // Layers down, their parts across.
@@ -126,7 +126,7 @@ std::string render_html(const VerifyReport& report) {
   std::string said =
       fmt::format("<p class=\"summary {}\"><strong>{}</strong>; the largest absolute difference is {}</p>\n",
                   report.passed ? "good" : "bad", report.passed ? "the two agree" : "the two do not agree",
-                  number(report.max_absolute_diff));
+                  short_number(report.max_absolute_diff));
   if (report.first_divergence)
     said += fmt::format("<p class=\"summary bad\">first divergence: <a href=\"#divergence\">{}</a>{}</p>\n",
                         html_text(report.layers[*report.first_divergence].name),
