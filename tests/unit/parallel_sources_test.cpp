@@ -111,6 +111,8 @@ TEST_CASE("every way in which DeepSpeed's files do not fit together is said") {
        "deepspeed: its 'zero_stage' should be 1, 2 or 3; it is not there"},
       {"latest is empty", "deepspeed-zero0-f32", [](const Copy& c) { c.folder.write("latest", "\n"); },
        "deepspeed: it names '', which is not a folder beside it"},
+      {"latest is not text", "deepspeed-zero0-f32", [](const Copy& c) { c.folder.write("latest", "global_step\xff"); },
+       "deepspeed: it names 'global_step_', which is not there"},
       {"two steps and no latest", "deepspeed-zero0-f32",
        [](const Copy& c) {
          fs::copy(c.in("global_step2"), c.in("global_step10"), fs::copy_options::recursive);
