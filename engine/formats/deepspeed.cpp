@@ -12,6 +12,7 @@
 #include "formats/folder_files.h"
 #include "formats/known_kinds.h"
 #include "formats/limit.h"
+#include "formats/pickle_text.h"
 #include "tensor/box.h"
 
 namespace remap::formats {
@@ -350,11 +351,11 @@ std::unique_ptr<Source> open_deepspeed(const std::string& folder, const OpenOpti
     const std::string path = (fs::path(folder) / note).string();
     step = trimmed(head_of(path));
     if (!is_plain_name(step))
-      fail(path, fmt::format("it names '{}', which is not a folder beside it", printable(step)), give);
+      fail(path, fmt::format("it names '{}', which is not a folder beside it", one_word(step)), give);
     if (!is_folder(fs::path(folder) / step))
-      fail(path, fmt::format("it names '{}', which is not there", printable(step)), give);
+      fail(path, fmt::format("it names '{}', which is not there", one_word(step)), give);
     if (!is_step((fs::path(folder) / step).string()))
-      fail(path, fmt::format("it names '{}', which does not hold files of DeepSpeed", printable(step)), give);
+      fail(path, fmt::format("it names '{}', which does not hold files of DeepSpeed", one_word(step)), give);
   } else if (steps.size() == 1) {
     step = steps.front();
   } else {

@@ -14,9 +14,9 @@
 #include "formats/folder_files.h"
 #include "formats/known_kinds.h"
 #include "formats/limit.h"
+#include "formats/pickle_text.h"
 #include "formats/tiled_source.h"
 #include "formats/torch_item.h"
-#include "remap/text.h"
 #include "tensor/box.h"
 
 namespace remap::formats {
@@ -396,7 +396,7 @@ std::unique_ptr<Source> open_megatron(const std::string& folder, const OpenOptio
     text.erase(std::min(text.find_last_not_of(" \t\r\n") + 1, text.size()));
     const bool number = !text.empty() && text.size() < 12 && text.find_first_not_of("0123456789") == text.npos;
     if (!number && text != "release")
-      fail(note, fmt::format("it says '{}', which is neither an iteration nor 'release'", printable(text)), give);
+      fail(note, fmt::format("it says '{}', which is neither an iteration nor 'release'", one_word(text)), give);
     iteration = number ? fmt::format("iter_{:0>7}", text) : text;
     const std::string path = (fs::path(folder) / iteration).string();
     if (!is_folder(path)) fail(note, fmt::format("it names '{}', which is not there", iteration), give);

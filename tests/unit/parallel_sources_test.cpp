@@ -111,12 +111,74 @@ TEST_CASE("every way in which DeepSpeed's files do not fit together is said") {
        "deepspeed: its 'zero_stage' should be 1, 2 or 3; it is not there"},
       {"latest is empty", "deepspeed-zero0-f32", [](const Copy& c) { c.folder.write("latest", "\n"); },
        "deepspeed: it names '', which is not a folder beside it"},
+      {"latest is not text", "deepspeed-zero0-f32", [](const Copy& c) { c.folder.write("latest", "global_step\xff"); },
+       "deepspeed: it names 'global_step_', which is not there"},
       {"two steps and no latest", "deepspeed-zero0-f32",
        [](const Copy& c) {
          fs::copy(c.in("global_step2"), c.in("global_step10"), fs::copy_options::recursive);
          fs::remove(c.in("latest"));
        },
        "deepspeed: it holds several checkpoints, 'global_step2' and 'global_step10', and no file 'latest'"},
+  });
+}
+
+TEST_CASE("buffers of half the width are read as float32, parameters from the flat partitions") {
+  const TempFolder folder;
+  test::Pickle model;
+  model << "}(";
+  model.text("module") << "}(";
+  model.text("b").tensor(
+      {.type = "BFloat16Storage", .key = "0", .elements = 512, .offset = 2, .shape = {2, 3}, .strides = {6, 2}});
+  model.text("n").tensor(
+      {.type = "LongStorage", .key = "0", .elements = 128, .offset = 0, .shape = {2}, .strides = {1}})
+      << "u";
+  model.text("buffer_names") << "](";
+  model.text("b").text("n") << "e";
+  model.text("param_shapes") << "]}(";
+  model.text("v").tuple({3}).text("w").tuple({2, 3}) << "uau";
+  folder.write("mp_rank_00_model_states.pt", test::torch_zip_of_numbers(model.stop()));
+  for (int rank = 0; rank < 2; ++rank) {
+    test::Pickle optimizer;
+    optimizer << "}";
+    optimizer.text("optimizer_state_dict") << "}(";
+    optimizer.text("zero_stage").integer(2).text("partition_count") << "]";
+    optimizer.integer(2) << "a";
+    optimizer.text("single_partition_of_fp32_groups") << "]";
+    optimizer.tensor(
+        {.type = "FloatStorage", .key = "0", .elements = 256, .offset = 20 * rank, .shape = {6}, .strides = {1}})
+        << "aus";
+    folder.write(fmt::format("zero_pp_rank_{}_mp_rank_00_optim_states.pt", rank),
+                 test::torch_zip_of_numbers(optimizer.stop()));
+  }
+  const auto source = open_source(folder.path());
+  // Storages hold the numbers 0, 1 … as 32 bits: as 16 bits, every second is one of them.
+  CHECK(source->manifest()[source->manifest().find("b")].dtype == DType::f32);
+  CHECK(tensor_values<uint32_t>(*source, "b") ==
+        std::vector<uint32_t>{1u << 16, 2u << 16, 3u << 16, 4u << 16, 5u << 16, 6u << 16});
+  CHECK(source->manifest()[source->manifest().find("n")].dtype == DType::i64);
+  CHECK(tensor_values<uint32_t>(*source, "v") == std::vector<uint32_t>{0, 1, 2});
+  CHECK(tensor_values<uint32_t>(*source, "w") == std::vector<uint32_t>{3, 4, 5, 20, 21, 22});
+}
+
+TEST_CASE("shards of Hugging Face's form that are not there are missed") {
+  check({
+      {"the last part, which nothing tells of", "dcp-hf-sharded-mapped",
+       [](const Copy& c) { fs::remove(c.in("shard-00002-model-00001-of-00002.safetensors")); }, "nothing was thrown"},
+      {"the first rank", "dcp-hf-sharded-mapped",
+       [](const Copy& c) {
+         for (const int file : {1, 2})
+           fs::remove(c.in(fmt::format("shard-00001-model-0000{}-of-00002.safetensors", file)));
+       },
+       "source-parts: 'shard-00001-"},
+      {"a file of all ranks", "dcp-hf-sharded-mapped",
+       [](const Copy& c) {
+         for (const int rank : {1, 2})
+           fs::remove(c.in(fmt::format("shard-0000{}-model-00002-of-00002.safetensors", rank)));
+       },
+       "source-parts: 'shard-00001-"},
+      {"the first part", "dcp-hf-sharded-mapped",
+       [](const Copy& c) { fs::remove(c.in("shard-00001-model-00002-of-00002.safetensors")); },
+       "source-tiles: the parts of 'col.weight'"},
   });
 }
 
