@@ -24,7 +24,7 @@ bool has_text(const fs::path& folder) {
   return std::any_of(std::begin(kTexts), std::end(kTexts), [&](const char* name) { return is_file(folder / name); });
 }
 
-bool is_unfinished(const std::string& folder) {
+bool is_unfinished_array(const std::string& folder) {
   const fs::path path(folder);
   if (is_file(path / kOcdbtManifest)) return false;
   const auto folders = list_folders(folder);
@@ -32,28 +32,28 @@ bool is_unfinished(const std::string& folder) {
                      [](const auto& name) { return name.starts_with("ocdbt.process_"); });
 }
 
-[[noreturn]] void refuse_unfinished(const std::string& folder) {
+[[noreturn]] void refuse_unfinished_array(const std::string& folder) {
   throw Error("orbax-unfinished", BytePlace{folder, {}, {}},
               "Orbax was still writing this checkpoint when it stopped, or 'manifest.ocdbt' was not copied",
               "fetch the folder again; if that file is not where it came from, use another checkpoint");
 }
 
-enum class Kind { none, database, unfinished, described, array, group };
-Kind kind_of(const std::string& folder) {
+enum class ArrayFolderKind { none, database, unfinished, described, array, group };
+ArrayFolderKind kind_of(const std::string& folder) {
   const fs::path path(folder);
-  if (is_file(path / kOcdbtManifest)) return Kind::database;
-  if (is_unfinished(folder)) return Kind::unfinished;
-  if (has_text(path)) return Kind::array;
-  if (is_file(path / ".zgroup")) return Kind::group;
+  if (is_file(path / kOcdbtManifest)) return ArrayFolderKind::database;
+  if (is_unfinished_array(folder)) return ArrayFolderKind::unfinished;
+  if (has_text(path)) return ArrayFolderKind::array;
+  if (is_file(path / ".zgroup")) return ArrayFolderKind::group;
   const auto folders = list_folders(folder);
   if (std::none_of(folders.begin(), folders.end(), [&](const auto& name) { return has_text(path / name); }))
-    return Kind::none;
-  return is_file(path / kOrbaxTree) ? Kind::described : Kind::group;
+    return ArrayFolderKind::none;
+  return is_file(path / kOrbaxTree) ? ArrayFolderKind::described : ArrayFolderKind::group;
 }
 
 bool is_number(const std::string& name) { return !name.empty() && std::all_of(name.begin(), name.end(), is_digit); }
 // "7", "step_7", "checkpoint_7".
-bool is_step(const std::string& name) {
+bool is_step_folder(const std::string& name) {
   const size_t at = name.find_last_not_of("0123456789");
   if (at == name.npos) return is_number(name);
   return at + 1 < name.size() && name[at] == '_' && name.find('.') == name.npos;
@@ -62,11 +62,12 @@ bool is_step(const std::string& name) {
 std::string in(const std::string& folder, const std::string& name) { return (fs::path(folder) / name).string(); }
 
 // The folders in a step that hold arrays.
-std::vector<std::pair<std::string, Kind>> items_of(const std::string& folder) {
-  std::vector<std::pair<std::string, Kind>> items;
+std::vector<std::pair<std::string, ArrayFolderKind>> items_of(const std::string& folder) {
+  std::vector<std::pair<std::string, ArrayFolderKind>> items;
   for (const auto& name : list_folders(folder)) {
     if (name.find(kUnfinished) != name.npos || name.starts_with("ocdbt.process_")) continue;
-    if (const Kind kind = kind_of(in(folder, name)); kind != Kind::none) items.emplace_back(name, kind);
+    if (const ArrayFolderKind kind = kind_of(in(folder, name)); kind != ArrayFolderKind::none)
+      items.emplace_back(name, kind);
   }
   return items;
 }
@@ -75,7 +76,7 @@ std::optional<FoundArrays> find_item(const std::string& folder) {
   std::vector<std::string> items;
   bool are_groups = true;
   for (const auto& [name, kind] : items_of(folder)) {
-    are_groups = are_groups && kind == Kind::group;
+    are_groups = are_groups && kind == ArrayFolderKind::group;
     items.push_back(name);
   }
   if (items.empty()) return std::nullopt;
@@ -104,25 +105,26 @@ std::optional<FoundArrays> find_item(const std::string& folder) {
 
 std::optional<std::string> array_folder_kind(const std::string& folder) {
   switch (kind_of(folder)) {
-    case Kind::none: return std::nullopt;
-    case Kind::database: return "an Orbax checkpoint (OCDBT)";
-    case Kind::unfinished: return "an Orbax checkpoint that is not complete";
-    case Kind::described: return "an Orbax checkpoint";
-    case Kind::array: return "a zarr array";
-    case Kind::group: return "a group of zarr arrays";
+    case ArrayFolderKind::none: return std::nullopt;
+    case ArrayFolderKind::database: return "an Orbax checkpoint (OCDBT)";
+    case ArrayFolderKind::unfinished: return "an Orbax checkpoint that is not complete";
+    case ArrayFolderKind::described: return "an Orbax checkpoint";
+    case ArrayFolderKind::array: return "a zarr array";
+    case ArrayFolderKind::group: return "a group of zarr arrays";
   }
   return std::nullopt;
 }
 
 std::optional<FoundArrays> find_array_folder(const std::string& path) {
-  if (is_unfinished(path) || fs::path(path).filename().string().find(kUnfinished) != std::string::npos)
-    refuse_unfinished(path);
-  if (kind_of(path) != Kind::none) return FoundArrays{path};
+  if (is_unfinished_array(path) || fs::path(path).filename().string().find(kUnfinished) != std::string::npos)
+    refuse_unfinished_array(path);
+  if (kind_of(path) != ArrayFolderKind::none) return FoundArrays{path};
   std::vector<std::string> steps;
   for (const auto& name : list_folders(path)) {
-    if (!is_step(name)) continue;
+    if (!is_step_folder(name)) continue;
     const std::string step = in(path, name);
-    if (kind_of(step) != Kind::none || is_file(fs::path(step) / "_CHECKPOINT_METADATA") || !items_of(step).empty())
+    if (kind_of(step) != ArrayFolderKind::none || is_file(fs::path(step) / "_CHECKPOINT_METADATA") ||
+        !items_of(step).empty())
       steps.push_back(name);
   }
   if (steps.size() > 1)
@@ -131,7 +133,7 @@ std::optional<FoundArrays> find_array_folder(const std::string& path) {
                 fmt::format("give one of them, such as '{}'", in(path, steps.back())));
   if (steps.size() == 1) {
     const std::string step = in(path, steps.front());
-    return kind_of(step) != Kind::none ? FoundArrays{step} : find_item(step);
+    return kind_of(step) != ArrayFolderKind::none ? FoundArrays{step} : find_item(step);
   }
   return find_item(path);
 }

@@ -11,7 +11,7 @@ namespace {
 constexpr std::string_view kOthers[] = {"torch.distributed.checkpoint.metadata", "StructuredToParameterName@@"};
 
 // Protocols 0 and 1 have no header: it is a pickle if all of it obeys.
-bool is_text_pickle(const MappedFile& file, std::string_view text) {
+bool is_text_protocol(const MappedFile& file, std::string_view text) {
   if (text.size() < 2 || !(text.ends_with('.') || text.ends_with(".\n"))) return false;
   try {
     const PickleGraph graph = read_pickle(file.bytes(), {file.path(), {}, 0}, {});
@@ -31,7 +31,7 @@ bool looks_like_pickle(const MappedFile& file) {
         (text.size() > kNear && text.substr(text.size() - kNear).find(mark) != text.npos))
       return false;
   const bool has_header = text.size() > 2 && text[0] == '\x80' && text[1] >= 2 && text[1] <= 5;
-  return has_header || is_text_pickle(file, text);
+  return has_header || is_text_protocol(file, text);
 }
 
 std::unique_ptr<Source> open_array_pickle(const MappedFile& file, const OpenOptions& options) {

@@ -23,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kText2 = ".zarray", kText3 = "zarr.json";
-constexpr const char* kSteps[] = {"step", "state/step"};
+constexpr const char* kStepArrays[] = {"step", "state/step"};
 
 // An array's keys begin with `prefix`: "name/", or nothing for one that is the whole store.
 struct NamedArray {
@@ -184,7 +184,7 @@ class ArraySource : public Source {
   }
 
   void read_others(const OpenOptions& options) {
-    for (const char* name : kSteps)
+    for (const char* name : kStepArrays)
       if (const size_t at = manifest_.find(name); at != Manifest::npos && !metadata_.contains("step")) read_step(at);
     const fs::path strings = fs::path(folder_) / "_strings.json";
     if (is_file(strings))

@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-[[noreturn]] void fail(const std::string& file, const std::string& message) {
+[[noreturn]] void fail_tree(const std::string& file, const std::string& message) {
   throw Error("orbax-tree", BytePlace{file, {}, {}}, message,
               "the file is damaged or was not copied completely; fetch it again");
 }
@@ -29,16 +29,17 @@ void add(ArrayTree& tree, const std::string& name, const std::string& key, const
   check_limit(tree.keys.size() + 1, limits.max_tensors, "max_tensors", BytePlace{tree.file, {}, {}}, "leaves");
   const auto [it, is_new] = tree.keys.emplace(name, key);
   if (!is_new && it->second != key)
-    fail(tree.file, fmt::format("two leaves of the tree have the array '{}': '{}' and '{}'", name, it->second, key));
+    fail_tree(tree.file,
+              fmt::format("two leaves of the tree have the array '{}': '{}' and '{}'", name, it->second, key));
 }
 
 // {"tree_metadata": {"('a', 'b')": {"key_metadata": [{"key": "a", "key_type": 2}, …], "value_metadata": {…}}}}
 void read_json_tree(ArrayTree& tree, const Json& root, const Limits& limits) {
   if (!root.is_object() || !root.contains("tree_metadata") || !root["tree_metadata"].is_object())
-    fail(tree.file, "there is no object 'tree_metadata'");
+    fail_tree(tree.file, "there is no object 'tree_metadata'");
   tree.leaves_out_fill = root.value("store_array_data_equal_to_fill_value", Json(true)) == false;
   for (const auto& [text, leaf] : root["tree_metadata"].items()) {
-    const auto damaged = [&] { fail(tree.file, fmt::format("the leaf {} has no list of keys", printable(text))); };
+    const auto damaged = [&] { fail_tree(tree.file, fmt::format("the leaf {} has no list of keys", printable(text))); };
     if (!leaf.is_object() || !leaf.contains("key_metadata") || !leaf["key_metadata"].is_array()) damaged();
     std::string name, key;
     for (const Json& part : leaf["key_metadata"]) {

@@ -19,7 +19,7 @@ namespace {
 
 constexpr size_t kFirstBytes = 64 * 1024;
 constexpr size_t kMaxSlice = size_t{1} << 30;  // zlib counts in 32 bits
-constexpr size_t kMaxDeflateRatio = 1032;  // of 258 bytes, by a code of one bit for the length and one for the distance
+constexpr size_t kMaxRatio = 1032;  // of 258 bytes, by a code of one bit for the length and one for the distance
 
 // What the decoders share: room to write that grows up to the expected size, one byte of room behind it that must stay
 // unused, and the messages.
@@ -71,8 +71,8 @@ struct FreeDecompressor {
 
 // The whole chunk at once, by libdeflate: false if it is not exactly what it should be. Takes no memory for what the
 // file cannot hold.
-bool inflate_whole(std::span<const std::byte> in, size_t size_bytes, bool gzip, std::vector<std::byte>& out) {
-  if (size_bytes / kMaxDeflateRatio > in.size()) return false;
+bool inflate_at_once(std::span<const std::byte> in, size_t size_bytes, bool gzip, std::vector<std::byte>& out) {
+  if (size_bytes / kMaxRatio > in.size()) return false;
   const std::unique_ptr<libdeflate_decompressor, FreeDecompressor> decompressor(libdeflate_alloc_decompressor());
   if (!decompressor) return false;
   out.resize(size_bytes);
@@ -126,7 +126,7 @@ void inflate_in_pieces(const ChunkBytes& chunk, size_t size_bytes, bool gzip, st
 }
 
 void inflate_chunk(const ChunkBytes& chunk, size_t size_bytes, bool gzip, std::vector<std::byte>& out) {
-  if (!inflate_whole(chunk.bytes, size_bytes, gzip, out)) inflate_in_pieces(chunk, size_bytes, gzip, out);
+  if (!inflate_at_once(chunk.bytes, size_bytes, gzip, out)) inflate_in_pieces(chunk, size_bytes, gzip, out);
 }
 void decode_gzip(const ChunkBytes& chunk, size_t size_bytes, std::vector<std::byte>& out) {
   inflate_chunk(chunk, size_bytes, true, out);

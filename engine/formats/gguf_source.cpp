@@ -18,7 +18,7 @@
 namespace remap::formats {
 namespace {
 
-constexpr std::string_view kMagic = "GGUF";
+constexpr std::string_view kGgufMagic = "GGUF";
 constexpr uint64_t kMostShown = 64;  // entries of a list that stay in the metadata
 constexpr int kMostNested = 4;       // lists in lists
 
@@ -27,7 +27,7 @@ struct ElementType {
   std::string_view name;
   std::optional<DType> dtype = {};  // none: a quantized type
 };
-constexpr ElementType kTypes[] = {
+constexpr ElementType kElementTypes[] = {
     {0, "F32", DType::f32},
     {1, "F16", DType::f16},
     {2, "Q4_0"},
@@ -70,7 +70,7 @@ class GgufReader {
       : contents_(contents), limits_(limits), in_(contents.file.bytes(), contents.file.path(), {}, "gguf-bad-file") {}
 
   TorchListing read() {
-    in_.take(kMagic.size(), "magic number");
+    in_.take(kGgufMagic.size(), "magic number");
     const uint32_t version = in_.u32("version");
     if (version != 2 && version != 3)
       in_.fail(fmt::format("version {} of GGUF; 2 and 3 are read", version),
@@ -167,10 +167,10 @@ class GgufReader {
     const uint32_t code = in_.u32("a tensor's type");
     const uint64_t offset = in_.u64("a tensor's offset");
     element_count(shape, to_string(said_at) + ": '" + key + "'");
-    const auto type =
-        std::find_if(std::begin(kTypes), std::end(kTypes), [&](const ElementType& row) { return row.code == code; });
-    if (type == std::end(kTypes) || !type->dtype) {
-      const std::string name = type == std::end(kTypes) ? fmt::format("type{}", code) : std::string(type->name);
+    const auto type = std::find_if(std::begin(kElementTypes), std::end(kElementTypes),
+                                   [&](const ElementType& row) { return row.code == code; });
+    if (type == std::end(kElementTypes) || !type->dtype) {
+      const std::string name = type == std::end(kElementTypes) ? fmt::format("type{}", code) : std::string(type->name);
       listing_.tensors.push_back({std::move(key), UnreadableTensor{"a quantized tensor of GGUF", name, shape}});
       return;
     }
@@ -207,8 +207,8 @@ class GgufReader {
 }  // namespace
 
 bool looks_like_gguf(std::span<const std::byte> bytes) {
-  const std::string_view head(reinterpret_cast<const char*>(bytes.data()), std::min(bytes.size(), kMagic.size()));
-  return head == kMagic;
+  const std::string_view head(reinterpret_cast<const char*>(bytes.data()), std::min(bytes.size(), kGgufMagic.size()));
+  return head == kGgufMagic;
 }
 
 std::unique_ptr<Source> open_gguf(MappedFile file, const OpenOptions& options) {

@@ -19,16 +19,16 @@ namespace {
 
 constexpr int kMaxLinks = 40;  // as the kernel has it
 
-struct Entry {
+struct FileAt {
   FileId id;
   mode_t mode = 0;
 };
 
 // The entry itself, not what a link leads to.
-std::optional<Entry> look(const std::string& path) {
+std::optional<FileAt> look(const std::string& path) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) return std::nullopt;
-  return Entry{{info.st_dev, info.st_ino}, info.st_mode};
+  return FileAt{{info.st_dev, info.st_ino}, info.st_mode};
 }
 
 std::string link_target(const std::string& path) {

@@ -28,8 +28,9 @@ constexpr const char* kNote = "latest_checkpointed_iteration.txt";
 constexpr std::string_view kRank = "mp_rank_";
 constexpr const char* kModelFiles[] = {"model_optim_rng.pt", "model_rng.pt"};
 
-[[noreturn]] void fail(const std::string& path, const std::string& message,
-                       const std::string& hint = "the files are not of one run, or one is damaged: fetch them again") {
+[[noreturn]] void fail_megatron(
+    const std::string& path, const std::string& message,
+    const std::string& hint = "the files are not of one run, or one is damaged: fetch them again") {
   throw Error("megatron", BytePlace{path, {}, {}}, message, hint);
 }
 
@@ -152,7 +153,7 @@ class IterationOpener {
     for (const File& file : files_) add_file(file);
     for (auto& [key, parts] : parts_) join(key, parts);
     add_document(contents_, contents_.path, "config.json", "config", limits_);
-    if (contents_.tensors.empty()) fail(iteration_, "its files have no tensors below 'model'");
+    if (contents_.tensors.empty()) fail_megatron(iteration_, "its files have no tensors below 'model'");
     contents_.remarks = {fmt::format("Megatron, '{}': {} tensor-parallel rank{}, {} pipeline stage{}",
                                      fs::path(iteration_).filename().string(), n_tensor_, n_tensor_ == 1 ? "" : "s",
                                      n_stages_, n_stages_ == 1 ? "" : "s")};
@@ -207,10 +208,10 @@ class IterationOpener {
     const auto third = std::find_if(folders.begin(), folders.end(),
                                     [](const RankFolder& folder) { return folder.numbers.size() > 2; });
     if (!said && third == folders.end()) return;
-    fail(iteration_,
-         fmt::format("'{}' is of an expert-parallel rank: such checkpoints of Megatron are not read",
-                     third == folders.end() ? folders.back().name : third->name),
-         "save it again with an expert-parallel size of 1, or as torch_dist");
+    fail_megatron(iteration_,
+                  fmt::format("'{}' is of an expert-parallel rank: such checkpoints of Megatron are not read",
+                              third == folders.end() ? folders.back().name : third->name),
+                  "save it again with an expert-parallel size of 1, or as torch_dist");
   }
   // What the arguments say, or else the ranks that there are.
   int64_t size_of(const Json& args, const char* name, const char* older, int64_t File::*rank) const {
@@ -227,12 +228,12 @@ class IterationOpener {
     for (size_t f = 0; f < files_.size(); ++f) {
       const File& file = files_[f];
       if (file.tensor_rank >= n_tensor_ || file.stage >= n_stages_)
-        fail(iteration_,
-             fmt::format("'{}' is one too many: by 'args', the tensor-parallel size is {}, the pipeline's {}",
-                         folders[f].name, n_tensor_, n_stages_),
-             "move the folders of the other run away");
+        fail_megatron(iteration_,
+                      fmt::format("'{}' is one too many: by 'args', the tensor-parallel size is {}, the pipeline's {}",
+                                  folders[f].name, n_tensor_, n_stages_),
+                      "move the folders of the other run away");
       if (!there.emplace(file.tensor_rank, file.stage).second)
-        fail(iteration_, fmt::format("'{}' is there twice, spelt in two ways", folders[f].name));
+        fail_megatron(iteration_, fmt::format("'{}' is there twice, spelt in two ways", folders[f].name));
     }
     const bool staged = folders.front().numbers.size() > 1;
     for (int64_t t = 0; t < n_tensor_; ++t)
@@ -298,15 +299,15 @@ class IterationOpener {
     const TensorInfo info = info_of(key, first->tensor);
     for (const auto& copies : parts.by_rank) {
       if (copies.empty())
-        fail(iteration_,
-             fmt::format("'{}' is not on every tensor-parallel rank; '{}' holds it", key, first_item->path()));
+        fail_megatron(iteration_,
+                      fmt::format("'{}' is not on every tensor-parallel rank; '{}' holds it", key, first_item->path()));
       for (const auto& [item, tensor] : copies) {
         const TensorInfo other = info_of(key, tensor->tensor);
         if (other.dtype != info.dtype || other.shape != info.shape ||
             (other.unread == nullptr) != (info.unread == nullptr))
-          fail(item->path(),
-               fmt::format("'{}' is {} {} here, {} {} in '{}'", tensor->key, name(other.dtype), to_string(other.shape),
-                           name(info.dtype), to_string(info.shape), first_item->path()));
+          fail_megatron(item->path(), fmt::format("'{}' is {} {} here, {} {} in '{}'", tensor->key, name(other.dtype),
+                                                  to_string(other.shape), name(info.dtype), to_string(info.shape),
+                                                  first_item->path()));
       }
     }
     TiledTensor out{info};
@@ -339,13 +340,14 @@ class IterationOpener {
   void join_cut(const Cut& cut, const Shape& part, const Parts& parts, TiledTensor& out) const {
     Shape whole = out.info.shape;
     const auto size = checked_mul<int64_t>(whole[cut.dim], n_tensor_);
-    if (!size) fail(iteration_, fmt::format("'{}' has more rows than can be counted", out.info.key));
+    if (!size) fail_megatron(iteration_, fmt::format("'{}' has more rows than can be counted", out.info.key));
     whole[cut.dim] = *size;
     data_bytes(out.info.dtype, whole, iteration_ + ": '" + out.info.key + "'");
     const int64_t n_halves = cut.gated && gated_ ? 2 : 1;
     if (part[cut.dim] % n_halves != 0)
-      fail(iteration_, fmt::format("'{}' is {} on each rank: an odd number of rows cannot be a gate and what it gates",
-                                   out.info.key, to_string(part)));
+      fail_megatron(iteration_,
+                    fmt::format("'{}' is {} on each rank: an odd number of rows cannot be a gate and what it gates",
+                                out.info.key, to_string(part)));
     out.info.shape = whole;
     const int64_t half = part[cut.dim] / n_halves;
     for (int64_t t = 0; t < n_tensor_; ++t)
@@ -396,19 +398,22 @@ std::unique_ptr<Source> open_megatron(const std::string& folder, const OpenOptio
     text.erase(std::min(text.find_last_not_of(" \t\r\n") + 1, text.size()));
     const bool number = !text.empty() && text.size() < 12 && text.find_first_not_of("0123456789") == text.npos;
     if (!number && text != "release")
-      fail(note, fmt::format("it says '{}', which is neither an iteration nor 'release'", one_word(text)), give);
+      fail_megatron(note, fmt::format("it says '{}', which is neither an iteration nor 'release'", one_word(text)),
+                    give);
     iteration = number ? fmt::format("iter_{:0>7}", text) : text;
     const std::string path = (fs::path(folder) / iteration).string();
-    if (!is_folder(path)) fail(note, fmt::format("it names '{}', which is not there", iteration), give);
+    if (!is_folder(path)) fail_megatron(note, fmt::format("it names '{}', which is not there", iteration), give);
     if (looks_like_dcp(path, list_files(path))) return open_dcp(path, options);  // "torch_dist"
     if (!is_iteration(path))
-      fail(path, fmt::format("the folder has neither '{}…/{}' nor files '*.distcp'", kRank, kModelFiles[0]), give);
+      fail_megatron(path, fmt::format("the folder has neither '{}…/{}' nor files '*.distcp'", kRank, kModelFiles[0]),
+                    give);
   } else if (iterations.size() == 1) {
     iteration = iterations.front();
   } else {
-    fail(folder,
-         fmt::format("it holds several checkpoints, {}, and no '{}' that names one", quoted_list(iterations), kNote),
-         give);
+    fail_megatron(
+        folder,
+        fmt::format("it holds several checkpoints, {}, and no '{}' that names one", quoted_list(iterations), kNote),
+        give);
   }
   return IterationOpener(folder, (fs::path(folder) / iteration).string(), options).open();
 }

@@ -14,7 +14,7 @@
 namespace remap::formats {
 namespace {
 
-constexpr std::string_view kMagic = "\x93NUMPY";
+constexpr std::string_view kNpyMagic = "\x93NUMPY";
 
 struct Fields {
   std::string descr;  // "" for a list of fields
@@ -169,7 +169,7 @@ NpyHeader read_npy_header(std::span<const std::byte> bytes, const std::string& f
                           const Limits& limits) {
   ByteReader in(bytes, file, member, "numpy-bad-array");
   const BytePlace begin = in.place();
-  if (bytes.size() < kMagic.size() || in.text(kMagic.size(), "magic number") != kMagic)
+  if (bytes.size() < kNpyMagic.size() || in.text(kNpyMagic.size(), "magic number") != kNpyMagic)
     throw Error("numpy-bad-array", begin, "this is not a numpy array: it does not begin with numpy's magic number");
   const unsigned version = in.u8("version");
   in.u8("version");

@@ -14,7 +14,7 @@
 namespace remap::formats {
 namespace {
 
-constexpr const char* kFetchAgain = "the database is damaged or was not copied completely; fetch it again";
+constexpr const char* kFetchDatabase = "the database is damaged or was not copied completely; fetch it again";
 
 uint32_t big_endian_at(std::string_view bytes, size_t at) {
   uint32_t value;
@@ -90,7 +90,9 @@ void OcdbtReader::require_end(std::string_view what) const {
   if (!rest_.empty()) fail(fmt::format("{} bytes follow {}", rest_.size(), what));
 }
 
-void OcdbtReader::fail(const std::string& message) const { throw Error("ocdbt-damaged", place_, message, kFetchAgain); }
+void OcdbtReader::fail(const std::string& message) const {
+  throw Error("ocdbt-damaged", place_, message, kFetchDatabase);
+}
 
 std::string_view open_envelope(std::string_view bytes, uint32_t magic, const BytePlace& place, const Limits& limits,
                                std::string& buffer) {

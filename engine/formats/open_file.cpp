@@ -5,9 +5,9 @@
 
 #include "base/mapped_file.h"
 #include "formats/array_pickle.h"
-#include "formats/gguf_source.h"
 #include "formats/array_source.h"
 #include "formats/folder_files.h"
+#include "formats/gguf_source.h"
 #include "formats/json_text.h"
 #include "formats/limit.h"
 #include "formats/manifest_source.h"

@@ -31,8 +31,8 @@ std::unique_ptr<Source> open_shard(const std::string& path, const OpenOptions& o
 }
 
 // What is known of shards that are not there: a download that was not finished, other files than the index is for.
-[[noreturn]] void refuse_missing(const ShardIndex& index, const fs::path& folder,
-                                 const std::vector<std::string>& missing) {
+[[noreturn]] void refuse_missing_shards(const ShardIndex& index, const fs::path& folder,
+                                        const std::vector<std::string>& missing) {
   const std::string index_name = fs::path(index.file).filename().string();
   std::vector<std::string> others, unfinished;
   for (const auto& file : list_files(folder.empty() ? "." : folder.string())) {
@@ -80,7 +80,7 @@ std::unique_ptr<Source> open_shards(const std::string& path, const std::string& 
     std::error_code ignored;
     if (!fs::exists(folder / name, ignored)) missing.push_back(name);
   }
-  if (!missing.empty()) refuse_missing(index, folder, missing);
+  if (!missing.empty()) refuse_missing_shards(index, folder, missing);
   std::vector<NamedFile> files;
   std::vector<OpenedShard> shards;
   for (const auto& [name, keys] : index.shards) {

@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kVersion = 1;
 
-[[noreturn]] void fail(const std::string& path, const std::string& what) {
+[[noreturn]] void fail_part(const std::string& path, const std::string& what) {
   throw Error("parts-damaged", BytePlace{path, {}, {}}, what,
               "remove the folder that it is in, and write that part again");
 }
@@ -20,33 +20,33 @@ constexpr int kVersion = 1;
 class Reader {
  public:
   Reader(const std::string& path, const Json& json) : path_(path), json_(json) {
-    if (!json.is_object()) fail(path_, "is not an object");
+    if (!json.is_object()) fail_part(path_, "is not an object");
   }
 
   const Json& at(const Json& object, const char* name) const {
     const auto entry = object.find(name);
-    if (entry == object.end()) fail(path_, fmt::format("has no '{}'", name));
+    if (entry == object.end()) fail_part(path_, fmt::format("has no '{}'", name));
     return *entry;
   }
   const Json& at(const char* name) const { return at(json_, name); }
   uint64_t number(const Json& object, const char* name) const {
     const Json& value = at(object, name);
-    if (!value.is_number_unsigned()) fail(path_, fmt::format("'{}' is not a count", name));
+    if (!value.is_number_unsigned()) fail_part(path_, fmt::format("'{}' is not a count", name));
     return value.get<uint64_t>();
   }
   uint32_t count(const char* name) const {
     const uint64_t value = number(json_, name);
-    if (value == 0 || value > UINT32_MAX) fail(path_, fmt::format("'{}' is out of range", name));
+    if (value == 0 || value > UINT32_MAX) fail_part(path_, fmt::format("'{}' is out of range", name));
     return static_cast<uint32_t>(value);
   }
   std::string string(const Json& object, const char* name) const {
     const Json& value = at(object, name);
-    if (!value.is_string()) fail(path_, fmt::format("'{}' is not a string", name));
+    if (!value.is_string()) fail_part(path_, fmt::format("'{}' is not a string", name));
     return value.get<std::string>();
   }
   std::map<std::string, std::string> strings(const char* name) const {
     const Json& object = at(name);
-    if (!object.is_object()) fail(path_, fmt::format("'{}' is not an object", name));
+    if (!object.is_object()) fail_part(path_, fmt::format("'{}' is not an object", name));
     std::map<std::string, std::string> all;
     for (const auto& [key, value] : object.items()) all[key] = string(object, key.c_str());
     return all;
@@ -59,7 +59,7 @@ class Reader {
 
 // What is moved and written under this name must be a file of the folder.
 std::string plain_name(const std::string& path, const std::string& name) {
-  if (!is_file_name(name)) fail(path, fmt::format("names a file '{}', which is not a name in a folder", name));
+  if (!is_file_name(name)) fail_part(path, fmt::format("names a file '{}', which is not a name in a folder", name));
   return name;
 }
 
@@ -83,15 +83,15 @@ PartFile read_part_file(const std::string& path, const Limits& limits) {
   const Json json = parse_json(read_text_file(path, limits.max_index_bytes), {path, "parts-damaged", {}});
   const Reader in(path, json);
   if (const uint64_t version = in.number(json, "remap_part"); version != kVersion)
-    fail(path, fmt::format("is of version {}; this remap reads version {}", version, kVersion));
+    fail_part(path, fmt::format("is of version {}; this remap reads version {}", version, kVersion));
   PartFile file;
   file.part = {in.count("part"), in.count("parts")};
-  if (file.part.number > file.part.of) fail(path, fmt::format("is part {} of {}", file.part.number, file.part.of));
+  if (file.part.number > file.part.of) fail_part(path, fmt::format("is part {} of {}", file.part.number, file.part.of));
   file.made_of = in.strings("made_of");
   file.n_shards = in.number(json, "n_shards");
-  if (!in.at("shards").is_array()) fail(path, "'shards' is not a list");
+  if (!in.at("shards").is_array()) fail_part(path, "'shards' is not a list");
   for (const Json& shard : in.at("shards")) {
-    if (!shard.is_object()) fail(path, "a shard is not an object");
+    if (!shard.is_object()) fail_part(path, "a shard is not an object");
     file.shards.push_back({plain_name(path, in.string(shard, "name")), in.number(shard, "size_bytes"),
                            in.number(shard, "head_bytes"), in.string(shard, "head_sum")});
   }

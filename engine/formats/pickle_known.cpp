@@ -132,7 +132,7 @@ const KnownRow* find_row(const PickleGlobal& global) {
   return it == kByName.end() ? nullptr : it->second;
 }
 
-bool is_plain(PickleKind kind) { return kind <= PickleKind::text; }
+bool is_plain_value(PickleKind kind) { return kind <= PickleKind::text; }
 
 // Cut, with `ref` to keep it apart from others that begin alike.
 std::string bounded(std::string_view text, PickleRef ref) {
@@ -223,7 +223,7 @@ std::string PickleMeanings::key_text(PickleRef key) const {
       for (const PickleRef item : graph_.items(found.ref)) {
         if (out.size() > 1) out += ", ";
         const PickleKind kind = graph_.kind(item);  // no deeper: the key of a key is of no use to anyone
-        out += is_plain(kind) ? key_text(item) : fmt::format("<{}>", describe(kind));
+        out += is_plain_value(kind) ? key_text(item) : fmt::format("<{}>", describe(kind));
         if (out.size() > kMaxName) break;
       }
       return out + ")";
@@ -295,7 +295,7 @@ PickleView PickleMeanings::view(PickleRef ref) const {
     view.ref = ref;
     view.row = nullptr;
     const PickleKind kind = graph_.kind(ref);
-    if (is_plain(kind) || kind == PickleKind::global)
+    if (is_plain_value(kind) || kind == PickleKind::global)
       view.meaning = Meaning::scalar;
     else if (kind == PickleKind::dict)
       view.meaning = Meaning::mapping;

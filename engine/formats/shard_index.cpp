@@ -10,7 +10,7 @@
 namespace remap::formats {
 namespace {
 
-[[noreturn]] void fail(const std::string& file, const std::string& message, const std::string& hint = {}) {
+[[noreturn]] void fail_index(const std::string& file, const std::string& message, const std::string& hint = {}) {
   throw Error("shard-index", BytePlace{file, {}, {}}, message, hint);
 }
 
@@ -20,9 +20,9 @@ void check_shard_name(const std::string& index_file, const std::string& name) {
   const bool plain = !name.empty() && name != "." && name != ".." &&
                      name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
   if (!plain)
-    fail(index_file,
-         fmt::format("weight_map names the file '{}'; shards must be files of the index's own folder", name),
-         "put the shards beside the index, and name them there without a folder");
+    fail_index(index_file,
+               fmt::format("weight_map names the file '{}'; shards must be files of the index's own folder", name),
+               "put the shards beside the index, and name them there without a folder");
 }
 
 }  // namespace
@@ -31,15 +31,15 @@ bool is_shard_index(const Json& root) { return root.is_object() && root.contains
 
 ShardIndex parse_shard_index(const Json& root, const std::string& file) {
   if (!is_shard_index(root) || !root["weight_map"].is_object())
-    fail(file, "not an index of shards: it has no object 'weight_map'");
+    fail_index(file, "not an index of shards: it has no object 'weight_map'");
   ShardIndex index{file, {}, {}};
   if (root.contains("metadata")) index.metadata = root["metadata"];
   for (const auto& [key, shard] : root["weight_map"].items()) {
-    if (!shard.is_string()) fail(file, fmt::format("weight_map gives no file name for '{}'", key));
+    if (!shard.is_string()) fail_index(file, fmt::format("weight_map gives no file name for '{}'", key));
     check_shard_name(file, shard.get_ref<const std::string&>());
     index.shards[shard.get<std::string>()].push_back(key);
   }
-  if (index.shards.empty()) fail(file, "weight_map is empty: the index names no file");
+  if (index.shards.empty()) fail_index(file, "weight_map is empty: the index names no file");
   for (auto& [shard, keys] : index.shards) std::sort(keys.begin(), keys.end());
   return index;
 }
@@ -55,18 +55,20 @@ void check_shards(const ShardIndex& index, const std::string& folder, const std:
       for (const OpenedShard& other : shards)
         if (elsewhere.empty() && other.manifest->find(key) != Manifest::npos)
           elsewhere = fmt::format("; '{}' holds it", other.name);
-      fail(path_of(shard), fmt::format("does not hold the tensor '{}', which the index places in it{}", key, elsewhere),
-           fmt::format("fetch '{}' and its files again: they are not of one version", index_name));
+      fail_index(path_of(shard),
+                 fmt::format("does not hold the tensor '{}', which the index places in it{}", key, elsewhere),
+                 fmt::format("fetch '{}' and its files again: they are not of one version", index_name));
     }
   }
   for (const OpenedShard& shard : shards) {
     const std::vector<std::string>& expected = index.shards.at(shard.name);
     for (const TensorInfo& tensor : shard.manifest->tensors())
       if (!std::binary_search(expected.begin(), expected.end(), tensor.key))
-        fail(path_of(shard),
-             fmt::format("holds the tensor '{}', which the index does not place in this file", tensor.key),
-             fmt::format("fetch '{0}' again; if the tensor belongs to the checkpoint, add it to 'weight_map' in '{0}'",
-                         index_name));
+        fail_index(
+            path_of(shard),
+            fmt::format("holds the tensor '{}', which the index does not place in this file", tensor.key),
+            fmt::format("fetch '{0}' again; if the tensor belongs to the checkpoint, add it to 'weight_map' in '{0}'",
+                        index_name));
   }
 }
 

@@ -14,16 +14,16 @@
 namespace remap::formats {
 namespace {
 
-constexpr std::string_view kMagic = "\x57\xfb\x80\x8b\x24\x75\x47\xdb";
+constexpr std::string_view kTableMagic = "\x57\xfb\x80\x8b\x24\x75\x47\xdb";
 constexpr uint64_t kFooterBytes = 48, kTrailerBytes = 5;
 
-uint32_t number_at(std::string_view bytes, size_t at) {
+uint32_t fixed_at(std::string_view bytes, size_t at) {
   uint32_t value;
   std::memcpy(&value, bytes.data() + at, sizeof value);
   return value;
 }
 
-std::string_view text_of(const MappedFile& file) {
+std::string_view text_at(const MappedFile& file) {
   return {reinterpret_cast<const char*>(file.data()), static_cast<size_t>(file.size())};
 }
 
@@ -31,17 +31,18 @@ std::string_view text_of(const MappedFile& file) {
 
 bool SortedTable::has_magic(std::span<const std::byte> file) {
   const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
-  return text.size() >= kFooterBytes && text.ends_with(kMagic);
+  return text.size() >= kFooterBytes && text.ends_with(kTableMagic);
 }
 
 SortedTable::SortedTable(MappedFile file, const Limits& limits)
     : file_(std::move(file)), max_unpacked_(limits.max_index_bytes) {
-  const std::string_view text = text_of(file_);
+  const std::string_view text = text_at(file_);
   if (text.size() < kFooterBytes)
     fail(0, fmt::format("the file has {} bytes, too few for a table: its footer has {}", text.size(), kFooterBytes));
   const uint64_t footer = text.size() - kFooterBytes;
-  if (!text.ends_with(kMagic)) fail(text.size() - kMagic.size(), "the file does not end with a table's magic number");
-  std::string_view handles = text.substr(footer, kFooterBytes - kMagic.size());
+  if (!text.ends_with(kTableMagic))
+    fail(text.size() - kTableMagic.size(), "the file does not end with a table's magic number");
+  std::string_view handles = text.substr(footer, kFooterBytes - kTableMagic.size());
   // Nothing is read of the meta index: only where its handle ends matters.
   if (!take_varint(handles) || !take_varint(handles)) fail(footer, "the handle of the meta index is damaged");
   const Block index = take_handle(handles, footer, "the index");
@@ -96,8 +97,8 @@ SortedTable::Block SortedTable::take_handle(std::string_view& in, uint64_t at, s
 }
 
 std::string_view SortedTable::contents(const Block& block, std::vector<std::byte>& buffer) const {
-  const std::string_view stored = text_of(file_).substr(block.offset, block.size + kTrailerBytes);
-  const uint32_t sum = number_at(stored, block.size + 1);
+  const std::string_view stored = text_at(file_).substr(block.offset, block.size + kTrailerBytes);
+  const uint32_t sum = fixed_at(stored, block.size + 1);
   const uint32_t computed = masked(crc32c(std::as_bytes(std::span(stored.data(), block.size + 1))));
   if (sum != computed)
     fail(block.offset, fmt::format("the block's checksum is {:08x}, and that of its bytes {:08x}", sum, computed));
@@ -115,12 +116,12 @@ std::string_view SortedTable::contents(const Block& block, std::vector<std::byte
 
 void SortedTable::walk_contents(std::string_view contents, uint64_t offset, const Body& body) const {
   if (contents.size() < sizeof(uint32_t)) fail(offset, "the block has no restart points");
-  const uint64_t n_restarts = number_at(contents, contents.size() - sizeof(uint32_t));
+  const uint64_t n_restarts = fixed_at(contents, contents.size() - sizeof(uint32_t));
   if (n_restarts > contents.size() / sizeof(uint32_t) - 1)
     fail(offset, fmt::format("the block claims {} restart points, which do not fit", n_restarts));
   std::string_view entries = contents.substr(0, contents.size() - (n_restarts + 1) * sizeof(uint32_t));
   for (uint64_t i = 0; i < n_restarts; ++i)
-    if (number_at(contents, contents.size() - (i + 2) * sizeof(uint32_t)) > entries.size())
+    if (fixed_at(contents, contents.size() - (i + 2) * sizeof(uint32_t)) > entries.size())
       fail(offset, "a restart point is outside of the block");
   const BytePlace place{file_.path(), {}, offset};
   std::string key;

@@ -16,7 +16,7 @@ constexpr std::string_view kQuantized = "a quantized tensor, whose scale is else
                            kResource = "a handle, not numbers", kVariant = "an object of TensorFlow's, not numbers",
                            kStrings = "strings, not numbers";
 
-constexpr std::array<TensorflowType, 27> kTypes = {{
+constexpr std::array<TensorflowType, 27> kTensorflowTypes = {{
     {1, "float32", DType::f32, 4, {}},
     {2, "float64", DType::f64, 8, {}},
     {3, "int32", DType::i32, 4, {}},
@@ -46,7 +46,7 @@ constexpr std::array<TensorflowType, 27> kTypes = {{
     {30, "uint4", {}, 1, kPadded},
 }};
 
-[[noreturn]] void fail(const BytePlace& place, const std::string& message) {
+[[noreturn]] void fail_entry(const BytePlace& place, const std::string& message) {
   throw Error(kTensorflowEntry, place, message, "the file is damaged or was not copied completely; fetch it again");
 }
 
@@ -82,8 +82,9 @@ void append_signed(std::string& out, int64_t value) {
 }  // namespace
 
 const TensorflowType* find_tensorflow_type(int64_t number) {
-  const auto it = std::find_if(kTypes.begin(), kTypes.end(), [&](const auto& type) { return type.number == number; });
-  return it == kTypes.end() ? nullptr : &*it;
+  const auto it = std::find_if(kTensorflowTypes.begin(), kTensorflowTypes.end(),
+                               [&](const auto& type) { return type.number == number; });
+  return it == kTensorflowTypes.end() ? nullptr : &*it;
 }
 
 Shape parse_tensor_shape(ProtoReader reader, const Limits& limits) {
@@ -158,7 +159,7 @@ BundleHeader parse_bundle_header(std::string_view message, const BytePlace& plac
                   "load it on a machine of its own kind, and save it on one of this kind");
     if (field.number == 3) check_bundle_versions(reader.inside(field, "the header's versions"), place);
   }
-  if (header.num_shards < 1) fail(place, fmt::format("the header counts {} data files", header.num_shards));
+  if (header.num_shards < 1) fail_entry(place, fmt::format("the header counts {} data files", header.num_shards));
   return header;
 }
 
@@ -205,14 +206,15 @@ std::string slice_key(std::string_view tensor, const TensorSlice& slice) {
 
 Box slice_box(const TensorSlice& slice, const Shape& shape, const std::string& name, const BytePlace& place) {
   if (slice.size() != shape.size())
-    fail(place, fmt::format("a slice of '{}' has {} dimensions, and the tensor {}", name, slice.size(), shape.size()));
+    fail_entry(place,
+               fmt::format("a slice of '{}' has {} dimensions, and the tensor {}", name, slice.size(), shape.size()));
   Box box{Shape(shape.size(), 0), shape};
   for (size_t d = 0; d < shape.size(); ++d) {
     if (!slice[d].length) continue;
     const int64_t start = slice[d].start, length = *slice[d].length;
     if (start < 0 || length < 0 || start > shape[d] || length > shape[d] - start)
-      fail(place, fmt::format("a slice of '{}' begins at {} and has {} along axis {}: outside of the shape {}", name,
-                              start, length, d, to_string(shape)));
+      fail_entry(place, fmt::format("a slice of '{}' begins at {} and has {} along axis {}: outside of the shape {}",
+                                    name, start, length, d, to_string(shape)));
     box.origin[d] = start;
     box.extent[d] = length;
   }
@@ -221,7 +223,7 @@ Box slice_box(const TensorSlice& slice, const Shape& shape, const std::string& n
 
 std::string tensor_name(std::string_view key, const BytePlace& place, const Limits& limits) {
   check_limit(key.size(), limits.max_key_bytes, "max_key_bytes", place, "bytes of a tensor's name");
-  if (!is_utf8(key)) fail(place, fmt::format("the name of a tensor is not UTF-8: '{}'", printable(key)));
+  if (!is_utf8(key)) fail_entry(place, fmt::format("the name of a tensor is not UTF-8: '{}'", printable(key)));
   return std::string(key);
 }
 

@@ -77,8 +77,8 @@ std::string latest_of(const fs::path& state) {
   return name;
 }
 
-[[noreturn]] void refuse(const std::string& folder, const std::string& id, const std::string& message,
-                         const std::string& hint) {
+[[noreturn]] void refuse_folder(const std::string& folder, const std::string& id, const std::string& message,
+                                const std::string& hint) {
   throw Error(id, BytePlace{folder, {}, {}}, message, hint);
 }
 
@@ -124,9 +124,9 @@ std::optional<TensorflowIndex> find_tensorflow(const std::string& folder) {
   if (holds(files, kGraph) || holds(files, kGraphText)) {
     const std::string index = in("variables/variables.index");
     if (is_file(index)) return TensorflowIndex{index};
-    refuse(folder, "source-parts",
-           "the folder is a TensorFlow SavedModel, and its 'variables/variables.index' is not there",
-           "fetch the folder 'variables' too; a model without variables has no tensors");
+    refuse_folder(folder, "source-parts",
+                  "the folder is a TensorFlow SavedModel, and its 'variables/variables.index' is not there",
+                  "fetch the folder 'variables' too; a model without variables has no tensors");
   }
   const auto indices = indices_of(folder, files);
   const bool has_state = holds(files, kState) && is_tensorflow_state(in(kState));
@@ -148,10 +148,10 @@ std::optional<TensorflowIndex> find_tensorflow(const std::string& folder) {
     return found;
   }
   if (indices.size() > 1)
-    refuse(folder, "source-unknown-format",
-           fmt::format("the folder holds several TensorFlow checkpoints: {}{}", quoted_list(indices),
-                       latest.empty() ? "" : fmt::format("; the latest, '{}', is not one of them", latest)),
-           fmt::format("give one of them, such as '{}'", in(indices.back())));
+    refuse_folder(folder, "source-unknown-format",
+                  fmt::format("the folder holds several TensorFlow checkpoints: {}{}", quoted_list(indices),
+                              latest.empty() ? "" : fmt::format("; the latest, '{}', is not one of them", latest)),
+                  fmt::format("give one of them, such as '{}'", in(indices.back())));
   if (indices.size() == 1) {
     TensorflowIndex found{in(indices.front())};
     if (!latest.empty())
@@ -166,14 +166,15 @@ std::optional<TensorflowIndex> find_tensorflow(const std::string& folder) {
   }
   for (const auto& name : files)
     if (const auto prefix = prefix_of_data(name))
-      refuse(folder, "source-parts",
-             fmt::format("the index '{}.index' of the TensorFlow checkpoint is not there, only its data", *prefix),
-             "the checkpoint was not copied completely; fetch the index too");
-  refuse(folder, "source-parts",
-         latest.empty()
-             ? "the file 'checkpoint' is TensorFlow's, and names no checkpoint"
-             : fmt::format("the file 'checkpoint' is TensorFlow's, and '{}' that it names is not here", latest),
-         "fetch the checkpoint's '.index' and '.data-…' files too");
+      refuse_folder(
+          folder, "source-parts",
+          fmt::format("the index '{}.index' of the TensorFlow checkpoint is not there, only its data", *prefix),
+          "the checkpoint was not copied completely; fetch the index too");
+  refuse_folder(folder, "source-parts",
+                latest.empty()
+                    ? "the file 'checkpoint' is TensorFlow's, and names no checkpoint"
+                    : fmt::format("the file 'checkpoint' is TensorFlow's, and '{}' that it names is not here", latest),
+                "fetch the checkpoint's '.index' and '.data-…' files too");
 }
 
 std::optional<std::string> tensorflow_index_of(const std::string& file) {
@@ -188,9 +189,9 @@ std::optional<std::string> tensorflow_index_of(const std::string& file) {
   if (const auto prefix = prefix_of_data(name)) {
     const std::string index = (path.parent_path() / *prefix).string() + std::string(kIndex);
     if (is_file(index)) return index;
-    refuse(file, "source-parts",
-           fmt::format("the file holds data of a TensorFlow checkpoint, and its index '{}' is not there", index),
-           "the checkpoint was not copied completely; fetch the index too");
+    refuse_folder(file, "source-parts",
+                  fmt::format("the file holds data of a TensorFlow checkpoint, and its index '{}' is not there", index),
+                  "the checkpoint was not copied completely; fetch the index too");
   }
   if (name == kGraph || (name == kState && is_tensorflow_state(file)))
     if (const auto found = find_tensorflow(folder)) return found->file;

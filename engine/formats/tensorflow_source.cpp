@@ -26,7 +26,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kFetchAgain = "the file is damaged or was not copied completely; fetch it again";
+constexpr const char* kFetchBundle = "the file is damaged or was not copied completely; fetch it again";
 constexpr std::string_view kObjectGraph = "_CHECKPOINTABLE_OBJECT_GRAPH";
 constexpr const char* kSteps[] = {"global_step", "save_counter/.ATTRIBUTES/VARIABLE_VALUE"};
 
@@ -114,7 +114,7 @@ class BundleSource final : public Source {
 
   BytePlace place() const { return {index_.path(), {}, {}}; }
   [[noreturn]] void fail(const std::string& message) const {
-    throw Error(kTensorflowEntry, place(), message, kFetchAgain);
+    throw Error(kTensorflowEntry, place(), message, kFetchBundle);
   }
 
   void add(std::string name, const BundleEntry& entry, const Slices& slices) {
@@ -163,7 +163,7 @@ class BundleSource final : public Source {
       throw Error(
           "tensorflow-data", BytePlace{file.path(), {}, {}},
           fmt::format("'{}' has {} bytes from byte {}, and the file {}", name, entry.size, entry.offset, file.size()),
-          kFetchAgain);
+          kFetchBundle);
     piece.offset = static_cast<uint64_t>(entry.offset);
     piece.size = static_cast<uint64_t>(entry.size);
     return piece;
@@ -261,7 +261,7 @@ class BundleSource final : public Source {
       throw Error("tensorflow-data", BytePlace{file.path(), {}, piece.offset},
                   fmt::format("the checksum of '{}' is {:08x} in the index, and that of its {} bytes {:08x}", key,
                               piece.crc, piece.size, computed),
-                  kFetchAgain);
+                  kFetchBundle);
   }
 
   std::string path_, prefix_;

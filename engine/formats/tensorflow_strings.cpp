@@ -12,7 +12,7 @@
 namespace remap::formats {
 namespace {
 
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> string_bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
 
 Json as_json(std::string_view text) {
   constexpr size_t kMostShown = 4096, kMostHex = 32;
@@ -51,7 +51,7 @@ std::vector<std::string_view> parse_strings(std::string_view bytes, int64_t coun
   uint32_t stored;
   std::memcpy(&stored, rest.data(), sizeof stored);
   if (stored != masked(running)) fail("the checksum of their lengths does not fit");
-  if (masked(crc32c(bytes_of(rest), running)) != crc) fail("their checksum does not fit");
+  if (masked(crc32c(string_bytes(rest), running)) != crc) fail("their checksum does not fit");
   rest.remove_prefix(kSumBytes);
   std::vector<std::string_view> strings;
   for (const uint64_t length : lengths) {

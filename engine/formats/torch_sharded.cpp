@@ -268,7 +268,7 @@ struct Interval {
 };
 // The i-th of n parts of what the intervals hold, put one after the other: as torch.chunk cuts, the last ones shorter
 // or empty.
-std::vector<Interval> part_of(const std::vector<Interval>& intervals, int64_t i, int64_t n) {
+std::vector<Interval> shard_part_of(const std::vector<Interval>& intervals, int64_t i, int64_t n) {
   int64_t total = 0;
   for (const Interval& one : intervals) total += one.end - one.begin;
   const int64_t size = total / n + (total % n != 0 ? 1 : 0);
@@ -333,7 +333,7 @@ LocalBoxes boxes_of_rank(const ShardedTensorPart& part, const Shape& shape, int6
     std::vector<Interval> next;
     require_few(static_cast<uint64_t>(placement.split), intervals.size());
     for (int64_t s = 0; s < placement.split; ++s) {
-      const auto cut = part_of(part_of(intervals, s, placement.split), at, axis.n_ranks());
+      const auto cut = shard_part_of(shard_part_of(intervals, s, placement.split), at, axis.n_ranks());
       next.insert(next.end(), cut.begin(), cut.end());
     }
     intervals = std::move(next);

@@ -3,7 +3,7 @@
 namespace remap::plan {
 namespace {
 
-std::string text_of(const lang::Template& value, layout::CheckpointScope& scope) {
+std::string note_text(const lang::Template& value, layout::CheckpointScope& scope) {
   const auto text = lang::instantiate(value, scope);
   if (!text) return "";
   return text->is_string() ? text->get<std::string>() : text->dump();
@@ -18,9 +18,9 @@ void add_notes(const PlanInput& input, layout::CheckpointScope& scope, Diagnosti
       diagnostics.add({Severity::note,
                        "plan-note",
                        input.place_of_source(0),
-                       text_of(note.text, scope),
+                       note_text(note.text, scope),
                        {},
-                       note.hint ? text_of(*note.hint, scope) : ""});
+                       note.hint ? note_text(*note.hint, scope) : ""});
     } catch (const Error& error) {
       if (!input.stays_open(error)) diagnostics.add(error.diagnostic());
     }

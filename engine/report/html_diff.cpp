@@ -19,10 +19,10 @@ struct Sign {
 constexpr Sign kRemoved = {"−", "removed", "removed"}, kAdded = {"+", "added", "added"},
                kChanged = {"~", "changed", "made otherwise"};
 
-std::string what(const PlannedTensor& tensor) {
+std::string diff_what(const PlannedTensor& tensor) {
   return fmt::format("{} {}", name(tensor.dtype), to_string(tensor.shape));
 }
-std::string place(const Plan& plan, const PlannedTensor& tensor) {
+std::string diff_place(const Plan& plan, const PlannedTensor& tensor) {
   const TextPlace& at = plan.rules[tensor.rule].place;
   return fmt::format("{}:{}", at.file, at.line);
 }
@@ -56,10 +56,11 @@ std::string tensors_table(const PlanDiff& diff, const std::string& caption) {
       const auto side = [](const Plan& plan, const PlannedTensor* tensor) {
         return tensor ? report::origin_of(plan, *tensor).text : std::string();
       };
-      lines.push_back({{change.key, change.before ? what(*change.before) : "", change.after ? what(*change.after) : "",
-                        side(*diff.before, change.before), side(*diff.after, change.after),
-                        change.after ? place(*diff.after, *change.after) : place(*diff.before, *change.before)},
-                       ""});
+      lines.push_back(
+          {{change.key, change.before ? diff_what(*change.before) : "", change.after ? diff_what(*change.after) : "",
+            side(*diff.before, change.before), side(*diff.after, change.after),
+            change.after ? diff_place(*diff.after, *change.after) : diff_place(*diff.before, *change.before)},
+           ""});
       Line& line = lines.back();
       line.group = line.cells[1] + "\n" + line.cells[2] + "\n" + line.cells[5];
     }

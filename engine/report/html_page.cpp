@@ -10,7 +10,7 @@
 namespace remap::report {
 namespace {
 
-constexpr auto kReplace = Json::error_handler_t::replace;
+constexpr auto kReplaceBytes = Json::error_handler_t::replace;
 constexpr size_t kMostParts = 32, kMostDepth = 32;  // a page is nested no deeper than that
 
 std::string base64(std::string_view bytes) {
@@ -42,7 +42,7 @@ std::string joined(const std::vector<BuiltInFile>& files) {
 // JSON that no parser of HTML takes for the end of the element that it stands in.
 std::string json_in_html(const Json& json) {
   std::string text;
-  for (const char c : json.dump(-1, ' ', false, kReplace)) {
+  for (const char c : json.dump(-1, ' ', false, kReplaceBytes)) {
     if (c == '<' || c == '>' || c == '&')
       text += fmt::format("\\u{:04x}", static_cast<int>(c));
     else
@@ -139,7 +139,7 @@ std::string html_tools(const std::string& what, bool trees) {
 std::string html_json(const std::string& name, const Json& json, size_t depth) {
   if (!json.is_structured() || json.empty() || depth >= kMostDepth)
     return fmt::format("<li><span class=\"name\">{}</span> <code>{}</code></li>", html_text(name),
-                       html_text(json.dump(-1, ' ', false, kReplace)));
+                       html_text(json.dump(-1, ' ', false, kReplaceBytes)));
   std::string html = fmt::format(
       "<li><details><summary><span class=\"name\">{}</span> <span class=\"sum\">{}</span>"
       "</summary><ul>",

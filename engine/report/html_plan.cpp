@@ -53,7 +53,7 @@ std::string sources_text(const Plan& plan, const PlannedTensor& tensor) {
   return join(report::fold_keys(std::move(keys)), "\n");
 }
 
-void line_of(const Plan& plan, size_t t, Line& line) {
+void plan_line(const Plan& plan, size_t t, Line& line) {
   const PlannedTensor& tensor = plan.tensors[t];
   line.cells.assign(kCells, "");
   line.cells[kKey] = tensor.key;
@@ -79,11 +79,11 @@ struct WayRow {
 std::vector<WayRow> rows_of(const Plan& plan, bool folded) {
   std::vector<FoldedRow> found;
   if (folded) {
-    found = report::fold_with_lines(plan.tensors.size(), [&](size_t t, Line& line) { line_of(plan, t, line); });
+    found = report::fold_with_lines(plan.tensors.size(), [&](size_t t, Line& line) { plan_line(plan, t, line); });
   } else {
     for (uint32_t t = 0; t < plan.tensors.size(); ++t) {
       Line line;
-      line_of(plan, t, line);
+      plan_line(plan, t, line);
       found.push_back({std::move(line.cells), {t}});
     }
   }

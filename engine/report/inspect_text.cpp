@@ -15,7 +15,7 @@ constexpr int kShortDepth = 3;
 constexpr size_t kShortEntries = 40;
 constexpr size_t kShortText = 100;
 
-std::string one_line(const Json& json, bool whole) {
+std::string one_line_of(const Json& json, bool whole) {
   std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
   if (whole || text.size() <= kShortText) return text;
   size_t end = kShortText;
@@ -32,7 +32,8 @@ void print_tree(const Json& json, int depth, bool whole, std::string& out) {
     }
     const bool deeper = value.is_object() && !value.empty() && (whole || depth + 1 < kShortDepth) &&
                         !value.contains("$tensor") && !value.contains("$tensors");
-    out += fmt::format("{:{}}{}:{}\n", "", 2 + 2 * depth, printable(name), deeper ? "" : " " + one_line(value, whole));
+    out +=
+        fmt::format("{:{}}{}:{}\n", "", 2 + 2 * depth, printable(name), deeper ? "" : " " + one_line_of(value, whole));
     if (deeper) print_tree(value, depth + 1, whole, out);
   }
 }

@@ -72,14 +72,14 @@ std::string slice_text(const Piece& piece, const Shape& shape) {
   return "[" + join(parts, ", ") + "]";
 }
 
-OriginKind kind_of(const Plan& plan, const Piece& piece) {
+OriginKind origin_kind(const Plan& plan, const Piece& piece) {
   if (!is_box(piece)) return OriginKind::regrouped;
   if (!is_whole(piece, source_of(plan, piece).shape)) return OriginKind::part;
   return in_order(piece) ? OriginKind::renamed : OriginKind::transposed;
 }
 
 Origin piece_origin(const Plan& plan, const Piece& piece) {
-  Origin result{kind_of(plan, piece), key_of(plan, piece)};
+  Origin result{origin_kind(plan, piece), key_of(plan, piece)};
   if (result.kind == OriginKind::regrouped) {
     result.text += ".regrouped";
     return result;
@@ -94,9 +94,9 @@ Origin piece_origin(const Plan& plan, const Piece& piece) {
 
 }  // namespace
 
-OriginKind kind_of(const Plan& plan, const PlannedTensor& tensor) {
+OriginKind origin_kind(const Plan& plan, const PlannedTensor& tensor) {
   if (tensor.fill) return OriginKind::filled;
-  return tensor.pieces.size() == 1 ? kind_of(plan, tensor.pieces.front()) : OriginKind::joined;
+  return tensor.pieces.size() == 1 ? origin_kind(plan, tensor.pieces.front()) : OriginKind::joined;
 }
 
 Origin origin_of(const Plan& plan, const PlannedTensor& tensor) {

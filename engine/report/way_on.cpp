@@ -13,10 +13,10 @@ constexpr std::string_view kSaveAgain = "load it with the program that wrote it,
 constexpr std::string_view kBounds =
     "the bounds are there for files of strangers; '--limit NAME=VALUE' raises one, if you trust the file";
 
-struct WayRow {
+struct WayOn {
   std::string_view id, way;
 };
-constexpr WayRow kRows[] = {
+constexpr WayOn kRows[] = {
     {"io-truncated", kDamaged},
     {"json-syntax", "correct the file; if no one wrote it by hand, copy or download it again"},
     {"limit-exceeded", kBounds},
@@ -66,7 +66,7 @@ constexpr WayRow kRows[] = {
 
 std::string way_on(const Diagnostic& d) {
   if (!d.hint.empty() || d.severity != Severity::error) return d.hint;
-  const auto row = std::find_if(std::begin(kRows), std::end(kRows), [&](const WayRow& r) { return r.id == d.id; });
+  const auto row = std::find_if(std::begin(kRows), std::end(kRows), [&](const WayOn& r) { return r.id == d.id; });
   return row == std::end(kRows) ? "" : std::string(row->way);
 }
 

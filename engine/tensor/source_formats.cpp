@@ -6,7 +6,7 @@ namespace remap {
 
 const std::vector<SourceFormat>& source_format_table() {
   static const std::vector<SourceFormat> table = {
-      {"torch", '.'}, {"t5x", '/'},    {"safetensors", '.'}, {"flax", '.'},       {"numpy", '.'},
+      {"torch", '.'},  {"t5x", '/'},  {"safetensors", '.'}, {"flax", '.'},  {"numpy", '.'},
       {"pickle", '.'}, {"gguf", '.'}, {"tensorflow", '/'},  {"orbax", '/'}, {"zarr", '/'}};
   return table;
 }
