@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "formats/pickle_text.h"
+
 namespace remap::formats {
 
 const std::vector<KnownRow>& known_table() {
@@ -134,6 +136,23 @@ const KnownRow* find_row(const PickleGlobal& global) {
 
 bool is_plain_value(PickleKind kind) { return kind <= PickleKind::text; }
 
+// Python 2's strings are bytes: UTF-8, or else taken for Latin-1, as Python 3 does where it is asked to.
+std::string as_text(std::string_view bytes) {
+  bytes = bytes.substr(0, PickleMeanings::kMaxName + 1);
+  if (is_pickle_text(bytes)) return std::string(bytes);
+  std::string text;
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x80) {
+      text += c;
+    } else {
+      text += static_cast<char>(0xc0 | byte >> 6);
+      text += static_cast<char>(0x80 | (byte & 0x3f));
+    }
+  }
+  return text;
+}
+
 // Cut, with `ref` to keep it apart from others that begin alike.
 std::string bounded(std::string_view text, PickleRef ref) {
   if (text.size() <= PickleMeanings::kMaxName) return std::string(text);
@@ -211,8 +230,8 @@ std::optional<int64_t> PickleMeanings::integer(PickleRef ref) const {
 std::string PickleMeanings::key_text(PickleRef key) const {
   const PickleView found = view(key);
   switch (graph_.kind(found.ref)) {
+    case PickleKind::bytes: return bounded(as_text(graph_.text(found.ref)), found.ref);
     case PickleKind::text:
-    case PickleKind::bytes:
     case PickleKind::big_integer: return bounded(graph_.text(found.ref), found.ref);
     case PickleKind::integer: return fmt::to_string(graph_[found.ref].integer);
     case PickleKind::boolean: return graph_[found.ref].integer != 0 ? "True" : "False";

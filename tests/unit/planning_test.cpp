@@ -282,7 +282,7 @@ TEST_CASE("replicas and twins hold the same values, or the user takes them as th
     CHECK(messages(planning.diagnostics) == row.messages);
     CHECK(replicas.skipped.size() == 1);
     Lines dropped;
-    for (const auto& d : plan::dropped_tensors(planning.input, matches, replicas, twins))
+    for (const auto& d : plan::dropped_tensors(planning.input, matches, replicas, twins, {}))
       dropped.push_back(planning.source.manifest()[d.tensor].key + ": " + d.because);
     CHECK(dropped == row.dropped);
   }

@@ -274,7 +274,7 @@ TEST_CASE("malformed trees are refused, saying how") {
       {"too deep", in_target(deep), "nested deeper than 64 levels"},
       {"unknown extension", in_target(mp::extension(7, "x")), "extension type 7"},
       {"payload is cut", in_target(mp::extension(1, "\x93")),
-       "t5x-msgpack: unable to read msgpack: the bytes end inside a value"},
+       "t5x-msgpack: 'target/x': unable to read msgpack: the bytes end inside a value"},
       {"payload is not an array", in_target(mp::extension(1, mp::nil())),
        "an array's payload is not [shape, dtype, bytes]"},
       {"unknown dtype", in_target(mp::ndarray({1}, "float31", "abcd")), "the dtype 'float31' is not known"},
