@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "tensor/source_formats.h"
 
 namespace remap::lang {
 namespace {
@@ -32,7 +33,7 @@ void parse_tables(NodeReader& in, RuleSet& set, const YamlNode& node) {
 
 // Formats of checkpoints; and of files without tensors, which only 'sources' can name.
 const std::vector<std::string>& formats() {
-  static const std::vector<std::string> names = {"torch", "t5x", "safetensors"};
+  static const std::vector<std::string> names = source_format_names();
   return names;
 }
 
@@ -76,7 +77,8 @@ SourceSpec parse_source(NodeReader& in, const YamlNode& node, std::string name, 
         fmt::format(
             "there are: {}{}", remap::join(formats(), ", "),
             further ? fmt::format("; and for files without tensors: {}", remap::join(document_formats(), ", ")) : ""));
-  spec.separator = spec.format == "t5x" ? '/' : '.';
+  const SourceFormat* format = find_source_format(spec.format);
+  spec.separator = format != nullptr ? format->separator : '.';
   if (const YamlNode* root = node.find("root")) {
     spec.roots.clear();
     if (root->is_sequence())
