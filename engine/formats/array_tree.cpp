@@ -67,7 +67,7 @@ void read_msgpack_tree(ArrayTree& tree, const MappedFile& file, const Limits& li
   const MsgpackNode root = parse_msgpack(bytes, file.path(), 0, limits);
   std::vector<FlaxLeaf> leaves;
   collect_flax_leaves(
-      root, "", file.path(), limits, [](const std::string&) { return true; }, leaves);
+      root, "", '/', file.path(), limits, [](const std::string&) { return true; }, leaves);
   for (const FlaxLeaf& leaf : leaves)
     if (const auto* array = std::get_if<ArrayFolder>(&leaf.value)) add(tree, array->folder, leaf.key, limits);
 }
