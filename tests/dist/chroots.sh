@@ -56,7 +56,8 @@ kept=${CHROOTS-$work/chroots}
 make_chroot() {  # SUITE FOLDER PACKAGES…
   [ -e "$2/etc/debian_version" ] && return
   rm -rf --one-file-system "$2" "$2.part" && mkdir -p "$(dirname "$2")"
-  mmdebstrap --quiet --variant="$3" ${4:+--include="$4"} "$1" "$2.part" ${mirror:+"$mirror"} >"$work/log" 2>&1 && mv "$2.part" "$2"
+  # Its mounts are in a namespace of their own: they end with it, even if it is killed.
+  unshare --mount mmdebstrap --quiet --variant="$3" ${4:+--include="$4"} "$1" "$2.part" ${mirror:+"$mirror"} >"$work/log" 2>&1 && mv "$2.part" "$2"
 }
 for suite in $suites; do
   if ! command -v mmdebstrap >/dev/null; then skip "$suite: there is no mmdebstrap"; continue; fi
