@@ -94,7 +94,7 @@ Origin piece_origin(const Plan& plan, const Piece& piece) {
 
 }  // namespace
 
-OriginKind origin_kind(const Plan& plan, const PlannedTensor& tensor) {
+OriginKind kind_of(const Plan& plan, const PlannedTensor& tensor) {
   if (tensor.fill) return OriginKind::filled;
   return tensor.pieces.size() == 1 ? origin_kind(plan, tensor.pieces.front()) : OriginKind::joined;
 }
