@@ -23,7 +23,7 @@ fs::path make_folder() {
   return pattern;
 }
 
-std::vector<std::string> lines_of(const std::string& text) {
+std::vector<std::string> names_listed(const std::string& text) {
   std::vector<std::string> lines;
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
@@ -50,11 +50,11 @@ std::optional<Revision> Revision::find(const std::string& text) {
   found.file_ = (found.folder_ / path).string();
   found.shown_ = revision + ":";
   const fs::path folder = fs::path(path).parent_path(), schemas = folder.parent_path() / "schemas";
-  const std::string top = lines_of(run({"git", "rev-parse", "--show-toplevel"}).output).at(0);
+  const std::string top = names_listed(run({"git", "rev-parse", "--show-toplevel"}).output).at(0);
   const Ran listed = run({"git", "-C", top, "ls-tree", "-r", "--name-only", "--full-tree", revision, "--",
                           folder.empty() ? "." : folder.string() + "/", schemas.string() + "/"},
                          true);
-  for (const auto& name : lines_of(listed.output)) {
+  for (const auto& name : names_listed(listed.output)) {
     const fs::path parent = fs::path(name).parent_path();
     if (fs::path(name).extension() != ".yaml" || (parent != folder && parent != schemas)) continue;
     fs::create_directories((found.folder_ / name).parent_path());

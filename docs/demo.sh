@@ -58,9 +58,26 @@ convert "Meta's Llama 3.1, two files cut along different axes" \
 convert "T5X Switch Transformer: zarr arrays, experts stacked in one tensor" \
   switch $data/switch/source/checkpoint_1200 expected switch
 
+# A checkpoint of no family: every tensor under its own name. convert_any TITLE CHECKPOINT EXPECTED NAME
+convert_any() {
+  local title=$1 checkpoint=$2 expected=$3 target=$out/$4
+  total=$((total + 1))
+  printf '\n=== %s\n' "$title"
+  rm -rf "$target"
+  if ! { show "$remap" inspect "$checkpoint" --format text && show "$remap" --rules plain "$checkpoint" --set root= -o "$target" &&
+    same_but "" "$target" "$expected"; }; then
+    printf '\nFAILED: %s\n' "$title"
+    failures=$((failures + 1))
+  fi
+}
+convert_any "torch.distributed.checkpoint of two ranks, any model: chunks in several files, read where they lie" \
+  $data/sources/dcp-dtensor/source $data/sources/dcp-dtensor/expected.safetensors dcp
+convert_any "DeepSpeed ZeRO-3: what zero_to_fp32.py makes, without holding it in memory" \
+  $data/sources/deepspeed-zero3-bf16/source $data/sources/deepspeed-zero3-bf16/expected.safetensors zero3
+
 printf '\n'
 if [ $failures -gt 0 ]; then
   echo "$failures of $total demonstrations failed"
   exit 1
 fi
-echo "$total checkpoints of six families converted, each tensor equal to the original script's bit for bit but those named; see $out"
+echo "$total checkpoints converted, each tensor equal to the original script's (or framework's) bit for bit but those named; see $out"

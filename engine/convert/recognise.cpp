@@ -67,7 +67,8 @@ std::optional<Rules> recognise(const Request& request, Openings& openings, Diagn
   std::vector<std::string> ways;  // rules that take any checkpoint, and are never chosen without being asked for
   for (const auto& rules : families) {
     std::string why;
-    if (const auto& set = rules.impl().set; !set.recognise && set.sources.front().format.empty()) {
+    if (const auto& set = rules.impl().set;
+        !set.recognise && set.sources.front().format.empty() && set.schema.empty()) {
       ways.push_back(fmt::format("--rules {} ({})", rules.family(), rules.title()));
       continue;
     }

@@ -29,8 +29,6 @@ std::vector<std::string> list_entries(const std::string& folder, bool folders) {
   return names;
 }
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 // "model-00002-of-00004.bin": texts "model-", "-of-", ".bin", numbers 2 and 4.
 struct NumberedName {
   std::vector<std::string> texts;  // one more than there are numbers

@@ -33,7 +33,6 @@ struct SyntaxError {
 };
 
 bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 std::vector<Token> lex(const std::string& s) {
   std::vector<Token> tokens;

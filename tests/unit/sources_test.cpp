@@ -154,12 +154,12 @@ TEST_CASE("docs/formats.md says of each format what is true of its example") {
   const std::string targets = test::read_file(fs::path(REMAP_SOURCE_DIR) / "tests/fuzz/CMakeLists.txt");
   for (const FormatRow& row : rows) {
     INFO(row.format);
-    const fs::path item = fs::path(REMAP_TEST_DATA) / "sources" / row.example;
+    const fs::path example = fs::path(REMAP_TEST_DATA) / row.example;
     CHECK(targets.find("remap_fuzz(" + row.target + " ") != std::string::npos);
     CHECK(fs::exists(fs::path(REMAP_SOURCE_DIR) / "tests/fuzz" / (row.target + "_fuzz.cpp")));
     std::unique_ptr<Source> source;
     try {
-      source = open_source((item / "source").string());
+      source = open_source(example.string());
     } catch (const Error& error) {
       CHECK(row.listed == "no");
       CHECK(error.diagnostic().id == "source-unknown-format");  // named for what it is
