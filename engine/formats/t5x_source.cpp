@@ -129,9 +129,10 @@ class T5xSource final : public Source {
       throw Error("t5x-msgpack", BytePlace{file_.path(), {}, 0},
                   fmt::format("the file is {}; a map was expected", kind_name(root.kind)));
     if (root.find("version") == nullptr && root.find("target") == nullptr) {
-      const bool is_orbax = is_file(fs::path(folder_) / kOrbaxTree);
-      format_ = is_orbax ? "orbax" : "flax";
-      separator_ = is_orbax ? '/' : '.';
+      if (is_file(fs::path(folder_) / kOrbaxTree))
+        format_ = "orbax";
+      else
+        format_ = "flax", separator_ = '.';
     }
     const MsgpackNode* optimizer = format_ == "t5x" ? root.find("optimizer") : nullptr;
     if (format_ == "t5x") check_version(root, optimizer, options.limits);

@@ -1,7 +1,8 @@
 // Preloaded (LD_PRELOAD), makes one kind of system call fail or come short, as REMAP_FAULT says: CALL:WHAT:N.
 // CALL: pread pwrite write fsync fallocate rename mmap.
 // WHAT: an errno's number: the Nth call fails, and every one after it if N is negative. "short": from the Nth call on,
-// half of what was asked for. "stall": the Nth call never ends, so that whoever kills the process finds it in the middle.
+// half of what was asked for. "stall": the Nth call never ends, so that whoever kills the process finds it in the
+// middle.
 // mmap fails as storage does: the second half of the Nth mapping of a file cannot be read.
 #include <atomic>
 #include <cerrno>
