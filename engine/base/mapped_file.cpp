@@ -184,8 +184,7 @@ std::string read_text_file(const std::string& path, uint64_t max_bytes, std::vec
                 fmt::format("the file has {} bytes; at most {} are read of a file of this kind (max_index_bytes)",
                             file.size(), max_bytes));
   if (read != nullptr) read->push_back({path, file.stamp()});
-  return file.read(
-      [&] { return std::string(reinterpret_cast<const char*>(file.data()), static_cast<size_t>(file.size())); });
+  return file.read([&] { return std::string(file.text()); });
 }
 
 }  // namespace remap

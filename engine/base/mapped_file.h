@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/guarded_range.h"
@@ -46,6 +47,7 @@ class MappedFile {
   const FileStamp& stamp() const;  // when it was opened
   const std::byte* data() const;
   std::span<const std::byte> bytes() const { return {data(), static_cast<size_t>(size())}; }
+  std::string_view text() const { return {reinterpret_cast<const char*>(data()), static_cast<size_t>(size())}; }
 
   // Throws Error "io-truncated" or "io-read", naming file and place, if bytes of the mapping could not be read. One
   // atomic read if they could.

@@ -106,7 +106,7 @@ void carry_files_beside(const Request& request, Checkpoint& checkpoint, Diagnost
       throw Error(
           "limit-exceeded", BytePlace{path.string(), {}, {}},
           fmt::format("the file has {} bytes, more than max_index_bytes ({})", file.size(), limits.max_index_bytes));
-    std::string text = file.read([&] { return std::string(reinterpret_cast<const char*>(file.data()), file.size()); });
+    std::string text = file.read([&] { return std::string(file.text()); });
     if (name.ends_with(".json")) {
       Json value = read_document(path.string(), "json", limits);
       const auto taken_out = plan::take_out_code(value);

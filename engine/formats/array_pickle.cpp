@@ -24,7 +24,7 @@ bool is_text_protocol(const MappedFile& file, std::string_view text) {
 }  // namespace
 
 bool looks_like_pickle(const MappedFile& file) {
-  const std::string_view text(reinterpret_cast<const char*>(file.data()), static_cast<size_t>(file.size()));
+  const std::string_view text = file.text();
   constexpr size_t kNear = size_t{64} << 10;
   for (const std::string_view mark : kOthers)
     if (text.substr(0, kNear).find(mark) != text.npos ||

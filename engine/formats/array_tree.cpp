@@ -63,8 +63,7 @@ void read_json_tree(ArrayTree& tree, const Json& root, const Limits& limits) {
 
 // A tree of "PLACEHOLDER://a.b.w".
 void read_msgpack_tree(ArrayTree& tree, const MappedFile& file, const Limits& limits) {
-  const std::string_view bytes(reinterpret_cast<const char*>(file.data()), static_cast<size_t>(file.size()));
-  const MsgpackNode root = parse_msgpack(bytes, file.path(), 0, limits);
+  const MsgpackNode root = parse_msgpack(file.text(), file.path(), 0, limits);
   std::vector<FlaxLeaf> leaves;
   collect_flax_leaves(
       root, "", '/', file.path(), limits, [](const std::string&) { return true; }, leaves);

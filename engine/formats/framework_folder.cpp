@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "formats/array_source.h"
+#include "formats/folder_formats.h"
 #include "formats/open_file.h"
 #include "formats/tensorflow_source.h"
 
@@ -19,7 +20,8 @@ std::optional<FrameworkFolder> opened(std::unique_ptr<Source> source, const std:
 
 }  // namespace
 
-std::optional<std::string> framework_folder_kind(const std::string& folder) {
+std::optional<std::string> readable_folder_kind(const std::string& folder) {
+  if (const FolderFormat* format = find_folder_format(folder)) return format->what;
   if (is_tensorflow_folder(folder)) return "a TensorFlow checkpoint";
   return array_folder_kind(folder);
 }

@@ -10,8 +10,8 @@
 
 namespace remap::formats {
 
-// What the folder is, if it is one of these: "a TensorFlow checkpoint".
-std::optional<std::string> framework_folder_kind(const std::string& folder);
+// What the folder is, if it is one of these or of folder_formats.h's: "a TensorFlow checkpoint".
+std::optional<std::string> readable_folder_kind(const std::string& folder);
 
 struct FrameworkFolder {
   std::unique_ptr<Source> source;

@@ -20,9 +20,6 @@ inline constexpr const char* kDistributedWay = "give its folder, 'FOLDER'";
 
 inline constexpr size_t kHeadBytes = 4096;
 
-inline std::string_view text_of(const MappedFile& file) {
-  return {reinterpret_cast<const char*>(file.data()), static_cast<size_t>(file.size())};
-}
 // The first bytes of a file, "" if it cannot be read.
 std::string head_of(const std::filesystem::path& path);
 

@@ -19,10 +19,6 @@ namespace fs = std::filesystem;
 constexpr uint64_t kNoRoot = ~uint64_t{0};
 constexpr size_t kMostOpen = 64;
 
-std::string_view file_text(const MappedFile& file) {
-  return {reinterpret_cast<const char*>(file.data()), static_cast<size_t>(file.size())};
-}
-
 // Judged as text: a link may lead anywhere, as in the caches of model hubs.
 bool is_inside(const std::string& path) {
   if (path.empty() || path.size() > kOcdbtMostPath || path.find_first_of(std::string_view("\\\0", 2)) != path.npos)
@@ -169,7 +165,7 @@ class OcdbtWalk {
     file.read([&] {
       std::string buffer;
       const std::string_view body =
-          open_envelope(file_text(file).substr(node.offset, node.length), kOcdbtNodeMagic, place, limits_, buffer);
+          open_envelope(file.text().substr(node.offset, node.length), kOcdbtNodeMagic, place, limits_, buffer);
       children = read_node(body, place, height, prefix, bound, led_by + name.base);
       return true;
     });
@@ -290,7 +286,7 @@ OcdbtDatabase::OcdbtDatabase(const std::string& folder, const Limits& limits)
   const auto body_of = [&] {
     check_limit(file.size(), limits.max_index_bytes, "max_index_bytes", place, "bytes of a manifest");
     manifests_read_.push_back({file.path(), file.stamp()});
-    return open_envelope(file_text(file), kOcdbtManifestMagic, place, limits, buffer);
+    return open_envelope(file.text(), kOcdbtManifestMagic, place, limits, buffer);
   };
   std::vector<OcdbtFileName> names;
   std::optional<Version> newest;

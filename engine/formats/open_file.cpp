@@ -28,9 +28,7 @@ namespace {
 
 Json parsed(const std::string& path, const MappedFile& file, const Limits& limits) {
   check_limit(file.size(), limits.max_index_bytes, "max_index_bytes", BytePlace{path, {}, {}}, "bytes of a JSON file");
-  return file.read([&] {
-    return parse_json({reinterpret_cast<const char*>(file.data()), static_cast<size_t>(file.size())}, {path});
-  });
+  return file.read([&] { return parse_json(file.text(), {path}); });
 }
 
 std::string folder_of(const std::string& name) {
@@ -47,12 +45,9 @@ struct FileInHand {
   std::optional<Json> json = {};
   std::vector<TensorInfo> plain = {};  // a manifest's tensors, where `json` has an empty list instead
 
-  std::string_view text() const {
-    return {reinterpret_cast<const char*>(file.data()), static_cast<size_t>(file.size())};
-  }
   // Null if the file does not begin as a JSON object.
   const Json* object() {
-    const std::string_view all = text();
+    const std::string_view all = file.text();
     const size_t first = all.substr(0, 4096).find_first_not_of(" \t\r\n");
     if (first == std::string_view::npos || all[first] != '{') return nullptr;
     if (!json && !read_plain_manifest()) json = parsed(name, file, options.limits);
@@ -63,7 +58,7 @@ struct FileInHand {
   // A manifest whose list of tensors need not become a tree of values.
   bool read_plain_manifest() {
     if (file.size() > options.limits.max_index_bytes) return false;
-    auto taken = take_plain_tensors(text());
+    auto taken = take_plain_tensors(file.text());
     if (!taken || taken->tensors.size() > options.limits.max_tensors) return false;
     try {
       json = parse_json(taken->rest, {name});
@@ -110,8 +105,8 @@ const FileFormat kFileFormats[] = {
        refuse_unreadable_t5x(folder);
        return open_t5x(in.path, in.file, in.options);
      }},
-    {[](FileInHand& in) { return in.object() == nullptr && looks_like_manifest_text(in.text()); },
-     [](FileInHand& in) { return open_manifest_text(in.name, in.text(), in.options); }},
+    {[](FileInHand& in) { return in.object() == nullptr && looks_like_manifest_text(in.file.text()); },
+     [](FileInHand& in) { return open_manifest_text(in.name, in.file.text(), in.options); }},
     {[](FileInHand& in) { return in.object() == nullptr && looks_like_pickle(in.file); },
      [](FileInHand& in) { return open_array_pickle(in.file, in.options); }},
 };

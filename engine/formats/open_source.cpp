@@ -48,7 +48,7 @@ std::vector<std::string> without(const std::vector<std::string>& all, const std:
 }
 
 // A checkpoint in a folder of this one, and files beside that folder.
-[[noreturn]] void refuse_beside(const fs::path& folder, const std::string& name, const char* what,
+[[noreturn]] void refuse_beside(const fs::path& folder, const std::string& name, const std::string& what,
                                 const std::vector<FileGroup>& groups) {
   std::vector<std::string> notes = {fmt::format("'{}' is {}", name, what)};
   for (const auto& group : groups) notes.push_back(group.text());
@@ -73,8 +73,7 @@ void find_below(const fs::path& path, std::vector<std::string>& below, std::opti
       if (++visited > kMostFolders) return;
       auto found = formats::recognise_folder(file(name));
       const auto files = formats::list_files(file(name));
-      const bool here = found || formats::framework_folder_kind(file(name)) ||
-                        formats::find_folder_format(file(name)) != nullptr ||
+      const bool here = found || formats::readable_folder_kind(file(name)) ||
                         formats::is_file(path / name / "checkpoint") ||
                         std::any_of(files.begin(), files.end(), formats::is_tensor_name);
       if (!here) continue;
@@ -225,10 +224,8 @@ class FolderOpener {
   void refuse_if_below(const std::vector<FileGroup>& groups) const {
     if (groups.empty()) return;
     for (const auto& name : formats::list_folders(path_)) {
-      if (const auto* format = formats::find_folder_format(file(name)))
-        refuse_beside(path_, name, format->what, groups);
-      if (const auto readable = formats::framework_folder_kind(file(name)))
-        refuse_beside(path_, name, readable->c_str(), groups);
+      if (const auto readable = formats::readable_folder_kind(file(name)))
+        refuse_beside(path_, name, *readable, groups);
       const auto kind = formats::recognise_folder(file(name));
       if (!kind) continue;
       std::vector<std::string> notes = {fmt::format("'{}' is {}, a kind that is not read", name, kind->what)};

@@ -78,7 +78,7 @@ struct FileView {
   std::vector<std::string> members;  // of a zip archive; of a damaged one the first, if it can be told
   std::string damage;                // why a zip archive cannot be opened
 
-  explicit FileView(const MappedFile& file) : path(file.path()), text(text_of(file)) {
+  explicit FileView(const MappedFile& file) : path(file.path()), text(file.text()) {
     std::string_view begin = text.substr(0, kHeadBytes);
     if (begin.starts_with("\xef\xbb\xbf")) begin.remove_prefix(3);
     begin.remove_prefix(std::min(begin.find_first_not_of(" \t\r\n"), begin.size()));
@@ -352,7 +352,7 @@ bool is_plain(const std::string& path) {
 std::string head_of(const fs::path& path) {
   try {
     const MappedFile file(path.string());
-    return std::string(text_of(file).substr(0, kHeadBytes));
+    return std::string(file.text().substr(0, kHeadBytes));
   } catch (const Error&) {
     return {};
   }
@@ -400,7 +400,7 @@ void refuse_as(const std::string& path, std::string_view subject, const Recognis
 }
 
 void refuse_file(const MappedFile& file) {
-  const std::string_view text = text_of(file);
+  const std::string_view text = file.text();
   if (text.empty())
     refuse(file.path(), "the file is empty", "the copy or download that made it failed; fetch it again");
   if (const auto kind = recognise_file(file))

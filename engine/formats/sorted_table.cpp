@@ -23,10 +23,6 @@ uint32_t fixed_at(std::string_view bytes, size_t at) {
   return value;
 }
 
-std::string_view text_at(const MappedFile& file) {
-  return {reinterpret_cast<const char*>(file.data()), static_cast<size_t>(file.size())};
-}
-
 }  // namespace
 
 bool SortedTable::has_magic(std::span<const std::byte> file) {
@@ -36,7 +32,7 @@ bool SortedTable::has_magic(std::span<const std::byte> file) {
 
 SortedTable::SortedTable(MappedFile file, const Limits& limits)
     : file_(std::move(file)), max_unpacked_(limits.max_index_bytes) {
-  const std::string_view text = text_at(file_);
+  const std::string_view text = file_.text();
   if (text.size() < kFooterBytes)
     fail(0, fmt::format("the file has {} bytes, too few for a table: its footer has {}", text.size(), kFooterBytes));
   const uint64_t footer = text.size() - kFooterBytes;
@@ -97,7 +93,7 @@ SortedTable::Block SortedTable::take_handle(std::string_view& in, uint64_t at, s
 }
 
 std::string_view SortedTable::contents(const Block& block, std::vector<std::byte>& buffer) const {
-  const std::string_view stored = text_at(file_).substr(block.offset, block.size + kTrailerBytes);
+  const std::string_view stored = file_.text().substr(block.offset, block.size + kTrailerBytes);
   const uint32_t sum = fixed_at(stored, block.size + 1);
   const uint32_t computed = masked(crc32c(std::as_bytes(std::span(stored.data(), block.size + 1))));
   if (sum != computed)

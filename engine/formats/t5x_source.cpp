@@ -76,8 +76,7 @@ class T5xSource final : public Source {
  public:
   T5xSource(std::string path, MappedFile file, const OpenOptions& options)
       : path_(std::move(path)), file_(std::move(file)), folder_(fs::path(file_.path()).parent_path().string()) {
-    const std::string_view bytes(reinterpret_cast<const char*>(file_.data()), file_.size());
-    const MsgpackNode root = parse_msgpack(bytes, file_.path(), 0, options.limits);
+    const MsgpackNode root = parse_msgpack(file_.text(), file_.path(), 0, options.limits);
     read_leaves(root, options);
     finish_entries(options.limits);
     read_gin(options);
@@ -132,7 +131,7 @@ class T5xSource final : public Source {
       if (is_file(fs::path(folder_) / kOrbaxTree))
         format_ = "orbax";
       else
-        format_ = "flax", separator_ = '.';
+        format_ = "flax";
     }
     const MsgpackNode* optimizer = format_ == "t5x" ? root.find("optimizer") : nullptr;
     if (format_ == "t5x") check_version(root, optimizer, options.limits);
@@ -142,21 +141,21 @@ class T5xSource final : public Source {
         if (const auto value = flax_integer(*step, file_.path(), options.limits)) metadata_["step"] = *value;
     const auto wanted = [&](const std::string& key) {
       const std::string& subtree = options.subtree;
-      if (subtree.empty() || !is_t5x()) return true;
+      if (subtree.empty() || format_ == "flax") return true;
       return key.starts_with(subtree) &&
-             (key.size() == subtree.size() || subtree.ends_with(separator_) || key[subtree.size()] == separator_);
+             (key.size() == subtree.size() || subtree.ends_with(separator()) || key[subtree.size()] == separator());
     };
     std::vector<FlaxLeaf> leaves;
     for (size_t i = 0; i < root.keys.size(); ++i) {
-      if (is_t5x() && root.keys[i] == "version") continue;
+      if (format_ == "t5x" && root.keys[i] == "version") continue;
       const bool wrapper = &root.items[i] == optimizer;
-      collect_flax_leaves(root.items[i], wrapper ? std::string() : std::string(root.keys[i]), separator_, file_.path(),
+      collect_flax_leaves(root.items[i], wrapper ? std::string() : std::string(root.keys[i]), separator(), file_.path(),
                           options.limits, wanted, leaves);
     }
     for (FlaxLeaf& leaf : leaves) add_leaf(leaf, options.limits);
   }
 
-  bool is_t5x() const { return separator_ == '/'; }
+  char separator() const { return format_ == "flax" ? '.' : '/'; }  // of a key's parts
 
   void check_version(const MsgpackNode& root, const MsgpackNode* optimizer, const Limits& limits) {
     const MsgpackNode* node = root.find("version");
@@ -246,7 +245,6 @@ class T5xSource final : public Source {
   MappedFile file_;
   std::string folder_;
   std::string_view format_ = "t5x";
-  char separator_ = '/';
   std::vector<Entry> entries_;  // in the manifest's order
   Manifest manifest_;
   Json metadata_ = Json::object();

@@ -22,16 +22,7 @@ TileView TorchItem::view(const TensorSpec& spec, const std::string& key) const {
   const TorchStorage& storage = contents.storages[spec.storage];
   if (spec.conjugate || spec.negative) fail("is a view whose signs torch changes when it reads it");
   if (storage.packed != nullptr) fail("is compressed inside of its archive, as torch never does");
-  TileView view{.data = nullptr, .strides = spec.strides, .fd = -1, .offset_bytes = 0};
-  if (storage.file_offset) {
-    view.offset_bytes = *storage.file_offset + spec.offset_bytes;
-    view.data = contents.file.data() + view.offset_bytes;
-    view.fd = contents.file.fd();
-    view.file = &contents.file.path();
-  } else {
-    view.data = storage.memory + spec.offset_bytes;
-  }
-  return view;
+  return stored_view(contents, spec);
 }
 
 namespace {

@@ -122,22 +122,9 @@ class TorchSource final : public Source {
   TileView stored(size_t index) const {
     const TensorSpec& spec = specs_[index];
     const TorchStorage& storage = contents_.storages[spec.storage];
-    TileView view{.data = nullptr, .strides = spec.strides, .fd = -1, .offset_bytes = 0};
-    if (storage.file_offset) {
-      view.offset_bytes = *storage.file_offset + spec.offset_bytes;
-      view.data = contents_.file.data() + view.offset_bytes;
-      view.fd = contents_.file.fd();
-      view.file = &contents_.file.path();
-    } else if (storage.packed != nullptr) {
-      const TemporaryCopy& copy = unpacked(spec.storage, *storage.packed);
-      view.offset_bytes = spec.offset_bytes;
-      view.data = copy.data() + spec.offset_bytes;
-      view.fd = copy.fd();
-      view.file = &contents_.file.path();
-    } else {
-      view.data = storage.memory + spec.offset_bytes;
-    }
-    return view;
+    if (storage.packed == nullptr) return stored_view(contents_, spec);
+    const TemporaryCopy& copy = unpacked(spec.storage, *storage.packed);
+    return {copy.data() + spec.offset_bytes, spec.strides, copy.fd(), spec.offset_bytes, &contents_.file.path()};
   }
 
   // Part of a tensor whose values are those of its bytes with other signs.

@@ -30,6 +30,14 @@ std::vector<int64_t> contiguous_strides(const Shape& shape, bool column_major) {
 
 }  // namespace
 
+TileView stored_view(const TorchContents& contents, const TensorSpec& spec) {
+  const TorchStorage& storage = contents.storages[spec.storage];
+  if (!storage.file_offset)
+    return {.data = storage.memory + spec.offset_bytes, .strides = spec.strides, .fd = -1, .offset_bytes = 0};
+  const uint64_t offset = *storage.file_offset + spec.offset_bytes;
+  return {contents.file.data() + offset, spec.strides, contents.file.fd(), offset, &contents.file.path()};
+}
+
 void TensorDecoder::fail(const char* id, const std::string& message) const {
   throw Error(id, BytePlace{contents_.origin.file, contents_.origin.member, offset_}, message);
 }

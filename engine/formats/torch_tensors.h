@@ -11,6 +11,7 @@
 #include "formats/pickle_known.h"
 #include "formats/torch_contents.h"
 #include "remap/manifest.h"
+#include "remap/source.h"
 
 namespace remap::formats {
 
@@ -27,6 +28,9 @@ struct TensorSpec {
   bool conjugate = false, negative = false;
   bool operator==(const TensorSpec&) const = default;
 };
+
+// Where the tensor lies: in the file or in memory. Its storage is not packed.
+TileView stored_view(const TorchContents& contents, const TensorSpec& spec);
 
 struct ShardedTensorPart;  // torch_sharded.h
 

@@ -200,7 +200,7 @@ TEST_CASE("damaged entries are refused by name") {
   };
   const Row rows[] = {
       {"no header", [](Bundle& b) { b.header.clear(); }, "tensorflow-entry: the header counts 0 data files"},
-      {"a header that is no message", [](Bundle& b) { b.header = "\x0a\xff"; },
+      {"a header that is not a message", [](Bundle& b) { b.header = "\x0a\xff"; },
        "the header: field 1 runs past the end"},
       {"big-endian", [](Bundle& b) { b.header += number_field(2, 1); }, "tensorflow-unsupported: the checkpoint was "},
       {"a later version", [](Bundle& b) { b.header = number_field(1, 1) + bytes_field(3, number_field(2, 99)); },

@@ -14,6 +14,7 @@
 #include "support/catch.h"
 #include "support/memory_sink.h"
 #include "support/memory_source.h"
+#include "support/model_file.h"
 #include "support/source_values.h"
 #include "verify/forward.h"
 
@@ -28,17 +29,6 @@ double tolerance_of(const std::vector<float>& recorded) {
   double largest = 0;
   for (const float value : recorded) largest = std::max(largest, static_cast<double>(std::abs(value)));
   return std::max(2e-5, 1e-5 * largest);
-}
-
-ModelFile model(const std::string& name) {
-  const std::string path = kRoot + "schemas/" + name + ".model.yaml";
-  std::ifstream file(path);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  Diagnostics diagnostics;
-  auto parsed = parse_model_file(std::make_shared<lang::SourceText>(path, text), diagnostics);
-  for (const auto& d : diagnostics.items()) UNSCOPED_INFO(d.message);
-  REQUIRE(parsed);
-  return *parsed;
 }
 
 // Recorded inputs and activations: the first axis counts samples.
@@ -136,8 +126,8 @@ struct Converted {
   }
 
   ForwardResult run(bool of_target, const Sample& sample) const {
-    if (of_target) return run_forward(model(target_model), {{"", target.get()}}, config, sample);
-    return run_forward(model(source_model), named, Json::object(), sample, options);
+    if (of_target) return run_forward(test::shipped_model(target_model), {{"", target.get()}}, config, sample);
+    return run_forward(test::shipped_model(source_model), named, Json::object(), sample, options);
   }
 
  private:

@@ -14,6 +14,7 @@
 #include "support/catch.h"
 #include "support/memory_sink.h"
 #include "support/memory_source.h"
+#include "support/model_file.h"
 #include "support/source_values.h"
 #include "verify/forward.h"
 
@@ -23,17 +24,6 @@ using namespace remap::forward;
 namespace {
 
 const std::string kData = REMAP_TEST_DATA;
-
-ModelFile model(const std::string& name) {
-  const std::string path = std::string(REMAP_SOURCE_DIR) + "/schemas/" + name + ".model.yaml";
-  std::ifstream file(path);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  Diagnostics diagnostics;
-  auto parsed = parse_model_file(std::make_shared<lang::SourceText>(path, text), diagnostics);
-  for (const auto& d : diagnostics.items()) UNSCOPED_INFO(d.message);
-  REQUIRE(parsed);
-  return *parsed;
-}
 
 // The recorded activations of one reference set.
 class Recorded {
@@ -96,7 +86,7 @@ struct Side {
   std::vector<NamedSource> named;
   Json config = Json::object();
 
-  Side(const std::string& name, const std::string& path) : model(::model(name)) {
+  Side(const std::string& name, const std::string& path) : model(test::shipped_model(name)) {
     add("", path);
     if (const std::string file = kData + path + "/config.json"; std::ifstream(file))
       config = read_document(file, "json");
@@ -348,7 +338,8 @@ TEST_CASE("a fault in what plan and verify share is seen by the recorded activat
   sample.values["mask"] = recorded.integers("sample.attention_mask", 0);
   sample.values["head"] = "mlm";
   double largest = 0;
-  for (const auto& record : run_forward(model("fairseq_roberta"), sources, Json::object(), sample).records)
+  for (const auto& record :
+       run_forward(test::shipped_model("fairseq_roberta"), sources, Json::object(), sample).records)
     if (const std::string name = "sample.fairseq." + record.name; recorded.has(name))
       largest = std::max(largest, static_cast<double>(difference(record, recorded.floats(name, 0))));
   CHECK(largest > 100 * kTolerance);

@@ -4,6 +4,7 @@
 #include "support/catch.h"
 #include "support/source_values.h"
 #include "support/temp_folder.h"
+#include "support/zarr_array_source.h"
 #include "support/zarr_files.h"
 
 #include <functional>
@@ -38,28 +39,11 @@ ZarrJson with(const std::function<void(ZarrJson&)>& change) {
   return json;
 }
 
-class OneArray final : public Source {
- public:
-  OneArray(const TempFolder& folder, const ZarrJson& json) : path_(folder.path()) {
-    array_ = *formats::parse_zarr_json(json.json(), folder.path("zarr.json"), {});
+struct OneArray : ZarrArraySource {
+  OneArray(const TempFolder& folder, const ZarrJson& json)
+      : ZarrArraySource(folder.path(), *formats::parse_zarr_json(json.json(), folder.path("zarr.json"), {})) {
     folder.write("zarr.json", json.json());
-    array_.store = std::make_shared<formats::FolderStore>(folder.path());
-    manifest_ = Manifest({{"a", array_.dtype, array_.shape}});
   }
-  std::string_view format() const override { return "test"; }
-  const std::string& path() const override { return path_; }
-  const Manifest& manifest() const override { return manifest_; }
-  const Json& metadata() const override { return metadata_; }
-  std::vector<Box> tile_boxes(size_t) const override { return formats::zarr_tiles(array_); }
-  TileView load(size_t, size_t tile, TileBuffer& buffer) const override {
-    return formats::load_zarr_tile(array_, tile, buffer);
-  }
-
- private:
-  std::string path_;
-  formats::ZarrArray array_;
-  Manifest manifest_;
-  Json metadata_ = Json::object();
 };
 
 std::vector<float> floats(const Source& source) { return tensor_values<float>(source, "a"); }

@@ -3,6 +3,7 @@
 #include "support/catch.h"
 #include "support/source_values.h"
 #include "support/temp_folder.h"
+#include "support/zarr_array_source.h"
 #include "support/zarr_files.h"
 
 #include <functional>
@@ -21,30 +22,11 @@ namespace {
 const std::string kGzip = R"({"id":"gzip","level":1})", kZstd = R"({"id":"zstd","level":1})",
                   kZlib = R"({"id":"zlib","level":1})";
 
-// A source of one array, so that tests read what users of a Source read.
-class OneArray final : public Source {
- public:
-  OneArray(const TempFolder& folder, const Zarray& zarray, const Limits& limits = {}) : path_(folder.path()) {
-    array_ = formats::parse_zarray(zarray.json(), folder.path(".zarray"), limits);
+struct OneArray : ZarrArraySource {
+  OneArray(const TempFolder& folder, const Zarray& zarray, const Limits& limits = {})
+      : ZarrArraySource(folder.path(), formats::parse_zarray(zarray.json(), folder.path(".zarray"), limits)) {
     folder.write(".zarray", zarray.json());
-    array_.store = std::make_shared<formats::FolderStore>(folder.path());
-    manifest_ = Manifest({{"a", array_.dtype, array_.shape}});
   }
-  std::string_view format() const override { return "test"; }
-  const std::string& path() const override { return path_; }
-  const Manifest& manifest() const override { return manifest_; }
-  const Json& metadata() const override { return metadata_; }
-  std::vector<Box> tile_boxes(size_t) const override { return formats::zarr_tiles(array_); }
-  TileView load(size_t, size_t tile, TileBuffer& buffer) const override {
-    return formats::load_zarr_tile(array_, tile, buffer);
-  }
-  const formats::ZarrArray& array() const { return array_; }
-
- private:
-  std::string path_;
-  formats::ZarrArray array_;
-  Manifest manifest_;
-  Json metadata_ = Json::object();
 };
 
 std::vector<float> floats(const Source& source) { return tensor_values<float>(source, "a"); }
