@@ -21,6 +21,7 @@ namespace lang {
 namespace {
 
 constexpr size_t kWidth = 140;
+constexpr int kRounds = 4;  // that a layout may take until it stays
 using Kind = YamlNode::Kind;
 
 size_t width_of(std::string_view text) {
@@ -445,41 +446,55 @@ std::string plain_lines(const std::string& text) {
   return result;
 }
 
+struct CommentedTree {
+  YamlNode root;
+  std::vector<Comment> comments;
+
+  // None if YAML reads the text as something else than it shows.
+  static std::optional<CommentedTree> of(const std::string& file, const std::string& text) {
+    Diagnostics unused;
+    auto root = parse_yaml(SourceText(file, text), unused);
+    if (!root) return std::nullopt;
+    name_nulls(*root, text, Lines(text));
+    auto comments = comments_of(text, *root);
+    if (!comments) return std::nullopt;
+    return CommentedTree{std::move(*root), std::move(*comments)};
+  }
+};
+
 }  // namespace
 }  // namespace lang
 
 std::optional<std::string> format_rules(const std::string& file, const std::string& text, Diagnostics& diagnostics) {
   const auto said = lang::parse_yaml(lang::SourceText(file, text), diagnostics);
   if (!said) return std::nullopt;
-  const lang::SourceText source(file, lang::plain_lines(text));
-  auto root = lang::parse_yaml(source, diagnostics);
-  if (!root) return std::nullopt;
-  lang::name_nulls(*root, source.text(), lang::Lines(source.text()));
-  const auto refuse = [&](const TextPlace& place, const std::string& message, const std::string& hint) {
-    diagnostics.error("format-refused", place, message, hint);
+  const auto refuse = [&](const std::string& message, const std::string& hint) {
+    diagnostics.error("format-refused", lang::SourceText(file, text).place(1, 1), message, hint);
     return std::nullopt;
   };
-  const bool ours = root->is_map() && (root->find("remap") != nullptr || root->find("remap_schema") != nullptr ||
-                                       root->find("remap_model") != nullptr || root->find("remap_fields") != nullptr);
+  const bool ours = said->is_map() && (said->find("remap") != nullptr || said->find("remap_schema") != nullptr ||
+                                       said->find("remap_model") != nullptr || said->find("remap_fields") != nullptr);
   if (!ours)
     return refuse(
-        source.place(1, 1),
         "this is neither a rule file nor a schema: it has no section 'remap', 'remap_schema' or 'remap_model'",
         "name other files");
-  const auto comments = lang::comments_of(source.text(), *root);
-  if (!comments)
-    return refuse(source.place(1, 1), "this file cannot be laid out: YAML reads it as something else than it shows",
+  // A comment in an odd place may find its own only after a second time; what is given stays as it is from then on.
+  std::string current = lang::plain_lines(text);
+  auto tree = lang::CommentedTree::of(file, current);
+  if (!tree)
+    return refuse("this file cannot be laid out: YAML reads it as something else than it shows",
                   "write it as UTF-8, without tabs, with line ends as \\n");
-  std::string result = lang::Layout(source.text(), *root, *comments).run();
-  Diagnostics again;
-  const lang::SourceText laid_out(file, result);
-  auto tree = lang::parse_yaml(laid_out, again);
-  if (tree) lang::name_nulls(*tree, result, lang::Lines(result));
-  const auto kept = tree ? lang::comments_of(result, *tree) : std::nullopt;
-  if (!kept || !lang::same_file(*said, *tree) || lang::texts_of(*comments) != lang::texts_of(*kept))
-    return refuse(source.place(1, 1), "this file cannot be laid out without changing what it says",
-                  "please report it, with the file");
-  return result;
+  for (int round = 0; round < lang::kRounds; ++round) {
+    std::string next = lang::Layout(current, tree->root, tree->comments).run();
+    if (next == current) return next;
+    auto after = lang::CommentedTree::of(file, next);
+    if (!after || !lang::same_file(*said, after->root) ||
+        lang::texts_of(tree->comments) != lang::texts_of(after->comments))
+      break;
+    current = std::move(next);
+    tree = std::move(after);
+  }
+  return refuse("this file cannot be laid out without changing what it says", "please report it, with the file");
 }
 
 }  // namespace remap
