@@ -54,18 +54,37 @@ std::unique_ptr<Source> Openings::take(const Rules& rules) {
   return at == opened_.end() ? nullptr : std::move(at->second);
 }
 
+namespace {
+
+struct Candidate {
+  std::string name;  // Rules::load() takes it
+  Rules rules;       // of a built-in file only its head: planning begins when one of them is chosen
+};
+
+// A user's files are read whole, so that their mistakes are reported.
+std::vector<Candidate> all_rules(const Request& request, Diagnostics& diagnostics) {
+  std::vector<Candidate> all;
+  for (const auto& name : Rules::known(request.rule_folders)) {
+    auto rules = plan::load_head(name, request.rule_folders);
+    if (!rules) rules = Rules::load(name, diagnostics, request.rule_folders, request.limits);
+    if (rules) all.push_back({name, std::move(*rules)});
+  }
+  return all;
+}
+
+}  // namespace
+
 std::optional<Rules> recognise(const Request& request, Openings& openings, Diagnostics& diagnostics) {
-  std::vector<Rules> families, found;
+  auto families = all_rules(request, diagnostics);
+  std::vector<Candidate> found;
   std::vector<std::string> notes;
-  for (const auto& name : Rules::known(request.rule_folders))
-    if (auto rules = Rules::load(name, diagnostics, request.rule_folders, request.limits))
-      families.push_back(std::move(*rules));
   // Those that read only a part of a checkpoint come first: they tell its format, and rules for another one open
   // nothing.
-  std::stable_partition(families.begin(), families.end(), [](const Rules& rules) { return !rules.subtree(0).empty(); });
+  std::stable_partition(families.begin(), families.end(),
+                        [](const Candidate& one) { return !one.rules.subtree(0).empty(); });
   const Source* first = nullptr;
   std::vector<std::string> ways;  // rules that take any checkpoint, and are never chosen without being asked for
-  for (const auto& rules : families) {
+  for (const auto& [name, rules] : families) {
     std::string why;
     if (const auto& set = rules.impl().set;
         !set.recognise && set.sources.front().format.empty() && set.schema.empty()) {
@@ -81,16 +100,16 @@ std::optional<Rules> recognise(const Request& request, Openings& openings, Diagn
     if (source == nullptr) continue;
     if (first == nullptr) first = source;
     if (rules.recognise(*source, why))
-      found.push_back(rules);
+      found.push_back({name, rules});
     else
       notes.push_back(fmt::format("{}: {}", rules.family(), why));
   }
   if (found.empty())  // perhaps only a prefix is in the way
     if (const Source* whole = openings.open_whole())
       std::copy_if(families.begin(), families.end(), std::back_inserter(found),
-                   [&](const Rules& rules) { return rules.recognise_elsewhere(*whole); });
+                   [&](const Candidate& one) { return one.rules.recognise_elsewhere(*whole); });
   if (diagnostics.has_errors()) return std::nullopt;
-  if (found.size() == 1) return found.front();
+  if (found.size() == 1) return Rules::load(found.front().name, diagnostics, request.rule_folders, request.limits);
   if (found.empty() && openings.refused()) std::rethrow_exception(openings.refused());
   const BytePlace place{request.checkpoint, {}, {}};
   if (found.empty()) {
@@ -100,7 +119,7 @@ std::optional<Rules> recognise(const Request& request, Openings& openings, Diagn
                       notes);
   } else {
     notes.clear();
-    for (const auto& rules : found) notes.push_back(fmt::format("{}: {}", rules.family(), rules.title()));
+    for (const auto& one : found) notes.push_back(fmt::format("{}: {}", one.rules.family(), one.rules.title()));
     diagnostics.error("family-ambiguous", place, "more than one family looks like this checkpoint",
                       "choose one with --rules", notes);
   }

@@ -9,6 +9,7 @@
 #include "base/mapped_file.h"
 #include "base/text.h"
 #include "lang/built_in.h"
+#include "lang/rule_head.h"
 #include "layout/checkpoint_scope.h"
 #include "plan/config_layers.h"
 #include "plan/roots.h"
@@ -173,6 +174,21 @@ std::optional<Rules> Rules::load(const std::string& name, Diagnostics& diagnosti
     }
   }
   return of(std::move(impl));
+}
+
+std::optional<Rules> plan::load_head(const std::string& name, const std::vector<std::string>& folders) {
+  std::error_code ignored;
+  for (const fs::path folder : folders)
+    if (fs::exists(folder / (name + ".yaml"), ignored)) return std::nullopt;
+  const Text text = built_in_text(lang::built_in_rules(), name);
+  if (!text) return std::nullopt;
+  Diagnostics diagnostics;
+  auto set = lang::parse_rules(std::make_shared<lang::SourceText>(text->file(), lang::head_of(text->text())),
+                               diagnostics, true);
+  if (!set) return std::nullopt;
+  auto impl = std::make_shared<Rules::Impl>();
+  impl->set = std::move(*set);
+  return Rules::of(std::move(impl));
 }
 
 Rules Rules::of(std::shared_ptr<const Impl> impl) {

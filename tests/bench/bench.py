@@ -39,7 +39,18 @@ CASES = {
     "experts-gzip": Case("switch-gzip 32 4", "", {"": 1 / 0.9}, "switch"),
 }
 SUFFIX = {"roberta": ".pt", "matrices-f32": ".safetensors", "matrices-f16": ".safetensors", "small": ".safetensors", "sparse": ".safetensors"}
+# --tiny: the numbers of each kind that take no time.
+TINY = {"roberta": "1 64 256 300", "matrices-f32": "2 64 256", "matrices-f16": "2 64 256", "small": "100 20", "sparse": "1", "dcp": "4 2 64",
+        "zero3": "4 2 64", "switch": "4 2 48 96", "switch-gzip": "4 2 48 96"}
 SIZES_GB = [1, 2, 4, 8, 16, 32, 64]
+
+
+def make_checkpoint(kind_and_numbers, path, options):
+    kind, *numbers = kind_and_numbers.split()
+    if options.tiny:
+        numbers = TINY[kind].split()
+    drop(path)
+    subprocess.run([f"{options.tools}/make_checkpoint", kind, str(path), *numbers], check=True)
 
 
 def drop(path):
@@ -139,13 +150,12 @@ def warm(path):
 
 
 def convert(case, work, options):
-    kind, *numbers = case.make.split()
+    kind = case.make.split()[0]
     source, output = work / ("bench-source" + SUFFIX.get(kind, "")), work / "bench-out"
     copy, copied, other = work / "bench-whole", work / "bench-copy", work / "bench-other.safetensors"
     remap = [options.remap, "-q", "--no-sync", *case.remap.split(), *options.argument, str(source), "-o"]
     try:
-        drop(source)
-        subprocess.run([f"{options.tools}/make_checkpoint", kind, str(source), *numbers], check=True)
+        make_checkpoint(case.make, source, options)
         warm(source)
         # cp writes what remap writes: the output, which for casts is larger or smaller than the source.
         subprocess.run([*remap, str(copy)], check=True)
@@ -223,7 +233,7 @@ def read_both(work, options):
     """Commands that read a checkpoint and its converted form, at 1.4 GB each."""
     source, output, nothing = work / "bench-source.pt", work / "bench-out", work / "bench-nothing"
     try:
-        subprocess.run([f"{options.tools}/make_checkpoint", "roberta", str(source), "24"], check=True)
+        make_checkpoint("roberta 24", source, options)
         subprocess.run([options.remap, "-q", str(source), "-o", str(output)], check=True)
         warm(source), warm(output)
         both = [str(source), "--target", str(output)]
@@ -240,11 +250,11 @@ def sizes(work, options):
     """A rename of 1 to 64 GB, as far as there is room; the sources have no data, only a length. The ratio is to cp of the same bytes."""
     source, output = work / "bench-source.safetensors", work / "bench-out"
     figures = {}
-    for n_gb in SIZES_GB:
+    for n_gb in SIZES_GB if not options.tiny else []:
         if shutil.disk_usage(work).free < 1.1e9 * n_gb:
             break
         try:
-            subprocess.run([f"{options.tools}/make_checkpoint", "sparse", str(source), str(n_gb)], check=True)
+            make_checkpoint(f"sparse {n_gb}", source, options)
             figures |= measure({f"cp, {n_gb} GB": (["cp", "--sparse=never", str(source), str(output)], output),
                                 f"remap, {n_gb} GB": ([options.remap, "-q", "--no-sync", "--rules", f"{HERE}/rules/rename.yaml", str(source), "-o", str(output)], output)},
                                options)
@@ -257,7 +267,7 @@ def threads(work, options):
     """A transpose of every matrix, with 1 to 2 threads a core."""
     source, output = work / "bench-source.safetensors", work / "bench-out"
     try:
-        subprocess.run([f"{options.tools}/make_checkpoint", "matrices-f32", str(source), "42"], check=True)
+        make_checkpoint("matrices-f32 42", source, options)
         warm(source)
         command = [options.remap, "-q", "--no-sync", "--rules", f"{HERE}/rules/transpose.yaml", str(source), "-o", str(output), "--threads"]
         counts = [1 << i for i in range((2 * os.cpu_count()).bit_length())]
@@ -266,7 +276,7 @@ def threads(work, options):
         drop(source)
 
 
-FURTHER = {"sizes": sizes, "threads": threads, "plan-million": lambda work, options: plan(62500, work, options), "read-both": read_both}
+FURTHER = {"sizes": sizes, "threads": threads, "plan-million": lambda work, options: plan(10 if options.tiny else 62500, work, options), "read-both": read_both}
 
 
 def main():
@@ -278,6 +288,7 @@ def main():
     parser.add_argument("--argument", action="append", default=[], help="a further argument for remap; may be repeated")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--case", choices=[*CASES, *FURTHER], action="append", help="only this one; may be repeated")
+    parser.add_argument("--tiny", action="store_true", help="with checkpoints of a few kilobytes, to see that every case runs; no aims")
     parser.add_argument("--json", help="write all figures to this file")
     options = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}; medians of {options.runs} runs (fastest to slowest)\n")
@@ -291,7 +302,8 @@ def main():
             else:
                 figures = convert(CASES[name], folder, options)
                 goal = CASES[name].goal.get(place, CASES[name].goal.get("", 0))
-            passed &= report(figures, name, place.replace("ext2/ext3", "ext4"), goal)
+            if figures:
+                passed &= report(figures, name, place.replace("ext2/ext3", "ext4"), 0 if options.tiny else goal)
             results.append({"case": name, "file_system": place, "programs": figures, "goal": goal})
             if options.json:
                 pathlib.Path(options.json).write_text(json.dumps(results, indent=1) + "\n")

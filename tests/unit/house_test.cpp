@@ -274,6 +274,15 @@ TEST_CASE("no file names a path of a developer's machine") {
   CHECK(matches(files, path) == no_faults);
 }
 
+TEST_CASE("a file that names its interpreter can be run as the documentation runs it") {
+  std::vector<std::string> faults;
+  for (const auto& file : files_below({"tests", "docs", ".ci", ".github"}, {}))
+    if (file.text.starts_with("#!") &&
+        (fs::status(kRoot / file.path).permissions() & fs::perms::owner_exec) == fs::perms::none)
+      faults.push_back(file.path);
+  CHECK(faults == no_faults);
+}
+
 TEST_CASE(
     "every format that a reader says is a row of the table of source formats, or the list that stands in for one") {
   static const RE2 format(R"re((?:format\(\) const override \{ return |format_ = |source_of\()"([a-z0-9]+)")re");

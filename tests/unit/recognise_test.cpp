@@ -2,6 +2,7 @@
 #include <map>
 #include <set>
 
+#include "lang/rule_head.h"
 #include "plan/load_rules.h"
 #include "remap/source.h"
 #include "support/catch.h"
@@ -62,21 +63,39 @@ bool claims(const Rules& rules, const std::string& path) {
 
 }  // namespace
 
+TEST_CASE("the head of a rule file keeps its lines, and none of what recognition does not need") {
+  const std::string text =
+      "# about\nremap: 1\nnotes:\n- {when: 'true', say: x}\nfamily: a\nrules:\n- {from: a, to: b}\n"
+      "recognise: >-\n  exists('a')\nconfig: {a: 1}\nmaps:\n- x\n";
+  CHECK(lang::head_of(text) ==
+        "# about\nremap: 1\n\n\nfamily: a\nrules: []\n\nrecognise: >-\n  exists('a')\n\nmaps:\n- x\n");
+  CHECK(lang::head_of("") == "");
+  CHECK(lang::head_of("title: a") == "title: a");
+}
+
 TEST_CASE("every bundled checkpoint is recognised as its own family and as no other") {
-  std::map<std::string, Rules> families;
+  std::map<std::string, Rules> families, heads;  // a head is what is read of a file until it is chosen
   std::set<std::string> seen;
   for (const auto& name : Rules::known({})) {
     Diagnostics found;
-    auto rules = Rules::load(name, found);
+    auto rules = Rules::load(name, found), head = plan::load_head(name, {});
     REQUIRE(rules);
+    REQUIRE(head);
+    CHECK(head->family() == rules->family());
+    CHECK(head->title() == rules->title());
+    CHECK(head->rule_count() == 0);
     families.emplace(name, std::move(*rules));
+    heads.emplace(name, std::move(*head));
   }
   for (const auto& [name, path] : bundled()) {
     CAPTURE(path);
-    std::vector<std::string> claimed;
+    std::vector<std::string> claimed, claimed_by_heads;
     for (const auto& [other, rules] : families)
       if (claims(rules, REMAP_TEST_DATA "/" + path)) claimed.push_back(other);
+    for (const auto& [other, rules] : heads)
+      if (claims(rules, REMAP_TEST_DATA "/" + path)) claimed_by_heads.push_back(other);
     CHECK(claimed == std::vector<std::string>{name});
+    CHECK(claimed_by_heads == std::vector<std::string>{name});
     seen.insert(name);
   }
   for (const auto& [name, rules] : families) {

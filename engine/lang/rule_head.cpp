@@ -1,0 +1,28 @@
+#include "lang/rule_head.h"
+
+#include <algorithm>
+#include <array>
+
+namespace remap::lang {
+
+std::string head_of(std::string_view text) {
+  // All that a condition under 'recognise' may lead to.
+  constexpr std::array<std::string_view, 11> kHead = {
+      "remap", "family", "title", "source", "sources", "target", "recognise", "variants", "let", "normalise", "maps"};
+  std::string head;
+  bool wanted = true;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size() - 1) + 1;
+    const std::string_view line = text.substr(at, end - at), name = line.substr(0, line.find(':'));
+    at = end;
+    const bool begins = name.size() < line.size() && name.find_first_of(" #-\"'\n") == std::string_view::npos;
+    if (begins) wanted = std::find(kHead.begin(), kHead.end(), name) != kHead.end();
+    if (wanted)
+      head += line;
+    else
+      head += begins && name == "rules" ? "rules: []\n" : "\n";
+  }
+  return head;
+}
+
+}  // namespace remap::lang
