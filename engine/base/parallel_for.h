@@ -15,8 +15,9 @@ namespace remap {
 template <typename Body>
 void parallel_for(int64_t n, int64_t work, const Body& body) {
   constexpr int64_t kWorthAThread = 4'000'000;
-  const int64_t cores = std::max<int64_t>(1, std::thread::hardware_concurrency());
-  const int64_t n_threads = std::clamp<int64_t>(work / kWorthAThread, 1, std::max<int64_t>(1, std::min(cores, n)));
+  if (std::min(n, work / kWorthAThread) < 2) return body(0, n);
+  static const int64_t cores = std::max<int64_t>(1, std::thread::hardware_concurrency());  // asking opens a file
+  const int64_t n_threads = std::min({work / kWorthAThread, n, cores});
   std::vector<std::exception_ptr> errors(static_cast<size_t>(n_threads));
   const auto run = [&](int64_t t) {
     try {
