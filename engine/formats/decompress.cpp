@@ -21,6 +21,11 @@ constexpr size_t kFirstBytes = 64 * 1024;
 constexpr size_t kMaxSlice = size_t{1} << 30;  // zlib counts in 32 bits
 constexpr size_t kMaxRatio = 1032;  // of 258 bytes, by a code of one bit for the length and one for the distance
 
+// A vector that grows holds what it had beside its new memory, which for a chunk is as much again.
+void forget_if_small(std::vector<std::byte>& out, size_t size_bytes) {
+  if (out.capacity() < size_bytes) std::vector<std::byte>().swap(out);
+}
+
 // What the decoders share: room to write that grows up to the expected size, one byte of room behind it that must stay
 // unused, and the messages.
 class ChunkOutput {
@@ -75,6 +80,7 @@ bool inflate_at_once(std::span<const std::byte> in, size_t size_bytes, bool gzip
   if (size_bytes / kMaxRatio > in.size()) return false;
   const std::unique_ptr<libdeflate_decompressor, FreeDecompressor> decompressor(libdeflate_alloc_decompressor());
   if (!decompressor) return false;
+  forget_if_small(out, size_bytes);
   out.resize(size_bytes);
   const auto decompress = gzip ? libdeflate_gzip_decompress_ex : libdeflate_zlib_decompress_ex;
   size_t used = 0;
@@ -197,6 +203,7 @@ void decode_lz4(const ChunkBytes& chunk, size_t size_bytes, std::vector<std::byt
     chunk.fail(fmt::format("the chunk says that it decodes to {} bytes; {} expected", claimed, size_bytes), 0);
   if (size_bytes / kMostFromByte > block.size() || block.size() > INT32_MAX || size_bytes > LZ4_MAX_INPUT_SIZE)
     chunk.fail(fmt::format("lz4 data of {} bytes cannot hold {}", block.size(), size_bytes), 0);
+  forget_if_small(out, size_bytes);
   out.resize(size_bytes);
   const int decoded =
       LZ4_decompress_safe(reinterpret_cast<const char*>(block.data()), reinterpret_cast<char*>(out.data()),
@@ -219,6 +226,7 @@ void decode_blosc(const ChunkBytes& chunk, size_t size_bytes, std::vector<std::b
     chunk.fail(fmt::format("the chunk says that it decodes to {} bytes; {} expected", claimed, size_bytes), 0);
   if (block_bytes == 0 || claimed / block_bytes > chunk.bytes.size() / kOffsetBytes)
     chunk.fail(fmt::format("blosc data of {} bytes cannot hold the blocks it claims", chunk.bytes.size()), 0);
+  forget_if_small(out, size_bytes);
   out.resize(size_bytes);
   const int decoded = blosc_decompress_ctx(chunk.bytes.data(), out.data(), size_bytes, 1);
   if (decoded < 0) chunk.fail("blosc data is damaged, or packed in a way that this libblosc does not have", 0);
@@ -246,6 +254,7 @@ const ChunkCodec* find_chunk_codec(std::string_view name) {
 void copy_raw(const ChunkBytes& chunk, size_t size_bytes, std::vector<std::byte>& out) {
   if (chunk.bytes.size() != size_bytes)
     chunk.fail(fmt::format("the chunk has {} bytes; {} expected", chunk.bytes.size(), size_bytes));
+  forget_if_small(out, size_bytes);
   out.assign(chunk.bytes.begin(), chunk.bytes.end());
 }
 

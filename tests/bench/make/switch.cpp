@@ -27,7 +27,12 @@ struct Array {
 std::vector<Array> arrays_of(int64_t experts, int64_t layers, int64_t d_model, int64_t d_ff) {
   constexpr int64_t kVocab = 32128, kHeads = 12, kBuckets = 32, kExpertsInChunk = 4;
   std::vector<Array> arrays;
-  const auto add = [&](const std::string& key, const Shape& shape) { arrays.push_back({key, shape, shape}); };
+  // As T5X cuts: no chunk of more than 64 MiB.
+  const auto add = [&](const std::string& key, const Shape& shape) {
+    Shape chunk = shape;
+    while (chunk[0] % 2 == 0 && chunk[0] * (shape.size() > 1 ? shape[1] : 1) > (16 << 20)) chunk[0] /= 2;
+    arrays.push_back({key, shape, chunk});
+  };
   const auto add_attention = [&](const std::string& prefix) {
     for (const char* name : {"query", "key", "value", "out"}) add(prefix + "/" + name + "/kernel", {d_model, d_model});
   };
