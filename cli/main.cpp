@@ -176,7 +176,9 @@ Rows lint_options() {
   manifest.many = true;
   return joined({{kHelp,
                   manifest,
-                  {"--reverse", "", "Note what running a conversion backwards would not restore", &Options::reverse}},
+                  {"--reverse", "", "Note what running a conversion backwards would not restore", &Options::reverse},
+                  {"--fix", "", "Mend what is certain, in place: the rules say the same afterwards", &Options::fix},
+                  {"--diff", "", "Show what --fix would do as a patch, and change nothing", &Options::show_fix}},
                  plan_choices(),
                  {full(), format_option({"text", "json", "github", "sarif"})}});
 }
@@ -325,6 +327,7 @@ const std::vector<Command>& commands() {
        "  remap lint rules/switch.yaml\n"
        "  remap lint rules schemas --format github              annotations on a pull request\n"
        "  remap lint my.yaml --manifest a.json b.tsv            also: what no manifest has\n"
+       "  remap lint rules --diff                               what --fix would mend\n"
        "\n"
        "Manifests in tests/RULES/ beside a rule file are tried too (see remap test).\n"
        "What 'remap plan' refuses is an error here, too.\n"

@@ -42,6 +42,15 @@ std::string painted_diff(std::string_view line) {
                         : std::string(line);
 }
 
+std::string painted_patch(std::string_view line) {
+  const bool is_name = line.starts_with("--- ") || line.starts_with("+++ ");
+  return is_name                 ? in(kDim, line)
+         : line.starts_with('-') ? in(kRed, line)
+         : line.starts_with('+') ? in(kGreen, line)
+         : line.starts_with('@') ? in(kBlue, line)
+                                 : std::string(line);
+}
+
 // "KEY  F32 [2,3]  ← SOURCE  rules.yaml:5"
 std::string painted_plan(std::string_view line) {
   const size_t arrow = line.find("  ← ");
@@ -112,9 +121,10 @@ std::string painted(const std::string& text, Paint paint) {
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
     const std::string_view line = std::string_view(text).substr(begin, end - begin);
-    result += paint == Paint::diff   ? painted_diff(line)
-              : paint == Paint::plan ? painted_plan(line)
-                                     : painted_finding(line);
+    result += paint == Paint::diff    ? painted_diff(line)
+              : paint == Paint::patch ? painted_patch(line)
+              : paint == Paint::plan  ? painted_plan(line)
+                                      : painted_finding(line);
     if (end < text.size()) result += '\n';
     begin = end + 1;
   }

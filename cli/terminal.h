@@ -12,6 +12,7 @@ bool takes_colours(std::FILE* stream);
 enum class Paint {
   plan,      // what a tensor comes from, and the rule
   diff,      // lines by their sign: - + !
+  patch,     // those of 'diff -u'
   findings,  // error[…], warning[…], note[…]
 };
 std::string painted(const std::string& text, Paint paint);
