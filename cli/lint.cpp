@@ -9,6 +9,7 @@
 #include "cli/cases.h"
 #include "cli/inputs.h"
 #include "cli/line_diff.h"
+#include "cli/progress.h"
 #include "cli/terminal.h"
 #include "cli/write_file.h"
 #include "remap/report.h"
@@ -268,15 +269,19 @@ int lint(const Options& options) {
   const Given given(options.manifests);
   if (given.checkpoints.empty() && !given.others.empty())
     throw Error("usage", {}, "--manifest: no checkpoint was given", "further sources are NAME=PATH beside it");
+  Progress progress(options.quiet, "looking");
   std::vector<Mended> mended;
   if (options.fix || options.show_fix) mended = mend_all(files, given, options);
+  progress.end();
   if (options.show_fix) {
     show(patches(mended), Paint::patch);
   } else {
     write_all(mended);
     print_mended(mended, options.format == "text" ? stdout : stderr);
   }
+  progress.begin("looking");
   const auto found = find(files, given, options);
+  progress.end();
   if (options.show_fix)
     fmt::print(stderr, "{}\n", summary(found, files.size(), mended, options));
   else

@@ -7,6 +7,7 @@
 
 #include "cli/command_line.h"
 #include "cli/guard.h"
+#include "cli/progress.h"
 #include "cli/terminal.h"
 #include "remap/report.h"
 
@@ -397,6 +398,7 @@ std::string way_to_all(const Options& options) {
 }  // namespace
 
 void print(const remap::Diagnostics& all, const Options& options, size_t other_lines) {
+  Progress::make_room();
   remap::Diagnostics diagnostics;
   for (const auto& d : all.items())
     if (!options.quiet || d.severity == remap::Severity::error) diagnostics.add(d);

@@ -22,11 +22,6 @@ namespace {
 constexpr std::string_view kRed = "\033[31m", kGreen = "\033[32m", kYellow = "\033[33m", kBlue = "\033[34m",
                            kDim = "\033[2m", kPlain = "\033[0m";
 
-bool is_terminal(std::FILE* stream) {
-  const char* term = std::getenv("TERM");
-  return ::isatty(::fileno(stream)) == 1 && term != nullptr && std::string_view(term) != "dumb";
-}
-
 size_t terminal_height() {
   winsize size{};
   return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 ? size.ws_row : 24;
@@ -110,6 +105,11 @@ bool page(const std::string& text) {
 }
 
 }  // namespace
+
+bool is_terminal(std::FILE* stream) {
+  const char* term = std::getenv("TERM");
+  return ::isatty(::fileno(stream)) == 1 && term != nullptr && std::string_view(term) != "dumb";
+}
 
 bool takes_colours(std::FILE* stream) {
   const char* refused = std::getenv("NO_COLOR");

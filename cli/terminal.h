@@ -6,7 +6,10 @@
 
 namespace cli {
 
-// The stream is a terminal that is not "dumb", and NO_COLOR is not set (https://no-color.org).
+// The stream is a terminal that is not "dumb".
+bool is_terminal(std::FILE* stream);
+
+// And NO_COLOR is not set (https://no-color.org).
 bool takes_colours(std::FILE* stream);
 
 enum class Paint {
