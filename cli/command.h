@@ -29,6 +29,7 @@ struct Options {
   bool force = false, full = false, metadata = false, quiet = false;
   bool clone = false, verify = false, update = false, reverse = false, check = false;
   bool resume = false, no_sync = false, provenance = false, checksums = false;
+  bool fix = false, show_fix = false;
   bool help = false, version = false;
   double atol = 0, verify_atol = 1e-3;
   const struct Command* command = nullptr;  // that runs

@@ -334,7 +334,7 @@ class Reader {
     for (const auto& word : rest) {
       if (!marked && word == "--")
         marked = true;
-      else if (!marked && is_option(word))
+      else if (!marked && is_option(word) && place_of(word) < place_of("--"))
         unknown.push_back(word);
       else
         options_.inputs.push_back(word);

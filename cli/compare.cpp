@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "cli/inputs.h"
+#include "cli/progress.h"
 #include "remap/compare.h"
 #include "remap/files_read.h"
 #include "remap/html.h"
@@ -66,7 +67,8 @@ std::optional<Finding> finding_of(const std::string& key, const remap::TensorDif
        {"mean_absolute_diff", d.mean_absolute_diff}}};
 }
 
-std::pair<std::vector<Finding>, size_t> compare_all(const remap::Source& a, const remap::Source& b, double atol) {
+std::pair<std::vector<Finding>, size_t> compare_all(const remap::Source& a, const remap::Source& b, double atol,
+                                                    const remap::ProgressFunction& progress) {
   std::vector<Finding> findings;
   std::vector<remap::TensorPair> pairs;
   for (size_t i = 0; i < a.manifest().size(); ++i) {
@@ -79,7 +81,7 @@ std::pair<std::vector<Finding>, size_t> compare_all(const remap::Source& a, cons
     else
       pairs.push_back({i, j});
   }
-  const auto differences = remap::compare_tensors(a, b, pairs);
+  const auto differences = remap::compare_tensors(a, b, pairs, progress);
   size_t equal = 0;
   for (size_t p = 0; p < pairs.size(); ++p)
     if (auto finding = finding_of(a.manifest()[pairs[p].a].key, differences[p], atol))
@@ -104,7 +106,9 @@ std::string_view name_of(remap::FileCheck check) {
 }
 
 int compare_checksums(const Options& options) {
-  const auto checked = remap::check_provenance(options.inputs.front());
+  Progress progress(options.quiet, "comparing");
+  const auto checked = remap::check_provenance(options.inputs.front(), progress.function());
+  progress.end();
   const auto n_same = std::count_if(checked.files.begin(), checked.files.end(), [](const remap::CheckedFile& file) {
     return file.check == remap::FileCheck::same;
   });
@@ -135,9 +139,13 @@ int compare(const Options& options) {
   if (options.inputs.size() != 2)
     throw remap::Error("usage", {}, fmt::format("two checkpoints are compared; {} given", options.inputs.size()),
                        "remap compare A B");
+  Progress progress(options.quiet, "opening");
   const auto a = open_whole(options.inputs[0], options), b = open_whole(options.inputs[1], options);
   const remap::FilesRead files({a.get(), b.get()});
-  const auto [findings, equal] = files.unchanged_during([&] { return compare_all(*a, *b, options.atol); });
+  progress.begin("comparing");
+  const auto [findings, equal] =
+      files.unchanged_during([&] { return compare_all(*a, *b, options.atol, progress.function()); });
+  progress.end();
   const auto n_not_compared = static_cast<size_t>(
       std::count_if(findings.begin(), findings.end(), [](const Finding& f) { return !f.compared; }));
   const std::string how = options.atol > 0 ? fmt::format("within {:g}", options.atol) : "bit for bit";

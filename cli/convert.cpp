@@ -75,6 +75,7 @@ int convert(const Options& options) {
   if (options.output.empty())
     throw remap::Error("usage", {}, "no output folder was given",
                        "say where with -o OUT, or see what would happen with 'remap plan'");
+  Progress progress(options.quiet, "opening and planning");
   remap::Diagnostics diagnostics;
   remap::Request request = request_of(options);
   request.needs_data = true;
@@ -91,16 +92,16 @@ int convert(const Options& options) {
   if (!options.shard.empty()) output.part = part_of(options);
   output.notice = [&](const remap::Diagnostic& diagnostic) { print(diagnostic, options); };
   output.clone = options.clone;
-  Progress progress(options.quiet);
   remap::ExecOptions exec;
   exec.threads = options.threads;
   exec.cancel = &g_interrupted;
-  exec.progress = [&](uint64_t done, uint64_t total) { progress.update(done, total); };
+  exec.progress = progress.function();
   const remap::Plan& plan = conversion->plan;
   catch_signals();
+  progress.begin("copying");
   const bool is_part = !output.part.is_whole();
   const std::string sums = sums_line(plan, is_part, remap::write(*conversion, options.output, output, exec));
-  progress.clear();
+  progress.end();
   if (options.output_format() == Format::json)
     fmt::print("{}", remap::json_file_text({{"output", options.output},
                                             {"family", plan.family},
@@ -114,7 +115,7 @@ int convert(const Options& options) {
                is_part ? fmt::format(", part {} of {}", output.part.number, output.part.of) : "",
                progress.visible() ? fmt::format(" in {:.1f} s", progress.seconds()) : "", remap::summary(plan),
                sums.empty() ? "" : "  " + sums + "\n", indented(remap::beside_text(plan)));
-  return options.verify ? verify_folder(*conversion, options.output, options) : kDone;
+  return options.verify ? verify_folder(*conversion, options.output, options, progress) : kDone;
 }
 
 }  // namespace cli

@@ -6,6 +6,7 @@
 
 #include "cli/cases.h"
 #include "cli/inputs.h"
+#include "cli/progress.h"
 #include "cli/revision.h"
 #include "cli/terminal.h"
 #include "remap/html.h"
@@ -78,6 +79,7 @@ std::vector<PlanCase> cases_of(const Options& options, const Side& before, const
 
 int diff(const Options& options) {
   const Side before(options.inputs.at(0)), after(options.inputs.at(1));
+  Progress progress(options.quiet, "planning");
   bool changed = false;
   std::string text;
   remap::Diagnostics why;  // what refuses a checkpoint is the result then
@@ -109,13 +111,17 @@ int diff(const Options& options) {
       if (both) kept.diff = remap::diff_plans(kept.before->plan, kept.after->plan);
       sections.push_back({one.name, both ? &kept.diff : nullptr, refused});
     } else if (options.format == "markdown") {
-      fmt::print("**{}**: {}\n", one.name, both ? remap::render_markdown(found) : refused + "\n");
+      text += fmt::format("**{}**: {}\n", one.name, both ? remap::render_markdown(found) : refused + "\n");
     } else {
       text += fmt::format("{}:{}{}", one.name, !both || found.empty() ? " " : "\n",
                           both ? remap::render_text(found) : refused + "\n");
     }
   }
-  show(text, Paint::diff);
+  progress.end();
+  if (options.format == "markdown")
+    fmt::print("{}", text);
+  else
+    show(text, Paint::diff);
   print(why, options);
   if (options.output_format() == Format::json) fmt::print("{}", remap::json_file_text(all));
   if (options.format == "html") fmt::print("{}", remap::render_html(sections));

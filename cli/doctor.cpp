@@ -1,26 +1,33 @@
 // `remap doctor FILE`: what is this, what can remap do with it, and what is the next command?
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 
 #include <fmt/format.h>
 
 #include "cli/inputs.h"
+#include "cli/progress.h"
 #include "remap/report.h"
 #include "remap/text.h"
 
 namespace cli {
 namespace {
 
-// As a shell takes it.
-std::string word(const std::string& path) {
+// As a shell takes it, and no program for an option.
+std::string word(const std::string& given) {
+  const std::string path = given.starts_with('-') ? "./" + given : given;
   const bool plain = !path.empty() && std::all_of(path.begin(), path.end(), [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
            std::string_view("/._-+=,:@%").find(c) != std::string_view::npos;
   });
   if (plain) return path;
-  std::string quoted = "'";
+  std::string quoted;
+  if (remap::printable(path) != path) {  // $'…' knows the same escapes as what is printed
+    for (const char c : path) quoted += c == '\'' || c == '\\' ? std::string{'\\', c} : remap::printable({&c, 1});
+    return "$'" + quoted + "'";
+  }
   for (const char c : path) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return remap::printable(quoted + "'");
+  return "'" + quoted + "'";
 }
 
 std::string words(const Options& options) {
@@ -47,14 +54,20 @@ void say_all(const char* what, const std::vector<std::string>& lines) {
 
 int doctor(const Options& options) {
   const std::string path = options.inputs.front();
+  Progress progress(options.quiet, "opening");
   const auto source = open_whole(path, options);
   uint64_t bytes = 0;
   for (const auto& tensor : source->manifest().tensors()) bytes += static_cast<uint64_t>(data_bytes(tensor));
+  progress.end();
   say("this is",
-      fmt::format("{}: {}, {} tensors, {}{}", remap::printable(path), source->format(), source->manifest().size(),
-                  remap::human_bytes(bytes), source->has_data() ? "" : "; a list of them, without their data"));
+      fmt::format("{}: {}, {} tensor{}, {}{}", remap::printable(path), source->format(), source->manifest().size(),
+                  source->manifest().size() == 1 ? "" : "s", remap::human_bytes(bytes),
+                  source->has_data() ? "" : "; a list of them, without their data"));
+  std::fflush(stdout);
+  progress.begin("planning");
   remap::Diagnostics found;
   const auto planned = open_and_plan(options, found);
+  progress.end();
   const std::string all = words(options);
   if (planned) {
     say("rules", fmt::format("{} ({}){}", planned->plan.family, planned->rules.file(),

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "cli/inputs.h"
+#include "cli/progress.h"
 #include "remap/diagnostic_pages.h"
 #include "remap/nearest.h"
 #include "remap/report.h"
@@ -44,6 +45,7 @@ int explain(const Options& options) {
   Options planning = options;
   const std::string key = planning.inputs.front();
   planning.inputs.erase(planning.inputs.begin());
+  Progress progress(options.quiet, "opening and planning");
   remap::Diagnostics diagnostics;
   const auto opened = remap::open_checkpoint(request_of(planning), diagnostics);
   std::optional<remap::Plan> plan;
@@ -52,6 +54,7 @@ int explain(const Options& options) {
   if (!opened) return kFailed;
   const auto explanation =
       remap::explain(opened->rules, opened->sources, opened->options, plan ? &*plan : nullptr, key);
+  progress.end();
   if (options.output_format() == Format::json)
     fmt::print("{}", remap::json_file_text(remap::render_json(explanation)));
   else

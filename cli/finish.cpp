@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "cli/command.h"
+#include "cli/progress.h"
 #include "remap/parts.h"
 #include "remap/report.h"
 #include "remap/text.h"
@@ -9,7 +10,9 @@ namespace cli {
 
 int finish(const Options& options) {
   const std::string output = options.inputs.at(0);
+  Progress progress(options.quiet, "joining the parts");
   const auto finished = remap::finish_parts(output, {.sync = !options.no_sync});
+  progress.end();
   if (options.output_format() == Format::json)
     fmt::print(
         "{}",

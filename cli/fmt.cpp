@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <iterator>
 
@@ -16,13 +15,6 @@ namespace fs = std::filesystem;
 namespace {
 
 using remap::Error;
-
-std::string read(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(in), {}};
-  if (!in.good() && !in.eof()) throw Error("io-read", remap::BytePlace{path, {}, {}}, "cannot be read");
-  return text;
-}
 
 constexpr size_t kShownOfFile = 16, kShownInAll = 50;  // lines of what differs
 
@@ -67,7 +59,7 @@ int format(const Options& options) {
     if (!fs::is_regular_file(file, ignored))
       throw Error("io-read", remap::BytePlace{file, {}, {}}, "there is no such file",
                   "name rule files, or folders of them");
-    const std::string text = read(file);
+    const std::string text = read_file(file);
     remap::Diagnostics own;  // format_rules() stops at errors that it is given
     const auto result = remap::format_rules(file, text, own);
     for (const auto& d : own.items()) diagnostics.add(d);

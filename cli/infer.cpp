@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "cli/inputs.h"
+#include "cli/progress.h"
 #include "cli/write_file.h"
 #include "remap/output.h"
 #include "remap/source.h"
@@ -47,6 +48,7 @@ void list(const char* what, const std::vector<std::string>& keys) {
 
 int infer(const Options& options) {
   if (!options.output.empty()) check_output(options);
+  Progress progress(options.quiet, "opening");
   std::vector<std::unique_ptr<remap::Source>> opened;
   std::vector<remap::NamedSource> sources;
   for (const auto& input : parse_inputs(options)) {
@@ -60,8 +62,11 @@ int infer(const Options& options) {
   remap::InferOptions infer_options;
   infer_options.family = family_of(options);
   if (!options.output.empty()) infer_options.file = options.output;
+  infer_options.progress = progress.function();
+  progress.begin("searching");
   remap::Diagnostics diagnostics;
   const auto result = remap::infer_rules(sources, *target, infer_options, diagnostics);
+  progress.end();
   if (options.output.empty())
     fmt::print("{}", result.text);
   else

@@ -8,6 +8,8 @@
 
 namespace cli {
 
+class Progress;
+
 // What --limit says. Throws remap::Error "usage".
 remap::Limits limits_of(const Options& options);
 
@@ -35,7 +37,8 @@ std::optional<remap::Conversion> open_and_plan(const Options& options, remap::Di
 std::optional<remap::Conversion> open_and_plan(const Options& options);
 
 // Computes both forward passes and prints the report; kDone if they agree, kFound if not.
-int verify_folder(const remap::Conversion& conversion, const std::string& folder, const Options& options);
+int verify_folder(const remap::Conversion& conversion, const std::string& folder, const Options& options,
+                  Progress& progress);
 
 // "5GB", "200MB", "1000" -> bytes (powers of 1000; GiB and the like are powers of 1024). Throws remap::Error "usage".
 uint64_t parse_bytes(const std::string& text);

@@ -8,7 +8,12 @@
 
 #include "cli/cases.h"
 #include "cli/inputs.h"
+#include "cli/line_diff.h"
+#include "cli/progress.h"
+#include "cli/terminal.h"
+#include "cli/write_file.h"
 #include "remap/report.h"
+#include "remap/text.h"
 
 namespace cli {
 namespace fs = std::filesystem;
@@ -96,7 +101,41 @@ std::string counted(size_t count, const char* what) {
   return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
 }
 
-void print_findings(const remap::Diagnostics& diagnostics, size_t files, const Options& options) {
+bool is_finding(const remap::Diagnostic& d) { return d.severity != remap::Severity::note; }
+
+// "2 warnings, 1 note"
+std::string counts_of(const remap::Diagnostics& diagnostics) {
+  size_t counts[3] = {};
+  for (const auto& d : diagnostics.items()) ++counts[static_cast<size_t>(d.severity)];
+  std::string text;
+  const char* names[3] = {"error", "warning", "note"};
+  for (size_t i = 0; i < 3; ++i)
+    if (counts[i] > 0) text += (text.empty() ? "" : ", ") + counted(counts[i], names[i]);
+  return text;
+}
+
+// A rule file, and what becomes of it with --fix.
+struct Mended {
+  std::string file, before;
+  remap::MendedRules after;
+};
+
+// What --fix has done, or would do: "2 files: 3 mended, 1 warning"
+std::string summary(const remap::Diagnostics& found, size_t files, const std::vector<Mended>& all,
+                    const Options& options) {
+  size_t mended = 0;
+  for (const auto& one : all) mended += one.after.mended.size();
+  const std::string counts = counts_of(found);
+  std::string text = counted(files, "file") + ": ";
+  if (mended > 0 && options.show_fix) return text + fmt::format("{}, {} with a certain mend", counts, mended);
+  if (mended > 0) text += fmt::format("{} mended, ", mended);
+  text += !counts.empty() ? counts : mended > 0 ? "nothing else found" : "nothing found";
+  const bool asked = options.fix || options.show_fix;
+  const bool any = std::any_of(found.items().begin(), found.items().end(), is_finding);
+  return text + (asked && mended == 0 && any ? "; none has a certain mend" : "");
+}
+
+void print_findings(const remap::Diagnostics& diagnostics, const std::string& summary, const Options& options) {
   const std::string& format = options.format;
   if (format == "github") return fmt::print("{}", remap::render_github(diagnostics));
   const auto dump = [](const remap::Json& json) {
@@ -104,14 +143,98 @@ void print_findings(const remap::Diagnostics& diagnostics, size_t files, const O
   };
   if (format == "sarif") return fmt::print("{}\n", dump(remap::render_sarif(diagnostics, REMAP_VERSION)));
   if (format == "json") return fmt::print("{}\n", dump(remap::render_findings(diagnostics)));
-  size_t counts[3] = {};
-  for (const auto& d : diagnostics.items()) ++counts[static_cast<size_t>(d.severity)];
-  fmt::print("{}", remap::render_text(diagnostics, {.full = options.full}));
-  std::string summary;
-  const char* names[3] = {"error", "warning", "note"};
-  for (size_t i = 0; i < 3; ++i)
-    if (counts[i] > 0) summary += (summary.empty() ? "" : ", ") + counted(counts[i], names[i]);
-  fmt::print("{}: {}\n", counted(files, "file"), summary.empty() ? "nothing found" : summary);
+  fmt::print("{}{}\n", remap::render_text(diagnostics, {.full = options.full}), summary);
+}
+
+// ------------------------------------------------------------ rule files, and what is planned with them
+
+// Of schemas and forward passes what is wrong is said, and nothing else is done.
+std::vector<remap::Rules> load_all(const std::vector<std::string>& files, const Options& options,
+                                   remap::Diagnostics& diagnostics) {
+  std::vector<remap::Rules> all;
+  for (const auto& file : files) {
+    std::error_code ignored;
+    const bool is_file = fs::is_regular_file(file, ignored);
+    const auto kind = is_file ? remap::rule_file_kind(file, limits_of(options)) : remap::RuleFileKind::rules;
+    if (kind == remap::RuleFileKind::schema || kind == remap::RuleFileKind::model) {
+      remap::lint_schema(file, diagnostics, limits_of(options));
+      continue;
+    }
+    remap::Diagnostics own;  // a rule file with mistakes says nothing about the next one
+    // A name that nothing binds may follow from what no rule matches: it is planned.
+    if (auto rules = remap::Rules::load_to_plan(file, own, rule_folders(options), limits_of(options)))
+      all.push_back(std::move(*rules));
+    for (const auto& d : own.items()) {
+      if (d.id == "rules-not-found") throw Error(d);
+      diagnostics.add(d);
+    }
+  }
+  return all;
+}
+
+Examples examples_of(const remap::Rules& rules, const Given& given, const Options& options, bool only_rules,
+                     std::vector<bool>& used) {
+  Examples examples;
+  add_committed(rules, options, examples);
+  add_given(rules, given, options, only_rules, examples, used);
+  return examples;
+}
+
+remap::Diagnostics find(const std::vector<std::string>& files, const Given& given, const Options& options) {
+  remap::Diagnostics diagnostics;
+  const auto all = load_all(files, options, diagnostics);
+  std::vector<bool> used(given.checkpoints.size());
+  for (const auto& one : all) {
+    const Examples examples = examples_of(one, given, options, files.size() == 1, used);
+    remap::lint(one, {examples.named, examples.cases, all, options.reverse}, diagnostics);
+  }
+  for (size_t k = 0; k < used.size() && !all.empty(); ++k)
+    if (!used[k])
+      diagnostics.warning("lint-manifest-unused", remap::BytePlace{given.checkpoints[k], {}, {}},
+                          "none of the rule files recognises it: nothing was tried on it",
+                          "name only the rule file that it is for, or correct its 'recognise'");
+  diagnostics.sort();
+  return diagnostics;
+}
+
+// ------------------------------------------------------------ --fix and --diff
+
+std::vector<Mended> mend_all(const std::vector<std::string>& files, const Given& given, const Options& options) {
+  remap::Diagnostics ignored;  // said of what is there afterwards
+  std::vector<Mended> all;
+  std::vector<bool> used(given.checkpoints.size());
+  for (const auto& one : load_all(files, options, ignored)) {
+    const Examples examples = examples_of(one, given, options, files.size() == 1, used);
+    auto after = remap::mend(one, examples.cases);
+    if (!after.mended.empty()) all.push_back({one.file(), one.text(), std::move(after)});
+  }
+  return all;
+}
+
+void write_all(const std::vector<Mended>& all) {
+  for (const auto& one : all) check_file(one.file, Existing::replace);  // before any is written
+  for (const auto& one : all) {
+    if (read_file(one.file) != one.before)
+      throw Error("io-changed", remap::BytePlace{one.file, {}, {}}, "is not what was read: it was not mended",
+                  "run it again; of a rule file that is built in, mend a copy: remap rules show NAME > NAME.yaml");
+    write_file(one.file, one.after.text, Existing::replace);
+  }
+}
+
+void print_mended(const std::vector<Mended>& all, std::FILE* stream) {
+  for (const auto& one : all)
+    for (const auto& d : one.after.mended)
+      fmt::print(stream, "{}: mended[{}]: {}\n", remap::printable(to_string(d.place)), d.id,
+                 remap::printable(d.message));
+}
+
+std::string patches(const std::vector<Mended>& all) {
+  std::string text;
+  for (const auto& one : all) {
+    const std::string name = remap::printable(one.file);
+    text += patch(name + (name.find(' ') == name.npos ? "" : "\t"), one.before, one.after.text);
+  }
+  return text;
 }
 
 }  // namespace
@@ -139,46 +262,31 @@ std::vector<std::string> rule_files(const std::vector<std::string>& inputs) {
 }
 
 int lint(const Options& options) {
-  remap::Diagnostics diagnostics;
-  std::vector<remap::Rules> all;
+  if (options.show_fix && options.format != "text")
+    throw Error("usage", {}, fmt::format("--diff and --format {} do not go together", options.format),
+                "what --diff prints is a patch");
   const auto files = rule_files(options.inputs);
-  for (const auto& file : files) {
-    std::error_code ignored;
-    const bool is_file = fs::is_regular_file(file, ignored);
-    const auto kind = is_file ? remap::rule_file_kind(file, limits_of(options)) : remap::RuleFileKind::rules;
-    if (kind == remap::RuleFileKind::schema || kind == remap::RuleFileKind::model) {
-      remap::lint_schema(file, diagnostics, limits_of(options));
-      continue;
-    }
-    remap::Diagnostics own;  // a rule file with mistakes says nothing about the next one
-    // A name that nothing binds may follow from what no rule matches: it is planned.
-    if (auto rules = remap::Rules::load_to_plan(file, own, rule_folders(options), limits_of(options)))
-      all.push_back(std::move(*rules));
-    for (const auto& d : own.items()) {
-      if (d.id == "rules-not-found") throw Error(d);
-      diagnostics.add(d);
-    }
-  }
   const Given given(options.manifests);
   if (given.checkpoints.empty() && !given.others.empty())
     throw Error("usage", {}, "--manifest: no checkpoint was given", "further sources are NAME=PATH beside it");
-  std::vector<bool> used(given.checkpoints.size());
-  for (const auto& one : all) {
-    Examples examples;
-    add_committed(one, options, examples);
-    add_given(one, given, options, files.size() == 1, examples, used);
-    remap::lint(one, {examples.named, examples.cases, all, options.reverse}, diagnostics);
+  Progress progress(options.quiet, "looking");
+  std::vector<Mended> mended;
+  if (options.fix || options.show_fix) mended = mend_all(files, given, options);
+  progress.end();
+  if (options.show_fix) {
+    show(patches(mended), Paint::patch);
+  } else {
+    write_all(mended);
+    print_mended(mended, options.format == "text" ? stdout : stderr);
   }
-  for (size_t k = 0; k < used.size() && !all.empty(); ++k)
-    if (!used[k])
-      diagnostics.warning("lint-manifest-unused", remap::BytePlace{given.checkpoints[k], {}, {}},
-                          "none of the rule files recognises it: nothing was tried on it",
-                          "name only the rule file that it is for, or correct its 'recognise'");
-  diagnostics.sort();
-  print_findings(diagnostics, files.size(), options);
-  const bool found = std::any_of(diagnostics.items().begin(), diagnostics.items().end(),
-                                 [](const auto& d) { return d.severity != remap::Severity::note; });
-  return found ? kFound : kDone;
+  progress.begin("looking");
+  const auto found = find(files, given, options);
+  progress.end();
+  if (options.show_fix)
+    fmt::print(stderr, "{}\n", summary(found, files.size(), mended, options));
+  else
+    print_findings(found, summary(found, files.size(), mended, options), options);
+  return std::any_of(found.items().begin(), found.items().end(), is_finding) ? kFound : kDone;
 }
 
 }  // namespace cli

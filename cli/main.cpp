@@ -7,6 +7,7 @@
 
 #include "cli/command_line.h"
 #include "cli/guard.h"
+#include "cli/progress.h"
 #include "cli/terminal.h"
 #include "remap/report.h"
 
@@ -176,7 +177,9 @@ Rows lint_options() {
   manifest.many = true;
   return joined({{kHelp,
                   manifest,
-                  {"--reverse", "", "Note what running a conversion backwards would not restore", &Options::reverse}},
+                  {"--reverse", "", "Note what running a conversion backwards would not restore", &Options::reverse},
+                  {"--fix", "", "Mend what is certain, in place: the rules say the same afterwards", &Options::fix},
+                  {"--diff", "", "Show what --fix would do as a patch, and change nothing", &Options::show_fix}},
                  plan_choices(),
                  {full(), format_option({"text", "json", "github", "sarif"})}});
 }
@@ -325,6 +328,7 @@ const std::vector<Command>& commands() {
        "  remap lint rules/switch.yaml\n"
        "  remap lint rules schemas --format github              annotations on a pull request\n"
        "  remap lint my.yaml --manifest a.json b.tsv            also: what no manifest has\n"
+       "  remap lint rules --diff                               what --fix would mend\n"
        "\n"
        "Manifests in tests/RULES/ beside a rule file are tried too (see remap test).\n"
        "What 'remap plan' refuses is an error here, too.\n"
@@ -394,6 +398,7 @@ std::string way_to_all(const Options& options) {
 }  // namespace
 
 void print(const remap::Diagnostics& all, const Options& options, size_t other_lines) {
+  Progress::make_room();
   remap::Diagnostics diagnostics;
   for (const auto& d : all.items())
     if (!options.quiet || d.severity == remap::Severity::error) diagnostics.add(d);

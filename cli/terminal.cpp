@@ -22,11 +22,6 @@ namespace {
 constexpr std::string_view kRed = "\033[31m", kGreen = "\033[32m", kYellow = "\033[33m", kBlue = "\033[34m",
                            kDim = "\033[2m", kPlain = "\033[0m";
 
-bool is_terminal(std::FILE* stream) {
-  const char* term = std::getenv("TERM");
-  return ::isatty(::fileno(stream)) == 1 && term != nullptr && std::string_view(term) != "dumb";
-}
-
 size_t terminal_height() {
   winsize size{};
   return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 ? size.ws_row : 24;
@@ -40,6 +35,15 @@ std::string painted_diff(std::string_view line) {
          : sign == "+ " ? in(kGreen, line)
          : sign == "! " ? in(kYellow, line)
                         : std::string(line);
+}
+
+std::string painted_patch(std::string_view line) {
+  const bool is_name = line.starts_with("--- ") || line.starts_with("+++ ");
+  return is_name                 ? in(kDim, line)
+         : line.starts_with('-') ? in(kRed, line)
+         : line.starts_with('+') ? in(kGreen, line)
+         : line.starts_with('@') ? in(kBlue, line)
+                                 : std::string(line);
 }
 
 // "KEY  F32 [2,3]  ← SOURCE  rules.yaml:5"
@@ -102,6 +106,11 @@ bool page(const std::string& text) {
 
 }  // namespace
 
+bool is_terminal(std::FILE* stream) {
+  const char* term = std::getenv("TERM");
+  return ::isatty(::fileno(stream)) == 1 && term != nullptr && std::string_view(term) != "dumb";
+}
+
 bool takes_colours(std::FILE* stream) {
   const char* refused = std::getenv("NO_COLOR");
   return (refused == nullptr || *refused == '\0') && is_terminal(stream);
@@ -112,9 +121,10 @@ std::string painted(const std::string& text, Paint paint) {
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
     const std::string_view line = std::string_view(text).substr(begin, end - begin);
-    result += paint == Paint::diff   ? painted_diff(line)
-              : paint == Paint::plan ? painted_plan(line)
-                                     : painted_finding(line);
+    result += paint == Paint::diff    ? painted_diff(line)
+              : paint == Paint::patch ? painted_patch(line)
+              : paint == Paint::plan  ? painted_plan(line)
+                                      : painted_finding(line);
     if (end < text.size()) result += '\n';
     begin = end + 1;
   }

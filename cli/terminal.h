@@ -6,12 +6,16 @@
 
 namespace cli {
 
-// The stream is a terminal that is not "dumb", and NO_COLOR is not set (https://no-color.org).
+// The stream is a terminal that is not "dumb".
+bool is_terminal(std::FILE* stream);
+
+// And NO_COLOR is not set (https://no-color.org).
 bool takes_colours(std::FILE* stream);
 
 enum class Paint {
   plan,      // what a tensor comes from, and the rule
   diff,      // lines by their sign: - + !
+  patch,     // those of 'diff -u'
   findings,  // error[…], warning[…], note[…]
 };
 std::string painted(const std::string& text, Paint paint);

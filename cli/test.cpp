@@ -7,6 +7,7 @@
 #include "cli/cases.h"
 #include "cli/inputs.h"
 #include "cli/line_diff.h"
+#include "cli/progress.h"
 #include "cli/write_file.h"
 #include "remap/lint.h"
 #include "remap/report.h"
@@ -71,6 +72,7 @@ Outcome check(const PlanCase& one, bool update) {
 
 int test(const Options& options) {
   constexpr size_t kShown = 40;
+  Progress progress(options.quiet, "planning");
   std::vector<Outcome> outcomes;
   std::vector<std::string> without;  // rule files that have no manifests
   for (const auto& file : rule_files(options.inputs.empty() ? std::vector<std::string>{"rules"} : options.inputs)) {
@@ -82,6 +84,7 @@ int test(const Options& options) {
   if (outcomes.empty())
     throw remap::Error("usage", {}, "there are no manifests to plan",
                        "remap inspect CHECKPOINT --format folded > rules/tests/RULES/NAME.json");
+  progress.end();
   const auto failed =
       static_cast<size_t>(std::count_if(outcomes.begin(), outcomes.end(), [](const Outcome& o) { return !o.passed; }));
   if (options.output_format() == Format::json) {

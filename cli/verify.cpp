@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "cli/inputs.h"
+#include "cli/progress.h"
 #include "remap/document.h"
 #include "remap/html.h"
 #include "remap/report.h"
@@ -10,7 +11,9 @@
 namespace cli {
 namespace fs = std::filesystem;
 
-int verify_folder(const remap::Conversion& conversion, const std::string& folder, const Options& options) {
+int verify_folder(const remap::Conversion& conversion, const std::string& folder, const Options& options,
+                  Progress& progress) {
+  progress.begin("computing both forward passes, and comparing");
   const auto target = remap::open_source(folder, {.limits = limits_of(options)});
   const std::string config =
       (fs::is_directory(folder) ? fs::path(folder) : fs::path(folder).parent_path()) / "config.json";
@@ -19,9 +22,11 @@ int verify_folder(const remap::Conversion& conversion, const std::string& folder
   verify_options.max_records = static_cast<size_t>(options.layers);
   verify_options.input = options.probe;
   verify_options.config = conversion.options.config;
+  verify_options.progress = progress.function();
   verify_options.documents = conversion.options.documents;
   const auto report = remap::verify(conversion.rules, conversion.plan, conversion.sources, *target,
                                     remap::read_document(config, "json", limits_of(options)), verify_options);
+  progress.end();
   if (options.output_format() == Format::json)
     fmt::print("{}", remap::json_file_text(remap::render_json(report)));
   else if (options.format == "html")
@@ -32,8 +37,9 @@ int verify_folder(const remap::Conversion& conversion, const std::string& folder
 }
 
 int verify(const Options& options) {
+  Progress progress(options.quiet, "opening and planning");
   const auto planned = open_and_plan(options);
-  return planned ? verify_folder(*planned, options.target, options) : kFailed;
+  return planned ? verify_folder(*planned, options.target, options, progress) : kFailed;
 }
 
 }  // namespace cli

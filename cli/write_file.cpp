@@ -3,6 +3,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <optional>
 #include <random>
 #include <system_error>
@@ -86,6 +88,13 @@ int give_name(const std::string& from, const std::string& to, bool is_new) {
 }
 
 }  // namespace
+
+std::string read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  if (!in.good() && !in.eof()) throw Error("io-read", at(path), "cannot be read");
+  return text;
+}
 
 void check_file(const std::string& path, Existing existing) { check_old(path, existing); }
 

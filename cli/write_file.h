@@ -1,9 +1,12 @@
-// Writes a text file whole or not at all.
+// Text files: read whole, and written whole or not at all.
 #pragma once
 
 #include <string>
 
 namespace cli {
+
+// Throws remap::Error "io-read".
+std::string read_file(const std::string& path);
 
 // Whether the file may, or may not, be there before.
 enum class Existing { replace, refuse };

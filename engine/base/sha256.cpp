@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <filesystem>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -14,6 +15,7 @@
 
 #include "base/mapped_file.h"
 #include "base/parallel_for.h"
+#include "base/progress_counter.h"
 #include "remap/diagnostic.h"
 
 namespace remap {
@@ -35,7 +37,7 @@ class Sha256 {
   SHA256_CTX context_;
 };
 
-FileDigest digest_of(const std::string& path, std::vector<std::byte>& buffer) {
+FileDigest digest_of(const std::string& path, std::vector<std::byte>& buffer, ProgressCounter& progress) {
   const auto fail = [&](int error) {
     throw Error("io-read", BytePlace{path, {}, {}}, fmt::format("the file cannot be read: {}", errno_text(error)));
   };
@@ -46,7 +48,10 @@ FileDigest digest_of(const std::string& path, std::vector<std::byte>& buffer) {
   ssize_t got = 0;
   do {
     got = ::read(fd, buffer.data(), buffer.size());
-    if (got > 0) sum.add(buffer.data(), static_cast<size_t>(got)), digest.size_bytes += static_cast<uint64_t>(got);
+    if (got <= 0) continue;
+    sum.add(buffer.data(), static_cast<size_t>(got));
+    digest.size_bytes += static_cast<uint64_t>(got);
+    progress.add(static_cast<uint64_t>(got));
   } while (got > 0 || (got < 0 && errno == EINTR));
   const int error = got < 0 ? errno : 0;
   ::close(fd);
@@ -63,21 +68,29 @@ std::string sha256(std::string_view text) {
   return sum.hex();
 }
 
-std::vector<FileDigest> sha256_of_files(const std::vector<std::string>& paths) {
+std::vector<FileDigest> sha256_of_files(const std::vector<std::string>& paths, const ProgressFunction& progress) {
   constexpr int64_t kAllCores = int64_t{1} << 40;
   std::vector<FileDigest> digests(paths.size());
   std::vector<std::exception_ptr> errors(paths.size());
   std::atomic<size_t> next = 0;
+  uint64_t bytes = 0;
+  for (const auto& path : paths) {
+    std::error_code unknown;  // reading says it
+    const auto size = std::filesystem::file_size(path, unknown);
+    if (!unknown) bytes += size;
+  }
+  ProgressCounter counter(progress, bytes);
   parallel_for(static_cast<int64_t>(paths.size()), kAllCores, [&](int64_t, int64_t) {
     std::vector<std::byte> buffer(size_t{1} << 20);
     for (size_t i = next++; i < paths.size(); i = next++) try {
-        digests[i] = digest_of(paths[i], buffer);
+        digests[i] = digest_of(paths[i], buffer, counter);
       } catch (const Error&) {
         errors[i] = std::current_exception();
       }
   });
   for (const auto& error : errors)
     if (error) std::rethrow_exception(error);
+  counter.finish();
   return digests;
 }
 

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "remap/progress.h"
+
 namespace remap {
 
 std::string sha256(std::string_view text);  // 64 hexadecimal digits
@@ -15,7 +17,7 @@ struct FileDigest {
   uint64_t size_bytes = 0;
   std::string sha256;
 };
-// Of whole files, on all cores. Throws Error "io-read" for the first that cannot be read.
-std::vector<FileDigest> sha256_of_files(const std::vector<std::string>& paths);
+// Of whole files, on all cores; progress is counted in bytes. Throws Error "io-read" for the first that cannot be read.
+std::vector<FileDigest> sha256_of_files(const std::vector<std::string>& paths, const ProgressFunction& progress = {});
 
 }  // namespace remap

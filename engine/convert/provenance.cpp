@@ -48,7 +48,7 @@ bool CheckedFolder::holds() const {
   return std::all_of(files.begin(), files.end(), [](const CheckedFile& f) { return f.check == FileCheck::same; });
 }
 
-CheckedFolder check_provenance(const std::string& folder) {
+CheckedFolder check_provenance(const std::string& folder, const ProgressFunction& progress) {
   const std::string file = (fs::path(folder) / kProvenanceFile).string();
   std::error_code ignored;
   if (!fs::exists(file, ignored))
@@ -64,7 +64,7 @@ CheckedFolder check_provenance(const std::string& folder) {
   }
   std::sort(names.begin(), names.end());
   for (const auto& name : names) paths.push_back((fs::path(folder) / name).string());
-  const auto digests = sha256_of_files(paths);
+  const auto digests = sha256_of_files(paths, progress);
   for (size_t i = 0; i < names.size(); ++i) {
     const auto found = listed.find(names[i]);
     if (found == listed.end()) {

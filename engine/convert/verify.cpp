@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/progress_counter.h"
 #include "exec/check_target.h"
 #include "plan/load_rules.h"
 #include "remap/execute.h"
@@ -28,6 +29,13 @@ forward::Rounding rounding_of(const Plan& plan, const std::vector<const Source*>
   return rounding;
 }
 
+uint64_t bytes_of(const Source& source) {
+  uint64_t bytes = 0;
+  for (const auto& tensor : source.manifest().tensors())
+    if (tensor.unread == nullptr) bytes += static_cast<uint64_t>(data_bytes(tensor));
+  return bytes;
+}
+
 std::vector<std::pair<std::string, std::string>> duplicates_in(const Plan& plan) {
   std::map<std::pair<uint32_t, uint32_t>, std::vector<const PlannedTensor*>> by_source;  // that of the first piece
   std::vector<std::pair<std::string, std::string>> duplicates;
@@ -46,10 +54,10 @@ std::vector<std::pair<std::string, std::string>> duplicates_in(const Plan& plan)
 
 // Every tensor of the plan and of the target, with what vouches for it.
 std::vector<TensorAccount> account(const Plan& plan, const std::vector<const Source*>& sources, const Source& target,
-                                   const std::set<std::string>& read) {
+                                   const std::set<std::string>& read, const ProgressFunction& progress) {
   std::vector<TensorAccount> accounts;
   std::set<std::string> planned;
-  auto faults = exec::target_faults(plan.tensors, sources, target);
+  auto faults = exec::target_faults(plan.tensors, sources, target, progress);
   for (size_t i = 0; i < plan.tensors.size(); ++i) {
     const std::string& key = plan.tensors[i].key;
     planned.insert(key);
@@ -97,13 +105,20 @@ VerifyReport verify_files(const Rules& rules, const Plan& plan, const std::vecto
   for (forward::Sample& sample : samples)
     for (const auto& [name, value] : plan.variants) sample.values[name] = value;
   report.n_samples = samples.size();
+  // About what both passes read, for each sample; then the bytes that are compared.
+  uint64_t a_pass = bytes_of(target);
+  for (const auto& source : from.sources) a_pass += bytes_of(*source.source);
+  const uint64_t passes = a_pass * samples.size(), total = passes + bytes_of(target);
+  ProgressCounter progress(options.progress, total);
+  from.options.progress = to.options.progress = &progress;
   auto compared = compare_layers(from, to, samples, options.atol);
   report.layers = std::move(compared.layers);
   report.max_absolute_diff = compared.max_absolute_diff;
   report.first_divergence = compared.first_divergence;
   report.cause = std::move(compared.cause);
 
-  report.tensors = account(plan, plan_sources, target, compared.read);
+  report.tensors = account(plan, plan_sources, target, compared.read,
+                           [&](uint64_t done, uint64_t of) { progress.reach(passes + std::min(done, of)); });
   for (const auto& info : target.manifest().tensors())
     if (!compared.read.contains(info.key)) report.unused.push_back(info.key);
   report.duplicates = duplicates_in(plan);
@@ -112,6 +127,7 @@ VerifyReport verify_files(const Rules& rules, const Plan& plan, const std::vecto
                                        [](const TensorAccount& one) { return one.fault.empty(); });
   report.passed =
       bytes_agree && (!report.sums || report.sums->agree) && !report.first_divergence && !report.layers.empty();
+  progress.finish();
   return report;
 }
 

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/parallel_for.h"
+#include "base/progress_counter.h"
 #include "exec/slice_tensor.h"
 #include "remap/compare.h"
 #include "remap/execute.h"
@@ -56,7 +57,8 @@ bool is_whole_copy(const PlannedTensor& planned, const TensorInfo& source) {
 // Compares planned tensors with those of the target, by one thread.
 class ByteCheck {
  public:
-  ByteCheck(const std::vector<const Source*>& sources, const Source& target) : sources_(sources), target_(target) {}
+  ByteCheck(const std::vector<const Source*>& sources, const Source& target, ProgressCounter& progress)
+      : sources_(sources), target_(target), progress_(progress) {}
 
   // "" if the target holds what the plan makes.
   std::string fault_of(const PlannedTensor& planned) {
@@ -71,8 +73,11 @@ class ByteCheck {
     if (!planned.pieces.empty()) {
       const Piece& piece = planned.pieces.front();
       const Source& source = *sources_[piece.source];
-      if (is_whole_copy(planned, source.manifest()[piece.tensor]))
-        return tensors_equal(source, piece.tensor, target_, index) ? "" : kDiffers;
+      if (is_whole_copy(planned, source.manifest()[piece.tensor])) {
+        const bool equal = tensors_equal(source, piece.tensor, target_, index);
+        progress_.add(static_cast<uint64_t>(data_bytes(planned)));
+        return equal ? "" : kDiffers;
+      }
     }
     const PlannedTensor stored = exec::stored(planned, sources_);
     const Shape& shape = stored.shape;
@@ -96,11 +101,13 @@ class ByteCheck {
     one_thread.threads = 1;
     execute({part}, sources_, made_, one_thread);
     read_box(target_, index, box, found_.data(), scratch_);
+    progress_.add(size);
     return std::memcmp(made_.bytes.data(), found_.data(), size) == 0;
   }
 
   const std::vector<const Source*>& sources_;
   const Source& target_;
+  ProgressCounter& progress_;
   OneTensor made_;
   std::vector<std::byte> found_;
   TileBuffer scratch_;
@@ -109,13 +116,17 @@ class ByteCheck {
 }  // namespace
 
 std::vector<std::string> target_faults(const std::vector<PlannedTensor>& tensors,
-                                       const std::vector<const Source*>& sources, const Source& target) {
+                                       const std::vector<const Source*>& sources, const Source& target,
+                                       const ProgressFunction& progress) {
   std::vector<std::string> faults(tensors.size());
   int64_t bytes = 0;
   for (const auto& tensor : tensors) bytes += data_bytes(tensor);
+  ProgressCounter counter(progress, static_cast<uint64_t>(bytes));
   parallel_each(faults.size(), bytes, [&] {
-    return [&, check = ByteCheck(sources, target)](size_t i) mutable { faults[i] = check.fault_of(tensors[i]); };
+    return
+        [&, check = ByteCheck(sources, target, counter)](size_t i) mutable { faults[i] = check.fault_of(tensors[i]); };
   });
+  counter.finish();
   return faults;
 }
 

@@ -1,13 +1,13 @@
 #include "remap/execute.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <mutex>
 #include <thread>
 
 #include <fmt/format.h>
 
+#include "base/progress_counter.h"
 #include "exec/blocks.h"
 #include "exec/check_plan.h"
 #include "exec/file_runs.h"
@@ -22,32 +22,6 @@ namespace remap {
 namespace {
 
 using exec::Block;
-
-// Adds up what is done and tells it, rarely and never twice at a time.
-class Progress {
- public:
-  Progress(const ExecOptions& options, uint64_t total_bytes) : options_(options), total_bytes_(total_bytes) {}
-
-  void add(uint64_t bytes) {
-    done_bytes_ += bytes;
-    if (!options_.progress) return;
-    const std::unique_lock lock(mutex_, std::try_to_lock);
-    const auto now = std::chrono::steady_clock::now();
-    if (!lock || now - last_ < std::chrono::milliseconds(100)) return;
-    last_ = now;
-    options_.progress(done_bytes_, total_bytes_);
-  }
-  void finish() {
-    if (options_.progress) options_.progress(total_bytes_, total_bytes_);
-  }
-
- private:
-  const ExecOptions& options_;
-  uint64_t total_bytes_;
-  std::atomic<uint64_t> done_bytes_ = 0;
-  std::mutex mutex_;
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
 
 uint64_t total_bytes(const std::vector<PlannedTensor>& tensors) {
   uint64_t total = 0;
@@ -68,7 +42,7 @@ class Run {
         pieces_(tensors),
         memory_(blocks_.largest_bytes()),
         open_(blocks_, sink, memory_, options.open_bytes),
-        progress_(options, total_bytes(tensors)),
+        progress_(options.progress, total_bytes(tensors)),
         is_held_(blocks_.size()) {
     if (sink.shares()) share_runs();
     list_jobs();
@@ -258,7 +232,7 @@ class Run {
   exec::PieceIndex pieces_;
   exec::BlockMemory memory_;
   exec::OpenBlocks open_;
-  Progress progress_;
+  ProgressCounter progress_;
   // Of each block: whether tiles go into it; whether the sink has it from a run before.
   std::vector<bool> is_shared_, is_held_;
   std::vector<Job> jobs_;

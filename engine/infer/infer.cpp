@@ -79,7 +79,7 @@ std::map<std::string, std::string> differing_from_target(const Problem& problem,
     else if (problem.by_values)
       alike.push_back(planned);
   }
-  const auto faults = exec::target_faults(alike, sources_of(plan, problem.sources), *problem.target);
+  const auto faults = exec::target_faults(alike, sources_of(plan, problem.sources), *problem.target, problem.progress);
   for (size_t i = 0; i < alike.size(); ++i)
     if (!faults[i].empty())
       differing[alike[i].key] = fmt::format("'{}' would have other values than in the target", alike[i].key);
@@ -297,7 +297,7 @@ class Proposal {
 
 InferredRules infer_rules(const std::vector<NamedSource>& sources, const Source& target, const InferOptions& options,
                           Diagnostics& diagnostics) {
-  infer::Problem problem{sources, &target, target.has_data(), {}};
+  infer::Problem problem{sources, &target, target.has_data(), {}, options.progress};
   for (const auto& source : sources) {
     problem.by_values &= source.source->has_data();
     problem.files.push_back(infer::files_of(*source.source));

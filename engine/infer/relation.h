@@ -10,6 +10,7 @@
 
 #include "infer/weights.h"
 #include "remap/plan.h"
+#include "remap/progress.h"
 
 namespace remap::infer {
 
@@ -30,6 +31,7 @@ struct Problem {
     std::vector<std::string> keys;  // of every tensor
   };
   std::vector<std::optional<Files>> files;  // a source each
+  ProgressFunction progress = {};           // told of every time that tensors are read
   const TensorInfo& info(Ref r) const { return sources[r.source].source->manifest()[r.tensor]; }
   // As rules see it, but for a root.
   const std::string& key(Ref r) const { return files[r.source] ? files[r.source]->keys[r.tensor] : info(r).key; }

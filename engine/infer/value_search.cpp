@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/parallel_for.h"
+#include "base/progress_counter.h"
 #include "infer/weights.h"
 #include "ops/cast.h"
 
@@ -20,10 +21,18 @@ struct Task {
 };
 
 template <typename Work>
-void on_all_cores(const std::vector<Task>& tasks, const Work& work) {
+void on_all_cores(const std::vector<Task>& tasks, const ProgressFunction& progress, const Work& work) {
+  const auto bytes_of = [&](const Task& task) { return data_bytes(task.source->manifest()[task.index]); };
   int64_t bytes = 0;
-  for (const Task& task : tasks) bytes += data_bytes(task.source->manifest()[task.index]);
-  parallel_each(tasks.size(), bytes, [&] { return [&](size_t i) { work(tasks[i]); }; });
+  for (const Task& task : tasks) bytes += bytes_of(task);
+  ProgressCounter counter(progress, static_cast<uint64_t>(bytes));
+  parallel_each(tasks.size(), bytes, [&] {
+    return [&](size_t i) {
+      work(tasks[i]);
+      counter.add(static_cast<uint64_t>(bytes_of(tasks[i])));
+    };
+  });
+  counter.finish();
 }
 
 }  // namespace
@@ -53,7 +62,8 @@ ValueSearch::ValueSearch(const Problem& asked) : problem(asked) {
   }
   for (size_t t = 0; t < targets.size(); ++t)
     if (!targets[t].left) tasks.push_back({problem.target, t, target_info(t).dtype, &targets[t].print});
-  on_all_cores(tasks, [](const Task& task) { *task.print = print_of(*task.source, task.index, task.as); });
+  on_all_cores(tasks, problem.progress,
+               [](const Task& task) { *task.print = print_of(*task.source, task.index, task.as); });
 }
 
 void ValueSearch::sum_open() {
@@ -66,7 +76,8 @@ void ValueSearch::sum_open() {
       if (!sources[s].used) add(source_of(s), sources[s].ref.tensor, dtype, print);
   for (size_t t = 0; t < targets.size(); ++t)
     if (!targets[t].done) add(*problem.target, t, target_info(t).dtype, targets[t].print);
-  on_all_cores(tasks, [](const Task& task) { task.print->multiset = multiset_of(*task.source, task.index, task.as); });
+  on_all_cores(tasks, problem.progress,
+               [](const Task& task) { task.print->multiset = multiset_of(*task.source, task.index, task.as); });
 }
 
 bool ValueSearch::any_open() const {

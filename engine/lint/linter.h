@@ -38,6 +38,9 @@ void lint_manifests(Linter& linter);    // rules, alternatives and entries that 
 void lint_config(Linter& linter);       // what config.json will lack
 void lint_reverse(Linter& linter);      // what running backwards does not restore
 
+// So many bytes are an anchor at the beginning of an expression, and at its end.
+std::pair<size_t, size_t> anchors_of(std::string_view expression);
+
 // The keys of one example of a source, below its root, spellings normalised.
 std::vector<std::string> keys_of(const lang::RuleSet& set, const NamedSource& manifest, Diagnostics& diagnostics);
 

@@ -18,19 +18,13 @@ TextPlace place_in(const KeyPattern& pattern, size_t at, size_t length) {
 }  // after "re:"
 
 void check_anchors(const KeyPattern& p, Diagnostics& diagnostics) {
-  const std::string& e = p.regex;
-  const auto report = [&](size_t at, size_t length) {
-    diagnostics.warning(
-        "lint-needless-anchor", place_in(p, at, length),
-        fmt::format("'{}' says nothing here: a pattern always matches the whole key", e.substr(at, length)),
-        "leave it out");
-  };
-  if (e.starts_with("^")) report(0, 1);
-  if (e.starts_with("\\A")) report(0, 2);
-  if (e.ends_with("\\z"))
-    report(e.size() - 2, 2);
-  else if (e.ends_with("$") && !e.ends_with("\\$"))
-    report(e.size() - 1, 1);
+  const auto [begin, end] = anchors_of(p.regex);
+  for (const auto& [at, length] : {std::pair(size_t{0}, begin), std::pair(p.regex.size() - end, end)})
+    if (length > 0)
+      diagnostics.warning(
+          "lint-needless-anchor", place_in(p, at, length),
+          fmt::format("'{}' says nothing here: a pattern always matches the whole key", p.regex.substr(at, length)),
+          "leave it out");
 }
 
 void check_breadth(const KeyPattern& p, Diagnostics& diagnostics) {
@@ -87,6 +81,16 @@ void check_plain(const KeyPattern& p, Diagnostics& diagnostics) {
 }
 
 }  // namespace
+
+std::pair<size_t, size_t> anchors_of(std::string_view e) {
+  const size_t begin = e.starts_with("^") ? 1 : e.starts_with("\\A") ? 2 : 0;
+  // Behind an odd number of '\' it is the sign itself; '\z' needs the odd one.
+  const auto backslashes = [&](size_t at) { return at - (e.substr(0, at).find_last_not_of('\\') + 1); };
+  size_t end = 0;
+  if (e.ends_with("\\z") && backslashes(e.size() - 1) % 2 == 1) end = 2;
+  if (e.ends_with("$") && backslashes(e.size() - 1) % 2 == 0) end = 1;
+  return {begin, std::min(end, e.size() - begin)};
+}
 
 void lint_expressions(Linter& linter) {
   const auto check_source = [&](const KeyPattern& p) {

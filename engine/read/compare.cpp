@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/parallel_for.h"
+#include "base/progress_counter.h"
 #include "ops/cast.h"
 #include "ops/strided_copy.h"
 #include "read/blocks.h"
@@ -178,7 +179,10 @@ bool tensors_equal(const Source& a, size_t index_a, const Source& b, size_t inde
   return equal;
 }
 
-TensorDifference compare_tensors(const Source& a, size_t index_a, const Source& b, size_t index_b) {
+namespace {
+
+TensorDifference difference_of(const Source& a, size_t index_a, const Source& b, size_t index_b,
+                               ProgressCounter& progress) {
   const Side side_a{a, index_a}, side_b{b, index_b};
   const TensorInfo &info_a = side_a.info(), &info_b = side_b.info();
   require_read(info_a, a.path());
@@ -198,21 +202,36 @@ TensorDifference compare_tensors(const Source& a, size_t index_a, const Source& 
   Comparison comparison(info_a.dtype, info_b.dtype);
   require_data(side_a);
   require_data(side_b);
-  if (same_by_alias(side_a, side_b))
+  if (same_by_alias(side_a, side_b)) {
+    progress.add(static_cast<uint64_t>(data_bytes(info_a)));
     return {true, element_count(info_a.shape) * (is_complex(info_a.dtype) ? 2 : 1), 0, 0, 0, 0};
+  }
   for_each_block(side_a, side_b, [&](const Block& block) {
     comparison.add(block);
+    progress.add(static_cast<uint64_t>(block.count * size_bytes(info_a.dtype)));
     return true;
   });
   return comparison.result();
 }
 
-std::vector<TensorDifference> compare_tensors(const Source& a, const Source& b, const std::vector<TensorPair>& pairs) {
+}  // namespace
+
+TensorDifference compare_tensors(const Source& a, size_t index_a, const Source& b, size_t index_b) {
+  const ProgressFunction nobody;
+  ProgressCounter progress(nobody, 0);
+  return difference_of(a, index_a, b, index_b, progress);
+}
+
+std::vector<TensorDifference> compare_tensors(const Source& a, const Source& b, const std::vector<TensorPair>& pairs,
+                                              const ProgressFunction& progress) {
   std::vector<TensorDifference> differences(pairs.size());
   int64_t bytes = 0;
   for (const TensorPair& pair : pairs) bytes += data_bytes(a.manifest()[pair.a]);
-  parallel_each(pairs.size(), bytes,
-                [&] { return [&](size_t i) { differences[i] = compare_tensors(a, pairs[i].a, b, pairs[i].b); }; });
+  ProgressCounter counter(progress, static_cast<uint64_t>(bytes));
+  parallel_each(pairs.size(), bytes, [&] {
+    return [&](size_t i) { differences[i] = difference_of(a, pairs[i].a, b, pairs[i].b, counter); };
+  });
+  counter.finish();
   return differences;
 }
 

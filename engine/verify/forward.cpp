@@ -24,7 +24,7 @@ std::vector<bool> booleans(const Json& list) {
 Runner::Runner(const ModelFile& model, const std::vector<NamedSource>& sources, const Json& config,
                const Sample& sample, const ForwardOptions& options, Diagnostics& diagnostics)
     : model_(model),
-      weights_(model.space, sources, options.rounding, diagnostics),
+      weights_(model.space, sources, options.rounding, options.progress, diagnostics),
       options_{{}, {}, {}, options.documents, config, ""},
       facts_(model.space, weights_.keys(), sources, options_),
       max_records_(options.max_records) {

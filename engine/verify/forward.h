@@ -31,7 +31,8 @@ struct ForwardResult {
 struct ForwardOptions {
   std::map<std::string, Json> documents = {};  // further files that the layout keeps settings in, by name
   Rounding rounding = {};
-  size_t max_records = 0;  // stops after so many; 0: runs to the end
+  size_t max_records = 0;               // stops after so many; 0: runs to the end
+  ProgressCounter* progress = nullptr;  // of the bytes that are read; may be null
 };
 
 // `config`: what config.json holds, for layouts that keep their settings there. Throws Error at the step that fails.

@@ -81,6 +81,7 @@ Tensor Weights::read(const layout::SourceKey& key, std::optional<Range> range) {
   }
   loads.back().parts.push_back({key.source, key.tensor, box});
   const int64_t count = element_count(box.extent, tensor.key);
+  if (progress_ != nullptr) progress_->add(static_cast<uint64_t>(data_bytes(tensor.dtype, box.extent, tensor.key)));
   const auto tiles = source.tile_boxes(key.tensor);
   const bool one_run = !range || range->axis == 0;
   if (one_run && tensor.dtype == DType::f32 && tiles.size() == 1 && !rounding_.contains({&source, key.tensor})) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/progress_counter.h"
 #include "layout/key_table.h"
 #include "verify/tensor.h"
 
@@ -32,12 +33,13 @@ using Rounding = std::map<std::pair<const Source*, size_t>, DType>;
 // The values of a box, as float32.
 Tensor read_values(const Source& source, size_t tensor, const Box& box, const Rounding& rounding);
 
-// Not for several threads at once. `sources` must outlive it.
+// Not for several threads at once. `sources` must outlive it, and `progress`, which counts the bytes read, if it is not
+// null.
 class Weights {
  public:
   Weights(const lang::KeySpace& space, const std::vector<NamedSource>& sources, const Rounding& rounding,
-          Diagnostics& diagnostics)
-      : sources_(sources), rounding_(rounding), keys_(space, sources, diagnostics) {}
+          ProgressCounter* progress, Diagnostics& diagnostics)
+      : sources_(sources), rounding_(rounding), progress_(progress), keys_(space, sources, diagnostics) {}
 
   const layout::KeyTable& keys() const { return keys_; }
   const layout::SourceKey* find(const std::string& key) const;
@@ -57,6 +59,7 @@ class Weights {
 
   const std::vector<NamedSource>& sources_;
   const Rounding rounding_;
+  ProgressCounter* const progress_;
   layout::KeyTable keys_;
   TileBuffer buffer_;
 };

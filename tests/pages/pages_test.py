@@ -109,11 +109,11 @@ def examine(browser, page, axe, what):
     for scheme in ("light", "dark"):
         browser.media(scheme)
         same(browser.run(ACCESSIBLE), [], f"{what} is accessible ({scheme})")
-    if axe:
-        browser.run(axe + ";0")
-        found = browser.run("axe.run(document, {resultTypes: ['violations']}).then((r) => r.violations.map((v) => "
-                            "v.id + ': ' + v.nodes.map((n) => n.html.slice(0, 100)).slice(0, 3).join(' | ')))")
-        same(found, [], f"{what} passes axe-core")
+        if axe:
+            browser.run(axe + ";0")
+            found = browser.run("axe.run(document, {resultTypes: ['violations']}).then((r) => r.violations.map((v) => "
+                                "v.id + ': ' + v.nodes.map((n) => n.html.slice(0, 100)).slice(0, 3).join(' | ')))")
+            same(found, [], f"{what} passes axe-core ({scheme})")
     browser.media("light")
 
 

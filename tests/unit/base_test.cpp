@@ -1,6 +1,7 @@
 // Names, orders and checked sizes that everything else rests on.
 #include "base/key_index.h"
 #include "base/parallel_for.h"
+#include "base/progress_counter.h"
 #include "base/sorted_order.h"
 #include "base/text.h"
 #include "remap/diagnostic.h"
@@ -9,7 +10,10 @@
 #include "support/temp_folder.h"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <random>
+#include <thread>
 
 using namespace remap;
 
@@ -143,4 +147,43 @@ TEST_CASE("diagnostic ids are sorted and unique") {
   CHECK(std::is_sorted(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.id < b.id; }));
   CHECK(std::adjacent_find(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.id == b.id; }) ==
         rows.end());
+}
+
+TEST_CASE("progress is told by one thread at a time, never beyond its total, and at the end") {
+  std::atomic<int> inside = 0;
+  int overlaps = 0;
+  std::vector<std::pair<uint64_t, uint64_t>> told;
+  const ProgressFunction tell = [&](uint64_t done, uint64_t total) {
+    overlaps += ++inside > 1;
+    told.emplace_back(done, total);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    --inside;
+  };
+  const auto began = std::chrono::steady_clock::now();
+  ProgressCounter counter(tell, 1000);
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < 4; ++t)
+      threads.emplace_back([&] {
+        for (int i = 0; i < 30; ++i) {
+          counter.add(10);  // 1200 in all: more than was expected
+          std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        }
+      });
+  }
+  const size_t while_adding = told.size();
+  const auto tenths = static_cast<size_t>((std::chrono::steady_clock::now() - began) / std::chrono::milliseconds(100));
+  counter.finish();
+  CHECK(overlaps == 0);
+  CHECK(while_adding >= 1);  // it took 300 ms
+  CHECK(while_adding <= tenths);
+  CHECK(std::is_sorted(told.begin(), told.end()));
+  CHECK(told.back() == std::pair<uint64_t, uint64_t>(1000, 1000));
+  for (const auto& [done, total] : told) CHECK(done <= total);
+
+  const ProgressFunction nobody;
+  ProgressCounter silent(nobody, 1000);
+  silent.add(10);
+  silent.reach(500);
+  silent.finish();
 }

@@ -1,7 +1,11 @@
 // What lint decides by itself: whether two patterns have a key in common, and whether conditions can hold together.
 #include "lint/automaton.h"
+#include "lint/linter.h"
 #include "lint/satisfiability.h"
 #include "support/catch.h"
+
+#include <algorithm>
+#include <fstream>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -126,4 +130,33 @@ TEST_CASE("conditions that can hold together, and those that cannot") {
     CAPTURE(row.conditions.empty() ? "" : row.conditions.back());
     CHECK(conditions.can_hold(list) == row.can_hold);
   }
+}
+
+TEST_CASE("anchors at the ends of an expression, and what only looks like one") {
+  struct Row {
+    const char* expression;
+    size_t begin, end;
+  };
+  const Row rows[] = {{"", 0, 0},       {"^a$", 1, 1},      {"\\Aa\\z", 2, 2}, {"a\\$", 0, 0},  {"a\\\\$", 0, 1},
+                      {"a\\\\z", 0, 0}, {"a\\\\\\z", 0, 2}, {"^", 1, 0},       {"$", 0, 1},     {"^$", 1, 1},
+                      {"[^a]$", 0, 1},  {"\\^a", 0, 0},     {"\\A", 2, 0},     {"\\\\Aa", 0, 0}};
+  for (const Row& row : rows) {
+    INFO(row.expression);
+    CHECK(anchors_of(row.expression) == std::pair(row.begin, row.end));
+  }
+}
+
+TEST_CASE("lint.md says which findings --fix mends") {
+  std::ifstream page(REMAP_SOURCE_DIR "/docs/lint.md");
+  std::vector<std::string> marked, ids;
+  for (std::string line; std::getline(page, line);)
+    if (line.starts_with("| `lint-") && line.find("`--fix` does") != std::string::npos)
+      marked.push_back(line.substr(3, line.find('`', 3) - 3));
+  for (const auto id : findings_with_a_mend()) {
+    ids.emplace_back(id);
+    CHECK(std::any_of(diagnostic_table().begin(), diagnostic_table().end(), [&](const auto& r) { return r.id == id; }));
+  }
+  std::sort(marked.begin(), marked.end());
+  std::sort(ids.begin(), ids.end());
+  CHECK(marked == ids);
 }

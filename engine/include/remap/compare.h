@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "remap/progress.h"
 #include "remap/source.h"
 
 namespace remap {
@@ -30,10 +31,12 @@ struct TensorDifference {
 // Throws: Error "compare-shape" if the shapes differ, "compare-dtype" if one is complex and the other is not; as above.
 TensorDifference compare_tensors(const Source& a, size_t index_a, const Source& b, size_t index_b);
 
-// The same of many pairs of tensors, on all cores. Throws what the first pair that fails would.
+// The same of many pairs of tensors, on all cores. Throws what the first pair that fails would. Progress is counted in
+// bytes of `a`.
 struct TensorPair {
   size_t a = 0, b = 0;  // indices into the manifests
 };
-std::vector<TensorDifference> compare_tensors(const Source& a, const Source& b, const std::vector<TensorPair>& pairs);
+std::vector<TensorDifference> compare_tensors(const Source& a, const Source& b, const std::vector<TensorPair>& pairs,
+                                              const ProgressFunction& progress = {});
 
 }  // namespace remap

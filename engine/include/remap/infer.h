@@ -14,6 +14,7 @@
 
 #include "remap/diagnostic.h"
 #include "remap/plan.h"
+#include "remap/progress.h"
 #include "remap/source.h"
 
 namespace remap {
@@ -22,6 +23,7 @@ struct InferOptions {
   std::string family;                                   // of the rule file; a name
   std::string file = "rules.yaml";                      // what the text will be called, in messages
   std::string schema = "../schemas/rules.schema.json";  // of the first line, for editors
+  ProgressFunction progress = {};  // counted in bytes of tensors, from the beginning for each time they are read
 };
 
 struct InferredRules {

@@ -34,6 +34,19 @@ struct LintOptions {
 };
 void lint(const Rules& rules, const LintOptions& options, Diagnostics& diagnostics);
 
+// What mend() made of a rule file.
+struct MendedRules {
+  std::string text;                // laid out as format_rules() does, comments kept; what it was if nothing was mended
+  std::vector<Diagnostic> mended;  // what lint() no longer finds, in order, at its places in the file as it was
+};
+// Mends what lint() finds in the rules alone and what can be mended for certain: in words other than these the file
+// says what it said. It is parsed again, and the cases are planned again with the same result; throws Error "internal"
+// if one is not, and whatever format_rules() refuses. Writes nothing.
+MendedRules mend(const Rules& rules, const std::vector<LintCase>& cases);
+
+// The ids of the findings that mend() knows.
+std::vector<std::string_view> findings_with_a_mend();
+
 // What a file is by its first section: rules (remap), a target schema (remap_schema), a forward pass (remap_model).
 enum class RuleFileKind { rules, schema, model, other };
 RuleFileKind rule_file_kind(const std::string& path, const Limits& limits = {});

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "remap/metadata.h"
+#include "remap/progress.h"
 
 namespace remap {
 
@@ -32,8 +33,9 @@ struct CheckedFolder {
   bool holds() const;              // every file is the same: none missing, none more
 };
 
-// Reads every file of an output folder and compares it with what its provenance says. Throws Error "io-read",
+// Reads every file of an output folder and compares it with what its provenance says; progress is counted in bytes.
+// Throws Error "io-read",
 // "json-syntax", "provenance" if it is none that can be read.
-CheckedFolder check_provenance(const std::string& folder);
+CheckedFolder check_provenance(const std::string& folder, const ProgressFunction& progress = {});
 
 }  // namespace remap

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "remap/plan.h"
+#include "remap/progress.h"
 #include "remap/source.h"
 #include "remap/values.h"
 
@@ -22,7 +23,8 @@ struct VerifyOptions {
                                  // side may know of it
   std::map<std::string, Json>
       documents;  // further files that the source's layout keeps settings in, by the name that the rules have for them
-  std::string input;  // a safetensors file with the inputs ([batch, …]); "": a deterministic probe
+  std::string input;               // a safetensors file with the inputs ([batch, …]); "": a deterministic probe
+  ProgressFunction progress = {};  // counted in bytes of tensors: those that the passes read, and those compared
 };
 
 // One recorded value of both forward passes, over all samples.
