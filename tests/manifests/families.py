@@ -17,6 +17,17 @@ class Keys(list):
     def norm(self, name, width):
         self.linear(name, width)
 
+    def kernel(self, name, n_in, n_out):
+        self.add(name + "/kernel", n_in, n_out)
+        self.add(name + "/bias", n_out)
+
+    def tf_norm(self, name, width):
+        self.add(name + "/gamma", width)
+        self.add(name + "/beta", width)
+
+    def variable(self, name, *shape):
+        self.add(name + "/.ATTRIBUTES/VARIABLE_VALUE", *shape)
+
     def fairseq_layer(self, layer, hidden, ffn, cross=False, fused=False):
         for attention in ("self_attn", "encoder_attn") if cross else ("self_attn",):
             name = f"{layer}{attention}."
@@ -293,6 +304,83 @@ def t5(layers, d_model, d_ff, heads, d_kv=64, vocab=32128, gated=True, tied=Fals
     return manifest("t5x", {"version": 3, "gin": {name: ["gelu", "linear"] if gated else ["relu"]}}, tensors)
 
 
+TF_BERT = {"hidden_act": "gelu", "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1, "initializer_range": 0.02}
+
+
+def tf_layer(tensors, layer, hidden, ffn):
+    """A layer of google-research's BERT and ELECTRA."""
+    for part in ("query", "key", "value"):
+        tensors.kernel(f"{layer}attention/self/{part}", hidden, hidden)
+    tensors.kernel(layer + "attention/output/dense", hidden, hidden)
+    tensors.tf_norm(layer + "attention/output/LayerNorm", hidden)
+    tensors.kernel(layer + "intermediate/dense", hidden, ffn)
+    tensors.kernel(layer + "output/dense", ffn, hidden)
+    tensors.tf_norm(layer + "output/LayerNorm", hidden)
+
+
+def tf_embeddings(tensors, scope, width, vocab, positions, types):
+    tensors.add(scope + "word_embeddings", vocab, width)
+    tensors.add(scope + "position_embeddings", positions, width)
+    tensors.add(scope + "token_type_embeddings", types, width)
+    tensors.tf_norm(scope + "LayerNorm", width)
+
+
+def bert(layers, hidden, ffn, heads, vocab=30522, positions=512, types=2, head="pretraining", slots=False):
+    """google-research/bert. `slots`: a checkpoint of the training program, not a release."""
+    tensors = Keys()
+    tf_embeddings(tensors, "bert/embeddings/", hidden, vocab, positions, types)
+    for i in range(layers):
+        tf_layer(tensors, f"bert/encoder/layer_{i}/", hidden, ffn)
+    tensors.kernel("bert/pooler/dense", hidden, hidden)
+    if head == "pretraining":
+        tensors.kernel("cls/predictions/transform/dense", hidden, hidden)
+        tensors.tf_norm("cls/predictions/transform/LayerNorm", hidden)
+        tensors.add("cls/predictions/output_bias", vocab)
+        tensors.add("cls/seq_relationship/output_weights", 2, hidden)
+        tensors.add("cls/seq_relationship/output_bias", 2)
+    if head == "squad":
+        tensors.add("cls/squad/output_weights", 2, hidden)
+        tensors.add("cls/squad/output_bias", 2)
+    if head == "classifier":
+        tensors.add("output_weights", 3, hidden)
+        tensors.add("output_bias", 3)
+    if slots:
+        tensors += [{**t, "key": f"{t['key']}/{slot}"} for t in tensors for slot in ("Adam", "Adam_1")]
+        for name in ("global_step", "beta1_power", "beta2_power"):
+            tensors.add(name)
+    settings = {**TF_BERT, "vocab_size": vocab, "hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads, "intermediate_size": ffn, "max_position_embeddings": positions, "type_vocab_size": types}
+    return manifest("tensorflow", {}, tensors, params=settings)
+
+
+def bert_tf2(layers, hidden, ffn, heads, vocab=30522, positions=512, types=2):
+    """The encoder of TensorFlow's Model Garden, to v2.3.0."""
+    tensors, head = Keys("model/layer_with_weights-"), hidden // heads
+    for i, rows in enumerate((vocab, positions, types)):
+        tensors.variable(f"{i}/embeddings", rows, hidden)
+
+    def norm(name):
+        tensors.variable(name + "gamma", hidden)
+        tensors.variable(name + "beta", hidden)
+
+    norm("3/")
+    for i in range(layers):
+        layer = f"{i + 4}/"
+        for part in ("query", "key", "value"):
+            tensors.variable(f"{layer}_attention_layer/_{part}_dense/kernel", hidden, heads, head)
+            tensors.variable(f"{layer}_attention_layer/_{part}_dense/bias", heads, head)
+        tensors.variable(layer + "_attention_output_dense/kernel", heads, head, hidden)
+        tensors.variable(layer + "_attention_output_dense/bias", hidden)
+        norm(layer + "_attention_layer_norm/")
+        for name, n_in, n_out in (("_intermediate", hidden, ffn), ("_output", ffn, hidden)):
+            tensors.variable(f"{layer}{name}_dense/kernel", n_in, n_out)
+            tensors.variable(f"{layer}{name}_dense/bias", n_out)
+        norm(layer + "_output_layer_norm/")
+    tensors.variable(f"{layers + 4}/kernel", hidden, hidden)
+    tensors.variable(f"{layers + 4}/bias", hidden)
+    settings = {**TF_BERT, "vocab_size": vocab, "hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads, "intermediate_size": ffn, "max_position_embeddings": positions, "type_vocab_size": types}
+    return manifest("tensorflow", {}, tensors, params=settings)
+
+
 BASE = dict(layers=12, hidden=768, ffn=3072, heads=12)
 LARGE = dict(layers=24, hidden=1024, ffn=4096, heads=16)
 BART = dict(positions=1024, embedding_norm=True)
@@ -320,6 +408,9 @@ FAMILIES = {
     "t5/t5-small": lambda: t5(6, 512, 2048, 8, gated=False, tied=True),
     "t5/t5-1.1-xxl": lambda: t5(24, 4096, 10240, 64),
     "umt5/umt5-xxl": lambda: t5(24, 4096, 10240, 64, vocab=256384, scanned=True),
+    "bert/bert-base-uncased": lambda: bert(**BASE),
+    "bert/bert-large-uncased": lambda: bert(**LARGE),
+    "bert-tf2/bert-tf2-base": lambda: bert_tf2(**BASE),
 }
 
 # Not published: small ones that show the rules that no published one needs.
@@ -329,6 +420,8 @@ FAMILIES_SMALL = {
     "xlmr-xl/xlmr-xl-small-mnli": lambda: xlmr_xl(layers=2, hidden=8, ffn=16, heads=2, vocab=20, classes=3),
     "mixtral/mixtral-small-apart": lambda: mixtral(2, 8, 2, 1, 12, 20, experts=2, files=1, apart=True),
     "umt5/umt5-small-relu": lambda: t5(2, 8, 16, 2, d_kv=4, vocab=20, gated=False, scanned=True),
+    "bert/bert-small-squad": lambda: bert(2, 8, 16, 2, vocab=20, head="squad"),
+    "bert/bert-small-classifier": lambda: bert(2, 8, 16, 2, vocab=20, head="classifier", slots=True),
 }
 
 # As in published.py: arrays, arrays with experts counted one by one, parameters, bytes of the largest array. The parameters begin
@@ -356,4 +449,7 @@ FAMILIES_KNOWN = {
     "t5-small": (131, 131, 60_506_624, 65_798_144),
     "t5-1.1-xxl": (558, 558, 11_003_736_064 + 32_128 * 4096, 526_385_152),
     "umt5-xxl": (29, 29, 11_922_382_848 + 256_384 * 4096, 4_200_595_456),
+    "bert-base-uncased": (206, 206, 110_106_428, 93_763_584),
+    "bert-large-uncased": (398, 398, 336_226_108, 125_018_112),
+    "bert-tf2-base": (199, 199, 109_482_240, 93_763_584),
 }
