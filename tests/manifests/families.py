@@ -381,6 +381,84 @@ def bert_tf2(layers, hidden, ffn, heads, vocab=30522, positions=512, types=2):
     return manifest("tensorflow", {}, tensors, params=settings)
 
 
+def electra(layers, hidden, embedding, generator, generator_layers, vocab=30522, positions=512, types=2, tuned=False):
+    """google-research/electra: the discriminator with a generator that is smaller, or shares its encoder."""
+    tensors = Keys()
+    tf_embeddings(tensors, "electra/embeddings/", embedding, vocab, positions, types)
+    for scope, width, n in (("electra", hidden, layers), ("generator", generator, generator_layers)):
+        if width != embedding:
+            tensors.kernel(scope + "/embeddings_project", embedding, width)
+        for i in range(n):
+            tf_layer(tensors, f"{scope}/encoder/layer_{i}/", width, 4 * width)
+    if not tuned:
+        tensors.kernel("generator_predictions/dense", generator, embedding)
+        tensors.tf_norm("generator_predictions/LayerNorm", embedding)
+        tensors.add("generator_predictions/output_bias", vocab)
+        tensors.kernel("discriminator_predictions/dense", hidden, hidden)
+        tensors.kernel("discriminator_predictions/dense_1", hidden, 1)
+    return manifest("tensorflow", {}, tensors)
+
+
+def albert(layers, hidden, ffn, heads, embedding=128, vocab=30000, positions=512, types=2, groups=1, inner=1, head="pretraining", prefix="", **more):
+    """google-research/albert; `prefix`: as TF-Hub modules have it."""
+    tensors = Keys(prefix)
+    tf_embeddings(tensors, "bert/embeddings/", embedding, vocab, positions, types)
+    tensors.kernel("bert/encoder/embedding_hidden_mapping_in", embedding, hidden)
+    for g in range(groups):
+        for j in range(inner):
+            layer = f"bert/encoder/transformer/group_{g}/inner_group_{j}/"
+            for part in ("query", "key", "value"):
+                tensors.kernel(f"{layer}attention_1/self/{part}", hidden, hidden)
+            tensors.kernel(layer + "attention_1/output/dense", hidden, hidden)
+            tensors.tf_norm(layer + "LayerNorm", hidden)
+            tensors.kernel(layer + "ffn_1/intermediate/dense", hidden, ffn)
+            tensors.kernel(layer + "ffn_1/intermediate/output/dense", ffn, hidden)
+            tensors.tf_norm(layer + "LayerNorm_1", hidden)
+    tensors.kernel("bert/pooler/dense", hidden, hidden)
+    if head != "none":
+        tensors.kernel("cls/predictions/transform/dense", hidden, embedding)
+        tensors.tf_norm("cls/predictions/transform/LayerNorm", embedding)
+        tensors.add("cls/predictions/output_bias", vocab)
+    if head == "pretraining":
+        tensors.add("cls/seq_relationship/output_weights", 2, hidden)
+        tensors.add("cls/seq_relationship/output_bias", 2)
+    settings = {**TF_BERT, "hidden_dropout_prob": 0, "attention_probs_dropout_prob": 0, "embedding_size": embedding, "hidden_size": hidden, "intermediate_size": ffn, "max_position_embeddings": positions,
+                "num_attention_heads": heads, "num_hidden_layers": layers, "num_hidden_groups": groups, "net_structure_type": 0, "gap_size": 0, "num_memory_blocks": 0, "inner_group_num": inner,
+                "down_scale_factor": 1, "type_vocab_size": types, "vocab_size": vocab, **more}
+    return manifest("tensorflow", {}, tensors, params=settings)
+
+
+def t5_mesh(layers, d_model, d_ff, heads, d_kv=64, vocab=32128, gated=True, slots=False):
+    """Mesh TensorFlow: 1.0, or 1.1, which is gated and untied and calls its norms otherwise."""
+    tensors = Keys()
+    tensors.add("shared/embedding", vocab, d_model)
+    norm, last = ("rms_norm", "rms_norm") if gated else ("layer_norm", "final_layer_norm")
+    for stack in ("encoder", "decoder"):
+        for i in range(layers):
+            names = ["SelfAttention", "DenseReluDense"] if stack == "encoder" else ["SelfAttention", "EncDecAttention", "DenseReluDense"]
+            for k, name in enumerate(names):
+                layer = f"{stack}/block_{i:03}/layer_{k:03}/"
+                tensors.add(f"{layer}{norm}/scale", d_model)
+                if name == "DenseReluDense":
+                    for w in ("wi_0", "wi_1") if gated else ("wi",):
+                        tensors.add(f"{layer}{name}/{w}/kernel", d_model, d_ff)
+                    tensors.add(f"{layer}{name}/wo/kernel", d_ff, d_model)
+                    continue
+                for w in "qkv":
+                    tensors.add(f"{layer}{name}/{w}", d_model, heads * d_kv)
+                tensors.add(f"{layer}{name}/o", heads * d_kv, d_model)
+                if i == 0 and (name == "SelfAttention" or not gated):
+                    tensors.add(f"{layer}{name}/relative_attention_bias", heads, 32)
+        tensors.add(f"{stack}/{last}/scale", d_model)
+    if gated:
+        tensors.add("decoder/logits/kernel", d_model, vocab)
+    if slots:
+        tensors += [{**t, "key": t["key"] + "_slot_v"} for t in tensors]
+        tensors.add("global_step")
+    settings = {"config": {"feed_forward_proj": "gated-gelu"}} if gated else {}
+    return manifest("tensorflow", settings, tensors)
+
+
 BASE = dict(layers=12, hidden=768, ffn=3072, heads=12)
 LARGE = dict(layers=24, hidden=1024, ffn=4096, heads=16)
 BART = dict(positions=1024, embedding_norm=True)
@@ -411,6 +489,12 @@ FAMILIES = {
     "bert/bert-base-uncased": lambda: bert(**BASE),
     "bert/bert-large-uncased": lambda: bert(**LARGE),
     "bert-tf2/bert-tf2-base": lambda: bert_tf2(**BASE),
+    "electra/electra-small": lambda: electra(12, 256, 128, generator=64, generator_layers=12),
+    "electra/electra-large": lambda: electra(24, 1024, 1024, generator=256, generator_layers=24),
+    "albert/albert-base-v2": lambda: albert(**BASE),
+    "albert/albert-xxlarge-v1": lambda: albert(12, 4096, 16384, 64, prefix="module/"),
+    "t5-mesh/t5-small-mesh": lambda: t5_mesh(6, 512, 2048, 8, gated=False),
+    "t5-mesh/t5-1.1-small-mesh": lambda: t5_mesh(8, 512, 1024, 6),
 }
 
 # Not published: small ones that show the rules that no published one needs.
@@ -422,6 +506,9 @@ FAMILIES_SMALL = {
     "umt5/umt5-small-relu": lambda: t5(2, 8, 16, 2, d_kv=4, vocab=20, gated=False, scanned=True),
     "bert/bert-small-squad": lambda: bert(2, 8, 16, 2, vocab=20, head="squad"),
     "bert/bert-small-classifier": lambda: bert(2, 8, 16, 2, vocab=20, head="classifier", slots=True),
+    "electra/electra-small-shared": lambda: electra(2, 64, 64, generator=64, generator_layers=0),
+    "albert/albert-small-groups": lambda: albert(4, 8, 16, 2, embedding=4, vocab=20, groups=2, inner=2, head="none"),
+    "t5-mesh/t5-small-mesh-slots": lambda: t5_mesh(12, 8, 16, 2, d_kv=4, vocab=20, slots=True),
 }
 
 # As in published.py: arrays, arrays with experts counted one by one, parameters, bytes of the largest array. The parameters begin
@@ -451,5 +538,11 @@ FAMILIES_KNOWN = {
     "umt5-xxl": (29, 29, 11_922_382_848 + 256_384 * 4096, 4_200_595_456),
     "bert-base-uncased": (206, 206, 110_106_428, 93_763_584),
     "bert-large-uncased": (398, 398, 336_226_108, 125_018_112),
+    "electra-small": (402, 402, 13_549_057 + 4_620_026 - 3_972_864, 30_522 * 128 * 4),   # the embeddings are both models'
+    "electra-large": (784, 784, 335_142_913 + 51_295_290 - 31_782_912, 30_522 * 1024 * 4),
+    "albert-base-v2": (32, 32, 11_813_810, 30_000 * 128 * 4),
+    "albert-xxlarge-v1": (32, 32, 223_158_450, 4096 * 16_384 * 4),
+    "t5-small-mesh": (132, 132, 60_506_624 + 8 * 32, 65_798_144),   # with a table of cross attention that nothing reads
+    "t5-1.1-small-mesh": (190, 190, 60_511_616 + 32_128 * 512, 65_798_144),
     "bert-tf2-base": (199, 199, 109_482_240, 93_763_584),
 }
