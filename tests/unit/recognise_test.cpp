@@ -46,6 +46,13 @@ const std::vector<Bundled>& bundled() {
       {"t5", "t5/t5_1_0/source/checkpoint_1000"},
       {"t5", "t5/t5_1_1/source/checkpoint_1100000"},
       {"umt5", "t5/umt5/source/checkpoint_1000000"},
+      {"bert", "bert/pretraining/source"},
+      {"bert", "bert/sharded/source"},
+      {"bert-tf2", "bert/tf2/source"},
+      {"electra", "electra/small/source"},
+      {"albert", "albert/v1/source"},
+      {"t5-mesh", "t5-tf/v1_0/source"},
+      {"t5-mesh", "t5-tf/v1_1/source"},
   };
   return rows;
 }
