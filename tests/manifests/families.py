@@ -239,7 +239,7 @@ def mistral(layers, dim, heads, kv_heads, ffn, vocab, **params):
     return manifest("torch", {}, tensors, params=params)
 
 
-def clip(layers, width, patch, text_width, joint, image=224, vocab=49408, positions=77):
+def clip(layers, width, patch, text_width, joint, image=224, vocab=49408, positions=77, text_layers=12):
     """OpenAI's CLIP, of which all matrices are in half precision."""
     tensors = Keys("", "F16")
     tensors.add("logit_scale")
@@ -253,7 +253,7 @@ def clip(layers, width, patch, text_width, joint, image=224, vocab=49408, positi
     tensors.add("visual.conv1.weight", width, 3, patch, patch)
     tensors.norm("visual.ln_pre", width)
     tensors.norm("visual.ln_post", width)
-    for tower, n, w in (("visual.transformer", layers, width), ("transformer", 12, text_width)):
+    for tower, n, w in (("visual.transformer", layers, width), ("transformer", text_layers, text_width)):
         for i in range(n):
             block = f"{tower}.resblocks.{i}."
             tensors.add(block + "attn.in_proj_weight", 3 * w, w)
@@ -499,11 +499,27 @@ FAMILIES = {
 
 # Not published: small ones that show the rules that no published one needs.
 FAMILIES_SMALL = {
+    "wav2vec2/wav2vec2-small-ctc": lambda: speech("wav2vec2", 2, 48, 40, 2, large=True, bias=True, ctc=True, final=24),
+    "hubert/hubert-small-ctc": lambda: speech("hubert", 2, 48, 40, 2, large=True, ctc=True, final=24),
+    "bart/bart-small-mnli": lambda: translation(layers=2, hidden=12, ffn=20, heads=2, vocab=30, fused=True, classes=3, **BART),
+    "whisper/whisper-small-width": lambda: whisper(2, 12, 2),
+    "mixtral/mixtral-small": lambda: mixtral(2, 8, 2, 1, 12, 20, experts=2, files=2),
+    "mistral/mistral-small": lambda: mistral(2, 16, 2, 1, 40, 30, rope_theta=1000000.0),
+    "clip/clip-small": lambda: clip(2, 128, 32, 64, 48, vocab=100, positions=7, text_layers=2),
+    "t5/t5-small-width": lambda: t5(2, 12, 20, 2, d_kv=4, vocab=30, gated=False, tied=True),
+    "t5/t5-small-width-gated": lambda: t5(2, 12, 20, 2, d_kv=4, vocab=30),
     "mbart/mbart-small": lambda: translation(layers=2, hidden=8, ffn=16, heads=2, vocab=20, before=True, **BART),
     "m2m100/m2m100-small-fused": lambda: translation(layers=2, hidden=8, ffn=16, heads=2, vocab=20, before=True, fused=True),
     "xlmr-xl/xlmr-xl-small-mnli": lambda: xlmr_xl(layers=2, hidden=8, ffn=16, heads=2, vocab=20, classes=3),
     "mixtral/mixtral-small-apart": lambda: mixtral(2, 8, 2, 1, 12, 20, experts=2, files=1, apart=True),
     "umt5/umt5-small-relu": lambda: t5(2, 8, 16, 2, d_kv=4, vocab=20, gated=False, scanned=True),
+    "bart/bart-small": lambda: translation(layers=2, hidden=12, ffn=20, heads=2, vocab=30, **BART),
+    "bert/bert-small": lambda: bert(2, 12, 20, 2, vocab=30, positions=14),
+    "bert-tf2/bert-tf2-small": lambda: bert_tf2(2, 12, 20, 2, vocab=30, positions=14),
+    "electra/electra-small-generator": lambda: electra(2, 64, 20, generator=24, generator_layers=2, vocab=30, positions=14),
+    "albert/albert-small": lambda: albert(2, 12, 20, 2, embedding=8, vocab=30, positions=14),
+    "t5-mesh/t5-mesh-small": lambda: t5_mesh(2, 12, 20, 2, d_kv=4, vocab=30),
+    "t5-mesh/t5-mesh-small-relu": lambda: t5_mesh(2, 12, 20, 2, d_kv=4, vocab=30, gated=False),
     "bert/bert-small-squad": lambda: bert(2, 8, 16, 2, vocab=20, head="squad"),
     "bert/bert-small-classifier": lambda: bert(2, 8, 16, 2, vocab=20, head="classifier", slots=True),
     "electra/electra-small-shared": lambda: electra(2, 64, 64, generator=64, generator_layers=0),
