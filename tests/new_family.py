@@ -10,6 +10,7 @@ otherwise build/dev/remap or build/release/remap.
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -53,7 +54,8 @@ def manifests(remap, name):
         write_new(ROOT / "rules/tests" / file, run(remap, "inspect", str(whole), "--format", "folded"))
         params = run(sys.executable, published, of, "--params")
         if params.strip() != "null":
-            write_new((ROOT / "rules/tests" / file).with_suffix("").with_name(pathlib.Path(file).stem + "+params.json"), params)
+            document = re.search(r"^  (\w+): \{format: json", (ROOT / f"rules/{name}.yaml").read_text(), re.MULTILINE)[1]
+            write_new((ROOT / "rules/tests" / file).with_name(f"{pathlib.Path(file).stem}+{document}.json"), params)
         made = True
     if made:
         run(remap, "test", f"rules/{name}.yaml", "--update")

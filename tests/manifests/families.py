@@ -17,6 +17,17 @@ class Keys(list):
     def norm(self, name, width):
         self.linear(name, width)
 
+    def kernel(self, name, n_in, n_out):
+        self.add(name + "/kernel", n_in, n_out)
+        self.add(name + "/bias", n_out)
+
+    def tf_norm(self, name, width):
+        self.add(name + "/gamma", width)
+        self.add(name + "/beta", width)
+
+    def variable(self, name, *shape):
+        self.add(name + "/.ATTRIBUTES/VARIABLE_VALUE", *shape)
+
     def fairseq_layer(self, layer, hidden, ffn, cross=False, fused=False):
         for attention in ("self_attn", "encoder_attn") if cross else ("self_attn",):
             name = f"{layer}{attention}."
@@ -228,7 +239,7 @@ def mistral(layers, dim, heads, kv_heads, ffn, vocab, **params):
     return manifest("torch", {}, tensors, params=params)
 
 
-def clip(layers, width, patch, text_width, joint, image=224, vocab=49408, positions=77):
+def clip(layers, width, patch, text_width, joint, image=224, vocab=49408, positions=77, text_layers=12):
     """OpenAI's CLIP, of which all matrices are in half precision."""
     tensors = Keys("", "F16")
     tensors.add("logit_scale")
@@ -242,7 +253,7 @@ def clip(layers, width, patch, text_width, joint, image=224, vocab=49408, positi
     tensors.add("visual.conv1.weight", width, 3, patch, patch)
     tensors.norm("visual.ln_pre", width)
     tensors.norm("visual.ln_post", width)
-    for tower, n, w in (("visual.transformer", layers, width), ("transformer", 12, text_width)):
+    for tower, n, w in (("visual.transformer", layers, width), ("transformer", text_layers, text_width)):
         for i in range(n):
             block = f"{tower}.resblocks.{i}."
             tensors.add(block + "attn.in_proj_weight", 3 * w, w)
@@ -293,6 +304,161 @@ def t5(layers, d_model, d_ff, heads, d_kv=64, vocab=32128, gated=True, tied=Fals
     return manifest("t5x", {"version": 3, "gin": {name: ["gelu", "linear"] if gated else ["relu"]}}, tensors)
 
 
+TF_BERT = {"hidden_act": "gelu", "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1, "initializer_range": 0.02}
+
+
+def tf_layer(tensors, layer, hidden, ffn):
+    """A layer of google-research's BERT and ELECTRA."""
+    for part in ("query", "key", "value"):
+        tensors.kernel(f"{layer}attention/self/{part}", hidden, hidden)
+    tensors.kernel(layer + "attention/output/dense", hidden, hidden)
+    tensors.tf_norm(layer + "attention/output/LayerNorm", hidden)
+    tensors.kernel(layer + "intermediate/dense", hidden, ffn)
+    tensors.kernel(layer + "output/dense", ffn, hidden)
+    tensors.tf_norm(layer + "output/LayerNorm", hidden)
+
+
+def tf_embeddings(tensors, scope, width, vocab, positions, types):
+    tensors.add(scope + "word_embeddings", vocab, width)
+    tensors.add(scope + "position_embeddings", positions, width)
+    tensors.add(scope + "token_type_embeddings", types, width)
+    tensors.tf_norm(scope + "LayerNorm", width)
+
+
+def bert(layers, hidden, ffn, heads, vocab=30522, positions=512, types=2, head="pretraining", slots=False):
+    """google-research/bert. `slots`: a checkpoint of the training program, not a release."""
+    tensors = Keys()
+    tf_embeddings(tensors, "bert/embeddings/", hidden, vocab, positions, types)
+    for i in range(layers):
+        tf_layer(tensors, f"bert/encoder/layer_{i}/", hidden, ffn)
+    tensors.kernel("bert/pooler/dense", hidden, hidden)
+    if head == "pretraining":
+        tensors.kernel("cls/predictions/transform/dense", hidden, hidden)
+        tensors.tf_norm("cls/predictions/transform/LayerNorm", hidden)
+        tensors.add("cls/predictions/output_bias", vocab)
+        tensors.add("cls/seq_relationship/output_weights", 2, hidden)
+        tensors.add("cls/seq_relationship/output_bias", 2)
+    if head == "squad":
+        tensors.add("cls/squad/output_weights", 2, hidden)
+        tensors.add("cls/squad/output_bias", 2)
+    if head == "classifier":
+        tensors.add("output_weights", 3, hidden)
+        tensors.add("output_bias", 3)
+    if slots:
+        tensors += [{**t, "key": f"{t['key']}/{slot}"} for t in tensors for slot in ("Adam", "Adam_1")]
+        for name in ("global_step", "beta1_power", "beta2_power"):
+            tensors.add(name)
+    settings = {**TF_BERT, "vocab_size": vocab, "hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads, "intermediate_size": ffn, "max_position_embeddings": positions, "type_vocab_size": types}
+    return manifest("tensorflow", {}, tensors, params=settings)
+
+
+def bert_tf2(layers, hidden, ffn, heads, vocab=30522, positions=512, types=2):
+    """The encoder of TensorFlow's Model Garden, to v2.3.0."""
+    tensors, head = Keys("model/layer_with_weights-"), hidden // heads
+    for i, rows in enumerate((vocab, positions, types)):
+        tensors.variable(f"{i}/embeddings", rows, hidden)
+
+    def norm(name):
+        tensors.variable(name + "gamma", hidden)
+        tensors.variable(name + "beta", hidden)
+
+    norm("3/")
+    for i in range(layers):
+        layer = f"{i + 4}/"
+        for part in ("query", "key", "value"):
+            tensors.variable(f"{layer}_attention_layer/_{part}_dense/kernel", hidden, heads, head)
+            tensors.variable(f"{layer}_attention_layer/_{part}_dense/bias", heads, head)
+        tensors.variable(layer + "_attention_output_dense/kernel", heads, head, hidden)
+        tensors.variable(layer + "_attention_output_dense/bias", hidden)
+        norm(layer + "_attention_layer_norm/")
+        for name, n_in, n_out in (("_intermediate", hidden, ffn), ("_output", ffn, hidden)):
+            tensors.variable(f"{layer}{name}_dense/kernel", n_in, n_out)
+            tensors.variable(f"{layer}{name}_dense/bias", n_out)
+        norm(layer + "_output_layer_norm/")
+    tensors.variable(f"{layers + 4}/kernel", hidden, hidden)
+    tensors.variable(f"{layers + 4}/bias", hidden)
+    settings = {**TF_BERT, "vocab_size": vocab, "hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads, "intermediate_size": ffn, "max_position_embeddings": positions, "type_vocab_size": types}
+    return manifest("tensorflow", {}, tensors, params=settings)
+
+
+def electra(layers, hidden, embedding, generator, generator_layers, vocab=30522, positions=512, types=2, tuned=False):
+    """google-research/electra: the discriminator with a generator that is smaller, or shares its encoder."""
+    tensors = Keys()
+    tf_embeddings(tensors, "electra/embeddings/", embedding, vocab, positions, types)
+    for scope, width, n in (("electra", hidden, layers), ("generator", generator, generator_layers)):
+        if width != embedding:
+            tensors.kernel(scope + "/embeddings_project", embedding, width)
+        for i in range(n):
+            tf_layer(tensors, f"{scope}/encoder/layer_{i}/", width, 4 * width)
+    if not tuned:
+        tensors.kernel("generator_predictions/dense", generator, embedding)
+        tensors.tf_norm("generator_predictions/LayerNorm", embedding)
+        tensors.add("generator_predictions/output_bias", vocab)
+        tensors.kernel("discriminator_predictions/dense", hidden, hidden)
+        tensors.kernel("discriminator_predictions/dense_1", hidden, 1)
+    return manifest("tensorflow", {}, tensors)
+
+
+def albert(layers, hidden, ffn, heads, embedding=128, vocab=30000, positions=512, types=2, groups=1, inner=1, head="pretraining", prefix="", **more):
+    """google-research/albert; `prefix`: as TF-Hub modules have it."""
+    tensors = Keys(prefix)
+    tf_embeddings(tensors, "bert/embeddings/", embedding, vocab, positions, types)
+    tensors.kernel("bert/encoder/embedding_hidden_mapping_in", embedding, hidden)
+    for g in range(groups):
+        for j in range(inner):
+            layer = f"bert/encoder/transformer/group_{g}/inner_group_{j}/"
+            for part in ("query", "key", "value"):
+                tensors.kernel(f"{layer}attention_1/self/{part}", hidden, hidden)
+            tensors.kernel(layer + "attention_1/output/dense", hidden, hidden)
+            tensors.tf_norm(layer + "LayerNorm", hidden)
+            tensors.kernel(layer + "ffn_1/intermediate/dense", hidden, ffn)
+            tensors.kernel(layer + "ffn_1/intermediate/output/dense", ffn, hidden)
+            tensors.tf_norm(layer + "LayerNorm_1", hidden)
+    tensors.kernel("bert/pooler/dense", hidden, hidden)
+    if head != "none":
+        tensors.kernel("cls/predictions/transform/dense", hidden, embedding)
+        tensors.tf_norm("cls/predictions/transform/LayerNorm", embedding)
+        tensors.add("cls/predictions/output_bias", vocab)
+    if head == "pretraining":
+        tensors.add("cls/seq_relationship/output_weights", 2, hidden)
+        tensors.add("cls/seq_relationship/output_bias", 2)
+    settings = {**TF_BERT, "hidden_dropout_prob": 0, "attention_probs_dropout_prob": 0, "embedding_size": embedding, "hidden_size": hidden, "intermediate_size": ffn, "max_position_embeddings": positions,
+                "num_attention_heads": heads, "num_hidden_layers": layers, "num_hidden_groups": groups, "net_structure_type": 0, "gap_size": 0, "num_memory_blocks": 0, "inner_group_num": inner,
+                "down_scale_factor": 1, "type_vocab_size": types, "vocab_size": vocab, **more}
+    return manifest("tensorflow", {}, tensors, params=settings)
+
+
+def t5_mesh(layers, d_model, d_ff, heads, d_kv=64, vocab=32128, gated=True, slots=False):
+    """Mesh TensorFlow: 1.0, or 1.1, which is gated and untied and calls its norms otherwise."""
+    tensors = Keys()
+    tensors.add("shared/embedding", vocab, d_model)
+    norm, last = ("rms_norm", "rms_norm") if gated else ("layer_norm", "final_layer_norm")
+    for stack in ("encoder", "decoder"):
+        for i in range(layers):
+            names = ["SelfAttention", "DenseReluDense"] if stack == "encoder" else ["SelfAttention", "EncDecAttention", "DenseReluDense"]
+            for k, name in enumerate(names):
+                layer = f"{stack}/block_{i:03}/layer_{k:03}/"
+                tensors.add(f"{layer}{norm}/scale", d_model)
+                if name == "DenseReluDense":
+                    for w in ("wi_0", "wi_1") if gated else ("wi",):
+                        tensors.add(f"{layer}{name}/{w}/kernel", d_model, d_ff)
+                    tensors.add(f"{layer}{name}/wo/kernel", d_ff, d_model)
+                    continue
+                for w in "qkv":
+                    tensors.add(f"{layer}{name}/{w}", d_model, heads * d_kv)
+                tensors.add(f"{layer}{name}/o", heads * d_kv, d_model)
+                if i == 0 and (name == "SelfAttention" or not gated):
+                    tensors.add(f"{layer}{name}/relative_attention_bias", heads, 32)
+        tensors.add(f"{stack}/{last}/scale", d_model)
+    if gated:
+        tensors.add("decoder/logits/kernel", d_model, vocab)
+    if slots:
+        tensors += [{**t, "key": t["key"] + "_slot_v"} for t in tensors]
+        tensors.add("global_step")
+    settings = {"config": {"feed_forward_proj": "gated-gelu"}} if gated else {}
+    return manifest("tensorflow", settings, tensors)
+
+
 BASE = dict(layers=12, hidden=768, ffn=3072, heads=12)
 LARGE = dict(layers=24, hidden=1024, ffn=4096, heads=16)
 BART = dict(positions=1024, embedding_norm=True)
@@ -320,15 +486,45 @@ FAMILIES = {
     "t5/t5-small": lambda: t5(6, 512, 2048, 8, gated=False, tied=True),
     "t5/t5-1.1-xxl": lambda: t5(24, 4096, 10240, 64),
     "umt5/umt5-xxl": lambda: t5(24, 4096, 10240, 64, vocab=256384, scanned=True),
+    "bert/bert-base-uncased": lambda: bert(**BASE),
+    "bert/bert-large-uncased": lambda: bert(**LARGE),
+    "bert-tf2/bert-tf2-base": lambda: bert_tf2(**BASE),
+    "electra/electra-small": lambda: electra(12, 256, 128, generator=64, generator_layers=12),
+    "electra/electra-large": lambda: electra(24, 1024, 1024, generator=256, generator_layers=24),
+    "albert/albert-base-v2": lambda: albert(**BASE),
+    "albert/albert-xxlarge-v1": lambda: albert(12, 4096, 16384, 64, prefix="module/"),
+    "t5-mesh/t5-small-mesh": lambda: t5_mesh(6, 512, 2048, 8, gated=False),
+    "t5-mesh/t5-1.1-small-mesh": lambda: t5_mesh(8, 512, 1024, 6),
 }
 
 # Not published: small ones that show the rules that no published one needs.
 FAMILIES_SMALL = {
+    "wav2vec2/wav2vec2-small-ctc": lambda: speech("wav2vec2", 2, 48, 40, 2, large=True, bias=True, ctc=True, final=24),
+    "hubert/hubert-small-ctc": lambda: speech("hubert", 2, 48, 40, 2, large=True, ctc=True, final=24),
+    "bart/bart-small-mnli": lambda: translation(layers=2, hidden=12, ffn=20, heads=2, vocab=30, fused=True, classes=3, **BART),
+    "whisper/whisper-small-width": lambda: whisper(2, 12, 2),
+    "mixtral/mixtral-small": lambda: mixtral(2, 8, 2, 1, 12, 20, experts=2, files=2),
+    "mistral/mistral-small": lambda: mistral(2, 16, 2, 1, 40, 30, rope_theta=1000000.0),
+    "clip/clip-small": lambda: clip(2, 128, 32, 64, 48, vocab=100, positions=7, text_layers=2),
+    "t5/t5-small-width": lambda: t5(2, 12, 20, 2, d_kv=4, vocab=30, gated=False, tied=True),
+    "t5/t5-small-width-gated": lambda: t5(2, 12, 20, 2, d_kv=4, vocab=30),
     "mbart/mbart-small": lambda: translation(layers=2, hidden=8, ffn=16, heads=2, vocab=20, before=True, **BART),
     "m2m100/m2m100-small-fused": lambda: translation(layers=2, hidden=8, ffn=16, heads=2, vocab=20, before=True, fused=True),
     "xlmr-xl/xlmr-xl-small-mnli": lambda: xlmr_xl(layers=2, hidden=8, ffn=16, heads=2, vocab=20, classes=3),
     "mixtral/mixtral-small-apart": lambda: mixtral(2, 8, 2, 1, 12, 20, experts=2, files=1, apart=True),
     "umt5/umt5-small-relu": lambda: t5(2, 8, 16, 2, d_kv=4, vocab=20, gated=False, scanned=True),
+    "bart/bart-small": lambda: translation(layers=2, hidden=12, ffn=20, heads=2, vocab=30, **BART),
+    "bert/bert-small": lambda: bert(2, 12, 20, 2, vocab=30, positions=14),
+    "bert-tf2/bert-tf2-small": lambda: bert_tf2(2, 12, 20, 2, vocab=30, positions=14),
+    "electra/electra-small-generator": lambda: electra(2, 64, 20, generator=24, generator_layers=2, vocab=30, positions=14),
+    "albert/albert-small": lambda: albert(2, 12, 20, 2, embedding=8, vocab=30, positions=14),
+    "t5-mesh/t5-mesh-small": lambda: t5_mesh(2, 12, 20, 2, d_kv=4, vocab=30),
+    "t5-mesh/t5-mesh-small-relu": lambda: t5_mesh(2, 12, 20, 2, d_kv=4, vocab=30, gated=False),
+    "bert/bert-small-squad": lambda: bert(2, 8, 16, 2, vocab=20, head="squad"),
+    "bert/bert-small-classifier": lambda: bert(2, 8, 16, 2, vocab=20, head="classifier", slots=True),
+    "electra/electra-small-shared": lambda: electra(2, 64, 64, generator=64, generator_layers=0),
+    "albert/albert-small-groups": lambda: albert(4, 8, 16, 2, embedding=4, vocab=20, groups=2, inner=2, head="none"),
+    "t5-mesh/t5-small-mesh-slots": lambda: t5_mesh(12, 8, 16, 2, d_kv=4, vocab=20, slots=True),
 }
 
 # As in published.py: arrays, arrays with experts counted one by one, parameters, bytes of the largest array. The parameters begin
@@ -356,4 +552,13 @@ FAMILIES_KNOWN = {
     "t5-small": (131, 131, 60_506_624, 65_798_144),
     "t5-1.1-xxl": (558, 558, 11_003_736_064 + 32_128 * 4096, 526_385_152),
     "umt5-xxl": (29, 29, 11_922_382_848 + 256_384 * 4096, 4_200_595_456),
+    "bert-base-uncased": (206, 206, 110_106_428, 93_763_584),
+    "bert-large-uncased": (398, 398, 336_226_108, 125_018_112),
+    "electra-small": (402, 402, 13_549_057 + 4_620_026 - 3_972_864, 30_522 * 128 * 4),   # the embeddings are both models'
+    "electra-large": (784, 784, 335_142_913 + 51_295_290 - 31_782_912, 30_522 * 1024 * 4),
+    "albert-base-v2": (32, 32, 11_813_810, 30_000 * 128 * 4),
+    "albert-xxlarge-v1": (32, 32, 223_158_450, 4096 * 16_384 * 4),
+    "t5-small-mesh": (132, 132, 60_506_624 + 8 * 32, 65_798_144),   # with a table of cross attention that nothing reads
+    "t5-1.1-small-mesh": (190, 190, 60_511_616 + 32_128 * 512, 65_798_144),
+    "bert-tf2-base": (199, 199, 109_482_240, 93_763_584),
 }

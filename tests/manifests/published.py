@@ -466,6 +466,12 @@ COMMITTED = {
     "flava/flava-full.json": "flava-full",
     "flava/flava-full+codebook.json": "dall-e-encoder",
     **{f"llama/{name}.json": name for name in ("llama-2-13b", "llama-2-70b", "llama-3.2-1b")},
+    "roberta/small-mnli.json": "roberta-small-mnli",
+    "data2vec-audio/data2vec-audio-small-ctc.json": "data2vec-audio-small-ctc",
+    "flava/flava-small.json": "flava-small",
+    "flava/flava-small+codebook.json": "dall-e-encoder-small",
+    **{f"llama/{name}.json": name for name in ("llama-small", "llama-small-rows")},
+    "switch/switch-small-width.json": "switch-small-width",
     **{f"switch/{name}.json": name for name in ("switch-base-8", "switch-base-256", "switch-xxl-128", "switch-c-2048")},
 }
 PUBLISHED |= {name.split("/")[1]: make for name, make in FAMILIES.items()}
@@ -474,8 +480,15 @@ COMMITTED |= {f"{name}.json": name.split("/")[1] for name in FAMILIES | FAMILIES
 # Not published: small ones for tests, which edit them.
 SMALL = {
     "roberta-small": lambda: roberta(layers=2, hidden=8, ffn=16, heads=2, vocab=20),
+    "roberta-small-mnli": lambda: roberta(layers=2, hidden=12, ffn=20, heads=2, vocab=30, positions=14, classes=3),
+    "data2vec-audio-small-ctc": lambda: data2vec_audio(layers=2, hidden=48, ffn=40, heads=2, finetuning=LARGE_960H),
+    "flava-small": lambda: flava(layers=(2, 2, 2), vocab=30, positions=14, image=32, codes=18),
+    "dall-e-encoder-small": lambda: dall_e_encoder(width=8, codes=18),
+    "llama-small": lambda: llama(2, layers=2, dim=16, heads=2, ffn=48, vocab=30, multiple_of=8),
+    "llama-small-rows": lambda: llama(1, layers=2, dim=16, heads=4, ffn=48, vocab=30, by_rows=True, kv_heads=2, freqs=False, rope_theta=500000.0, multiple_of=8, use_scaled_rope=True),
     "xmod-small-0.12.2": lambda: xmod(layers=2, hidden=8, ffn=16, heads=2, languages=["en_XX", "de_DE"], vocab=20, copies=True),
     "switch-small": lambda: switch(2, layers=4, step=2, d_model=8, d_ff=16, heads=2, d_kv=4, vocab=20),
+    "switch-small-width": lambda: switch(2, layers=4, step=2, d_model=12, d_ff=20, heads=2, d_kv=32, vocab=30),
     "switch-small-untied": lambda: switch(2, layers=4, step=2, d_model=8, d_ff=16, heads=2, d_kv=4, vocab=20, tied=False),
     **{name.split("/")[1]: make for name, make in FAMILIES_SMALL.items()},
     "switch-small-step-4": lambda: switch(2, layers=8, step=4, d_model=8, d_ff=16, heads=2, d_kv=4, vocab=20),

@@ -180,6 +180,76 @@ std::vector<Input> t5x_inputs(const std::vector<std::string>& paths) {
   return inputs;
 }
 
+// TensorFlow checkpoints with their settings, each once as it is.
+std::vector<Input> tensorflow_inputs(const std::vector<std::string>& paths, const std::string& settings) {
+  std::vector<Input> inputs;
+  for (const auto& path : paths) {
+    inputs.push_back(input(path));
+    if (!settings.empty())
+      inputs.back().options.documents["settings"] = read_document(kData + path + "/" + settings, "json");
+  }
+  return inputs;
+}
+
+std::vector<Input> bert_inputs() {
+  std::vector<Input> inputs =
+      tensorflow_inputs({"/bert/pretraining/source", "/bert/sharded/source"}, "bert_config.json");
+  const Input trained = inputs.front();
+  for (const char* head : {"mlm", "next-sentence", "none"}) {
+    inputs.push_back(trained);
+    inputs.back().options.set["head"] = head;
+  }
+  Checkpoint heads(kData + "/bert/pretraining/source", "");
+  heads.add("output_weights", {2, 32});
+  heads.add("output_bias", {2});
+  heads.add("cls/squad/output_weights", {2, 32});
+  heads.add("cls/squad/output_bias", {2});
+  for (const char* head : {"classifier", "tokens", "squad", "mlm"}) {
+    inputs.push_back(input(heads, {{"head", head}}));
+    inputs.back().options.documents = trained.options.documents;
+  }
+  return inputs;
+}
+
+std::vector<Input> bert_tf2_inputs() {
+  auto inputs = tensorflow_inputs({"/bert/tf2/source"}, "bert_config.json");
+  Checkpoint model(kData + "/bert/tf2/source",
+                   "");  // saved as the root of the graph: the optimizer stands beside layers
+  for (auto& tensor : model.tensors)
+    if (tensor.key.starts_with("model/")) tensor.key.erase(0, 6);
+  inputs.push_back(input(model));
+  inputs.back().options.documents = inputs.front().options.documents;
+  return inputs;
+}
+
+std::vector<Input> electra_inputs() {
+  std::vector<Input> inputs;
+  for (const std::string model : {"discriminator", "generator"}) {
+    inputs.push_back(input("/electra/small/source"));
+    inputs.back().options.set["model"] = model;
+    inputs.back().options.config = read_document(kData + "/electra/small/source/config-" + model + ".json", "json");
+  }
+  return inputs;
+}
+
+std::vector<Input> with_choices(std::vector<Input> inputs, const std::string& name,
+                                const std::vector<std::string>& values) {
+  const Input first = inputs.front();
+  for (const auto& value : values) {
+    inputs.push_back(first);
+    inputs.back().options.set[name] = value;
+  }
+  return inputs;
+}
+
+std::vector<Input> mesh_inputs() {
+  Checkpoint released(kData + "/t5-tf/v1_0/source", "");
+  released.add("decoder/block_000/layer_001/EncDecAttention/relative_attention_bias", {3, 32});
+  auto inputs = tensorflow_inputs({"/t5-tf/v1_1/source", "/t5-tf/v1_0/source"}, "");
+  inputs.push_back(input(released));
+  return with_choices(std::move(inputs), "part", {"encoder"});
+}
+
 std::string plan_errors(const std::shared_ptr<const Rules::Impl>& impl, const Input& in) {
   std::vector<NamedSource> sources;
   for (size_t i = 0; i < in.sources.size(); ++i) sources.push_back({in.names[i], in.sources[i].get()});
@@ -359,3 +429,11 @@ TEST_CASE("mutants of t5.yaml") {
   check("t5", t5x_inputs({"/t5/t5_1_0/source/checkpoint_1000", "/t5/t5_1_1/source/checkpoint_1100000"}));
 }
 TEST_CASE("mutants of umt5.yaml") { check("umt5", t5x_inputs({"/t5/umt5/source/checkpoint_1000000"})); }
+TEST_CASE("mutants of bert.yaml") { check("bert", bert_inputs()); }
+TEST_CASE("mutants of bert-tf2.yaml") { check("bert-tf2", bert_tf2_inputs()); }
+TEST_CASE("mutants of electra.yaml") { check("electra", electra_inputs()); }
+TEST_CASE("mutants of albert.yaml") {
+  check("albert",
+        with_choices(tensorflow_inputs({"/albert/v1/source"}, "albert_config.json"), "head", {"mlm", "none"}));
+}
+TEST_CASE("mutants of t5-mesh.yaml") { check("t5-mesh", mesh_inputs()); }

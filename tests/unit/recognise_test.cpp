@@ -44,9 +44,17 @@ const std::vector<Bundled>& bundled() {
       {"whisper", "whisper/model.pt"},
       {"mixtral", "mixtral/source"},
       {"clip", "clip/source-openclip/open_clip_pytorch_model.bin"},
+      {"clip", "clip/source-b/model.pt"},
       {"t5", "t5/t5_1_0/source/checkpoint_1000"},
       {"t5", "t5/t5_1_1/source/checkpoint_1100000"},
       {"umt5", "t5/umt5/source/checkpoint_1000000"},
+      {"bert", "bert/pretraining/source"},
+      {"bert", "bert/sharded/source"},
+      {"bert-tf2", "bert/tf2/source"},
+      {"electra", "electra/small/source"},
+      {"albert", "albert/v1/source"},
+      {"t5-mesh", "t5-tf/v1_0/source"},
+      {"t5-mesh", "t5-tf/v1_1/source"},
   };
   return rows;
 }

@@ -1,5 +1,8 @@
-// One mistake in one rule of a shipped rule file, planned on manifests of published size: whatever it is, the text is
-// short, and its first line names the rule that is wrong, or a key that no rule matches any more.
+// One mistake in one rule of a shipped rule file, planned on manifests of the published layouts with two layers: whatever it
+// is, the text is short, and its first line names the rule that is wrong, or a key that no rule matches any more. Tried on
+// every rule: left out; given twice; the other axis; transposed or not; neighbouring axes of its shape exchanged, each size
+// replaced by one other dim and by twice itself, an axis too many and too few; each key and target with a word cut short and
+// with another first word.
 #include <cstdlib>
 #include <fstream>
 #include <set>
@@ -119,9 +122,10 @@ std::vector<std::pair<std::string, std::string>> mistakes_in(const std::string& 
         made.emplace_back("axes exchanged", replaced(rule, part, joined(other)));
         other = terms;
       }
-      for (const auto& dim : dims) {
-        if (dim == terms[i]) continue;
-        other[i] = dim;
+      // One other dim stands for all: which it is makes no difference to what is refused, nor to what is said.
+      if (const auto dim = std::find_if(dims.begin(), dims.end(), [&](const auto& d) { return d != terms[i]; });
+          dim != dims.end()) {
+        other[i] = *dim;
         made.emplace_back("another dim", replaced(rule, part, joined(other)));
       }
       other[i] = "2*(" + terms[i] + ")";
@@ -263,7 +267,7 @@ class Family {
     // Where two rules contradict each other and nothing tells which is wrong, both are named.
     for (size_t i = mutant.rule.begin; i < mutant.rule.end; ++i)
       if (line.find(fmt::format("{}:{}:", file, i + 1)) != std::string::npos) return true;
-    return mutant.kind == "wrong drop" && names_lost_key(line, mutant.rule);
+    return (mutant.kind == "wrong drop" || mutant.kind == "wrong from") && names_lost_key(line, mutant.rule);
   }
 
   bool matches_any(const Range& range, const Published& published) const {
@@ -286,9 +290,15 @@ class Family {
       if (static_cast<size_t>(rule.place.line) <= range.begin || static_cast<size_t>(rule.place.line) > range.end)
         continue;
       if (rule.kind == lang::Rule::Kind::fill || rule.kind == lang::Rule::Kind::copy) return key == rule.to.text;
-      lang::Captures ignored;
-      const lang::VariantValues variants = {{"head", "mnli"}, {"base", ""}};
-      if (lang::Matcher(rule.from, variants).match(key, ignored)) return true;
+      for (const char* scope : {"electra", "generator"}) {
+        lang::Captures ignored;
+        const lang::VariantValues variants = {{"head", "mnli"},
+                                              {"base", ""},
+                                              {"scope", scope},
+                                              {"pooler", "layer_with_weights-6"},
+                                              {"value", ".ATTRIBUTES/VARIABLE_VALUE"}};
+        if (lang::Matcher(rule.from, variants).match(key, ignored)) return true;
+      }
     }
     return false;
   }
@@ -302,26 +312,33 @@ void check(const std::string& name, const std::vector<std::string>& manifests) {
   Family family(name);
   for (const auto& manifest : manifests) CHECK(family.check(manifest) == "");
   INFO(family.refused << " of " << family.made);
+  if (std::getenv("SHOW")) fmt::print("{} {} of {}\n", name, family.refused, family.made);
   CHECK(family.refused > family.made / 2);
 }
 
 }  // namespace
 
-TEST_CASE("one mistake in roberta.yaml") { check("roberta", {"roberta.large", "roberta.large.mnli"}); }
-TEST_CASE("one mistake in xmod.yaml") { check("xmod", {"xmod-base", "small-mnli"}); }
-TEST_CASE("one mistake in data2vec-audio.yaml") { check("data2vec-audio", {"data2vec-audio-large-960h"}); }
-TEST_CASE("one mistake in flava.yaml") { check("flava", {"flava-full"}); }
-TEST_CASE("one mistake in llama.yaml") { check("llama", {"llama-2-13b", "llama-3.2-1b"}); }
-TEST_CASE("one mistake in switch.yaml") { check("switch", {"switch-base-8"}); }
-TEST_CASE("one mistake in wav2vec2.yaml") { check("wav2vec2", {"wav2vec2-large-lv60-960h"}); }
-TEST_CASE("one mistake in hubert.yaml") { check("hubert", {"hubert-large-960h"}); }
-TEST_CASE("one mistake in bart.yaml") { check("bart", {"bart.large.mnli"}); }
+// Two layers each, and together all rules that any published checkpoint needs: a mistake shows in two as in forty.
+TEST_CASE("one mistake in roberta.yaml") { check("roberta", {"small-mnli", "xlmr-small-0.12.2"}); }
+TEST_CASE("one mistake in xmod.yaml") { check("xmod", {"small-0.12.2", "small-mnli"}); }
+TEST_CASE("one mistake in data2vec-audio.yaml") { check("data2vec-audio", {"data2vec-audio-small-ctc"}); }
+TEST_CASE("one mistake in flava.yaml") { check("flava", {"flava-small"}); }
+TEST_CASE("one mistake in llama.yaml") { check("llama", {"llama-small", "llama-small-rows"}); }
+TEST_CASE("one mistake in switch.yaml") { check("switch", {"switch-small-width"}); }
+TEST_CASE("one mistake in wav2vec2.yaml") { check("wav2vec2", {"wav2vec2-small-ctc"}); }
+TEST_CASE("one mistake in hubert.yaml") { check("hubert", {"hubert-small-ctc"}); }
+TEST_CASE("one mistake in bart.yaml") { check("bart", {"bart-small", "bart-small-mnli"}); }
 TEST_CASE("one mistake in mbart.yaml") { check("mbart", {"mbart-small"}); }
 TEST_CASE("one mistake in m2m100.yaml") { check("m2m100", {"m2m100-small-fused"}); }
 TEST_CASE("one mistake in xlmr-xl.yaml") { check("xlmr-xl", {"xlmr-xl-small-mnli"}); }
-TEST_CASE("one mistake in whisper.yaml") { check("whisper", {"whisper-tiny"}); }
-TEST_CASE("one mistake in mixtral.yaml") { check("mixtral", {"mixtral-8x7b"}); }
-TEST_CASE("one mistake in clip.yaml") { check("clip", {"clip-vit-b-32"}); }
-TEST_CASE("one mistake in mistral.yaml") { check("mistral", {"mistral-7b-v0.3"}); }
-TEST_CASE("one mistake in t5.yaml") { check("t5", {"t5-small", "t5-1.1-xxl"}); }
+TEST_CASE("one mistake in whisper.yaml") { check("whisper", {"whisper-small-width"}); }
+TEST_CASE("one mistake in mixtral.yaml") { check("mixtral", {"mixtral-small", "mixtral-small-apart"}); }
+TEST_CASE("one mistake in clip.yaml") { check("clip", {"clip-small"}); }
+TEST_CASE("one mistake in mistral.yaml") { check("mistral", {"mistral-small"}); }
+TEST_CASE("one mistake in t5.yaml") { check("t5", {"t5-small-width", "t5-small-width-gated"}); }
 TEST_CASE("one mistake in umt5.yaml") { check("umt5", {"umt5-xxl"}); }
+TEST_CASE("one mistake in bert.yaml") { check("bert", {"bert-small", "bert-small-squad", "bert-small-classifier"}); }
+TEST_CASE("one mistake in bert-tf2.yaml") { check("bert-tf2", {"bert-tf2-small"}); }
+TEST_CASE("one mistake in electra.yaml") { check("electra", {"electra-small-shared", "electra-small-generator"}); }
+TEST_CASE("one mistake in albert.yaml") { check("albert", {"albert-small", "albert-small-groups"}); }
+TEST_CASE("one mistake in t5-mesh.yaml") { check("t5-mesh", {"t5-mesh-small", "t5-mesh-small-relu"}); }

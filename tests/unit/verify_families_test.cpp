@@ -90,7 +90,7 @@ struct Converted {
   std::unique_ptr<Source> source;
   std::vector<NamedSource> named;
   std::unique_ptr<test::MemorySource> target;
-  Json config;
+  Json config, given = Json::object();  // of the target; of the user
   ForwardOptions options;
   std::string source_model, target_model;
 
@@ -110,6 +110,11 @@ struct Converted {
     const std::string folder = set.source.substr(0, set.source.rfind('/') + 1);
     if (const std::string settings = kData + folder + "open_clip_config.json"; std::ifstream(settings))
       plan_options.documents["open_clip"] = options.documents["open_clip"] = read_document(settings, "json");
+    for (const char* name : {"bert_config.json", "albert_config.json"})
+      if (const std::string settings = kData + set.source + "/" + name; std::ifstream(settings))
+        plan_options.documents["settings"] = options.documents["settings"] = read_document(settings, "json");
+    if (const auto model = set.choices.find("model"); model != set.choices.end())
+      plan_options.config = given = read_document(kData + set.source + "/config-" + model->second + ".json", "json");
     if (const std::string letters = kData + folder + "dict.ltr.txt"; std::ifstream(letters))
       plan_options.documents["dict"] = read_document(letters, "lines");
     const auto plan = make_plan(*rules, named, plan_options, found);
@@ -127,7 +132,7 @@ struct Converted {
 
   ForwardResult run(bool of_target, const Sample& sample) const {
     if (of_target) return run_forward(test::shipped_model(target_model), {{"", target.get()}}, config, sample);
-    return run_forward(test::shipped_model(source_model), named, Json::object(), sample, options);
+    return run_forward(test::shipped_model(source_model), named, given, sample, options);
   }
 
  private:
@@ -204,6 +209,17 @@ auto tokens_for(const std::string& head) {
   };
 }
 
+// TensorFlow's sets: inputs are apart from what was recorded.
+auto tensorflow_tokens(const Json& values) {
+  return [values](const Recorded& recorded, const std::string&, int64_t row) {
+    Sample sample = tokens(recorded, "input/", row);
+    if (recorded.has("input/token_type_ids"))
+      sample.values["token_type_ids"] = recorded.integers("input/token_type_ids", row);
+    for (const auto& [name, value] : values.items()) sample.values[name] = value;
+    return sample;
+  };
+}
+
 Sample image_and_text(const Recorded& recorded, const std::string&, int64_t row) {
   Sample sample;
   const Shape shape = recorded.shape("pixel_values");
@@ -267,6 +283,26 @@ RecordedAs clip_names(const Recorded&, const std::string& record, bool target, i
 RecordedAs t5_names(const Recorded& recorded, const std::string& record, bool target, int64_t) {
   return {!target && recorded.has("t5x/" + record) ? "t5x/" + record : record};
 }
+
+// What the original code computed, and transformers with the activation that does the same.
+auto tensorflow_names(const std::string& as_original) {
+  return [as_original](const Recorded&, const std::string& record, bool target, int64_t) -> RecordedAs {
+    return {target ? as_original + record : "tf/" + record};
+  };
+}
+
+// Mesh TensorFlow was not run: transformers alone recorded, and its last hidden state is normalised.
+RecordedAs mesh_names(const Recorded& recorded, const std::string& record, bool, int64_t) {
+  if (record == "decoder.logits") return {"logits"};
+  const std::string stack = record.substr(0, 8);  // "encoder." or "decoder."
+  int64_t last = 0;
+  while (recorded.has(fmt::format("{}hidden.{}", stack, last + 1))) ++last;
+  const std::string of_last = fmt::format("{}hidden.{}", stack, last);
+  if (record == stack + "last_hidden_state") return {of_last};
+  return {record == of_last ? "" : record};
+}
+
+RecordedAs same_names(const Recorded&, const std::string& record, bool, int64_t) { return {record}; }
 
 const std::vector<Set>& sets() {
   static const std::vector<Set> rows = {
@@ -407,6 +443,78 @@ const std::vector<Set>& sets() {
        "input_ids",
        t5_names,
        6},
+      {"bert",
+       "bert/pretraining/source",
+       "bert/pretraining/activations.safetensors",
+       "",
+       {{"gelu", "tanh"}},
+       tensorflow_tokens({{"head", "pretraining"}, {"gelu", "tanh"}}),
+       "input/input_ids",
+       tensorflow_names("gelu_new/"),
+       3},
+      {"bert",
+       "bert/pretraining/source",
+       "bert/pretraining/activations.safetensors",
+       "",
+       {},
+       tensorflow_tokens({{"head", "pretraining"}, {"gelu", "erf"}}),
+       "input/input_ids",
+       same_names,
+       6},
+      {"bert-tf2",
+       "bert/tf2/source",
+       "bert/tf2/activations.safetensors",
+       "",
+       {},
+       tensorflow_tokens({{"gelu", "erf"}}),
+       "input/input_ids",
+       same_names,
+       4},
+      {"electra",
+       "electra/small/source",
+       "electra/small/activations-discriminator.safetensors",
+       "",
+       {{"model", "discriminator"}},
+       tensorflow_tokens({{"model", "discriminator"}}),
+       "input/input_ids",
+       tensorflow_names(""),
+       2},
+      {"electra",
+       "electra/small/source",
+       "electra/small/activations-generator.safetensors",
+       "",
+       {{"model", "generator"}},
+       tensorflow_tokens({{"model", "generator"}}),
+       "input/input_ids",
+       tensorflow_names(""),
+       2},
+      {"albert",
+       "albert/v1/source",
+       "albert/v1/activations.safetensors",
+       "",
+       {{"gelu", "tanh"}},
+       tensorflow_tokens({{"head", "pretraining"}, {"gelu", "tanh"}}),
+       "input/input_ids",
+       tensorflow_names("gelu_new/"),
+       6},
+      {"t5-mesh",
+       "t5-tf/v1_0/source",
+       "t5-tf/v1_0/activations.safetensors",
+       "",
+       {},
+       tensorflow_tokens(Json::object()),
+       "input/input_ids",
+       mesh_names,
+       7},
+      {"t5-mesh",
+       "t5-tf/v1_1/source",
+       "t5-tf/v1_1/activations.safetensors",
+       "",
+       {},
+       tensorflow_tokens(Json::object()),
+       "input/input_ids",
+       mesh_names,
+       7},
   };
   return rows;
 }
