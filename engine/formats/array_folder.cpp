@@ -8,6 +8,7 @@
 #include "formats/array_source.h"
 #include "formats/array_tree.h"
 #include "formats/folder_files.h"
+#include "formats/left_aside.h"
 #include "formats/ocdbt.h"
 
 namespace remap::formats {
@@ -72,6 +73,11 @@ std::vector<std::pair<std::string, ArrayFolderKind>> items_of(const std::string&
   return items;
 }
 
+struct FoundArrays {
+  std::string folder;
+  std::vector<Diagnostic> notices = {};
+};
+
 std::optional<FoundArrays> find_item(const std::string& folder) {
   std::vector<std::string> items;
   bool are_groups = true;
@@ -92,27 +98,8 @@ std::optional<FoundArrays> find_item(const std::string& folder) {
   if (items.size() == 1) return found;
   items.erase(std::find(items.begin(), items.end(), chosen));
   found.notices.push_back(
-      {Severity::note,
-       "source-left-aside",
-       BytePlace{folder, {}, {}},
-       fmt::format("of several items of the checkpoint, taken: '{}'; left aside: {}", chosen, quoted_list(items)),
-       {},
-       fmt::format("to use another, give it by name, such as '{}'", in(folder, items.front()))});
+      left_aside({folder, "items of the checkpoint", fmt::format("'{}'", chosen), "", std::move(items)}));
   return found;
-}
-
-}  // namespace
-
-std::optional<std::string> array_folder_kind(const std::string& folder) {
-  switch (kind_of(folder)) {
-    case ArrayFolderKind::none: return std::nullopt;
-    case ArrayFolderKind::database: return "an Orbax checkpoint (OCDBT)";
-    case ArrayFolderKind::unfinished: return "an Orbax checkpoint that is not complete";
-    case ArrayFolderKind::described: return "an Orbax checkpoint";
-    case ArrayFolderKind::array: return "a zarr array";
-    case ArrayFolderKind::group: return "a group of zarr arrays";
-  }
-  return std::nullopt;
 }
 
 std::optional<FoundArrays> find_array_folder(const std::string& path) {
@@ -136,6 +123,28 @@ std::optional<FoundArrays> find_array_folder(const std::string& path) {
     return kind_of(step) != ArrayFolderKind::none ? FoundArrays{step} : find_item(step);
   }
   return find_item(path);
+}
+
+}  // namespace
+
+std::optional<std::string> array_folder_kind(const std::string& folder) {
+  switch (kind_of(folder)) {
+    case ArrayFolderKind::none: return std::nullopt;
+    case ArrayFolderKind::database: return "an Orbax checkpoint (OCDBT)";
+    case ArrayFolderKind::unfinished: return "an Orbax checkpoint that is not complete";
+    case ArrayFolderKind::described: return "an Orbax checkpoint";
+    case ArrayFolderKind::array: return "a zarr array";
+    case ArrayFolderKind::group: return "a group of zarr arrays";
+  }
+  return std::nullopt;
+}
+
+std::unique_ptr<Source> open_array_folder(const std::string& path, const OpenOptions& options) {
+  auto found = find_array_folder(path);
+  if (!found) return nullptr;
+  auto source = open_arrays(path, found->folder, options);
+  for (Diagnostic& notice : found->notices) source->add_notice(std::move(notice));
+  return source;
 }
 
 }  // namespace remap::formats

@@ -114,9 +114,7 @@ class ArraySource : public Source {
     std::vector<std::string> lines;
     if (leaves_out_fill_) return lines;
     for (const Entry& entry : entries_)
-      if (const size_t missing = missing_chunks(entry.array); missing > 0)
-        lines.push_back(fmt::format("{}: {} there, read as the fill value", entry.info.key,
-                                    missing == 1 ? "1 chunk is not" : fmt::format("{} chunks are not", missing)));
+      if (auto missing = missing_chunks(entry.array)) lines.push_back(std::move(*missing));
     return lines;
   }
 

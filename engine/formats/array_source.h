@@ -16,20 +16,16 @@
 
 namespace remap::formats {
 
-// `path` is what the user named; `folder` what find_array_folder() found. Throws Error "ocdbt-…", "orbax-…", "zarr-…",
+// `path` is what the user named; `folder` the one that holds the arrays. Throws Error "ocdbt-…", "orbax-…", "zarr-…",
 // "source-parts", "limit-exceeded".
 std::unique_ptr<Source> open_arrays(const std::string& path, const std::string& folder, const OpenOptions& options);
 
 // A folder that open_arrays() takes, as it can be told from names alone, and what it is: "an Orbax checkpoint (OCDBT)".
 std::optional<std::string> array_folder_kind(const std::string& folder);
 
-// The folder itself or, of a manager's step (or the only step in a manager's folder), the item in it that holds the
-// model. nullopt: there is none. Throws Error "orbax-unfinished", and "source-unknown-format" if it cannot be told
-// which of several is meant.
-struct FoundArrays {
-  std::string folder;
-  std::vector<Diagnostic> notices = {};
-};
-std::optional<FoundArrays> find_array_folder(const std::string& path);
+// Opens the folder itself or, of a manager's step (or the only step in a manager's folder), the item in it that holds
+// the model. nullptr: there is none. Throws what open_arrays() does, Error "orbax-unfinished", and
+// "source-unknown-format" if it cannot be told which of several is meant.
+std::unique_ptr<Source> open_array_folder(const std::string& path, const OpenOptions& options);
 
 }  // namespace remap::formats

@@ -52,16 +52,33 @@ std::optional<ShardName> shard_name(const std::string& name) {
   return out;
 }
 
+// Whether the file's header has the word anywhere: cheap, and not a proof.
+bool has_offsets(const MappedFile& file) {
+  if (!looks_like_safetensors(file.bytes())) return false;
+  uint64_t header_bytes = 0;
+  std::memcpy(&header_bytes, file.data(), sizeof header_bytes);
+  const std::string_view head(reinterpret_cast<const char*>(file.data()),
+                              static_cast<size_t>(std::min(file.size() - 8, header_bytes) + 8));
+  return head.find(kOffsets) != head.npos;
+}
+
 class ShardOpener {
  public:
-  ShardOpener(const std::string& folder, const std::vector<std::string>& shards, const OpenOptions& options)
-      : shards_(shards), options_(options) {
+  ShardOpener(const std::string& folder, std::vector<std::string> shards, const OpenOptions& options)
+      : shards_(std::move(shards)), options_(options) {
     contents_.path = folder;
   }
 
+  // nullptr: the first file does not say that it holds parts.
   std::unique_ptr<Source> open() {
-    check_names();
-    for (const std::string& name : shards_) add_file(name);
+    for (const std::string& name : shards_) {
+      MappedFile file(in(name));
+      if (contents_.files.empty()) {
+        if (!file.read([&] { return has_offsets(file); })) return nullptr;
+        check_names();
+      }
+      add_file(std::move(file));
+    }
     check_limit(parts_.size(), options_.limits.max_tensors, "max_tensors", BytePlace{contents_.path, {}, {}},
                 "tensors");
     for (auto& [key, tensor] : parts_) add_tensor(key, tensor);
@@ -120,8 +137,7 @@ class ShardOpener {
       if (!files.contains(file)) missing(*ranks.begin(), file);
   }
 
-  void add_file(const std::string& name) {
-    MappedFile file(in(name));
+  void add_file(MappedFile file) {
     contents_.files.push_back(file);
     file.read([&] {
       const SafetensorsHeader header = parse_safetensors(file.bytes(), file.path(), options_.limits);
@@ -188,7 +204,7 @@ class ShardOpener {
     contents_.tensors.push_back(std::move(tensor));
   }
 
-  const std::vector<std::string>& shards_;
+  const std::vector<std::string> shards_;
   const OpenOptions& options_;
   TiledContents contents_;
   std::map<std::string, Parts> parts_;
@@ -196,26 +212,19 @@ class ShardOpener {
 
 }  // namespace
 
-std::vector<std::string> dcp_shards(const std::string& folder, const std::vector<std::string>& files) {
-  std::vector<std::string> shards;
-  for (const std::string& name : files)
-    if (shard_name(name)) shards.push_back(name);
-  if (shards.empty()) return shards;
-  const MappedFile first((fs::path(folder) / shards.front()).string());
-  const bool parts = first.read([&] {
-    if (!looks_like_safetensors(first.bytes())) return false;
-    uint64_t header_bytes = 0;
-    std::memcpy(&header_bytes, first.data(), sizeof header_bytes);
-    const std::string_view head(reinterpret_cast<const char*>(first.data()),
-                                static_cast<size_t>(std::min(first.size() - 8, header_bytes) + 8));
-    return head.find(kOffsets) != head.npos;
-  });
-  return parts ? shards : std::vector<std::string>{};
+bool looks_like_dcp_shards(const std::string& folder, const std::vector<std::string>& files) {
+  const auto shard = std::find_if(files.begin(), files.end(), [](const auto& name) { return shard_name(name); });
+  if (shard == files.end()) return false;
+  const MappedFile first((fs::path(folder) / *shard).string());
+  return first.read([&] { return has_offsets(first); });
 }
 
-std::unique_ptr<Source> open_dcp_shards(const std::string& folder, const std::vector<std::string>& shards,
+std::unique_ptr<Source> open_dcp_shards(const std::string& folder, const std::vector<std::string>& files,
                                         const OpenOptions& options) {
-  return ShardOpener(folder, shards, options).open();
+  std::vector<std::string> shards;
+  std::copy_if(files.begin(), files.end(), std::back_inserter(shards),
+               [](const auto& name) { return shard_name(name); });
+  return shards.empty() ? nullptr : ShardOpener(folder, std::move(shards), options).open();
 }
 
 }  // namespace remap::formats

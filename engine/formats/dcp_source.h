@@ -18,9 +18,10 @@ namespace remap::formats {
 bool looks_like_dcp(const std::string& folder, const std::vector<std::string>& files);
 std::unique_ptr<Source> open_dcp(const std::string& folder, const OpenOptions& options);
 
-// The parts of the other form among these files; none if there are none.
-std::vector<std::string> dcp_shards(const std::string& folder, const std::vector<std::string>& files);
-std::unique_ptr<Source> open_dcp_shards(const std::string& folder, const std::vector<std::string>& shards,
+// Whether there are parts of the other form.
+bool looks_like_dcp_shards(const std::string& folder, const std::vector<std::string>& files);
+// The other form; nullptr: it is not one.
+std::unique_ptr<Source> open_dcp_shards(const std::string& folder, const std::vector<std::string>& files,
                                         const OpenOptions& options);
 
 }  // namespace remap::formats

@@ -9,9 +9,9 @@
 #include "base/mapped_file.h"
 #include "formats/folder_files.h"
 #include "formats/folder_formats.h"
-#include "formats/framework_folder.h"
 #include "formats/gguf_source.h"
 #include "formats/joined_files.h"
+#include "formats/left_aside.h"
 #include "formats/numpy_source.h"
 #include "formats/open_file.h"
 #include "formats/recognise.h"
@@ -32,19 +32,11 @@ using formats::FileGroup;
 // Hugging Face's names, in the order in which its libraries look for them.
 constexpr std::string_view kStandardNames[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
                                                "pytorch_model.bin.index.json"};
-constexpr std::string_view kIndexEnding = ".index.json";
 
 [[noreturn]] void unknown(const std::string& path, const std::string& message, const std::string& hint = {},
                           std::vector<std::string> notes = {}) {
   throw Error(
       Diagnostic{Severity::error, "source-unknown-format", BytePlace{path, {}, {}}, message, std::move(notes), hint});
-}
-
-std::vector<std::string> without(const std::vector<std::string>& all, const std::vector<std::string>& taken) {
-  std::vector<std::string> rest;
-  for (const auto& name : all)
-    if (std::find(taken.begin(), taken.end(), name) == taken.end()) rest.push_back(name);
-  return rest;
 }
 
 // A checkpoint in a folder of this one, and files beside that folder.
@@ -73,8 +65,7 @@ void find_below(const fs::path& path, std::vector<std::string>& below, std::opti
       if (++visited > kMostFolders) return;
       auto found = formats::recognise_folder(file(name));
       const auto files = formats::list_files(file(name));
-      const bool here = found || formats::readable_folder_kind(file(name)) ||
-                        formats::is_file(path / name / "checkpoint") ||
+      const bool here = found || formats::folder_kind(file(name)) || formats::is_file(path / name / "checkpoint") ||
                         std::any_of(files.begin(), files.end(), formats::is_tensor_name);
       if (!here) continue;
       below.push_back(name);
@@ -99,10 +90,6 @@ class FolderOpener {
     if (const auto t5x = formats::find_t5x_folder(path_))
       return formats::open_file(path_, in(*t5x, "checkpoint"), options_);
     if (auto source = formats::open_as_folder(path_, options_)) return source;
-    if (auto found = formats::open_framework_folder(path_, !tensor_files_.empty(), options_)) {
-      note_left_aside(*found->source, found->taken, tensor_files_, "");
-      return std::move(found->source);
-    }
     if (const auto kind = formats::recognise_folder(path_)) formats::refuse_as(path_, "the folder", *kind);
     return open_only();
   }
@@ -121,7 +108,8 @@ class FolderOpener {
       if (options_.is_part(name)) parts.push_back(name);
     if (parts.empty()) return nullptr;
     auto source = open_parts(parts);
-    note_left_aside(*source, FileGroup{parts}.text(), without(tensor_files_, parts), "as the rule file's 'files' says");
+    note_left_aside(*source, FileGroup{parts}.text(), formats::names_without(tensor_files_, parts),
+                    ", as the rule file's 'files' says");
     return source;
   }
 
@@ -144,75 +132,38 @@ class FolderOpener {
   // A file or index that stands for the checkpoint.
   std::unique_ptr<Source> open_chosen(const std::string& name) const {
     std::vector<std::string> taken = {name};
-    const bool is_index = name.ends_with(kIndexEnding);
+    const bool is_index = name.ends_with(formats::kIndexEnding);
     if (!is_index) formats::check_parts(path_, taken, all_);
     auto source = with_link(formats::open_file(path_, file(name), options_), taken);
     if (is_index)
-      for (const auto& shard : shards_of(name)) taken.push_back(shard);
+      for (const auto& shard : formats::shards_of_index(file(name), options_.limits)) taken.push_back(shard);
     std::vector<std::string> candidates = tensor_files_;
     for (const auto& other : all_)
-      if (other.ends_with(kIndexEnding)) candidates.push_back(other);
+      if (other.ends_with(formats::kIndexEnding)) candidates.push_back(other);
     const bool by_order =
         std::find(std::begin(kStandardNames), std::end(kStandardNames), name) != std::end(kStandardNames);
-    note_left_aside(*source, fmt::format("'{}'", name), without(candidates, taken),
-                    by_order ? "as Hugging Face's libraries choose" : "");
+    note_left_aside(*source, fmt::format("'{}'", name), formats::names_without(candidates, taken),
+                    by_order ? ", as Hugging Face's libraries choose" : "");
     return source;
   }
 
   void note_left_aside(Source& source, const std::string& taken, const std::vector<std::string>& rest,
                        const std::string& why) const {
-    if (rest.empty()) return;
-    std::vector<std::string> texts, plain = rest;
-    std::string other;
-    for (const auto& name : rest) {
-      if (!name.ends_with(kIndexEnding)) continue;
-      const std::vector<std::string> before = std::exchange(plain, without(without(plain, shards_of(name)), {name}));
-      texts.push_back(before.size() == plain.size() + 1
-                          ? fmt::format("'{}'", name)
-                          : fmt::format("'{}' and its {} files", name, before.size() - plain.size() - 1));
-      if (other.empty()) other = name;
-    }
-    for (const auto& group : formats::group_files(plain)) texts.push_back(group.text());
-    if (other.empty()) other = rest.front();
-    constexpr size_t kMostShown = 5;
-    if (texts.size() > kMostShown) {
-      const size_t n_more = texts.size() - kMostShown;
-      texts.resize(kMostShown);
-      texts.push_back(fmt::format("and {} more", n_more));
-    }
-    source.add_notice({Severity::note,
-                       "source-left-aside",
-                       BytePlace{path_, {}, {}},
-                       fmt::format("of several files of tensors, taken: {}{}; left aside: {}", taken,
-                                   why.empty() ? "" : ", " + why, fmt::join(texts, "; ")),
-                       {},
-                       fmt::format("to use another, give it by name, such as '{}'", file(other))});
-  }
-
-  // The files that an index names; none if it cannot be read.
-  std::vector<std::string> shards_of(const std::string& index) const {
-    std::vector<std::string> names;
-    try {
-      for (const auto& [shard, keys] :
-           formats::parse_shard_index(formats::read_json_file(file(index), options_.limits), file(index)).shards)
-        names.push_back(shard);
-    } catch (const Error&) {
-      names.clear();
-    }
-    return names;
+    if (!rest.empty())
+      source.add_notice(formats::left_aside({path_, "files of tensors", taken, why, rest}, options_.limits));
   }
 
   // No name says which file is meant: it is the only one of its kind, or the only files that differ in numbers.
   std::unique_ptr<Source> open_only() const {
     std::vector<std::string> indices, in_indices;
     for (const auto& name : all_) {
-      if (!name.ends_with(kIndexEnding)) continue;
+      if (!name.ends_with(formats::kIndexEnding)) continue;
       const Json root = formats::read_json_file(file(name), options_.limits);
       if (!formats::is_shard_index(root)) continue;
       indices.push_back(name);
       for (const auto& [shard, keys] : formats::parse_shard_index(root, file(name)).shards) in_indices.push_back(shard);
     }
-    const std::vector<FileGroup> groups = formats::group_files(without(tensor_files_, in_indices));
+    const std::vector<FileGroup> groups = formats::group_files(formats::names_without(tensor_files_, in_indices));
     refuse_if_below(groups);
     if (indices.size() == 1 && groups.empty()) return open_chosen(indices.front());
     if (indices.empty() && groups.size() == 1) return open_group(groups.front().files);
@@ -224,8 +175,7 @@ class FolderOpener {
   void refuse_if_below(const std::vector<FileGroup>& groups) const {
     if (groups.empty()) return;
     for (const auto& name : formats::list_folders(path_)) {
-      if (const auto readable = formats::readable_folder_kind(file(name)))
-        refuse_beside(path_, name, *readable, groups);
+      if (const auto readable = formats::folder_kind(file(name))) refuse_beside(path_, name, *readable, groups);
       const auto kind = formats::recognise_folder(file(name));
       if (!kind) continue;
       std::vector<std::string> notes = {fmt::format("'{}' is {}, a kind that is not read", name, kind->what)};

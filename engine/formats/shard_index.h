@@ -7,12 +7,15 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "remap/manifest.h"
 #include "remap/metadata.h"
 
 namespace remap::formats {
+
+inline constexpr std::string_view kIndexEnding = ".index.json";
 
 struct ShardIndex {
   std::string file;                                        // the index itself

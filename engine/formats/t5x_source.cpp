@@ -115,9 +115,7 @@ class T5xSource final : public Source {
     std::vector<std::string> lines;
     for (const Entry& entry : entries_)
       if (const auto* array = std::get_if<ZarrArray>(&entry.home))
-        if (const size_t missing = missing_chunks(*array); missing > 0)
-          lines.push_back(fmt::format("{}: {} without a file, read as the fill value", entry.info.key,
-                                      missing == 1 ? "1 chunk is" : fmt::format("{} chunks are", missing)));
+        if (auto missing = missing_chunks(*array)) lines.push_back(std::move(*missing));
     return lines;
   }
 

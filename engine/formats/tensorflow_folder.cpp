@@ -8,6 +8,8 @@
 #include "base/text.h"
 #include "formats/folder_files.h"
 #include "formats/known_kinds.h"
+#include "formats/left_aside.h"
+#include "formats/open_file.h"
 #include "formats/recognise.h"
 #include "formats/sorted_table.h"
 #include "formats/tensorflow_source.h"
@@ -117,6 +119,15 @@ bool is_tensorflow_folder(const std::string& folder) {
          !indices_of(folder, files).empty();
 }
 
+namespace {
+
+struct TensorflowIndex {
+  std::string file;  // path to open
+  std::vector<Diagnostic> notices = {};
+};
+
+// The index that the folder keeps for its checkpoint: the one that its file `checkpoint` names, or the only one; of a
+// SavedModel that below `variables`. nullopt: the folder is not one of TensorFlow's.
 std::optional<TensorflowIndex> find_tensorflow(const std::string& folder) {
   if (!is_tensorflow_folder(folder)) return std::nullopt;
   const auto files = list_files(folder);
@@ -137,14 +148,9 @@ std::optional<TensorflowIndex> find_tensorflow(const std::string& folder) {
     for (const auto& name : indices)
       if (in(name) != *named) others.push_back(name);
     if (!others.empty())
-      found.notices.push_back({Severity::note,
-                               "source-left-aside",
-                               BytePlace{folder, {}, {}},
-                               fmt::format("of several TensorFlow checkpoints, taken: '{}', the latest by the file "
-                                           "'checkpoint'; left aside: {}",
-                                           fs::path(*named).filename().string(), quoted_list(others)),
-                               {},
-                               fmt::format("to use another, give it by name, such as '{}'", in(others.front()))});
+      found.notices.push_back(
+          left_aside({folder, "TensorFlow checkpoints", fmt::format("'{}'", fs::path(*named).filename().string()),
+                      ", the latest by the file 'checkpoint'", std::move(others)}));
     return found;
   }
   if (indices.size() > 1)
@@ -175,6 +181,16 @@ std::optional<TensorflowIndex> find_tensorflow(const std::string& folder) {
                     ? "the file 'checkpoint' is TensorFlow's, and names no checkpoint"
                     : fmt::format("the file 'checkpoint' is TensorFlow's, and '{}' that it names is not here", latest),
                 "fetch the checkpoint's '.index' and '.data-…' files too");
+}
+
+}  // namespace
+
+std::unique_ptr<Source> open_tensorflow_folder(const std::string& folder, const OpenOptions& options) {
+  auto found = find_tensorflow(folder);
+  if (!found) return nullptr;
+  auto source = open_file(folder, found->file, options);
+  for (Diagnostic& notice : found->notices) source->add_notice(std::move(notice));
+  return source;
 }
 
 std::optional<std::string> tensorflow_index_of(const std::string& file) {

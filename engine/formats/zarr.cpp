@@ -250,7 +250,12 @@ void visit_chunk_files(const ZarrArray& array, const std::function<void(const st
     if (const auto file = array.store->file_of(key_of(array, cell_at(grid, n)))) body(*file);
 }
 
-size_t missing_chunks(const ZarrArray& array) { return find_missing(array).count; }
+std::optional<std::string> missing_chunks(const ZarrArray& array) {
+  const size_t missing = find_missing(array).count;
+  if (missing == 0) return std::nullopt;
+  return fmt::format("{}: {} there, read as the fill value", array.name,
+                     missing == 1 ? "1 chunk is not" : fmt::format("{} chunks are not", missing));
+}
 
 void check_chunks(const ZarrArray& array) {
   if (array.fill) return;

@@ -80,8 +80,8 @@ TileView load_zarr_tile(const ZarrArray& array, size_t tile, TileBuffer& buffer)
 // of the grid.
 void visit_chunk_files(const ZarrArray& array, const std::function<void(const std::string& path)>& body);
 
-// Counts the chunks of the grid that are not there.
-size_t missing_chunks(const ZarrArray& array);
+// "NAME: 2 chunks are not there, read as the fill value"; nullopt: all are there.
+std::optional<std::string> missing_chunks(const ZarrArray& array);
 
 // Throws Error "zarr-chunk-missing" if a chunk is not there and the array has no fill value.
 void check_chunks(const ZarrArray& array);

@@ -123,7 +123,8 @@ TEST_CASE("what lies beside a torch.distributed.checkpoint is read with it, or s
   CHECK(source->metadata()["iteration"] == 100);
   CHECK(source->manifest().find("rng") != Manifest::npos);
   REQUIRE(source->notices().size() == 1);
-  CHECK(source->notices()[0].message == "taken: a torch.distributed.checkpoint; left aside: 'rng_state_0.pth'");
+  CHECK(source->notices()[0].message ==
+        "of several files of tensors, taken: a torch.distributed.checkpoint; left aside: 'rng_state_0.pth'");
 }
 
 TEST_CASE("every way in which a torch.distributed.checkpoint can be wrong is said") {

@@ -365,7 +365,7 @@ TEST_CASE(
   folder.write("target.a/.zarray", with_fill.json());
   const auto source = open_source(path, target_only());
   CHECK(tensor_values<float>(*source, "target/x") == std::vector<float>{0, 0});
-  CHECK(source->remarks() == std::vector<std::string>{"target/x: 1 chunk is without a file, read as the fill value"});
+  CHECK(source->remarks() == std::vector<std::string>{"target/x: 1 chunk is not there, read as the fill value"});
   fs::remove(folder.path("target.a/.zarray"));
   CHECK(contains(error_of([&] { open_source(path); }), "the array 'target/x' is not there; its folder has no .zarray"));
 }
