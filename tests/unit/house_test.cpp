@@ -1,5 +1,5 @@
-// The rules of the house, read off the sources themselves: which stage may include which, that the engine knows no
-// model family, that every diagnostic is a row of the table, and that every source is listed.
+// The rules of the house, read off the sources themselves: which stage may include which, what they may be called, that
+// the engine knows no model family, that every diagnostic is a row of the table, and that every source is listed.
 #include "lang/functions.h"
 #include "lang/rules.h"
 #include "plan/config_layers.h"
@@ -113,6 +113,28 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
 
 const auto no_faults = std::vector<std::string>{};
 
+// "name(const Plan&,size_t)" of every function that is declared or defined at the beginning of a line.
+std::set<std::string> functions_in(const std::string& text) {
+  static const RE2 function(
+      R"re((?m)^(?:[A-Za-z_][\w:<>,&* \[\]]*)?[ &*>](\w+)\(((?:[^();]|\([^()]*\))*)\)[^;{}()]*[;{])re");
+  std::set<std::string> found;
+  re2::StringPiece rest(text);
+  std::string name, parameters;
+  while (RE2::FindAndConsume(&rest, function, &name, &parameters)) {
+    std::string types;
+    int depth = 0;
+    for (const char c : parameters + ",") {
+      depth += c == '<' || c == '(' ? 1 : c == '>' || c == ')' ? -1 : 0;
+      types += c == ',' && depth == 0 ? ';' : c;
+    }
+    RE2::GlobalReplace(&types, R"re(\s*=[^;]*;)re", ";");
+    RE2::GlobalReplace(&types, R"re(([ &*>])\w+\s*;)re", "\\1;");  // without the parameters' names
+    RE2::GlobalReplace(&types, R"re(\s+|\b\w+::)re", "");
+    found.insert(name + "(" + types + ")");
+  }
+  return found;
+}
+
 }  // namespace
 
 TEST_CASE("includes go one way") {
@@ -131,6 +153,36 @@ TEST_CASE("includes go one way") {
       const bool beside = fs::exists((kRoot / file.path).parent_path() / header);
       if (beside || from == stage || from == "remap" || row->second.contains(from)) continue;
       faults.push_back(fmt::format("{} includes {}", file.path, header));
+    }
+  }
+  CHECK(faults == no_faults);
+}
+
+// Presets with CMAKE_UNITY_BUILD compile some sources of a stage as one: a function of an unnamed namespace would be
+// called there instead of the one that the stage has, or stand there twice.
+TEST_CASE("no function of an unnamed namespace has the name and parameters of another one of its stage") {
+  static const RE2 unnamed(R"re((?ms)^namespace \{$(.*?)^\}  // namespace$)re");
+  CHECK(functions_in("size_t a(const B& b, std::map<C, D> e = {}) {\nvoid f();\n  int no(int i);\n") ==
+        std::set<std::string>{"a(constB&;map<C,D>;)", "f(;)"});
+  // By stage, by function: where it is.
+  std::map<std::string, std::map<std::string, std::string>> declared, unnamed_ones;
+  std::vector<std::string> faults;
+  for (const auto& file : code())
+    if (file.path.ends_with(".h"))
+      for (const auto& function : functions_in(file.text)) declared[stage_of(file.path)].emplace(function, file.path);
+  for (const auto& file : code()) {
+    if (!file.path.ends_with(".cpp")) continue;
+    const std::string stage = stage_of(file.path);
+    re2::StringPiece rest(file.text);
+    std::string body;
+    std::set<std::string> own;
+    while (RE2::FindAndConsume(&rest, unnamed, &body)) own.merge(functions_in(body));
+    for (const auto& function : own) {
+      for (const auto& [name, others] : std::vector<std::pair<std::string, decltype(declared)*>>{
+               {stage, &unnamed_ones}, {stage, &declared}, {"remap", &declared}, {"base", &declared}})
+        if (const auto other = (*others)[name].find(function); other != (*others)[name].end())
+          faults.push_back(fmt::format("{}: {} is in {}, too", file.path, function, other->second));
+      unnamed_ones[stage].emplace(function, file.path);
     }
   }
   CHECK(faults == no_faults);
