@@ -1,5 +1,5 @@
 // One mistake in one rule of a shipped rule file, planned on manifests of the published layouts with two layers:
-// whatever it is, the text is short, and its first line names the rule that is wrong, or a key that no rule matches any more.
+// whatever it is, the text is short, and its first line names the rule that is wrong, or a key that no rule matches.
 //
 // Every rule that a manifest has keys for is tried once: left out; given twice; the other axis; transposed or not; the
 // next axis of its shape exchanged; a size replaced by another dim, and by twice itself; an axis too many or too few;
