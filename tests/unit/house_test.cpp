@@ -427,6 +427,24 @@ TEST_CASE("docs/lint.md names everything that lint can say") {
   CHECK(faults == no_faults);
 }
 
+TEST_CASE("docs/coverage.md counts its lines rightly, and names rule files that there are") {
+  static const RE2 total(R"(\| ([a-z ]+) \| (\d+) \| [^|]+ \|)");
+  static const RE2 script(R"(\| [a-z0-9_]+/[a-z0-9_/]*convert_[a-z0-9_]+ \| ([a-z ]+) \| ([a-z0-9-]*).* \|)");
+  std::map<std::string, int> counted, said;
+  std::istringstream lines(read(kRoot / "docs/coverage.md"));
+  std::string verdict, what;
+  int scripts = 0, number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (RE2::FullMatch(line, total, &verdict, &number)) said[verdict] = number;
+    if (!RE2::FullMatch(line, script, &verdict, &what)) continue;
+    ++counted[verdict], ++scripts;
+    CAPTURE(line);
+    if (verdict == "ships") CHECK(fs::exists(kRoot / "rules" / (what + ".yaml")));
+  }
+  CHECK(scripts == 202);
+  CHECK(counted == said);
+}
+
 TEST_CASE("every source, public header and test is listed for the build") {
   std::vector<std::string> faults;
   const auto listed = [](const std::string& list, const std::string& name) {
