@@ -15,7 +15,7 @@ int inspect(const Options& options) {
                              : remap::open_source(options.inputs.at(0), {.limits = limits_of(options)});
   remap::FilesRead({source.get()}).require_unchanged();  // since they were opened
   if (options.format == "json")
-    fmt::print("{}", remap::manifest_to_json(*source));
+    fmt::print("{}", remap::render_inspect_json(*source));
   else if (options.format == "html")
     fmt::print("{}", remap::render_html(*source));
   else if (options.format == "folded")
