@@ -75,27 +75,27 @@ struct Numbers {
   }
 };
 
-constexpr int kMostLevels = 6;
-constexpr size_t kMostNodes = 2000;
+constexpr int kMostNameLevels = 6;
+constexpr size_t kMostNameNodes = 2000;
 
-struct Node {
+struct NameNode {
   size_t n_tensors = 0;
   uint64_t bytes = 0;
-  Numbers numbers;                                          // of a part that is one
-  std::map<std::string, std::unique_ptr<Node>> below = {};  // "" for numbers; a name ends with its separator
-  bool cut = false;                                         // there is more below than is told
+  Numbers numbers;                                              // of a part that is one
+  std::map<std::string, std::unique_ptr<NameNode>> below = {};  // "" for numbers; a name ends with its separator
+  bool cut = false;                                             // there is more below than is told
 };
 
 bool is_number(std::string_view text) {
   return !text.empty() && text.size() <= 9 && std::all_of(text.begin(), text.end(), is_digit);
 }
 
-class Tree {
+class NameTree {
  public:
   void add(std::string_view key, uint64_t bytes) {
-    Node* at = &root_;
+    NameNode* at = &root_;
     count(*at, bytes);
-    for (int level = 0; level < kMostLevels && !key.empty(); ++level) {
+    for (int level = 0; level < kMostNameLevels && !key.empty(); ++level) {
       const size_t end = std::min(key.find_first_of("./"), key.size());
       const std::string_view name = key.substr(0, end), separator = key.substr(end, 1);
       key.remove_prefix(std::min(end + 1, key.size()));
@@ -105,12 +105,12 @@ class Tree {
       name_ += separator;
       auto it = at->below.find(name_);
       if (it == at->below.end()) {
-        if (n_nodes_ == kMostNodes) {
+        if (n_nodes_ == kMostNameNodes) {
           at->cut = true;
           return;
         }
         ++n_nodes_;
-        it = at->below.emplace(name_, std::make_unique<Node>()).first;
+        it = at->below.emplace(name_, std::make_unique<NameNode>()).first;
       }
       at = it->second.get();
       if (number) at->numbers.all.insert(std::stoull(std::string(name)));
@@ -121,13 +121,13 @@ class Tree {
   Part whole() const { return part_of("", root_, 0); }
 
  private:
-  static void count(Node& node, uint64_t bytes) {
+  static void count(NameNode& node, uint64_t bytes) {
     ++node.n_tensors;
     node.bytes += bytes;
   }
   // A chain of names without a branch is one name.
-  static Part part_of(std::string name, const Node& first, int depth) {
-    const Node* node = &first;
+  static Part part_of(std::string name, const NameNode& first, int depth) {
+    const NameNode* node = &first;
     // What a part is shows by its name alone.
     const bool is_known = depth == 1 && !meaning_of(first_name(name)).empty();
     while (depth > 0 && !is_known && node->below.size() == 1 && !node->cut) {
@@ -142,11 +142,11 @@ class Tree {
               [](const Part& a, const Part& b) { return natural_less(a.name, b.name); });
     return part;
   }
-  static std::string name_of(const std::pair<const std::string, std::unique_ptr<Node>>& entry) {
+  static std::string name_of(const std::pair<const std::string, std::unique_ptr<NameNode>>& entry) {
     return entry.first.front() == '#' ? entry.second->numbers.text() + entry.first.substr(1) : entry.first.substr(1);
   }
 
-  Node root_;
+  NameNode root_;
   size_t n_nodes_ = 0;
   std::string name_;  // kept for its memory
 };
@@ -235,7 +235,7 @@ Structure structure_of(const Source& source) {
   const Manifest& manifest = source.manifest();
   Structure out;
   out.step = step_of(source.metadata());
-  Tree tree;
+  NameTree tree;
   std::set<std::string> aliases;
   Shares shares(source);
   for (size_t t = 0; t < manifest.size(); ++t) {
