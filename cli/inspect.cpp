@@ -16,7 +16,7 @@ int inspect(const Options& options) {
   const auto source = listed ? open_whole(options.inputs.at(0), options)
                              : remap::open_source(options.inputs.at(0), {.limits = limits_of(options)});
   remap::FilesRead({source.get()}).require_unchanged();  // since they were opened
-  const std::string text = options.format == "json"     ? remap::manifest_to_json(*source)
+  const std::string text = options.format == "json"     ? remap::render_inspect_json(*source)
                            : options.format == "html"   ? remap::render_html(*source)
                            : options.format == "folded" ? remap::render_folded_manifest(*source)
                            : options.format == "manifest"

@@ -45,6 +45,7 @@ std::unique_ptr<Source> open_array_pickle(const MappedFile& file, const OpenOpti
         fmt::format("{} bytes after the end of the pickle are not read", file.size() - contents.graph.size_bytes()));
   auto listing = list_torch(contents, options.limits);
   if (listing.tensors.empty()) return nullptr;
+  name_bare_tensor(listing, file.path());
   return source_of("pickle", std::move(contents), std::move(listing));
 }
 

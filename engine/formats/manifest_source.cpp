@@ -325,7 +325,8 @@ std::string manifest_to_json(const Source& source) {
   return manifest_to_json(source.manifest().tensors(), source, false);
 }
 
-std::string manifest_to_json(const std::vector<TensorInfo>& tensors, const Source& source, bool folded) {
+std::string manifest_to_json(const std::vector<TensorInfo>& tensors, const Source& source, bool folded,
+                             const Json& more) {
   // A manifest read from a file stands for a checkpoint of another format, and is written as that again.
   Json metadata = source.metadata();
   Json format = std::string(source.format());
@@ -333,8 +334,10 @@ std::string manifest_to_json(const std::vector<TensorInfo>& tensors, const Sourc
     format = *it;
     metadata.erase("$format");
   }
-  std::string out = fmt::format("{{\n\"remap_manifest\": 1,\n\"format\": {},\n{}\"metadata\": {},\n\"tensors\": [",
-                                dump(format), folded ? "\"folded\": true,\n" : "", dump(metadata));
+  std::string out = fmt::format("{{\n\"remap_manifest\": 1,\n\"format\": {},\n{}\"metadata\": {},\n", dump(format),
+                                folded ? "\"folded\": true,\n" : "", dump(metadata));
+  for (const auto& [name, value] : more.items()) out += fmt::format("{}: {},\n", dump(name), dump(value));
+  out += "\"tensors\": [";
   const char* separator = "\n";
   for (const TensorInfo& tensor : tensors) {
     Json entry{{"key", tensor.key}, {"dtype", dtype_text(tensor)}, {"shape", tensor.shape}};

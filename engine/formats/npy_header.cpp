@@ -10,6 +10,7 @@
 #include "formats/pickle_scalars.h"
 #include "formats/pickle_text.h"
 #include "tensor/box.h"
+#include "tensor/byte_order.h"
 
 namespace remap::formats {
 namespace {
@@ -148,7 +149,6 @@ std::string why_not_read(const std::string& descr) {
   if (kind == 'V')
     return fmt::format("a numpy array of '{}': numpy does not say which type that is (bfloat16 is saved as V2)",
                        one_word(descr));
-  if (array_dtype(code) && descr.front() == '>') return "a numpy array of big-endian numbers";
   return fmt::format("a numpy array of '{}'", one_word(descr));
 }
 
@@ -184,17 +184,16 @@ NpyHeader read_npy_header(std::span<const std::byte> bytes, const std::string& f
   const std::string descr = fields.descr;
   const bool has_order = !descr.empty() && std::string_view("<>=|").find(descr.front()) != std::string_view::npos;
   const auto dtype = array_dtype(has_order ? std::string_view(descr).substr(1) : std::string_view(descr));
-  if (!dtype || (descr.front() == '>' && size_bytes(*dtype) > 1)) {
+  if (!dtype) {
     element_count(fields.shape, to_string(place) + ": an array");
-    return {
-        UnreadableTensor{why_not_read(descr), dtype ? std::string(long_name(*dtype)) : one_word(descr), fields.shape},
-        0};
+    return {UnreadableTensor{why_not_read(descr), one_word(descr), fields.shape}, 0};
   }
   TensorSpec spec;
   spec.dtype = *dtype;
   spec.shape = fields.shape;
   const auto size = static_cast<uint64_t>(data_bytes(*dtype, fields.shape, to_string(place) + ": an array"));
   spec.strides = strides_of(fields.shape, fields.column_major);
+  spec.big_endian = descr.front() == '>' && number_bytes(*dtype) > 1;
   spec.offset_bytes = in.position();
   return {std::move(spec), size};
 }

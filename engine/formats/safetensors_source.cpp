@@ -35,7 +35,7 @@ class HeaderParser {
     const auto read = [&](const std::string& key, const Json& value) {
       if (++n_members > limits_.max_tensors) return;
       if (key == "__metadata__")
-        result.metadata = check_metadata(value);
+        result.metadata = check_metadata(value);  // null: there is none, as the format's own library takes it
       else
         result.entries.push_back(parse_entry(key, value));
     };
@@ -63,6 +63,7 @@ class HeaderParser {
   }
 
   const Json& check_metadata(const Json& metadata) const {
+    if (metadata.is_null()) return metadata;
     if (!metadata.is_object()) fail("'__metadata__' is not an object");
     for (const auto& [key, value] : metadata.items())
       if (!value.is_string()) fail(fmt::format("'__metadata__' holds '{}', which is not a string", key));

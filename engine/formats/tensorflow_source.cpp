@@ -61,6 +61,9 @@ class BundleSource final : public Source {
     return boxes;
   }
   bool in_place(size_t) const override { return true; }
+  const std::string* file_of(size_t index, size_t tile) const override {
+    return &files_[tensors_[index].pieces[tile].file].path();
+  }
   TileView load(size_t index, size_t tile, TileBuffer&) const override {
     require_read(manifest_[index], path_);
     const Piece& piece = tensors_[index].pieces[tile];

@@ -27,10 +27,10 @@ bool is_tensorflow_index(const MappedFile& file);
 // Whether the folder is one of TensorFlow's, complete or not.
 bool is_tensorflow_folder(const std::string& folder);
 
-// Opens the checkpoint that the folder keeps: the one that its file `checkpoint` names, or the only one; of a SavedModel
-// that below `variables`. Notices say what was left aside. nullptr: the folder is not one of TensorFlow's. Throws
-// what open_tensorflow() does, Error "source-unknown-format" if there are several, "source-parts" if there are data
-// files without an index.
+// Opens the checkpoint that the folder keeps: the one that its file `checkpoint` names, or the only one; of a
+// SavedModel that below `variables`. Notices say what was left aside. nullptr: the folder is not one of TensorFlow's.
+// Throws what open_tensorflow() does, Error "source-unknown-format" if there are several, "source-parts" if there are
+// data files without an index.
 std::unique_ptr<Source> open_tensorflow_folder(const std::string& folder, const OpenOptions& options);
 // The index that a file belongs to: data, the file `checkpoint`, saved_model.pb, a prefix; nullopt if it does not.
 std::optional<std::string> tensorflow_index_of(const std::string& file);

@@ -20,7 +20,7 @@ TileView TorchItem::view(const TensorSpec& spec, const std::string& key) const {
                 "load the file with torch and save it again, with tensors that are contiguous");
   };
   const TorchStorage& storage = contents.storages[spec.storage];
-  if (spec.conjugate || spec.negative) fail("is a view whose signs torch changes when it reads it");
+  if (spec.is_changed()) fail("is a view whose signs torch changes when it reads it");
   if (storage.packed != nullptr) fail("is compressed inside of its archive, as torch never does");
   return stored_view(contents, spec);
 }

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <deque>
+#include <filesystem>
 #include <numeric>
 #include <set>
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "formats/pickle_scalars.h"
 #include "formats/pickle_text.h"
 #include "formats/torch_metadata.h"
@@ -276,6 +278,12 @@ TorchListing list_torch(TorchContents& contents, const Limits& limits) {
   if (!walk.unsaved_remark_.empty()) listing.remarks.push_back(walk.unsaved_remark_);
   if (metadata.cut) listing.remarks.push_back("the metadata is longer than the limits allow and was cut");
   return listing;
+}
+
+void name_bare_tensor(TorchListing& listing, const std::string& file) {
+  if (listing.tensors.size() != 1 || !listing.tensors.front().key.empty()) return;
+  const std::string name = std::filesystem::path(file).stem().string();
+  listing.tensors.front().key = name.empty() || !is_utf8(name) ? "tensor" : name;
 }
 
 }  // namespace remap::formats

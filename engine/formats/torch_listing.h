@@ -34,6 +34,9 @@ struct TorchListing {
 // Adds to contents.storages what arrays inside the pickle need.
 TorchListing list_torch(TorchContents& contents, const Limits& limits);
 
+// A file that is one tensor and nothing else: the tensor is named as the file is, without its ending.
+void name_bare_tensor(TorchListing& listing, const std::string& file);
+
 // Serves tensors that were listed, by torch's readers or others, from the storages of `contents`; `format` must outlive
 // the source.
 std::unique_ptr<Source> source_of(std::string_view format, TorchContents contents, TorchListing listing);

@@ -14,6 +14,7 @@
 #include "formats/torch_contents.h"
 #include "formats/torch_listing.h"
 #include "tensor/box.h"
+#include "tensor/byte_order.h"
 #include "tensor/sign.h"
 
 namespace remap {
@@ -97,8 +98,8 @@ class TorchSource final : public Source {
 
   std::vector<Box> tile_boxes(size_t index) const override {
     require_read(manifest_[index], path());
-    const auto signs = signs_.find(index);
-    return signs != signs_.end() ? signs->second : whole_tensor_tile(stored_form(manifest_[index]).shape);
+    const auto changed = changed_.find(index);
+    return changed != changed_.end() ? changed->second : whole_tensor_tile(stored_form(manifest_[index]).shape);
   }
 
   void check_bytes() const override {
@@ -110,12 +111,12 @@ class TorchSource final : public Source {
   }
 
   bool in_place(size_t index) const override {
-    return signs_.find(index) == signs_.end() && contents_.storages[specs_[index].storage].packed == nullptr;
+    return changed_.find(index) == changed_.end() && contents_.storages[specs_[index].storage].packed == nullptr;
   }
   TileView load(size_t index, size_t tile, TileBuffer& buffer) const override {
     require_read(manifest_[index], path());
-    const auto signs = signs_.find(index);
-    return signs == signs_.end() ? stored(index) : with_signs(index, signs->second[tile], buffer);
+    const auto changed = changed_.find(index);
+    return changed == changed_.end() ? stored(index) : changed_values(index, changed->second[tile], buffer);
   }
 
  private:
@@ -127,8 +128,8 @@ class TorchSource final : public Source {
     return {copy.data() + spec.offset_bytes, spec.strides, copy.fd(), spec.offset_bytes, &contents_.file.path()};
   }
 
-  // Part of a tensor whose values are those of its bytes with other signs.
-  TileView with_signs(size_t index, const Box& box, TileBuffer& buffer) const {
+  // Part of a tensor whose values are those of its bytes with other signs, or in another order of bytes.
+  TileView changed_values(size_t index, const Box& box, TileBuffer& buffer) const {
     const TensorSpec& spec = specs_[index];
     const TileView whole = stored(index);
     TileView view{.data = nullptr, .strides = row_major_strides(box.extent), .fd = -1, .offset_bytes = 0};
@@ -136,6 +137,7 @@ class TorchSource final : public Source {
     const int64_t first = offset_in_tile(box, {Shape(box.origin.size(), 0), spec.shape}, whole.strides);
     copy_with_signs(buffer.data(), whole.data + first * size_bytes(spec.dtype), box.extent, whole.strides, spec.dtype,
                     spec.negative, spec.conjugate);
+    if (spec.big_endian) swap_bytes(buffer, spec.dtype);
     view.data = buffer.data();
     return view;
   }
@@ -154,7 +156,7 @@ class TorchSource final : public Source {
     }
   }
 
-  // Tensors that are the same view of the same bytes are named after the first of them. Also finds those whose signs
+  // Tensors that are the same view of the same bytes are named after the first of them. Also finds those whose values
   // are changed.
   void set_aliases(std::vector<TensorInfo>& infos) {
     std::map<std::tuple<uint32_t, uint64_t, DType, Shape, std::vector<int64_t>, bool, bool>, std::vector<size_t>>
@@ -164,7 +166,7 @@ class TorchSource final : public Source {
       if (infos[i].unread != nullptr || element_count(infos[i].shape) == 0) continue;
       groups[{spec.storage, spec.offset_bytes, spec.dtype, spec.shape, spec.strides, spec.conjugate, spec.negative}]
           .push_back(i);
-      if (spec.conjugate || spec.negative) cut({Shape(spec.shape.size(), 0), spec.shape}, 0, signs_[i]);
+      if (spec.is_changed()) cut({Shape(spec.shape.size(), 0), spec.shape}, 0, changed_[i]);
     }
     for (const auto& [bytes, group] : groups)
       if (group.size() > 1)
@@ -187,8 +189,8 @@ class TorchSource final : public Source {
 
   std::string_view format_;
   TorchContents contents_;
-  std::vector<TensorSpec> specs_;             // by index in the manifest; of no use for what is not read
-  std::map<size_t, std::vector<Box>> signs_;  // the tiles of tensors whose signs are changed
+  std::vector<TensorSpec> specs_;               // by index in the manifest; of no use for what is not read
+  std::map<size_t, std::vector<Box>> changed_;  // the tiles of tensors whose values are changed
   Manifest manifest_;
   Json metadata_;
   std::vector<std::string> remarks_;
@@ -214,10 +216,12 @@ std::unique_ptr<Source> open_torch(MappedFile file, const OpenOptions& options) 
     throw Error("torch-tar", BytePlace{file.path(), {}, {}},
                 "the checkpoint is a tar archive, as torch wrote before 0.1.10 (2017); it is not read",
                 "load it with torch and save it again");
+  const std::string path = file.path();
   auto contents = formats::ZipArchive::has_signature(file.bytes())
                       ? formats::read_torch_zip(std::move(file), options.limits)
                       : formats::read_torch_legacy(std::move(file), options.limits);
   auto listing = formats::list_torch(contents, options.limits);
+  formats::name_bare_tensor(listing, path);
   return formats::source_of("torch", std::move(contents), std::move(listing));
 }
 

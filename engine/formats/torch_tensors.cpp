@@ -9,6 +9,7 @@
 #include "formats/pickle_text.h"
 #include "formats/torch_sharded.h"
 #include "tensor/box.h"
+#include "tensor/byte_order.h"
 #include "tensor/sign.h"
 
 namespace remap::formats {
@@ -399,8 +400,7 @@ DecodedTensor TensorDecoder::decode_scalar(const PickleObject& object) {
 
 // A storage of the array's own.
 void TensorDecoder::keep_bytes(TensorSpec& spec, PickleRef ref, std::string_view bytes, bool big_endian) {
-  const bool complex = spec.dtype == DType::c64 || spec.dtype == DType::c128;
-  const int width = size_bytes(spec.dtype) / (complex ? 2 : 1);
+  const int width = number_bytes(spec.dtype);
   if (big_endian && width > 1) bytes = swapped(ref, bytes, width);
   const auto* data = reinterpret_cast<const std::byte*>(bytes.data());
   spec.storage = static_cast<uint32_t>(contents_.storages.size());

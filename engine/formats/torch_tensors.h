@@ -26,6 +26,9 @@ struct TensorSpec {
   // torch's lazy views: the values are these of the bytes once the sign of the imaginary part, or of all parts, is
   // changed.
   bool conjugate = false, negative = false;
+  bool big_endian = false;  // the bytes of each number are turned round when they are read
+  // Whether the values are not those of the bytes as they lie.
+  bool is_changed() const { return conjugate || negative || big_endian; }
   bool operator==(const TensorSpec&) const = default;
 };
 

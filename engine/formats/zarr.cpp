@@ -8,6 +8,7 @@
 
 #include "formats/zarr_elements.h"
 #include "tensor/box.h"
+#include "tensor/byte_order.h"
 
 namespace remap::formats {
 namespace {
@@ -91,12 +92,6 @@ Missing find_missing(const ZarrArray& array) {
     if (!array.store->contains(key_of(array, chunk)) && missing.count++ == 0) missing.first = std::move(chunk);
   }
   return missing;
-}
-
-void swap_elements(TileBuffer& buffer, DType dtype) {
-  const bool complex = dtype == DType::c64 || dtype == DType::c128;  // two numbers an element
-  const auto width = static_cast<std::ptrdiff_t>(size_bytes(dtype) / (complex ? 2 : 1));
-  for (auto it = buffer.begin(); it != buffer.end(); it += width) std::reverse(it, it + width);
 }
 
 uint64_t number_at(std::span<const std::byte> bytes, size_t at, bool big_endian) {
@@ -232,7 +227,7 @@ TileView load_zarr_tile(const ZarrArray& array, size_t tile, TileBuffer& buffer)
   const std::string key = key_of(array, chunk);
   const auto value = array.store->find(key);
   if (value && value->file.read([&] { return load_chunk(array, origin, *value, buffer); })) {
-    if (array.big_endian) swap_elements(buffer, array.dtype);
+    if (array.big_endian) swap_bytes(buffer, array.dtype);
     return {buffer.data(), tile_strides(array), -1, 0};
   }
   // Only a missing chunk means the fill value; a missing array does not.

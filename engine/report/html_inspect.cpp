@@ -9,6 +9,7 @@
 #include "report/fold.h"
 #include "report/html_page.h"
 #include "report/html_treemap.h"
+#include "report/structure.h"
 
 namespace remap {
 
@@ -50,6 +51,8 @@ std::string render_html(const Source& source) {
   std::vector<std::pair<std::string, std::string>> facts = {{"format", std::string(source.format())},
                                                             {"tensors", std::to_string(manifest.size())},
                                                             {"bytes", human_bytes(total)}};
+  const report::Structure structure = report::structure_of(source);
+  if (structure.step) facts.emplace_back("step", std::to_string(*structure.step));
   if (unread > 0) facts.emplace_back("not read", std::to_string(unread));
   std::string body = report::html_header(source.path(), "", facts);
   body += report::html_tools("lines", true);
@@ -59,6 +62,14 @@ std::string render_html(const Source& source) {
       !map.empty())
     body += "<section><h2>By bytes</h2>\n" + map + "</section>\n";
   body += "<section><h2>Tensors</h2>\n" + tree.html("tensors", 60) + "</section>\n";
+  if (!structure.files.empty()) {
+    body += "<section><h2>Files</h2><ul class=\"lines\">\n";
+    for (const auto& file : structure.files)
+      body +=
+          fmt::format("<li>{} <span class=\"what\">{} tensors, {} in part</span> <span class=\"sum\">{}</span></li>\n",
+                      html_text(file.file), file.n_tensors, file.n_partly, human_bytes(file.bytes));
+    body += "</ul></section>\n";
+  }
   auto remarks = source.remarks();
   for (const auto& notice : source.notices()) remarks.push_back(notice.message);
   if (!remarks.empty()) {

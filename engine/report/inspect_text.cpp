@@ -1,12 +1,13 @@
 #include <algorithm>
-#include <map>
 #include <set>
 
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "remap/manifest_file.h"
 #include "remap/report.h"
 #include "report/fold.h"
+#include "report/structure.h"
 
 namespace remap {
 namespace {
@@ -38,57 +39,51 @@ void print_tree(const Json& json, int depth, bool whole, std::string& out) {
   }
 }
 
-// What the first parts of keys mean in files of training programs.
-struct PartRow {
-  std::string_view name, meaning;
-};
-constexpr PartRow kParts[] = {
-    {"optimizer", "state of the optimizer"},
-    {"optimizers", "state of the optimizer"},
-    {"optimizer_state", "state of the optimizer"},
-    {"optimizer_states", "state of the optimizer"},
-    {"optimizer_state_dict", "state of the optimizer"},
-    {"last_optimizer_state", "state of the optimizer"},
-    {"optim", "state of the optimizer"},
-    {"opt_state", "state of the optimizer"},
-    {"lr_scheduler", "state of the training"},
-    {"lr_schedulers", "state of the training"},
-    {"rng_state", "state of the training"},
-    {"cuda_rng_state", "state of the training"},
-    {"ema", "a copy of the weights, averaged over the training"},
-    {"model_ema", "a copy of the weights, averaged over the training"},
-    {"ema_state_dict", "a copy of the weights, averaged over the training"},
-};
+std::string count_text(size_t n, std::string_view noun) { return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s"); }
 
-// Of a file of which the model is one part: the parts, with what each holds. "" for others.
-std::string parts_text(const Manifest& manifest) {
-  constexpr size_t kMostParts = 40;
-  struct Part {
-    size_t tensors = 0;
-    uint64_t bytes = 0;
-  };
-  std::map<std::string, Part> parts;
-  bool known = false;
-  const auto row_of = [](std::string_view name) {
-    return std::find_if(std::begin(kParts), std::end(kParts), [&](const PartRow& row) { return row.name == name; });
-  };
-  for (const auto& tensor : manifest.tensors()) {
-    const std::string name = tensor.key.substr(0, tensor.key.find_first_of("./"));
-    Part& part = parts[name];
-    ++part.tensors;
-    part.bytes += static_cast<uint64_t>(data_bytes(tensor));
-    known = known || (part.tensors == 1 && row_of(name) != std::end(kParts));
-    if (parts.size() > kMostParts) return "";
+// The parts down to a level, as rows.
+void add_parts(const report::Part& part, int levels, int depth, std::vector<report::Row>& rows) {
+  for (const report::Part& below : part.parts) {
+    rows.push_back({fmt::format("{:{}}{}", "", 2 + 2 * depth, printable(below.name)),
+                    count_text(below.n_tensors, "tensor"), human_bytes(below.bytes), below.meaning});
+    if (levels > 1) add_parts(below, levels - 1, depth + 1, rows);
   }
-  if (!known) return "";
-  std::vector<report::Line> lines;
-  for (const auto& [name, part] : parts) {
-    const auto row = row_of(name);
-    lines.push_back({{"  " + name, part.tensors == 1 ? "1 tensor" : fmt::format("{} tensors", part.tensors),
-                      human_bytes(part.bytes), row == std::end(kParts) ? "" : std::string(row->meaning)},
-                     name});
+}
+
+// What the names make up, with what each part holds: as deep as a page shows. "" where the list of tensors, of
+// `n_lines` lines, says as much.
+std::string parts_text(const report::Structure& structure, size_t n_lines) {
+  constexpr size_t kMostRows = 40, kGoodRows = 16;
+  constexpr int kMostLevels = 3;
+  std::vector<report::Row> rows;
+  add_parts(structure.whole, 1, 0, rows);
+  if (rows.size() < 2 || rows.size() > kMostRows || (!structure.has_known && 2 * rows.size() > n_lines)) return "";
+  for (int levels = 2; levels <= kMostLevels; ++levels) {
+    std::vector<report::Row> deeper;
+    add_parts(structure.whole, levels, 0, deeper);
+    if (deeper.size() > kGoodRows || 2 * deeper.size() > n_lines) break;
+    rows = std::move(deeper);
   }
-  return "\nparts:\n" + report::table(report::in_order(std::move(lines)), {60, 12, 12});
+  return "\nparts:\n" + report::table(std::move(rows), {60, 12, 12});
+}
+
+std::string files_text(const report::Structure& structure) {
+  constexpr size_t kMostFiles = 40;
+  if (structure.files.empty()) return "";
+  std::vector<report::Row> rows;
+  for (const report::FileShare& file : structure.files) {
+    if (rows.size() == kMostFiles) break;
+    rows.push_back({"  " + printable(file.file), count_text(file.n_tensors, "tensor"), human_bytes(file.bytes),
+                    file.n_partly == 0                ? ""
+                    : file.n_partly == file.n_tensors ? "each in part"
+                                                      : fmt::format("{} in part", file.n_partly)});
+  }
+  std::string text = "\nfiles:\n" + report::table(std::move(rows), {72, 12, 12});
+  if (structure.files.size() > kMostFiles) text += fmt::format("  … {} more\n", structure.files.size() - kMostFiles);
+  if (structure.n_elsewhere > 0)
+    text += fmt::format("  and {} that {} unpacked when read, or the same in several files\n",
+                        count_text(structure.n_elsewhere, "tensor"), structure.n_elsewhere == 1 ? "is" : "are");
+  return text;
 }
 
 }  // namespace
@@ -102,9 +97,14 @@ std::string render_text(const Source& source, const InspectTextOptions& options)
     unread += tensor.unread != nullptr;
     if (tensor.alias.empty() || aliases.insert(tensor.alias).second) bytes += static_cast<uint64_t>(data_bytes(tensor));
   }
-  std::string text =
-      fmt::format("{}: {}, {} tensors, {}{}\n", printable(source.path()), source.format(), manifest.size(),
-                  human_bytes(bytes), unread == 0 ? "" : fmt::format("; {} not read", unread));
+  const report::Structure structure = report::structure_of(source);
+  std::string text = fmt::format("{}: {}, {}, {}{}{}\n", printable(source.path()), source.format(),
+                                 count_text(manifest.size(), "tensor"), human_bytes(bytes),
+                                 structure.step ? fmt::format(", step {}", *structure.step) : "",
+                                 unread == 0 ? "" : fmt::format("; {} not read", unread));
+  if (structure.n_slots > 0)
+    text += fmt::format("  of these, {}, {}: state of the optimizer\n", count_text(structure.n_slots, "tensor"),
+                        human_bytes(structure.slot_bytes));
   if (!source.metadata().empty()) {
     text += "\nmetadata:\n";
     print_tree(source.metadata(), 0, options.whole_metadata, text);
@@ -123,10 +123,17 @@ std::string render_text(const Source& source, const InspectTextOptions& options)
     lines.push_back({{"  " + tensor.key, dtype, shape}, dtype + shape + why});
     if (unread > 0) lines.back().cells.push_back(why);
   }
-  text += parts_text(manifest);
-  if (!lines.empty()) text += "\ntensors:\n";
-  return text +
-         report::table(options.folded ? report::fold(std::move(lines)) : report::in_order(std::move(lines)), {100, 8});
+  const auto rows = options.folded ? report::fold(std::move(lines)) : report::in_order(std::move(lines));
+  text += parts_text(structure, rows.size()) + files_text(structure);
+  if (!rows.empty()) text += "\ntensors:\n";
+  return text + report::table(rows, {100, 8});
+}
+
+std::string render_inspect_json(const Source& source) {
+  Json more = report::structure_json(report::structure_of(source));
+  for (const std::string& remark : source.remarks()) more["remarks"].push_back(remark);
+  for (const auto& notice : source.notices()) more["remarks"].push_back(notice.message);
+  return manifest_to_json(source.manifest().tensors(), source, false, more);
 }
 
 }  // namespace remap

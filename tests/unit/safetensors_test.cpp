@@ -42,6 +42,9 @@ TEST_CASE("a file's tensors, bytes, places and metadata are read") {
   CHECK(tensor_values<int32_t>(*source, "a") == std::vector<int32_t>{1, 2});
   CHECK(tensor_values<uint8_t>(*source, "b") == std::vector<uint8_t>{7});
   CHECK(source->metadata().dump() == R"({"__metadata__":{"format":"pt"},"config":{"z":1,"a":[null]}})");
+  const auto without = open_source(
+      folder.write("null", file_of(R"({"__metadata__":null,)" + entry("a", "U8", "[1]", "[0,1]") + "}", "x")));
+  CHECK_FALSE(without->metadata().contains("__metadata__"));
   TileBuffer buffer;
   const TileView view = source->load(1, 0, buffer);
   CHECK(view.fd >= 0);
@@ -112,6 +115,7 @@ TEST_CASE("damaged safetensors files are refused, saying how") {
        "overlapping"},
       {"a tail", file_of(kTwo, kTwoData + "!"), "safetensors-layout: 1 bytes follow the last tensor"},
       {"no shape", file_of(R"({"a":{"dtype":"U8","data_offsets":[0,1]}})", "x"), "tensor 'a' has no 'shape'"},
+      {"metadata is a list", file_of(R"({"__metadata__":[]})", ""), "'__metadata__' is not an object"},
       {"metadata is not a text", file_of(R"({"__metadata__":{"n":1}})", ""),
        "'__metadata__' holds 'n', which is not a string"},
   };

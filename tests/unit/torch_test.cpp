@@ -622,6 +622,19 @@ TEST_CASE("big-endian arrays are read") {
   CHECK(tensor_values<float>(*source, "b") == std::vector<float>{1, 2, 3, 4});
 }
 
+TEST_CASE("a tensor that is all of a file is named as the file is") {
+  const TempFolder folder;
+  Pickle bare, two;
+  bare.tensor({});
+  two << "}(";
+  two.text("").tensor({}).text("a").tensor({});
+  const auto zip = open(folder.write("positions.v2.pt", build_torch_zip(bare.stop())));
+  CHECK(keys(*zip) == std::vector<std::string>{"positions.v2"});
+  CHECK(tensor_values<float>(*zip, "positions.v2") == std::vector<float>{0, 1, 2, 3, 4, 5});
+  CHECK(keys(*open(folder.write("\xff.pt", build_torch_zip(bare.stop())))) == std::vector<std::string>{"tensor"});
+  CHECK(keys(*open(folder.write("two.pt", build_torch_zip(two.bytes() + "u.")))) == std::vector<std::string>{"", "a"});
+}
+
 TEST_CASE("files of other kinds are told apart") {
   const TempFolder folder;
   const auto is_torch = [&](const std::string& bytes) {

@@ -24,8 +24,9 @@ namespace remap {
 
 // JSON, one tensor a line, sorted by key: the same source gives the same text. Texts that are not UTF-8 are made so.
 std::string manifest_to_json(const Source& source);
-// The same for tensors listed otherwise: in another order, or folded.
-std::string manifest_to_json(const std::vector<TensorInfo>& tensors, const Source& source, bool folded);
+// The same for tensors listed otherwise: in another order, or folded; `more`: fields beside them, which readers skip.
+std::string manifest_to_json(const std::vector<TensorInfo>& tensors, const Source& source, bool folded,
+                             const Json& more = Json::object());
 
 // Text; leaves out metadata and aliases.
 std::string manifest_to_text(const Manifest& manifest);

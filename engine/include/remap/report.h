@@ -84,6 +84,13 @@ struct InspectTextOptions {
 // Format, metadata, remarks (what a pickle named that is not known …), and the tensors.
 std::string render_text(const Source& source, const InspectTextOptions& options = {});
 
+// A manifest in JSON (remap/manifest_file.h) that also has what a checkpoint consists of, each where there is any:
+// "step"; "parts", a tree of names ("{0..11}" for numbers) with "tensors" and "bytes" and, where it is known, their
+// "meaning"; "files", if the tensors lie in several, with how many of their tensors are there only "in_part";
+// "tensors_not_located", which are unpacked when they are read, or the same in several files; "optimizer_slots": what
+// an optimizer keeps beside the model's tensors, by names; "remarks".
+std::string render_inspect_json(const Source& source);
+
 // A manifest in JSON whose keys are folded (remap/manifest_file.h): what a person commits and reads. Throws Error
 // "usage" if a key holds a brace.
 std::string render_folded_manifest(const Source& source);

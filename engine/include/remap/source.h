@@ -70,6 +70,13 @@ class Source {
     return false;
   }
 
+  // The file that tile `tile` of tensor `index` lies in, found without reading it; nullptr: it is decoded, or several
+  // files have it.
+  virtual const std::string* file_of(size_t index, size_t tile) const {
+    TileBuffer none;
+    return in_place(index) ? load(index, tile, none).file : nullptr;
+  }
+
   // Throws Error "io-truncated" or "io-read", naming file and place, if bytes that load() gave could not be read: call
   // it after a tile was used, before what was made of it is trusted. No system call unless it throws.
   virtual void check_bytes() const {}

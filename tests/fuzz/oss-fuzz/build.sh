@@ -21,9 +21,28 @@ dependency msgpack-c . -DMSGPACK_USE_BOOST=OFF -DMSGPACK_CXX20=ON -DMSGPACK_BUIL
 dependency zlib .
 rm -f "$prefix"/lib/libz.so*  # programs run where it is not installed
 dependency zstd build/cmake -DZSTD_BUILD_PROGRAMS=OFF -DZSTD_BUILD_TESTS=OFF -DZSTD_BUILD_SHARED=OFF
+dependency lz4 build/cmake -DLZ4_BUILD_CLI=OFF -DLZ4_BUILD_LEGACY_LZ4C=OFF -DBUILD_STATIC_LIBS=ON
+# With the packers above, so that each is there once.
+dependency c-blosc . -DBUILD_SHARED=OFF -DBUILD_TESTS=OFF -DBUILD_FUZZERS=OFF -DBUILD_BENCHMARKS=OFF -DPREFER_EXTERNAL_LZ4=ON -DPREFER_EXTERNAL_ZLIB=ON \
+  -DPREFER_EXTERNAL_ZSTD=ON
+dependency libdeflate . -DLIBDEFLATE_BUILD_SHARED_LIB=OFF -DLIBDEFLATE_BUILD_GZIP=OFF
+dependency xxHash cmake_unofficial -DXXHASH_BUILD_XXHSUM=OFF
+if [ -d "$SRC/bzip2" ]; then  # no CMake there
+  make -C "$SRC/bzip2" clean libbz2.a CC="$CC" CFLAGS="$CFLAGS -fPIC -D_FILE_OFFSET_BITS=64"
+  install -D -m 644 -t "$prefix/lib" "$SRC/bzip2/libbz2.a"
+  install -D -m 644 -t "$prefix/include" "$SRC/bzip2/bzlib.h"
+fi
+if [ -d "$SRC/openssl" ]; then  # libcrypto alone, for hashes
+  (cd "$SRC/openssl" && ./Configure no-shared no-tests no-module no-asm --prefix="$prefix" --libdir=lib &&
+    make -j"$(nproc)" build_libs && make install_dev)
+fi
+# Libraries that other libraries need stand last: pkg-config names only what programs need directly.
+last=
+[ ! -d "$SRC/c-blosc" ] || last="-L$prefix/lib -lblosc -llz4 -lzstd -lz"
 
 cmake -S "$here" -B "$WORK/remap" -G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_PREFIX_PATH="$prefix" \
-  -DREMAP_BUILD_TESTS=OFF -DREMAP_BUILD_CLI=OFF -DREMAP_FUZZ=ON "-DREMAP_FUZZ_ENGINE=$LIB_FUZZING_ENGINE"
+  -DREMAP_BUILD_TESTS=OFF -DREMAP_BUILD_CLI=OFF -DREMAP_FUZZ=ON "-DREMAP_FUZZ_ENGINE=$LIB_FUZZING_ENGINE" \
+  "-DCMAKE_CXX_STANDARD_LIBRARIES=$last"
 cmake --build "$WORK/remap" --target remap_fuzz_targets
 
 sed -n 's/^remap_fuzz(\([a-z0-9_]*\) \([a-z]*\))$/\1 \2/p' "$here/tests/fuzz/CMakeLists.txt" | while read -r name dictionary; do
