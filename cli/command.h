@@ -20,7 +20,7 @@ struct Options {
   std::string rules;
   std::vector<std::string> inputs;  // PATH, or NAME=PATH; of 'rules': the command's words
   std::vector<std::string> set;     // NAME=VALUE
-  std::string output, max_shard_size = "5GB", shard, config, target, probe, family;
+  std::string output, max_shard_size = "5GB", shard, config, target, probe, family, schema;
   std::vector<std::string> rules_dirs, manifests;
   std::vector<std::string> limits;   // NAME=VALUE
   std::vector<std::string> sources;  // --source: what is planned with both rule files

@@ -28,14 +28,6 @@ std::string family_of(const Options& options) {
   return name.empty() ? "mine" : name;
 }
 
-// Before the work is done: the rule file is not one of the checkpoints, nor a part of one.
-void check_output(const Options& options) {
-  std::vector<std::string> read = {options.target};
-  for (const auto& input : parse_inputs(options)) read.push_back(input.path);
-  remap::refuse_lost_input(options.output, read);
-  check_file(options.output, options.force ? Existing::replace : Existing::refuse);
-}
-
 constexpr size_t kShown = 10;  // keys of a list
 
 void list(const char* what, const std::vector<std::string>& keys) {
@@ -44,10 +36,33 @@ void list(const char* what, const std::vector<std::string>& keys) {
   if (keys.size() > kShown) fmt::print(stderr, "{}: … and {} more\n", what, keys.size() - kShown);
 }
 
+// Before the work is done: the rule file is not one of the checkpoints, nor a part of one.
+void check_output(const Options& options) {
+  std::vector<std::string> read = {options.target};
+  for (const auto& input : parse_inputs(options)) read.push_back(input.path);
+  for (const std::string& file : {options.output, options.schema}) {
+    if (file.empty()) continue;
+    remap::refuse_lost_input(file, read);
+    check_file(file, options.force ? Existing::replace : Existing::refuse);
+  }
+  if (!options.output.empty() && options.output == options.schema)
+    throw Error("usage", {}, "the rule file and the schema cannot be one file", "give --schema another name");
+}
+
+// The target's schema, beside the rules; false if it is not what the target has.
+bool write_schema(const remap::Source& target, const Options& options) {
+  if (options.schema.empty()) return true;
+  const auto schema = remap::infer_schema(target, options.schema);
+  write_file(options.schema, schema.text, options.force ? Existing::replace : Existing::refuse);
+  list("not in the schema", schema.differences);
+  fmt::print(stderr, "{}: {} lines, {} to check\n", options.schema, schema.lines, schema.marked);
+  return schema.differences.empty();
+}
+
 }  // namespace
 
 int infer(const Options& options) {
-  if (!options.output.empty()) check_output(options);
+  check_output(options);
   Progress progress(options.quiet, "opening");
   std::vector<std::unique_ptr<remap::Source>> opened;
   std::vector<remap::NamedSource> sources;
@@ -78,7 +93,8 @@ int infer(const Options& options) {
   fmt::print(stderr, "{} of {} target tensors{}, {} rules, {} open, {} to check\n", result.reproduced, result.targets,
              result.by_values ? ", values compared" : " by name and shape; no values were compared", result.rules,
              result.open_targets.size() + result.open_sources.size() + result.unexpected.size(), result.marked);
-  return result.holds() ? kDone : kFound;
+  const bool demanded = write_schema(*target, options);
+  return result.holds() && demanded ? kDone : kFound;
 }
 
 }  // namespace cli

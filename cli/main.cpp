@@ -164,6 +164,8 @@ Rows infer_options() {
           {"-o,--output", "RULES.yaml", "The rule file to write (default: standard output)", &Options::output,
            Kind::output},
           {"--family", "NAME", "The family the rules are for (default: the name of the rule file)", &Options::family},
+          {"--schema", "FILE", "Also write a first target schema: the tensors of OUT by the fields of its config.json",
+           &Options::schema},
           {"--force", "", "Replace an existing rule file", &Options::force},
           kLimit,
           full()};
@@ -315,6 +317,7 @@ const std::vector<Command>& commands() {
        "marked\n"
        "\n"
        "In the file, '# check: …' stands above a rule that is not certain, '# open: …' for a tensor that has none.\n"
+       "--schema also writes the target's schema, which lists what the target class demands.\n"
        "\n"
        "Exit codes: 0 the plan of the proposal is the target; 1 some tensors are open; 2 could not.",
        {{{"SOURCE", Kind::source}},

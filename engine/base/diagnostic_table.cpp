@@ -115,7 +115,7 @@ const std::vector<DiagnosticRow>& diagnostic_table() {
       {"plan-inconsistent", error, "A piece of a plan does not fit the tensors it connects."},
       {"plan-index-gap", error, "The layers of a checkpoint are not numbered 0 to n-1."},
       {"plan-key-matched-twice", error, "A source key matches two rules."},
-      {"plan-layout", error, "A split, transpose, reshape, stack or concat does not fit a tensor."},
+      {"plan-layout", error, "A slice, split, transpose, reshape, stack or concat does not fit a tensor."},
       {"plan-note", note, "Something that the rule file says of this checkpoint."},
       {"plan-part-left", error, "A part of a tensor is left to another rule, and none takes it."},
       {"plan-part-missing", error, "A tensor is joined from parts that the checkpoint does not all have."},

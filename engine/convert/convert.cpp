@@ -18,7 +18,7 @@ namespace {
 // The original scripts' own check, where a rule file asks for it: loud if a value was lost or counted twice.
 std::optional<ParameterSums> checked_sums(const Plan& plan, const std::vector<const Source*>& sources, Sink& output) {
   const bool rounds = std::any_of(plan.tensors.begin(), plan.tensors.end(), [&](const PlannedTensor& tensor) {
-    return !tensor.fill && !irreversible_because(plan, tensor).empty();
+    return !is_made(tensor) && !irreversible_because(plan, tensor).empty();
   });
   if (!plan.parameter_sum || rounds) return std::nullopt;
   auto sums = parameter_sums(plan, sources, output);
@@ -36,6 +36,14 @@ std::string plan_digest(const Plan& plan) {
     sum.add(uint64_t{values.size()});
     for (const int64_t value : values) sum.add(static_cast<uint64_t>(value));
   };
+  const auto add_piece = [&](const Piece& piece) {
+    sum.add(uint64_t{piece.source} << 32 | piece.tensor);
+    add(piece.target_origin);
+    add(piece.source_origin);
+    sum.add(uint64_t{piece.axes.size()});
+    for (const Axis& axis : piece.axes)
+      add({axis.extent, axis.target_step, axis.source_step, axis.target_dim, axis.source_dim});
+  };
   for (const PlannedTensor& tensor : plan.tensors) {
     sum.add(tensor.key);
     sum.add(uint64_t{static_cast<uint8_t>(tensor.dtype)});
@@ -43,13 +51,12 @@ std::string plan_digest(const Plan& plan) {
     sum.add(uint64_t{tensor.fill.has_value()});
     sum.add(std::bit_cast<uint64_t>(tensor.fill.value_or(0)));
     sum.add(uint64_t{tensor.pieces.size()});
-    for (const Piece& piece : tensor.pieces) {
-      sum.add(uint64_t{piece.source} << 32 | piece.tensor);
-      add(piece.target_origin);
-      add(piece.source_origin);
-      sum.add(uint64_t{piece.axes.size()});
-      for (const Axis& axis : piece.axes)
-        add({axis.extent, axis.target_step, axis.source_step, axis.target_dim, axis.source_dim});
+    for (const Piece& piece : tensor.pieces) add_piece(piece);
+    sum.add(uint64_t{tensor.filled.size()});
+    for (const FilledPart& part : tensor.filled) {
+      add_piece(part.region);
+      sum.add(std::bit_cast<uint64_t>(part.value));
+      sum.add(std::bit_cast<uint64_t>(part.step));
     }
   }
   return to_string(sum.sum());

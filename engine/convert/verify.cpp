@@ -42,8 +42,9 @@ std::vector<std::pair<std::string, std::string>> duplicates_in(const Plan& plan)
   for (const auto& tensor : plan.tensors) {
     if (tensor.pieces.empty()) continue;
     auto& others = by_source[{tensor.pieces.front().source, tensor.pieces.front().tensor}];
-    const auto same = std::find_if(others.begin(), others.end(),
-                                   [&](const PlannedTensor* other) { return other->pieces == tensor.pieces; });
+    const auto same = std::find_if(others.begin(), others.end(), [&](const PlannedTensor* other) {
+      return other->pieces == tensor.pieces && other->filled == tensor.filled;
+    });
     if (same != others.end())
       duplicates.emplace_back(tensor.key, (*same)->key);
     else

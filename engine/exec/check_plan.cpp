@@ -41,6 +41,12 @@ bool stays_inside(const std::vector<Axis>& axes, const std::vector<int64_t>& ori
   return true;
 }
 
+bool stays_in_target(const Piece& piece, const PlannedTensor& target) {
+  return stays_inside(
+      piece.axes, piece.target_origin, target.shape, [](const Axis& axis) { return axis.target_step; },
+      [](const Axis& axis) { return axis.target_dim; });
+}
+
 void check_piece(const PlannedTensor& target, const Piece& piece, const std::vector<const Source*>& sources) {
   if (piece.source >= sources.size())
     fail(target, fmt::format("a piece names source {} of {}", piece.source, sources.size()));
@@ -53,12 +59,9 @@ void check_piece(const PlannedTensor& target, const Piece& piece, const std::vec
     throw Error("source-without-data", BytePlace{source.path(), {}, {}},
                 fmt::format("'{}' is made of '{}', of which this file knows only the shape", target.key, from.key),
                 "give the checkpoint itself; a manifest is enough for planning only");
-  const auto target_step = [](const Axis& axis) { return axis.target_step; };
-  const auto target_dim = [](const Axis& axis) { return axis.target_dim; };
   const auto source_step = [](const Axis& axis) { return axis.source_step; };
   const auto source_dim = [](const Axis& axis) { return axis.source_dim; };
-  if (!stays_inside(piece.axes, piece.target_origin, target.shape, target_step, target_dim))
-    fail(target, "a piece reaches outside of it");
+  if (!stays_in_target(piece, target)) fail(target, "a piece reaches outside of it");
   // Bytes of elements that share them, as stored() makes it.
   const bool bytes = target.dtype == DType::u8 && is_sub_byte(from.dtype);
   const Shape shape = bytes ? stored_form(from).shape : from.shape.list();
@@ -69,6 +72,22 @@ void check_piece(const PlannedTensor& target, const Piece& piece, const std::vec
                 fmt::format("'{}' is {} and is made of '{}', which is {}: there is no such cast", target.key,
                             long_name(target.dtype), from.key, long_name(from.dtype)),
                 std::string(ops::kCastHint));
+}
+
+// Its first and its last number; those between them are as good.
+void check_filled(const PlannedTensor& target, const FilledPart& part) {
+  if (!stays_in_target(part.region, target)) fail(target, "numbers reach outside of it");
+  int64_t last = part.region.source_origin.empty() ? 0 : part.region.source_origin[0];
+  const int64_t first = last;
+  for (const Axis& axis : part.region.axes) last += (axis.extent - 1) * axis.source_step;
+  for (const int64_t at : {first, last}) {
+    const double number = part.value + part.step * static_cast<double>(at);
+    std::byte value[16];
+    if (!ops::encode_value(number, target.dtype, value))
+      throw Error(
+          "fill-unrepresentable", {},
+          fmt::format("'{}' is filled with {}, which {} cannot hold", target.key, number, long_name(target.dtype)));
+  }
 }
 
 void check_tensor(const PlannedTensor& target, const std::vector<const Source*>& sources) {
@@ -83,11 +102,18 @@ void check_tensor(const PlannedTensor& target, const std::vector<const Source*>&
     return;
   }
   int64_t covered = 0;
-  for (const Piece& piece : target.pieces) {
-    check_piece(target, piece, sources);
+  const auto cover = [&](const Piece& piece) {
     int64_t elements = 1;
     for (const Axis& axis : piece.axes) elements = checked_mul(elements, axis.extent).value_or(count + 1);
     covered = checked_add(covered, elements).value_or(count + 1);
+  };
+  for (const Piece& piece : target.pieces) {
+    check_piece(target, piece, sources);
+    cover(piece);
+  }
+  for (const FilledPart& part : target.filled) {
+    check_filled(target, part);
+    cover(part.region);
   }
   if (covered != count) fail(target, fmt::format("its pieces have {} elements", covered));
 }

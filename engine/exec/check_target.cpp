@@ -42,8 +42,9 @@ int64_t rows_at_once(const PlannedTensor& planned, const std::vector<const Sourc
 // Whether the planned tensor is all of one source tensor, as it is.
 bool is_whole_copy(const PlannedTensor& planned, const TensorInfo& source) {
   const Piece& piece = planned.pieces.front();
-  if (planned.fill || planned.pieces.size() != 1 || source.unread != nullptr || source.dtype != planned.dtype ||
-      source.shape != planned.shape || !piece.target_origin.empty() || !piece.source_origin.empty())
+  if (planned.pieces.size() != 1 || !planned.filled.empty() || source.unread != nullptr ||
+      source.dtype != planned.dtype || source.shape != planned.shape || !piece.target_origin.empty() ||
+      !piece.source_origin.empty())
     return false;
   size_t axis = 0;  // those of one element have none
   for (size_t d = 0; d < planned.shape.size(); ++d) {

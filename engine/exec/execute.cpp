@@ -81,9 +81,9 @@ class Run {
                        [&](const Piece& piece) { return !sources_[piece.source]->in_place(piece.tensor); });
   }
   bool has_in_place(const PlannedTensor& tensor) const {
-    return tensor.fill || std::any_of(tensor.pieces.begin(), tensor.pieces.end(), [&](const Piece& piece) {
-             return sources_[piece.source]->in_place(piece.tensor);
-           });
+    return tensor.fill || !tensor.filled.empty() ||
+           std::any_of(tensor.pieces.begin(), tensor.pieces.end(),
+                       [&](const Piece& piece) { return sources_[piece.source]->in_place(piece.tensor); });
   }
 
   // What the file system shares need not be copied, but for the ends.

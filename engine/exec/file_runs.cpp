@@ -6,7 +6,7 @@
 namespace remap::exec {
 
 std::optional<FilePlace> place_in_source(const PlannedTensor& tensor, const std::vector<const Source*>& sources) {
-  if (tensor.fill || tensor.pieces.size() != 1) return std::nullopt;
+  if (tensor.pieces.size() != 1 || !tensor.filled.empty()) return std::nullopt;
   const Piece& piece = tensor.pieces[0];
   const Source& source = *sources[piece.source];
   if (!source.in_place(piece.tensor)) return std::nullopt;

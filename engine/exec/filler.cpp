@@ -37,6 +37,25 @@ bool is_empty(const Piece& piece) {
   return std::any_of(piece.axes.begin(), piece.axes.end(), [](const Axis& axis) { return axis.extent == 0; });
 }
 
+// Calls body(target element, source element) for each element of a region.
+template <typename Body>
+void count_along(const ops::CopyRegion& region, const Body& body) {
+  std::vector<int64_t> index(region.axes.size(), 0);
+  int64_t target = region.target_offset, source = region.source_offset;
+  while (true) {
+    body(target, source);
+    size_t d = index.size();
+    for (; d > 0; --d) {
+      const ops::CopyAxis& axis = region.axes[d - 1];
+      target += axis.target_stride, source += axis.source_stride;
+      if (++index[d - 1] < axis.extent) break;
+      target -= axis.extent * axis.target_stride, source -= axis.extent * axis.source_stride;
+      index[d - 1] = 0;
+    }
+    if (d == 0) return;
+  }
+}
+
 }  // namespace
 
 PieceIndex::PieceIndex(const std::vector<PlannedTensor>& tensors) : tensors_(tensors) {
@@ -76,6 +95,7 @@ uint64_t Filler::fill(const Stretch& stretch, std::byte* out) {
   index_.for_each(stretch, [&](const Piece& piece) {
     if (sources_[piece.source]->in_place(piece.tensor)) filled += fill_piece(piece, stretch, strides, out);
   });
+  for (const FilledPart& part : tensor.filled) filled += fill_numbers(part, stretch, strides, out);
   return filled;
 }
 
@@ -88,6 +108,34 @@ uint64_t Filler::fill_constant(const Stretch& stretch, std::byte* out) const {
   const int element_bytes = size_bytes(tensor.dtype);
   ops::strided_copy(out, constant.data(), ops::normalised({0, 0, {{count, 1, 0}}}), element_bytes);
   return static_cast<uint64_t>(count * element_bytes);
+}
+
+// The numbers of a filled part lie along a line that nobody stores.
+uint64_t Filler::fill_numbers(const FilledPart& part, const Stretch& stretch, const std::vector<int64_t>& strides,
+                              std::byte* out) const {
+  if (is_empty(part.region)) return 0;
+  const DType dtype = tensors_[stretch.target].dtype;
+  const int element_bytes = size_bytes(dtype);
+  std::vector<ops::CopyRegion> regions;
+  ops::clip_target(lower(part.region, whole_piece(part.region), strides, Box{{0}, {1}}, {1}), stretch.begin,
+                   stretch.end, regions);
+  int64_t elements = 0;
+  for (ops::CopyRegion& region : regions) {
+    region.target_offset -= stretch.begin;
+    elements += ops::element_count(region);
+    if (part.step == 0) {
+      std::array<std::byte, 16> constant{};
+      ops::encode_value(part.value, dtype, constant.data());
+      region.source_offset = 0;
+      for (ops::CopyAxis& axis : region.axes) axis.source_stride = 0;
+      ops::strided_copy(out, constant.data(), region, element_bytes);
+      continue;
+    }
+    count_along(region, [&](int64_t target, int64_t at) {
+      ops::encode_value(part.value + part.step * static_cast<double>(at), dtype, out + target * element_bytes);
+    });
+  }
+  return static_cast<uint64_t>(elements * element_bytes);
 }
 
 uint64_t Filler::fill_piece(const Piece& piece, const Stretch& stretch, const std::vector<int64_t>& strides,

@@ -70,6 +70,8 @@ class Filler {
   };
 
   uint64_t fill_constant(const Stretch& stretch, std::byte* out) const;
+  uint64_t fill_numbers(const FilledPart& part, const Stretch& stretch, const std::vector<int64_t>& strides,
+                        std::byte* out) const;
   uint64_t fill_piece(const Piece& piece, const Stretch& stretch, const std::vector<int64_t>& strides, std::byte* out);
   void open(const Source& source, size_t tensor);
   void copy(const TileView& view, const ops::CopyRegion& region, DType to, std::byte* out);

@@ -25,7 +25,7 @@ Piece turned(Piece piece) {
 PlannedTensor stored(const PlannedTensor& tensor, const std::vector<const Source*>& sources) {
   if (!is_sub_byte(tensor.dtype)) return tensor;
   const auto [dtype, shape] = stored_form(tensor.dtype, tensor.shape);
-  PlannedTensor out{tensor.key, dtype, shape, {}, tensor.fill, tensor.rule};
+  PlannedTensor out{tensor.key, dtype, shape, {}, tensor.fill, tensor.rule, {}};
   for (const Piece& piece : tensor.pieces) {
     auto moved =
         piece_in_bytes(piece, tensor.dtype, tensor.shape, sources[piece.source]->manifest()[piece.tensor].shape);
@@ -43,11 +43,12 @@ PlannedTensor part_of(const PlannedTensor& tensor, const Box& box, const std::ve
   PlannedTensor part = tensor;
   part.shape = box.extent;
   part.pieces.clear();
-  for (const Piece& piece : tensor.pieces) {
+  part.filled.clear();
+  const auto add_parts = [&](const Piece& piece, size_t source_rank, const auto& add) {
     for (const IndexBox& indices : clip(turned(piece), box)) {
       Piece cut = piece;
       cut.target_origin.resize(tensor.shape.size());
-      cut.source_origin.resize(stored_form(sources[piece.source]->manifest()[piece.tensor]).shape.size());
+      cut.source_origin.resize(source_rank);
       std::vector<Axis> axes = piece.axes;
       for (size_t a = 0; a < indices.size(); ++a) {
         axes[a].extent = indices[a].extent;
@@ -56,9 +57,16 @@ PlannedTensor part_of(const PlannedTensor& tensor, const Box& box, const std::ve
       }
       cut.axes = std::move(axes);
       for (size_t d = 0; d < cut.target_origin.size(); ++d) cut.target_origin[d] -= box.origin[d];
-      part.pieces.push_back(std::move(cut));
+      add(std::move(cut));
     }
-  }
+  };
+  for (const Piece& piece : tensor.pieces)
+    add_parts(piece, stored_form(sources[piece.source]->manifest()[piece.tensor]).shape.size(),
+              [&](Piece cut) { part.pieces.push_back(std::move(cut)); });
+  for (const FilledPart& numbers : tensor.filled)
+    add_parts(numbers.region, 1, [&](Piece cut) {
+      part.filled.push_back({std::move(cut), numbers.value, numbers.step});
+    });
   return part;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/mapped_file.h"
 #include "formats/json_text.h"
+#include "formats/yaml_document.h"
 #include "remap/diagnostic.h"
 
 namespace remap {
@@ -23,7 +24,8 @@ Json lines_of(const std::string& path, const std::string& text) {
 
 Json read_document(const std::string& path, const std::string& format, const Limits& limits) {
   const std::string text = read_text_file(path, limits.max_index_bytes);
-  return format == "lines" ? lines_of(path, text) : formats::parse_json(text, {path});
+  if (format == "lines") return lines_of(path, text);
+  return format == "yaml" ? formats::parse_yaml_document(text, path, limits) : formats::parse_json(text, {path});
 }
 
 }  // namespace remap

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "lang/hole_scope.h"
 #include "lang/python_list.h"
 
 namespace remap::lang {
@@ -89,6 +90,7 @@ Json exists(const Call& c) { return c.checkpoint().exists(c.string(0)); }
 Json count(const Call& c) { return c.checkpoint().count(c.string(0)); }
 Json indices(const Call& c) { return c.checkpoint().indices(c.string(0)); }
 Json captures(const Call& c) { return c.checkpoint().captures(c.string(0), c.string(1)); }
+Json counts(const Call& c) { return c.checkpoint().counts(c.string(0), c.string(1)); }
 Json shape(const Call& c) { return c.checkpoint().shape(c.string(0)); }
 Json values(const Call& c) { return c.checkpoint().values(c.string(0)); }
 Json same(const Call& c) { return c.checkpoint().same(c.string(0), c.string(1)); }
@@ -256,6 +258,21 @@ Json object(const Call& c) {
   return object;
 }
 
+// The names of numbers become numbers: of {"0": "cat"} it is {"cat": 0}.
+Json inverted(const Call& c) {
+  const Json& object = c.json(0);
+  if (!object.is_object()) c.needs("an object", 0);
+  Json inverse = Json::object();
+  for (const auto& [name, value] : object.items()) {
+    if (!value.is_string() && !value.is_number_integer())
+      refuse(fmt::format("{} cannot be a name: 'inverted' needs strings or integers as values", shown(value)));
+    const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+    if (!inverse.emplace(text, value_of_hole(name)).second)
+      refuse(fmt::format("'inverted': {} is the value of two names", shown(value)));
+  }
+  return inverse;
+}
+
 Json listed(const Call& c) {
   const Json& object = c.json(0);
   if (!object.is_object()) c.needs("an object, such as a dim that a hole tells apart", 0);
@@ -280,11 +297,16 @@ const std::vector<FunctionRow>& function_table() {
       {"column", 2, 2, "column(list, i)", "entry i of each entry of a list of lists", plain<column>},
       {"count", 1, 1, "count(pattern)",
        "how many distinct combinations of indices and holes the pattern takes over all keys", plain<count>, about_keys},
+      {"counts", 2, 2, "counts(pattern, hole)",
+       "a list: count() for each text that the hole takes, these in natural order (layer2 before layer10)",
+       plain<counts>, about_keys},
       {"exists", 1, 1, "exists(pattern)", "whether any key matches", plain<exists>, about_keys},
       {"index_of", 1, 1, "index_of(list)", "{first: 0, second: 1, …}", plain<index_of>},
       {"indices", 1, 1, "indices(pattern)", "the sorted, distinct values of the pattern's first '*' over all keys",
        plain<indices>, about_keys},
       {"int", 1, 1, "int(x)", "a number rounded toward zero, or a string of digits, as an integer", plain<to_int>},
+      {"inverted", 1, 1, "inverted(object)", "{value: name}; names of digits become numbers, as of id2label",
+       plain<inverted>},
       {"len", 1, 1, "len(x)", "entries of a list or object, bytes of a string", plain<len>},
       {"listed", 1, 1, "listed(object)",
        "the values of an object, in natural order of their names; of a dim by hole, its sizes", plain<listed>},

@@ -14,6 +14,7 @@ class KeyFacts {
   virtual int64_t count(const std::string& pattern) = 0;
   virtual Json indices(const std::string& pattern) = 0;
   virtual Json captures(const std::string& pattern, const std::string& hole) = 0;
+  virtual Json counts(const std::string& pattern, const std::string& hole) = 0;
   virtual Json shape(const std::string& key) = 0;
   virtual Json values(const std::string& key) = 0;
   virtual bool same(const std::string& key, const std::string& other) = 0;

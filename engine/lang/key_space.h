@@ -16,7 +16,7 @@ namespace remap::lang {
 // A further file that holds no tensors; expressions see its contents by its name.
 struct DocumentSpec {
   std::string name;
-  std::string format;  // "json" or "lines"
+  std::string format;  // "json", "yaml" or "lines"
   std::string beside;  // taken from the checkpoint's folder if it is there and no other was given; "": never
   std::string doc;
 };

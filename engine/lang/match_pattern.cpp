@@ -6,6 +6,8 @@
 #include <re2/re2.h>
 
 #include "base/text.h"
+#include "lang/functions.h"
+#include "lang/hole_scope.h"
 #include "lang/pattern.h"
 
 namespace remap::lang {
@@ -84,6 +86,19 @@ std::string moved_index(const std::string& text, int64_t add) {
   if (r.ec != std::errc() || r.ptr != text.data() + text.size() || index > (int64_t{1} << 53) || index + add < 0)
     throw Error("pattern-no-translation", {}, fmt::format("'{}' moved by {} is not an index", text, add));
   return std::to_string(index + add);
+}
+
+// What {=…} gives: a whole number from 0, or a text that stands between separators.
+std::string computed_text(const Expression& expression, const Captures& captures, Scope* scope) {
+  HoleScope holes(captures, scope);
+  const Json value = evaluate_present(expression, holes);
+  if (value.is_number_integer() && value >= 0) return std::to_string(value.get<int64_t>());
+  if (value.is_string() && !value.get_ref<const std::string&>().empty() &&
+      value.get_ref<const std::string&>().find_first_of("./") == std::string::npos)
+    return value.get<std::string>();
+  throw Error("expression-value", expression.written.place(),
+              fmt::format("'{{={}}}' is {}; a part of a key is a whole number from 0, or a string without '.' and '/'",
+                          expression.text, shown(value)));
 }
 
 bool is_plain(std::string_view text) {
@@ -245,16 +260,18 @@ bool Matcher::match(std::string_view key, Captures& captures) const {
   return true;
 }
 
-Expansion::Expansion(const KeyPattern& to, const KeyPattern& from, const Tables& tables, const VariantValues& variants)
-    : tables_(tables), from_regex_(from.is_regex) {
+Expansion::Expansion(const KeyPattern& to, const KeyPattern& from, const Tables& tables, const VariantValues& variants,
+                     Scope* scope)
+    : tables_(tables), scope_(scope), from_regex_(from.is_regex) {
   const bool named = std::any_of(to.tokens.begin(), to.tokens.end(),
                                  [](const PatternToken& token) { return token.kind == PatternToken::Kind::variant; });
   std::vector<PatternToken> filled_in;
   if (named) filled_in = resolved(to, variants);
   for (const PatternToken& token : named ? filled_in : to.tokens) {
     const PatternToken* origin = token.kind == PatternToken::Kind::hole ? from.hole(token.text) : nullptr;
-    parts_.push_back(
-        {token.kind, token.text, token.add, token.table.empty() && origin != nullptr ? origin->table : token.table});
+    parts_.push_back({token.kind, token.text, token.add,
+                      token.table.empty() && origin != nullptr ? origin->table : token.table, token.expression.get()});
+    if (token.expression) kept_.push_back(token.expression);
   }
 }
 
@@ -267,6 +284,7 @@ std::string Expansion::operator()(const Captures& captures) const {
       case PatternToken::Kind::variant: key += part.text; break;
       case PatternToken::Kind::star: key += captures.stars.at(star++); break;
       case PatternToken::Kind::rest: key += captures.rests.at(rest++); break;
+      case PatternToken::Kind::computed: key += computed_text(*part.expression, captures, scope_); break;
       case PatternToken::Kind::hole: {
         const std::string* text = captures.hole(part.text);
         if (text == nullptr) break;
@@ -290,8 +308,8 @@ std::string Expansion::operator()(const Captures& captures) const {
 }
 
 std::string expand(const KeyPattern& to, const KeyPattern& from, const Captures& captures, const Tables& tables,
-                   const VariantValues& variants) {
-  return Expansion(to, from, tables, variants)(captures);
+                   const VariantValues& variants, Scope* scope) {
+  return Expansion(to, from, tables, variants, scope)(captures);
 }
 
 std::string expand_source(const KeyPattern& key, const KeyPattern& from, const Captures& captures,
@@ -312,6 +330,7 @@ std::string regex_of_target(const KeyPattern& to, const KeyPattern& from, const 
       case PatternToken::Kind::variant: regex += RE2::QuoteMeta(token.text); break;
       case PatternToken::Kind::star: regex += "[0-9]+"; break;
       case PatternToken::Kind::rest: regex += kRest; break;
+      case PatternToken::Kind::computed: regex += "[^./]+"; break;
       case PatternToken::Kind::hole: {
         const PatternToken* origin = from.hole(token.text);
         const std::string table = !token.table.empty() ? token.table : origin != nullptr ? origin->table : "";

@@ -95,6 +95,23 @@ std::optional<Expression> NodeReader::expression_field(const YamlNode& map, cons
   return node == nullptr ? std::nullopt : expression(*node, "'" + field + "'");
 }
 
+std::optional<Expression> NodeReader::hole_expression(const YamlNode& node, const std::string& what,
+                                                      const std::vector<std::string>& holes) {
+  if (!node.is_scalar()) return expression(node, what);
+  auto parsed = parse_expression(node.text, span_of(text_, node), diagnostics_);
+  if (parsed) note(*parsed, holes);
+  return parsed;
+}
+
+void NodeReader::refuse_computed(const std::string& what, const KeyPattern& pattern) {
+  for (const PatternToken& token : pattern.tokens)
+    if (token.kind == PatternToken::Kind::computed)
+      diagnostics_.error(
+          "pattern-syntax", pattern.place_of(token),
+          fmt::format("{}: '{{={}}}' computes, and a pattern that keys are matched with does not", what, token.text),
+          "take the number with {i:int}, say with 'where' which are meant, and compute in 'to'");
+}
+
 std::optional<KeyPattern> NodeReader::pattern(const YamlNode& node, const std::string& what) {
   if (!node.is_scalar()) {
     error("rule-wrong-type", node, fmt::format("{} is a key pattern; found {}", what, node.kind_name()),
@@ -139,10 +156,15 @@ std::optional<Expression> NodeReader::part_size(const YamlNode& node) {
 
 void NodeReader::check_expansion(const KeyPattern& to, const KeyPattern& from, const std::vector<std::string>& extra) {
   lang::check_expansion(to, from, extra, tables_, diagnostics_);
+  std::vector<std::string> holes = extra;
+  for (const PatternToken& token : from.tokens)
+    if (token.kind == PatternToken::Kind::hole) holes.push_back(token.text);
+  for (const PatternToken& token : to.tokens)
+    if (token.expression) note(*token.expression, holes);
 }
 
-void NodeReader::note(const Expression& expression) {
-  names_.note(expression);
+void NodeReader::note(const Expression& expression, const std::vector<std::string>& holes) {
+  names_.note(expression, holes);
   visit(expression.root, [&](const ExpressionNode& node) {
     if (node.kind == NodeKind::call) check_key(expression, node);
   });

@@ -25,7 +25,12 @@ class NodeReader {
   std::optional<std::string> text_of(const YamlNode& node, const std::string& what);
   std::optional<DType> dtype(const YamlNode& node);
   std::optional<Expression> expression(const YamlNode& node, const std::string& what);
+  // The same where holes are names: these are not looked for elsewhere.
+  std::optional<Expression> hole_expression(const YamlNode& node, const std::string& what,
+                                            const std::vector<std::string>& holes);
   std::optional<KeyPattern> pattern(const YamlNode& node, const std::string& what);
+  // Reports {=…} in a pattern that keys are matched with.
+  void refuse_computed(const std::string& what, const KeyPattern& pattern);
   std::optional<Template> value_template(const YamlNode& node);
   // The names in these two are dims.
   std::optional<std::vector<DimTerm>> shape(const YamlNode& node);
@@ -45,7 +50,7 @@ class NodeReader {
   const UsedNames& names() const { return names_; }
 
  private:
-  void note(const Expression& expression);
+  void note(const Expression& expression, const std::vector<std::string>& holes = {});
   void note(const Template& value);
   void check_key(const Expression& expression, const ExpressionNode& call);
 

@@ -8,20 +8,42 @@
 namespace remap::lang {
 namespace {
 
+int parse_axis(NodeReader& in, const YamlNode& node, const std::string& what) {
+  constexpr int kMaxAxis = 31;
+  const YamlNode* axis = node.find("axis");
+  const Json number = axis == nullptr ? Json() : to_json(*axis);
+  if (number.is_number_integer() && number >= 0 && number <= kMaxAxis) return number.get<int>();
+  in.error("rule-wrong-type", axis == nullptr ? node : *axis, fmt::format("'{}' needs 'axis': a number from 0", what));
+  return 0;
+}
+
+// {fill: 0, size: n} among the names of a concat.
+std::optional<AxisPart> parse_constant(NodeReader& in, const YamlNode& node, const std::string& what) {
+  if (what != "concat") {
+    in.error("rule-wrong-type", node,
+             fmt::format("'{}' lists names; only 'concat' can have constants among them", what));
+    return std::nullopt;
+  }
+  in.check_fields(node, {"fill", "size"}, "a constant part");
+  const YamlNode *fill = node.find("fill"), *size = node.find("size");
+  if (fill == nullptr || size == nullptr) {
+    in.error("rule-missing-field", node, "a constant part needs 'fill', its value, and 'size', how long it is");
+    return std::nullopt;
+  }
+  auto length = in.part_size(*size);
+  if (!length) return std::nullopt;
+  return AxisPart{"", std::move(length), parse_value(in, *fill)};
+}
+
 // `named`: the field that lists names in order; nullptr: there is none.
 std::optional<AxisParts> parse_parts(NodeReader& in, const YamlNode& node, const std::string& what, const char* named) {
   if (!in.expect_map(node, "'" + what + "'")) return std::nullopt;
   std::vector<std::string> fields = {"axis", "each"};
   if (named != nullptr) fields.push_back(named);
+  if (what == "split") fields.emplace_back("parts");
   in.check_fields(node, fields, "'" + what + "'");
   AxisParts parts;
-  const YamlNode* axis = node.find("axis");
-  const Json number = axis == nullptr ? Json() : to_json(*axis);
-  if (!number.is_number_integer() || number < 0 || number > 31)
-    in.error("rule-wrong-type", axis == nullptr ? node : *axis,
-             fmt::format("'{}' needs 'axis': a number from 0", what));
-  else
-    parts.axis = number.get<int>();
+  parts.axis = parse_axis(in, node, what);
   const YamlNode* each = node.find("each");
   const YamlNode* list = named == nullptr ? nullptr : node.find(named);
   if ((each != nullptr) == (list != nullptr)) {
@@ -33,8 +55,12 @@ std::optional<AxisParts> parse_parts(NodeReader& in, const YamlNode& node, const
   if (each != nullptr) {
     parts.each = true;
     parts.hole = in.text_of(*each, "'each'").value_or("");
+    if (const YamlNode* count = what == "split" ? node.find("parts") : nullptr) parts.count = in.part_size(*count);
     return parts;
   }
+  if (const YamlNode* count = what == "split" ? node.find("parts") : nullptr)
+    in.error("rule-field-combination", *count, "'parts' says how many equal parts 'each' numbers",
+             "parts with names are as many as there are names");
   if (!in.expect_map(*list, fmt::format("'{}'", named)) || list->entries.size() != 1) {
     in.error("rule-wrong-type", *list, fmt::format("'{}' has one entry: hole: [names in order]", named));
     return std::nullopt;
@@ -42,7 +68,11 @@ std::optional<AxisParts> parse_parts(NodeReader& in, const YamlNode& node, const
   const auto& [hole, names] = list->entries.front();
   parts.hole = hole.text;
   if (names.is_sequence()) {
-    for (const auto& name : names.items) parts.parts.push_back({name.text, std::nullopt});
+    for (const auto& name : names.items)
+      if (!name.is_map())
+        parts.parts.push_back({name.text, std::nullopt});
+      else if (auto constant = parse_constant(in, name, what))
+        parts.parts.push_back(std::move(*constant));
   } else if (names.is_map()) {
     for (const auto& [name, size] : names.entries) parts.parts.push_back({name.text, in.part_size(size)});
   }
@@ -55,29 +85,58 @@ void parse_axis_field(NodeReader& in, const std::string& name, const YamlNode& n
   auto& parts = name != "split" ? (name == "concat" ? rule.concat : rule.stack)
                 : rule.split    ? rule.inner_split
                                 : rule.split;
+  if (name == "split" && !rule.split) rule.split_at = rule.steps.size();  // a 'slice' comes first
   parts = parse_parts(in, node, name, name == "split" ? "into" : "of");
+  if (parts && name == "concat" && !parts->each &&
+      std::all_of(parts->parts.begin(), parts->parts.end(), [](const AxisPart& p) { return p.fill.has_value(); }))
+    in.error("rule-wrong-type", node, "all parts are constants: nothing is joined", "a constant is to, fill and shape");
   if (parts && name == "split" && !parts->each &&
       std::all_of(parts->parts.begin(), parts->parts.end(), [](const AxisPart& p) { return is_left_part(p.name); }))
     in.error("rule-wrong-type", node, "all parts are left to other rules");
 }
 
+// Joined with nothing but constants.
+void parse_pad_field(NodeReader& in, const std::string&, const YamlNode& node, Rule& rule) {
+  if (!in.expect_map(node, "'pad'")) return;
+  in.check_fields(node, {"axis", "before", "after", "fill"}, "'pad'");
+  if (rule.concat)
+    return in.error("rule-field-combination", node, "'pad' and 'concat' in one rule",
+                    "name the constants among the parts of 'concat': {fill: 0, size: n}");
+  AxisParts parts;
+  parts.axis = parse_axis(in, node, "pad");
+  const YamlNode* fill = node.find("fill");
+  if (fill == nullptr) in.error("rule-missing-field", node, "'pad' needs 'fill': the value of what is added");
+  const double value = fill == nullptr ? 0 : parse_value(in, *fill);
+  const auto add = [&](const char* field) {
+    if (const YamlNode* size = node.find(field))
+      if (auto length = in.part_size(*size)) parts.parts.push_back({"", std::move(length), value});
+  };
+  add("before");
+  parts.parts.push_back({"", std::nullopt});
+  add("after");
+  if (node.find("before") == nullptr && node.find("after") == nullptr)
+    in.error("rule-missing-field", node, "'pad' needs 'before' or 'after': how much is added there");
+  rule.concat = std::move(parts);
+}
+
 // 'split', 'concat' and 'stack' among the steps: what stands before them acts before, what stands behind them after.
 void parse_axis_step(NodeReader& in, const std::string& name, const YamlNode& body, Rule& rule) {
   const bool splits = name == "split";
-  if ((splits ? rule.inner_split : name == "concat" ? rule.concat : rule.stack).has_value())
+  const bool concats = name == "concat" || name == "pad";
+  if ((splits ? rule.inner_split : concats ? rule.concat : rule.stack).has_value())
     return in.error("rule-field-combination", body, fmt::format("more '{}' steps than a rule can have", name),
-                    "a rule can have two of 'split', and one each of 'concat' and 'stack'");
+                    "a rule can have two of 'split', and one each of 'concat' (or 'pad') and 'stack'");
   if (splits && rule.gathers())
     return in.error("rule-field-combination", body, "'split' stands before 'concat' and 'stack'",
                     "parts are cut first, and joined then");
-  if (name == "concat" && rule.stack)
-    return in.error("rule-field-combination", body, "'concat' stands before 'stack'",
+  if (concats && rule.stack)
+    return in.error("rule-field-combination", body, fmt::format("'{}' stands before 'stack'", name),
                     "what is stacked has been joined before");
   if (name == "stack" && rule.concat && rule.gather_at != rule.steps.size())
     return in.error("rule-field-combination", body, "'stack' follows 'concat' at once",
                     "steps stand before both, or behind both");
   const bool again = splits && rule.split;
-  parse_axis_field(in, name, body, rule);
+  (name == "pad" ? parse_pad_field : parse_axis_field)(in, name, body, rule);
   if (again && (rule.split->leaves_parts() || (rule.inner_split && rule.inner_split->leaves_parts())))
     in.error("rule-field-combination", body, "a tensor that is split twice leaves no parts to other rules",
              "name all parts");
@@ -128,6 +187,25 @@ void parse_reshape(NodeReader& in, const std::string&, const YamlNode& body, Rul
   rule.steps.push_back(std::move(step));
 }
 
+void parse_slice(NodeReader& in, const std::string&, const YamlNode& body, Rule& rule) {
+  if (!in.expect_map(body, "'slice'")) return;
+  in.check_fields(body, {"axis", "begin", "end", "because"}, "'slice'");
+  if (rule.gathers())
+    return in.error("rule-field-combination", body, "'slice' stands before 'concat' and 'stack'",
+                    "parts are cut first, and joined then");
+  LayoutStep step = step_at(in, body);
+  step.kind = LayoutStep::Kind::slice;
+  step.axis = parse_axis(in, body, "slice");
+  if (const YamlNode* begin = body.find("begin")) step.begin = in.part_size(*begin);
+  if (const YamlNode* end = body.find("end")) step.end = in.part_size(*end);
+  if (body.find("begin") == nullptr && body.find("end") == nullptr)
+    in.error("rule-missing-field", body, "'slice' needs 'begin' or 'end': which entries of the axis are taken");
+  step.because = in.text_field(body, "because").value_or("");
+  if (step.because.empty())
+    in.error("rule-drop-without-reason", body, "a part is dropped without saying why", "add 'because: …'");
+  rule.steps.push_back(std::move(step));
+}
+
 struct Operation {
   using Read = void(NodeReader&, const std::string& name, const YamlNode& body, Rule&);
   std::string name;
@@ -137,14 +215,22 @@ struct Operation {
 
 const std::vector<Operation>& operations() {
   static const std::vector<Operation> rows = {
-      {"split", parse_axis_field, parse_axis_step, false}, {"concat", parse_axis_field, parse_axis_step, false},
-      {"stack", parse_axis_field, parse_axis_step, false}, {"transpose", parse_transpose, parse_transpose, true},
-      {"permute", parse_permute, parse_permute, true},     {"reshape", parse_reshape, parse_reshape, true},
+      {"slice", parse_slice, parse_slice, false},           {"split", parse_axis_field, parse_axis_step, false},
+      {"concat", parse_axis_field, parse_axis_step, false}, {"pad", parse_pad_field, parse_axis_step, false},
+      {"stack", parse_axis_field, parse_axis_step, false},  {"transpose", parse_transpose, parse_transpose, true},
+      {"permute", parse_permute, parse_permute, true},      {"reshape", parse_reshape, parse_reshape, true},
   };
   return rows;
 }
 
 }  // namespace
+
+double parse_value(NodeReader& in, const YamlNode& node) {
+  const Json value = to_json(node);
+  if (value.is_number()) return value.get<double>();
+  in.error("rule-wrong-type", node, "'fill' is a number");
+  return 0;
+}
 
 void read_operations(const YamlNode& item, NodeReader& in, Rule& rule) {
   int layout_fields = 0;

@@ -54,8 +54,7 @@ std::optional<IndexRange> read_range(std::string_view spec) {
 }
 
 constexpr const char* kTablesHint =
-    "an index is moved by a number, {i+1}, and nothing else; what it becomes otherwise is a table under 'maps': "
-    "{i:int} here, {i:TABLE} in 'to'";
+    "an index is moved by a number, {i+1}; what it becomes otherwise, 'to' computes: {i:int} here, {=2*i+1} there";
 
 // Reads what stands between { and } into `token`; returns what is wrong with it, or "".
 std::string read_hole(std::string_view body, const Tables& tables, PatternToken& token, std::string& hint) {
@@ -109,6 +108,16 @@ std::string read_hole(std::string_view body, const Tables& tables, PatternToken&
     for (const auto& [key, value] : table->second) token.alternatives.push_back(key);
   }
   return "";
+}
+
+// The '}' of the '{' at `open`; inside of {=…} strings may hold others.
+size_t end_of_braces(const std::string& text, size_t open) {
+  if (text.compare(open, 2, "{=") != 0) return text.find('}', open);
+  for (size_t i = open; i < text.size(); ++i) {
+    if (text[i] == '}') return i;
+    if (text[i] == '\'' || text[i] == '"') i = std::min(text.find(text[i], i + 1), text.size());
+  }
+  return std::string::npos;
 }
 
 struct RegexMistake {
@@ -185,6 +194,20 @@ const PatternToken* KeyPattern::hole(std::string_view name) const {
   return nullptr;
 }
 
+bool KeyPattern::computes() const {
+  return std::any_of(tokens.begin(), tokens.end(),
+                     [](const PatternToken& token) { return token.kind == PatternToken::Kind::computed; });
+}
+
+bool names_hole(const KeyPattern& to, const std::string& hole) {
+  bool found = to.hole(hole) != nullptr;
+  for (const PatternToken& token : to.tokens)
+    if (token.expression)
+      visit(token.expression->root,
+            [&](const ExpressionNode& node) { found |= node.kind == NodeKind::name && node.text == hole; });
+  return found;
+}
+
 std::optional<KeyPattern> parse_pattern(const std::string& text, const TextSpan& written, const Tables& tables,
                                         Diagnostics& diagnostics) {
   KeyPattern pattern{text, {}, false, {}, written, 0, text.size()};
@@ -229,11 +252,18 @@ std::optional<KeyPattern> parse_pattern(const std::string& text, const TextSpan&
     } else if (text[i] == '{' || text.compare(i, 2, "${") == 0) {
       flush(i);
       const size_t open = text[i] == '$' ? i + 1 : i;
-      const size_t close = text.find('}', open);
+      const size_t close = end_of_braces(text, open);
       if (close == std::string::npos) return fail(i, 1, "'{' is not closed");
       const std::string_view body = std::string_view(text).substr(open + 1, close - open - 1);
       token.length = close + 1 - i;
-      if (text[i] == '$') {
+      if (body.starts_with('=')) {
+        const size_t begin = open + 2 + std::min(body.find_first_not_of(' ', 1), body.size()) - 1;
+        auto expression = parse_expression(text.substr(begin, close - begin), written.from(begin), diagnostics);
+        if (!expression) return std::nullopt;
+        token.kind = PatternToken::Kind::computed;
+        token.text = expression->text;
+        token.expression = std::make_shared<const Expression>(std::move(*expression));
+      } else if (text[i] == '$') {
         token.kind = PatternToken::Kind::variant;
         token.text = std::string(body);
         if (!is_word(body))
@@ -319,7 +349,11 @@ void check_expansion(const KeyPattern& to, const KeyPattern& from, const std::ve
     if (token.kind != PatternToken::Kind::hole) continue;
     const bool added = std::find(extra.begin(), extra.end(), token.text) != extra.end();
     const PatternToken* origin = from.hole(token.text);
-    if (!added && origin == nullptr)
+    if (!added && from.text.empty())
+      diagnostics.error("pattern-missing-capture", to.place_of(token),
+                        fmt::format("'{{{}}}' has no value: this rule takes no key", token.text),
+                        fmt::format("'each: {{{}: LIST}}' makes a tensor for each entry of a list", token.text));
+    else if (!added && origin == nullptr)
       diagnostics.error("pattern-missing-capture", to.place_of(token),
                         fmt::format("'{{{}}}' is not a hole of '{}'", token.text, from.text),
                         missing_hole_hint(token.text, from));

@@ -9,6 +9,7 @@
 //   {name:4..7}         digits whose number is one of these; {name:4..} has no end
 //   {name:table}        one of the keys of maps.table; on the other side {name} is the value it maps to
 //   {name+1} {name-1}   on the target side: an index moved
+//   {=EXPRESSION}       on the target side: its value, a whole number or a text; holes are names in it
 //   ${name}             the value of a variant, or a string under 'let'; where it is empty, the separator after it
 //                       goes too
 //   re:EXPRESSION       a whole RE2 expression; the target says \1 … \9 for its groups
@@ -40,7 +41,7 @@ struct IndexRange {
 };
 
 struct PatternToken {
-  enum class Kind { literal, star, rest, hole, variant };
+  enum class Kind { literal, star, rest, hole, variant, computed };
   Kind kind = Kind::literal;
   std::string text;                                   // literal text, hole's or variant's name
   std::vector<std::string> alternatives;              // of a hole: the only texts it takes (empty: any)
@@ -48,6 +49,7 @@ struct PatternToken {
   bool digits = false;                                // of a hole: {name:int}, or one with a range
   std::optional<IndexRange> range;                    // of a hole: {name:4..7}
   int64_t add = 0;                                    // of a hole in a target: {name+1}
+  std::shared_ptr<const Expression> expression = {};  // computed, in a target: {=2*name}
   size_t offset = 0, length = 0;                      // in the pattern as written; length 0: it comes from a 'within'
   std::shared_ptr<const TextPlace> within = nullptr;  // where, then
 };
@@ -61,6 +63,7 @@ struct KeyPattern {
   size_t own_offset = 0, own_size = 0;  // in `text`: what is written there, without the prefixes of 'within'
   std::string own_text() const { return text.substr(own_offset, own_size); }
   const PatternToken* hole(std::string_view name) const;  // the first of that name; nullptr if there is none
+  bool computes() const;                                  // {=…} stands in it
   TextPlace place_of(const PatternToken& token) const {
     return token.length == 0 ? written.place() : written.place(token.offset, token.length);
   }
@@ -133,9 +136,11 @@ class Matcher {
 // A target pattern ready to be filled in for many keys. What it is made from outlives it.
 class Expansion {
  public:
-  // `from` tells which table translates a hole. Throws Error if a variant has no value.
-  Expansion(const KeyPattern& to, const KeyPattern& from, const Tables& tables, const VariantValues& variants);
-  // The key for a source pattern's captures. Throws Error if a text has no translation.
+  // `from` tells which table translates a hole; `scope`, what expressions in `to` see beside the holes. Throws Error if
+  // a variant has no value.
+  Expansion(const KeyPattern& to, const KeyPattern& from, const Tables& tables, const VariantValues& variants,
+            Scope* scope = nullptr);
+  // The key for a source pattern's captures. Throws Error if a text has no translation, or an expression no value.
   std::string operator()(const Captures& captures) const;
 
  private:
@@ -144,15 +149,18 @@ class Expansion {
     std::string text;  // literal, or the hole's name
     int64_t add = 0;
     std::string table;  // that translates it; "": none
+    const Expression* expression = nullptr;
   };
   const Tables& tables_;
+  Scope* scope_;
   std::vector<Part> parts_;
+  std::vector<std::shared_ptr<const Expression>> kept_;  // that parts_ points to
   bool from_regex_;
 };
 
 // The key that a target pattern gives for a source pattern's captures: an Expansion for one key.
 std::string expand(const KeyPattern& to, const KeyPattern& from, const Captures& captures, const Tables& tables,
-                   const VariantValues& variants);
+                   const VariantValues& variants, Scope* scope = nullptr);
 // Another source key for the same captures: nothing is translated.
 std::string expand_source(const KeyPattern& key, const KeyPattern& from, const Captures& captures,
                           const VariantValues& variants);
@@ -160,6 +168,8 @@ std::string expand_source(const KeyPattern& key, const KeyPattern& from, const C
 // each).
 void check_expansion(const KeyPattern& to, const KeyPattern& from, const std::vector<std::string>& extra,
                      const Tables& tables, Diagnostics& diagnostics);
+// Whether the target key has the hole, or computes with it.
+bool names_hole(const KeyPattern& to, const std::string& hole);
 // Matches every key that `to` could give: used to see whether another rule gave what this one would have.
 std::string regex_of_target(const KeyPattern& to, const KeyPattern& from, const Tables& tables,
                             const VariantValues& variants);

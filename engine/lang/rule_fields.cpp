@@ -6,25 +6,35 @@ namespace remap::lang {
 
 const std::vector<FieldRow>& rule_field_table() {
   static const std::vector<FieldRow> rows = {
-      {"because", "why a key is dropped; required with 'drop'", ""},
+      {"because", "why a key is dropped, or is one for the rest; required with 'drop' and 'rest'", ""},
       {"cast", "the dtype of the target, whatever 'target.dtype' says", "cast back; only a widening one loses nothing"},
       {"concat",
        "{axis, of: {hole: [names]}} or {axis, each: hole}: keys that differ in the hole become one tensor, joined "
-       "along an axis in the order given, or of their numbers",
-       "split"},
+       "along an axis in the order given, or of their numbers; {fill, size} among the names is a constant; the hole "
+       "may "
+       "be that of 'split'",
+       "split; a constant is left out"},
       {"copy_of", "the target key that 'to' repeats", "the copy is left out"},
       {"drop", "a source key that is not carried over", "nothing can bring it back"},
+      {"each",
+       "with 'fill' and 'copy_of': {hole: list}, a target for each entry of a list, or each combination of several",
+       ""},
       {"equal_to",
        "with 'drop': the source key whose values the dropped one must equal; --set twins=kept drops it even if they "
        "differ",
        "the twin is written again"},
       {"except", "patterns of keys that the rule does not take, although its own pattern matches them", ""},
-      {"fill", "the constant that every element of the target is", "the tensor is left out"},
+      {"fill",
+       "the constant that every element of the target is; or {begin, step, axis}: it counts along an axis, the last if "
+       "none is named",
+       "the tensor is left out"},
       {"from", "pattern of the source keys", ""},
       {"keep", "pattern of source keys that have the same name in the target: 'from' and 'to' at once", ""},
       {"linear", "[out, in, …]: 'from' and 'to' name modules with a weight of this shape and a bias [out]", "itself"},
       {"norm", "[n]: 'from' and 'to' name modules with a weight and a bias of this shape", "itself"},
       {"optional", "true: no complaint if no key matches", ""},
+      {"pad", "{axis, before, after, fill}: a constant is joined before the tensor, or after it",
+       "slice; the constant is left out"},
       {"permute", "[axes]: axis i of the target is axis permute[i] of the source", "the inverse permutation"},
       {"replicated",
        "a hole: keys that differ only in it must hold the same bytes, and the first is taken; --set replicas=first "
@@ -32,22 +42,30 @@ const std::vector<FieldRow>& rule_field_table() {
        "it even if they differ",
        "the first is written for all"},
       {"reshape", "the shape after regrouping elements in row-major order", "reshape"},
+      {"rest", "true: takes only keys that no other rule takes; 'because' says why", ""},
       {"shape", "the source tensor's shape: names bind dims, expressions are checked, _ is any size", ""},
+      {"slice",
+       "{axis, begin, end, because}: the entries of an axis from begin to before end; a number below 0 counts from the "
+       "end. The others are dropped",
+       "nothing can bring back what is dropped"},
       {"source", "the name of the source the keys are in, if there are several", ""},
       {"split",
-       "{axis, each: hole} one key an index; {axis, into: {hole: [names]}} named parts; one whose name begins with _ "
-       "is left to another rule",
+       "{axis, each: hole} one key an index; {axis, each: hole, parts: n} n equal parts by number; {axis, into: {hole: "
+       "[names]}} named parts; one whose name begins with _ is left to another rule; with 'drop', the others are "
+       "dropped",
        "stack or concat"},
       {"stack",
        "{axis, each: hole} or {axis, of: {hole: [names]}}: keys that differ in the hole become one tensor with a new "
        "axis, in the order of their numbers or of the names; after 'concat', if both are given",
        "split"},
       {"steps",
-       "a list of transpose, permute, reshape, split (two of them cut twice), concat and stack, done in this order",
+       "a list of transpose, permute, reshape, slice, split (two of them cut twice), concat, pad and stack, done in "
+       "this order",
        "the inverse steps, in reverse order"},
       {"to", "the target key", ""},
       {"transpose", "true: the two axes of a matrix are exchanged", "transpose"},
       {"when", "a condition; where it is false, the rule does not exist", ""},
+      {"where", "a condition on what the holes of a key took; where it is false, the rule does not take the key", ""},
       {"within", "with 'rules': {from, to}, prefixes of all rules of the block", ""},
   };
   return rows;

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "lang/made_rules.h"
 #include "lang/operations.h"
 #include "lang/sections.h"
 
@@ -17,13 +18,18 @@ class RuleListReader {
   // `set`: the sections of the file; its rules are appended.
   RuleListReader(NodeReader& in, RuleSet& set) : in_(in), set_(set) {}
 
-  void read(const YamlNode& list) { parse_rule_list(list, {}, {}, "", std::nullopt); }
+  void read(const YamlNode& list) { parse_rule_list(list, {}, {}, "", {}); }
 
  private:
   using Prefix = KeyPattern;
+  // Of a rule, or of the blocks around it.
+  struct Conditions {
+    std::optional<Expression> when;
+    const YamlNode* where = nullptr;
+  };
 
   void parse_rule_list(const YamlNode& list, const Prefix& from, const Prefix& to, const std::string& source,
-                       const std::optional<Expression>& when) {
+                       const Conditions& when) {
     if (!in_.expect_list(list, "'rules'")) return;
     for (const auto& item : list.items) {
       if (!in_.expect_map(item, "a rule")) continue;
@@ -50,19 +56,38 @@ class RuleListReader {
   }
 
   // Both conditions must hold: that of the rule and those of the blocks around it.
-  std::optional<Expression> when_field(const YamlNode& item, const std::optional<Expression>& outer) {
-    auto own = in_.expression_field(item, "when");
-    if (!own) return outer;
-    if (!outer) return own;
-    in_.error("rule-wrong-type", *item.find("when"), "the block around this rule has a 'when' already",
-              "combine the two conditions, or remove one");
-    return own;
+  Conditions conditions(const YamlNode& item, const Conditions& outer) {
+    Conditions both{in_.expression_field(item, "when"), item.find("where")};
+    const auto refuse = [&](const char* field) {
+      in_.error("rule-wrong-type", *item.find(field),
+                fmt::format("the block around this rule has a '{}' already", field),
+                "combine the two conditions, or remove one");
+    };
+    if (both.when && outer.when) refuse("when");
+    if (both.where != nullptr && outer.where != nullptr) refuse("where");
+    if (!both.when) both.when = outer.when;
+    if (both.where == nullptr) both.where = outer.where;
+    return both;
+  }
+
+  static std::vector<std::string> holes_of(const Rule& rule) {
+    std::vector<std::string> holes;
+    for (const PatternToken& token : rule.from.tokens)
+      if (token.kind == PatternToken::Kind::hole) holes.push_back(token.text);
+    return holes;
+  }
+
+  // A pattern that keys are matched with: it cannot compute.
+  std::optional<KeyPattern> source_pattern(const YamlNode& node, const std::string& what) {
+    auto pattern = in_.pattern(node, what);
+    if (pattern) in_.refuse_computed(what, *pattern);
+    return pattern;
   }
 
   // 'within' gives the rules of a block prefixes; a block may do without, and share a 'when' or a 'source' alone.
   void parse_block(const YamlNode& item, const Prefix& from, const Prefix& to, const std::string& source,
-                   const std::optional<Expression>& when) {
-    in_.check_fields(item, {"within", "rules", "when", "source"}, "a block of rules");
+                   const Conditions& when) {
+    in_.check_fields(item, {"within", "rules", "when", "where", "source"}, "a block of rules");
     const YamlNode* within = item.find("within");
     if (within != nullptr) {
       if (!in_.expect_map(*within, "'within'")) return;
@@ -72,7 +97,8 @@ class RuleListReader {
     const auto prefix = [&](const char* field, const Prefix& outer, char sep) -> Prefix {
       const YamlNode* node = within == nullptr ? nullptr : within->find(field);
       if (node == nullptr) return outer;
-      auto parsed = in_.pattern(*node, fmt::format("'{}'", field));
+      const bool is_source = field == std::string("from");
+      auto parsed = is_source ? source_pattern(*node, "'from'") : in_.pattern(*node, "'to'");
       if (!parsed) return outer;
       if (parsed->is_regex) in_.error("pattern-syntax", *node, "an expression cannot be a prefix");
       return join(outer, sep, *parsed);
@@ -83,28 +109,25 @@ class RuleListReader {
       return;
     }
     const Prefix new_from = prefix("from", from, separator(own_source)), new_to = prefix("to", to, '.');
-    parse_rule_list(*rules, new_from, new_to, own_source, when_field(item, when));
+    parse_rule_list(*rules, new_from, new_to, own_source, conditions(item, when));
   }
 
   void parse_rule(const YamlNode& item, const Prefix& from, const Prefix& to, const std::string& source,
-                  const std::optional<Expression>& when) {
+                  const Conditions& outer) {
     in_.check_fields(item, names_of(rule_field_table()), "a rule");
     Rule rule;
     rule.place = in_.place(item);
     rule.source = source_field(item, source);
-    rule.when = when_field(item, when);
+    const Conditions both = conditions(item, outer);
+    rule.when = both.when;
     rule.optional = in_.bool_field(item, "optional").value_or(false);
-    if (item.find("drop")) return parse_drop(item, from, std::move(rule));
-    if (item.find("fill") || item.find("copy_of")) return parse_made(item, to, std::move(rule));
-    parse_move(item, from, to, std::move(rule));
-  }
-
-  void only_fields(const YamlNode& item, const std::vector<std::string>& allowed, const std::string& what) {
-    for (const auto& [key, value] : item.entries)
-      if (std::find(allowed.begin(), allowed.end(), key.text) == allowed.end() &&
-          std::any_of(rule_field_table().begin(), rule_field_table().end(),
-                      [&](const FieldRow& r) { return r.name == key.text; }))
-        in_.error("rule-field-combination", key, fmt::format("'{}' has no meaning beside {}", key.text, what));
+    rule.rest = in_.bool_field(item, "rest").value_or(false);
+    if (item.find("drop")) return parse_drop(item, from, both.where, std::move(rule));
+    if (item.find("fill") || item.find("copy_of")) {
+      read_made(in_, item, to, both.where, rule);
+      return set_.rules.push_back(std::move(rule));
+    }
+    parse_move(item, from, to, both.where, std::move(rule));
   }
 
   KeyPattern in_source(const Prefix& prefix, const std::string& source, const KeyPattern& pattern) {
@@ -115,72 +138,50 @@ class RuleListReader {
     if (const YamlNode* except = item.find("except")) {
       const std::vector<YamlNode> list = except->is_sequence() ? except->items : std::vector<YamlNode>{*except};
       for (const auto& node : list)
-        if (auto p = in_.pattern(node, "'except'")) rule.except.push_back(in_source(prefix, rule.source, *p));
+        if (auto p = source_pattern(node, "'except'")) rule.except.push_back(in_source(prefix, rule.source, *p));
     }
   }
 
-  void parse_drop(const YamlNode& item, const Prefix& prefix, Rule rule) {
-    only_fields(item, {"drop", "because", "except", "equal_to", "when", "optional", "source"}, "'drop'");
+  void parse_drop(const YamlNode& item, const Prefix& prefix, const YamlNode* where, Rule rule) {
+    only_fields(in_, item,
+                {"drop", "because", "except", "equal_to", "split", "when", "where", "optional", "rest", "source"},
+                "'drop'");
     rule.kind = Rule::Kind::drop;
-    const auto key = in_.pattern(*item.find("drop"), "'drop'");
+    const auto key = source_pattern(*item.find("drop"), "'drop'");
     rule.because = in_.text_field(item, "because").value_or("");
     if (rule.because.empty())
       in_.error("rule-drop-without-reason", item, "a key is dropped without saying why", "add 'because: …'");
     parse_except(item, prefix, rule);
     if (!key) return;
     rule.from = in_source(prefix, rule.source, *key);
+    read_where(in_, where, holes_of(rule), rule);
     if (const YamlNode* twin = item.find("equal_to"))
-      if (auto p = in_.pattern(*twin, "'equal_to'")) {
+      if (auto p = source_pattern(*twin, "'equal_to'")) {
         rule.equal_to = in_source(prefix, rule.source, *p);
         in_.check_expansion(*rule.equal_to, rule.from);
       }
+    if (const YamlNode* split = item.find("split")) {
+      read_operations(item, in_, rule);
+      if (item.find("equal_to") != nullptr || !rule.split || !rule.split->leaves_parts())
+        in_.error("rule-field-combination", *split, "a part is dropped where the others are left to another rule",
+                  "call these '_', and leave 'equal_to' out; or drop the key without 'split'");
+    }
     rule.summary = rule.from.text + " → (dropped)";
     set_.rules.push_back(std::move(rule));
   }
 
-  void parse_made(const YamlNode& item, const Prefix& prefix, Rule rule) {
-    const bool fill = item.find("fill") != nullptr;
-    rule.kind = fill ? Rule::Kind::fill : Rule::Kind::copy;
-    only_fields(item,
-                fill ? std::vector<std::string>{"to", "fill", "shape", "cast", "when"}
-                     : std::vector<std::string>{"to", "copy_of", "when"},
-                fill ? "'fill'" : "'copy_of'");
-    const YamlNode* to = item.find("to");
-    if (to == nullptr) return in_.error("rule-missing-field", item, "'to' is missing: the target key");
-    if (auto p = in_.pattern(*to, "'to'")) rule.to = join(prefix, '.', *p);
-    in_.check_expansion(rule.to, {});
-    if (fill) {
-      const Json value = to_json(*item.find("fill"));
-      if (!value.is_number())
-        in_.error("rule-wrong-type", *item.find("fill"), "'fill' is a number");
-      else
-        rule.fill = value.get<double>();
-      parse_shape_field(item, "shape", rule);
-      if (item.find("shape") == nullptr) in_.error("rule-missing-field", item, "'fill' needs 'shape'");
-      if (rule.shape &&
-          std::any_of(rule.shape->begin(), rule.shape->end(), [](const DimTerm& term) { return !term.expression; }))
-        in_.error("rule-wrong-type", *item.find("shape"), "'_' does not say a size; 'fill' needs one for every axis");
-      if (const YamlNode* cast = item.find("cast")) rule.cast = in_.dtype(*cast);
-      rule.summary = fmt::format("{} → {}", item.find("fill")->text, rule.to.text);
-    } else if (auto p = in_.pattern(*item.find("copy_of"), "'copy_of'")) {
-      rule.copy_of = join(prefix, '.', *p);
-      rule.summary = fmt::format("{} → {}", rule.copy_of.text, rule.to.text);
-    }
-    set_.rules.push_back(std::move(rule));
-  }
-
-  void parse_shape_field(const YamlNode& item, const char* field, Rule& rule) {
-    const YamlNode* node = item.find(field);
-    if (node == nullptr) return;
-    rule.shape_place = in_.place(*node);
-    rule.shape = in_.shape(*node);
-  }
-
-  void parse_move(const YamlNode& item, const Prefix& from_prefix, const Prefix& to_prefix, Rule rule) {
-    only_fields(item,
-                {"from", "to", "keep", "shape", "linear", "norm", "transpose", "permute", "reshape", "steps", "split",
-                 "stack", "concat", "replicated", "cast", "when", "optional", "source", "except"},
-                "'from'");
+  void parse_move(const YamlNode& item, const Prefix& from_prefix, const Prefix& to_prefix, const YamlNode* where,
+                  Rule rule) {
+    std::vector<std::string> fields = {"from",    "to",      "keep",     "shape",  "linear",     "norm",
+                                       "slice",   "split",   "concat",   "pad",    "stack",      "transpose",
+                                       "permute", "reshape", "steps",    "cast",   "replicated", "when",
+                                       "where",   "rest",    "optional", "source", "except"};
+    if (rule.rest) fields.emplace_back("because");
+    only_fields(in_, item, fields, "'from'");
+    rule.because = in_.text_field(item, "because").value_or("");
+    if (rule.rest && rule.because.empty())
+      in_.error("rule-drop-without-reason", item, "a rule for the rest does not say why no other rule takes these keys",
+                "add 'because: …'");
     const YamlNode *from = item.find("from"), *to = item.find("to"), *keep = item.find("keep");
     if (keep != nullptr && (from != nullptr || to != nullptr))
       return in_.error("rule-field-combination", *keep, "'keep' is 'from' and 'to' at once");
@@ -191,7 +192,7 @@ class RuleListReader {
           "a rule has 'from' and 'to', or 'keep', or 'drop', or 'to' with 'fill' or 'copy_of'; a block has 'rules'");
       return;
     }
-    auto source_key = in_.pattern(*from, "'from'"),
+    auto source_key = source_pattern(*from, keep != nullptr ? "'keep'" : "'from'"),
          target_key = keep != nullptr ? source_key : in_.pattern(*to, "'to'");
     if (!source_key || !target_key) return;
     if (source_key->is_regex && !from_prefix.tokens.empty())
@@ -206,6 +207,7 @@ class RuleListReader {
       if (*split) extra.push_back((*split)->hole);
     in_.check_expansion(rule.to, rule.from, extra);
     check_holes(rule, *to, *from);
+    read_where(in_, where, holes_of(rule), rule);
     expand_module(item, std::move(rule));
   }
 
@@ -215,17 +217,18 @@ class RuleListReader {
                            [](const AxisPart& p) { return !is_left_part(p.name); });
     };
     for (const auto* split : {&rule.split, &rule.inner_split})
-      if (*split && rule.to.hole((*split)->hole) == nullptr && ((*split)->each || taken(**split) > 1))
+      if (*split && !names_hole(rule.to, (*split)->hole) && !is_gathered(rule, (*split)->hole) &&
+          ((*split)->each || taken(**split) > 1))
         in_.error(
             "pattern-missing-capture", to,
             fmt::format("'split' gives '{{{}}}', which the target key does not have: all parts would have one name",
                         (*split)->hole));
     std::set<std::string> gone;
     const auto check_gone = [&](const std::string& hole, const char* what) {
-      if (rule.from.hole(hole) == nullptr)
+      if (rule.from.hole(hole) == nullptr && !rule.is_split_hole(hole))
         in_.error("pattern-missing-capture", from,
                   fmt::format("'{{{}}}' is {}, but is not a hole of the source key", hole, what));
-      if (rule.to.hole(hole) != nullptr)
+      if (names_hole(rule.to, hole))
         in_.error("pattern-missing-capture", to,
                   fmt::format("'{{{}}}' is {}: the target key cannot have it", hole, what));
       if (!gone.insert(hole).second)
@@ -233,9 +236,13 @@ class RuleListReader {
                   fmt::format("'{{{}}}' is used by two of 'concat', 'stack' and 'replicated'", hole),
                   "each needs a hole of its own");
     };
-    if (rule.concat) check_gone(rule.concat->hole, "gathered");
+    if (rule.concat && !rule.concat->hole.empty()) check_gone(rule.concat->hole, "gathered");
     if (rule.stack) check_gone(rule.stack->hole, "gathered");
     if (!rule.replicated.empty()) check_gone(rule.replicated, "replicated");
+  }
+
+  static bool is_gathered(const Rule& rule, const std::string& hole) {
+    return (rule.concat && rule.concat->hole == hole) || (rule.stack && rule.stack->hole == hole);
   }
 
   // 'linear' and 'norm' stand for two tensors, weight and bias.
@@ -244,14 +251,14 @@ class RuleListReader {
     if ((linear != nullptr) + (norm != nullptr) + (item.find("shape") != nullptr) > 1)
       in_.error("rule-field-combination", item, "only one of 'shape', 'linear' and 'norm' says the shape");
     if (linear == nullptr && norm == nullptr) {
-      parse_shape_field(item, "shape", rule);
+      read_shape(in_, item, "shape", rule);
       set_.rules.push_back(std::move(rule));
       return;
     }
     if (rule.split || rule.concat || rule.stack || !rule.steps.empty())
       in_.error("rule-field-combination", item,
                 "'linear' and 'norm' rename modules whole; write the two tensors as rules of their own");
-    parse_shape_field(item, linear != nullptr ? "linear" : "norm", rule);
+    read_shape(in_, item, linear != nullptr ? "linear" : "norm", rule);
     if (!rule.shape) return;
     for (const char* part : {".weight", ".bias"}) {
       Rule one = rule;
@@ -268,6 +275,11 @@ class RuleListReader {
 };
 
 }  // namespace
+
+bool Rule::slices() const {
+  return std::any_of(steps.begin(), steps.end(),
+                     [](const LayoutStep& step) { return step.kind == LayoutStep::Kind::slice; });
+}
 
 bool AxisParts::leaves_parts() const {
   return std::any_of(parts.begin(), parts.end(), [](const AxisPart& part) { return is_left_part(part.name); });

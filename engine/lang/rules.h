@@ -37,24 +37,43 @@ struct DimTerm {
 struct AxisPart {
   std::string name;
   std::optional<Expression> size;
+  std::optional<double> fill = {};  // of a concat: a constant of this size, which has no name
 };
 
 // split: an axis becomes many keys.  stack / concat: many keys become one axis.
 struct AxisParts {
   int axis = 0;
   std::string hole;
-  bool each = false;            // one key an index; the axis vanishes (split), appears (stack) or is joined (concat)
-  std::vector<AxisPart> parts;  // otherwise: named parts in order
-  bool leaves_parts() const;    // one of them is left to another rule
+  bool each = false;  // one key an index; the axis vanishes (split), appears (stack) or is joined (concat)
+  std::optional<Expression> count;  // split each: into so many equal parts, and the axis stays
+  std::vector<AxisPart> parts;      // otherwise: named parts in order
+  bool leaves_parts() const;        // one of them is left to another rule
 };
 inline bool is_left_part(std::string_view name) { return name.starts_with("_"); }
 
 struct LayoutStep {
-  enum class Kind { permute, reshape } kind = Kind::permute;
+  enum class Kind { permute, reshape, slice } kind = Kind::permute;
   bool transpose = false;      // permute given as 'transpose: true': exchanges the two axes of a matrix
   std::vector<int> order;      // permute: axis i of the result is axis order[i]
   std::vector<DimTerm> shape;  // reshape; one of them may be '_': what the others leave
+  // slice: the entries of `axis` from `begin` (absent: 0) to before `end` (absent: its end); below 0 counts from the
+  // end. The others are dropped, and why.
+  int axis = 0;
+  std::optional<Expression> begin, end;
+  std::string because;
   TextPlace place;
+};
+
+// A fill that counts along an axis: begin, begin + step, …
+struct Counting {
+  std::optional<Expression> begin, step;  // absent: 0 and 1
+  std::optional<int> axis;                // absent: the last
+};
+
+// `name` takes every entry of a list, as a hole of the target's key.
+struct Loop {
+  std::string name;
+  Expression list;
 };
 
 // What each kind of rule has is in the comments; all else is empty.
@@ -63,13 +82,15 @@ struct Rule {
   TextPlace place;
   std::string summary;  // "from → to", for plans and messages
   std::optional<Expression> when;
+  std::optional<Expression> where;  // of each key, its holes being names: false, and the rule does not take it
 
   // move, drop: the source keys.
   std::string source;  // which source: its name ("" is the first)
   KeyPattern from;
   std::vector<KeyPattern> except;  // keys that the rule does not take, although `from` matches them
   bool optional = false;
-  // drop
+  bool rest = false;  // takes only keys that no other rule takes
+  // drop, rest
   std::string because;
   std::optional<KeyPattern> equal_to;  // refused unless this source tensor holds the same values
 
@@ -79,7 +100,10 @@ struct Rule {
   std::optional<std::vector<DimTerm>> shape;  // of the source tensor; of a fill's target
   TextPlace shape_place;
   std::optional<DType> cast;
-  double fill = 0;     // fill
+  // fill, copy: a target for each combination of the loops' entries
+  std::vector<Loop> each;
+  double fill = 0;  // fill
+  std::optional<Counting> counting;
   KeyPattern copy_of;  // copy: another target key
 
   // move: what is done to the tensor.
@@ -92,6 +116,10 @@ struct Rule {
   static constexpr size_t kAfterSteps = static_cast<size_t>(-1);
   bool gathers() const { return concat || stack; }
   size_t steps_of_parts() const { return gathers() && gather_at < steps.size() ? gather_at : steps.size(); }
+  bool slices() const;
+  bool is_split_hole(std::string_view hole) const {
+    return (split && split->hole == hole) || (inner_split && inner_split->hole == hole);
+  }
 };
 
 struct Requirement {

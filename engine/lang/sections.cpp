@@ -38,7 +38,7 @@ const std::vector<std::string>& formats() {
 }
 
 const std::vector<std::string>& document_formats() {
-  static const std::vector<std::string> names = {"json", "lines"};
+  static const std::vector<std::string> names = {"json", "yaml", "lines"};
   return names;
 }
 

@@ -16,7 +16,8 @@ struct UsedNames {
   std::vector<Use> in_expressions, in_patterns;  // ${name}
   std::set<std::string> dims;                    // names in shapes, and in sizes of parts
 
-  void note(const Expression& expression);
+  // `holes`: names that the expression has beside those of the file.
+  void note(const Expression& expression, const std::vector<std::string>& holes = {});
   void note(const KeyPattern& pattern);
   void note_dims(const Expression& expression);
 };

@@ -17,13 +17,24 @@ void visit_rule(const Rule& rule, const std::function<void(const Expression&)>& 
     if (e) visitor(*e);
   };
   maybe(rule.when);
+  maybe(rule.where);
+  for (const KeyPattern* pattern : {&rule.to, &rule.copy_of})
+    for (const PatternToken& token : pattern->tokens)
+      if (token.expression) visitor(*token.expression);
+  for (const auto& loop : rule.each) visitor(loop.list);
+  if (rule.counting) maybe(rule.counting->begin), maybe(rule.counting->step);
   if (rule.shape)
     for (const auto& term : *rule.shape) maybe(term.expression);
   for (const auto* parts : {&rule.split, &rule.inner_split, &rule.concat, &rule.stack})
-    if (*parts)
+    if (*parts) {
+      maybe((*parts)->count);
       for (const auto& part : (*parts)->parts) maybe(part.size);
-  for (const auto& step : rule.steps)
+    }
+  for (const auto& step : rule.steps) {
     for (const auto& term : step.shape) maybe(term.expression);
+    maybe(step.begin);
+    maybe(step.end);
+  }
 }
 
 }  // namespace

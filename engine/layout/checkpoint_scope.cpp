@@ -1,6 +1,7 @@
 #include "layout/checkpoint_scope.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -10,10 +11,33 @@ namespace remap::layout {
 
 using lang::Value;
 
+namespace {
+
+// What '*' and the holes took.
+std::string combination_of(const lang::Captures& captures) {
+  std::string combination;
+  for (const auto& star : captures.stars) combination += star + "\n";
+  for (const auto& [name, text] : captures.holes) combination += text + "\n";
+  return combination;
+}
+
+// The names of a file and of its folder: what people put into them is a guess, never a fact.
+Json names_of_file(const std::string& path) {
+  std::error_code ignored;
+  const std::filesystem::path file = std::filesystem::absolute(path, ignored).lexically_normal();
+  const std::filesystem::path named = file.has_filename() ? file : file.parent_path();
+  return {{"name", named.filename().string()},
+          {"stem", named.stem().string()},
+          {"folder", named.parent_path().filename().string()}};
+}
+
+}  // namespace
+
 CheckpointScope::CheckpointScope(const lang::KeySpace& space, const KeyTable& keys,
                                  const std::vector<NamedSource>& sources, const PlanOptions& options)
     : space_(space), keys_(keys), sources_(sources), options_(options) {
   for (const auto& [name, value] : options.set) chosen_[name] = value;
+  if (!sources.empty()) file_ = names_of_file(sources.front().source->path());
 }
 
 // What the checkpoint and the user say beside the tensors.
@@ -21,6 +45,7 @@ const Json* CheckpointScope::outside_facts(const std::string& name) const {
   if (name == "meta") return &sources_.front().source->metadata();
   if (name == "config") return &options_.config;
   if (name == "set") return &chosen_;
+  if (name == "checkpoint") return &file_;
   for (const auto& s : sources_)
     if (!s.name.empty() && s.name == name) return &s.source->metadata();
   const auto document = options_.documents.find(name);
@@ -150,12 +175,7 @@ bool CheckpointScope::exists(const std::string& pattern) {
 
 int64_t CheckpointScope::count(const std::string& pattern) {
   std::set<std::string> combinations;
-  each_match(compiled(pattern), [&](const lang::Captures& c) {
-    std::string combination;
-    for (const auto& star : c.stars) combination += star + "\n";
-    for (const auto& [name, text] : c.holes) combination += text + "\n";
-    combinations.insert(std::move(combination));
-  });
+  each_match(compiled(pattern), [&](const lang::Captures& c) { combinations.insert(combination_of(c)); });
   return static_cast<int64_t>(combinations.size());
 }
 
@@ -176,6 +196,18 @@ Json CheckpointScope::captures(const std::string& pattern, const std::string& ho
     if (const std::string* text = c.hole(hole)) texts.insert(*text);
   });
   return std::vector<std::string>(texts.begin(), texts.end());
+}
+
+Json CheckpointScope::counts(const std::string& pattern, const std::string& hole) {
+  const Compiled& known = compiled(pattern);
+  if (known.pattern.hole(hole) == nullptr)
+    throw Error("expression-value", {},
+                fmt::format("'{}' has no hole '{{{}}}' whose texts could be told apart", pattern, hole));
+  std::map<std::string, std::set<std::string>, decltype(&natural_less)> combinations(&natural_less);
+  each_match(known, [&](const lang::Captures& c) { combinations[*c.hole(hole)].insert(combination_of(c)); });
+  Json counts = Json::array();
+  for (const auto& [text, seen] : combinations) counts.push_back(seen.size());
+  return counts;
 }
 
 Json CheckpointScope::shape(const std::string& key) {

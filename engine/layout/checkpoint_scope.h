@@ -22,6 +22,7 @@ class CheckpointScope : public lang::Scope, public lang::KeyFacts {
   int64_t count(const std::string& pattern) override;
   Json indices(const std::string& pattern) override;
   Json captures(const std::string& pattern, const std::string& hole) override;
+  Json counts(const std::string& pattern, const std::string& hole) override;
   Json shape(const std::string& key) override;
   Json values(const std::string& key) override;
   bool same(const std::string& key, const std::string& other) override;
@@ -58,6 +59,7 @@ class CheckpointScope : public lang::Scope, public lang::KeyFacts {
   const std::vector<NamedSource>& sources_;
   const PlanOptions& options_;
   Json chosen_ = Json::object();  // what the user said with --set, as strings
+  Json file_ = Json::object();    // what the first source is called
   std::optional<lang::Value> dim(const std::string& name) const;
   const Json* outside_facts(const std::string& name) const;
 

@@ -249,6 +249,10 @@ void lint_reverse(Linter& linter) {
     if (rule.kind == Rule::Kind::fill)
       note(rule.place, fmt::format("backwards, '{}' is left out: nothing of the source is in it", rule.to.text));
     if (rule.kind != Rule::Kind::move) continue;
+    for (const auto& step : rule.steps)
+      if (step.kind == lang::LayoutStep::Kind::slice)
+        note(step.place, fmt::format("backwards, '{}' comes back without what 'slice' leaves: it is dropped, since {}",
+                                     rule.from.text, step.because));
     const auto target = rule.cast ? rule.cast : linter.set.dtype;
     if (!target) continue;
     if (const TensorInfo* tensor = narrowed(linter, rule, *target))

@@ -35,7 +35,7 @@ const PatternToken* hole_of(const KeyPattern& pattern, const std::string& name) 
 class Names {
  public:
   explicit Names(Linter& linter) : linter_(linter), set_(linter.set) {
-    for (const char* name : {"meta", "dtype", "config", "set"}) defined_.insert(name);
+    for (const char* name : {"meta", "dtype", "config", "set", "checkpoint"}) defined_.insert(name);
     for (const auto& source : set_.sources) defined_.insert(source.name);
     for (const auto& document : set_.documents) defined_.insert(document.name);
     for (const auto& [name, expression] : set_.let) defined_.insert(name);
@@ -117,8 +117,10 @@ class Names {
       if (rule.shape && rule.kind == Rule::Kind::move) check_stated_once(rule);
   }
   bool is_hole(const std::string& name) const {
-    return std::any_of(set_.rules.begin(), set_.rules.end(),
-                       [&](const Rule& rule) { return hole_of(rule.from, name) != nullptr; });
+    return std::any_of(set_.rules.begin(), set_.rules.end(), [&](const Rule& rule) {
+      return hole_of(rule.from, name) != nullptr || rule.is_split_hole(name) ||
+             std::any_of(rule.each.begin(), rule.each.end(), [&](const lang::Loop& loop) { return loop.name == name; });
+    });
   }
   // The size of one axis of one tensor, which is compared with nothing.
   void check_stated_once(const Rule& rule) {
@@ -189,7 +191,7 @@ class Names {
       if (token.kind == PatternToken::Kind::star && ++stars > count(token.kind)) report(token, "*");
       if (token.kind == PatternToken::Kind::rest && ++rests > count(token.kind)) report(token, "**");
       if (token.kind == PatternToken::Kind::hole && token.alternatives.empty() &&
-          hole_of(rule.to, token.text) == nullptr && !is_named_by_a_field(rule, token.text) &&
+          !lang::names_hole(rule.to, token.text) && !is_named_by_a_field(rule, token.text) &&
           hole_of(rule.from, token.text) == &token)
         of_files.contains(token.text) ? report_file(rule, token) : report(token, fmt::format("{{{}}}", token.text));
     }

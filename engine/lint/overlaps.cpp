@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "lang/hole_scope.h"
 #include "lint/linter.h"
 
 namespace remap::linting {
@@ -66,8 +67,17 @@ struct Candidate {
   std::vector<Automaton> except_automata;
   bool takes(const std::string& key) const {
     lang::Captures ignored;
-    return matcher.match(key, ignored) &&
+    return matcher.match(key, ignored) && holds(ignored) &&
            std::none_of(except.begin(), except.end(), [&](const auto& m) { return m.match(key, ignored); });
+  }
+  // Of a 'where' that asks a checkpoint nobody can tell here.
+  bool holds(const lang::Captures& captures) const {
+    lang::HoleScope holes(captures, nullptr);
+    try {
+      return !rule->where || lang::evaluate_condition(*rule->where, holes);
+    } catch (const Error&) {
+      return false;
+    }
   }
 };
 
@@ -133,7 +143,9 @@ class Overlaps {
   static bool leaves_parts(const Rule& rule) { return rule.split && rule.split->leaves_parts(); }
 
   void compare(const Candidate& a, const Candidate& b) {
-    if (steps_ == 0 || reported_ >= kMaxReported || (leaves_parts(*a.rule) && leaves_parts(*b.rule))) return;
+    if (steps_ == 0 || reported_ >= kMaxReported || (leaves_parts(*a.rule) && leaves_parts(*b.rule)) ||
+        a.rule->rest != b.rule->rest)
+      return;
     const auto when = [](const Candidate& c) { return c.rule->when ? &*c.rule->when : nullptr; };
     const bool in_order =
         std::pair(a.rule->place.line, a.rule->place.column) <= std::pair(b.rule->place.line, b.rule->place.column);

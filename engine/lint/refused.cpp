@@ -112,7 +112,7 @@ class Refused {
   void check_made_twice() {
     std::map<std::string, const Rule*> made;
     for (const Rule& rule : set_.rules) {
-      if ((rule.kind != Rule::Kind::fill && rule.kind != Rule::Kind::copy) || rule.when) continue;
+      if ((rule.kind != Rule::Kind::fill && rule.kind != Rule::Kind::copy) || rule.when || !rule.each.empty()) continue;
       const auto [it, fresh] = made.emplace(rule.to.text, &rule);
       if (fresh) continue;
       const Rule& first = *it->second;
@@ -139,7 +139,7 @@ class Refused {
     const auto splits = [&](const std::optional<lang::AxisParts>& split) {
       if (!split) return true;
       if (!is_there(*split, rank, "split")) return false;
-      if (split->each) --rank;
+      if (split->each && !split->count) --rank;
       return true;
     };
     // Split, concat and stack stand before, behind or among the steps.
@@ -153,6 +153,12 @@ class Refused {
       }
       if (s == rule.steps.size()) return;
       const auto& step = rule.steps[s];
+      if (step.kind == lang::LayoutStep::Kind::slice) {
+        if (static_cast<size_t>(step.axis) < rank) continue;
+        return error("plan-layout", step.place,
+                     fmt::format("there is no axis {} to slice: '{}' has {} here, counted from 0", step.axis,
+                                 rule.from.text, axes()));
+      }
       if (step.kind == lang::LayoutStep::Kind::reshape) {
         rank = step.shape.size();
       } else if (step.order.size() != rank) {

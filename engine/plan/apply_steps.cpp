@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace remap::plan {
 namespace {
@@ -33,6 +34,57 @@ std::string reshape(std::vector<lang::DimTerm> terms, StridedView& view, layout:
   return view.reshape(shape);
 }
 
+// The place that an expression stands for along an axis of so many entries, counted from its end below 0.
+int64_t place_along(const lang::Expression& expression, int64_t extent, layout::CheckpointScope& scope) {
+  const Json value = lang::evaluate_present(expression, scope);
+  if (!value.is_number_integer())
+    throw Error("expression-value", expression.written.place(),
+                fmt::format("'{}' is {}; a whole number was expected", expression.text, value.dump()));
+  const auto place = value.get<int64_t>();
+  return place < 0 ? place + extent : place;
+}
+
+class Slicing {
+ public:
+  Slicing(const PlanInput& input, const layout::SourceKey& key, const LayoutStep& step,
+          std::vector<DroppedTensor>& dropped)
+      : input_(input), key_(key), step_(step), dropped_(dropped) {}
+
+  std::string run(StridedView& view, layout::CheckpointScope& scope) {
+    const Shape shape = view.shape();
+    if (axis() >= shape.size()) return fmt::format("there is no axis {} to slice", axis());
+    const int64_t extent = shape[axis()];
+    const int64_t begin = step_.begin ? place_along(*step_.begin, extent, scope) : 0;
+    const int64_t end = step_.end ? place_along(*step_.end, extent, scope) : extent;
+    if (begin < 0 || begin >= end || end > extent)
+      return fmt::format("axis {} has {} entries, of which 'slice' cannot take those from {} to before {}", axis(),
+                         extent, begin, end);
+    const StridedView whole = view;
+    std::string wrong = view.slice(axis(), begin, end - begin);
+    if (wrong.empty()) wrong = drop(whole, 0, begin);
+    return wrong.empty() ? drop(whole, end, extent) : wrong;
+  }
+
+ private:
+  size_t axis() const { return static_cast<size_t>(step_.axis); }
+
+  std::string drop(const StridedView& whole, int64_t begin, int64_t end) {
+    if (begin == end) return "";
+    StridedView part = whole;
+    const std::string wrong = part.slice(axis(), begin, end - begin);
+    if (!wrong.empty()) return wrong;
+    std::string text = part_text(part, input_.info(key_).shape);
+    if (text.empty()) text = fmt::format(".regrouped, {}:{} of axis {}", begin, end, axis());
+    dropped_.push_back({key_.source, key_.tensor, 0, step_.because, std::move(text), element_count(part.shape())});
+    return "";
+  }
+
+  const PlanInput& input_;
+  const layout::SourceKey& key_;
+  const LayoutStep& step_;
+  std::vector<DroppedTensor>& dropped_;
+};
+
 std::string apply(const LayoutStep& step, StridedView& view, layout::CheckpointScope& scope) {
   if (step.kind == LayoutStep::Kind::reshape) return reshape(step.shape, view, scope);
   if (step.transpose && view.dims.size() != 2)
@@ -41,6 +93,20 @@ std::string apply(const LayoutStep& step, StridedView& view, layout::CheckpointS
 }
 
 }  // namespace
+
+std::string part_text(const StridedView& part, const Shape& shape) {
+  std::vector<std::string> ranges(shape.size());
+  for (size_t d = 0; d < shape.size(); ++d) ranges[d] = std::to_string(part.origin[d]);
+  for (const auto& factors : part.dims) {
+    const Factor& factor = factors.front();
+    if (factors.size() != 1 || factor.source_step != 1) return "";
+    const int64_t begin = part.origin[factor.source_dim];
+    ranges[factor.source_dim] =
+        factor.extent == shape[factor.source_dim] ? ":" : fmt::format("{}:{}", begin, begin + factor.extent);
+  }
+  while (!ranges.empty() && ranges.back() == ":") ranges.pop_back();
+  return fmt::format("[{}]", fmt::join(ranges, ", "));
+}
 
 Shape evaluate_shape(const std::vector<lang::DimTerm>& terms, layout::CheckpointScope& scope) {
   Shape shape;
@@ -56,17 +122,22 @@ Shape evaluate_shape(const std::vector<lang::DimTerm>& terms, layout::Checkpoint
 }
 
 bool apply_steps(const PlanInput& input, const lang::Rule& rule, const layout::SourceKey& key, StridedView& view,
-                 size_t first, size_t last, layout::CheckpointScope& scope, Diagnostics& diagnostics) {
-  for (size_t i = first; i < last; ++i)
-    if (const std::string wrong = apply(rule.steps[i], view, scope); !wrong.empty()) {
-      layout_error(input, key, rule.steps[i].place, wrong, diagnostics);
-      return false;
-    }
+                 size_t first, size_t last, layout::CheckpointScope& scope, std::vector<DroppedTensor>* dropped,
+                 Diagnostics& diagnostics) {
+  for (size_t i = first; i < last; ++i) {
+    const LayoutStep& step = rule.steps[i];
+    const std::string wrong = step.kind == LayoutStep::Kind::slice
+                                  ? Slicing(input, key, step, *dropped).run(view, scope)
+                                  : apply(step, view, scope);
+    if (wrong.empty()) continue;
+    layout_error(input, key, step.place, wrong, diagnostics);
+    return false;
+  }
   return true;
 }
 
 bool TensorCutter::steps_fit(const Cut& cut, StridedView& view, size_t first, size_t last) {
-  return apply_steps(input_, cut.rule, *cut.match.key, view, first, last, scope_, diagnostics_);
+  return apply_steps(input_, cut.rule, *cut.match.key, view, first, last, scope_, &dropped_, diagnostics_);
 }
 
 bool TensorCutter::fail(const Cut& cut, const std::string& wrong) {
@@ -106,10 +177,14 @@ bool TensorCutter::cut_axis(const Cut& cut, const lang::AxisParts& parts, const 
   };
   if (parts.each) {
     if (shape[axis] == 0) return fail(cut, fmt::format("axis {} has no entries to split", axis));
-    if (static_cast<uint64_t>(shape[axis]) > cut.most) throw too_many_tensors(input_, cut.rule);
-    for (int64_t i = 0; i < shape[axis]; ++i) {
+    const int64_t count = parts.count ? evaluate_shape({lang::DimTerm{*parts.count}}, scope_).front() : shape[axis];
+    if (count == 0 || shape[axis] % count != 0)
+      return fail(cut, fmt::format("axis {} has {} entries, which are not {} equal parts", axis, shape[axis], count));
+    if (static_cast<uint64_t>(count) > cut.most) throw too_many_tensors(input_, cut.rule);
+    const int64_t length = shape[axis] / count;
+    for (int64_t i = 0; i < count; ++i) {
       StridedView view = whole;
-      const std::string wrong = view.select(axis, i);
+      const std::string wrong = parts.count ? view.slice(axis, i * length, length) : view.select(axis, i);
       if (!visit_part(std::to_string(i), std::move(view), wrong)) return false;
     }
     return true;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <utility>
 
 #include "plan/claims.h"
 #include "plan/planning.h"
@@ -13,9 +14,14 @@ namespace remap::plan {
 Shape evaluate_shape(const std::vector<lang::DimTerm>& terms, layout::CheckpointScope& scope);
 
 // The rule's steps from `first` to before `last` on a view of the key's tensor; false, and reported, if one of them
-// does not fit. Throws Error if a size has no value.
+// does not fit. What a 'slice' leaves is added to `dropped` (without its rule); nullptr: there is none among them.
+// Throws Error if a size has no value.
 bool apply_steps(const PlanInput& input, const lang::Rule& rule, const layout::SourceKey& key, StridedView& view,
-                 size_t first, size_t last, layout::CheckpointScope& scope, Diagnostics& diagnostics);
+                 size_t first, size_t last, layout::CheckpointScope& scope, std::vector<DroppedTensor>* dropped,
+                 Diagnostics& diagnostics);
+
+// "[50257:50304]": what a view of a tensor of this shape shows; "" if it is not a box of it.
+std::string part_text(const StridedView& part, const Shape& shape);
 
 // Cuts source tensors into the parts that rules make of them.
 class TensorCutter {
@@ -31,6 +37,8 @@ class TensorCutter {
 
   // Of all rules so far that leave parts.
   const Claims& claims() const { return claims_; }
+  // What the slices of the tensors so far left, since the last call.
+  std::vector<DroppedTensor> take_dropped() { return std::exchange(dropped_, {}); }
 
  private:
   struct Cut {
@@ -49,6 +57,7 @@ class TensorCutter {
   layout::CheckpointScope& scope_;
   Diagnostics& diagnostics_;
   Claims claims_;
+  std::vector<DroppedTensor> dropped_;
 };
 
 }  // namespace remap::plan

@@ -4,22 +4,19 @@
 
 #include <fmt/format.h>
 
+#include "lang/hole_scope.h"
+
 namespace remap::plan {
 namespace {
 
 constexpr size_t kMaxTrials = 6;
-
-Json as_value(const std::string& text) {
-  const bool digits = !text.empty() && text.size() < 18 && text.find_first_not_of("0123456789") == std::string::npos;
-  return digits ? Json(static_cast<int64_t>(std::stoll(text))) : Json(text);
-}
 
 // What the holes took of those that the expression names.
 std::map<std::string, Json> holes_in(const lang::Expression& expression, const lang::Captures& captures) {
   std::map<std::string, Json> holes;
   lang::visit(expression.root, [&](const lang::ExpressionNode& node) {
     if (node.kind != lang::NodeKind::name && node.kind != lang::NodeKind::member) return;
-    if (const std::string* text = captures.hole(node.text)) holes[node.text] = as_value(*text);
+    if (const std::string* text = captures.hole(node.text)) holes[node.text] = lang::value_of_hole(*text);
   });
   return holes;
 }

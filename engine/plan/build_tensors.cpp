@@ -5,15 +5,31 @@
 #include <fmt/format.h>
 #include <re2/re2.h>
 
+#include "lang/hole_scope.h"
 #include "ops/cast.h"
 #include "plan/apply_steps.h"
 #include "plan/join_parts.h"
+#include "plan/made_tensors.h"
 #include "tensor/sub_byte.h"
 
 namespace remap::plan {
 namespace {
 
 using lang::Rule;
+
+// What loops took are names while sizes are asked for.
+class LoopsInScope {
+ public:
+  LoopsInScope(layout::CheckpointScope& scope, const lang::Captures& loops) : scope_(scope) {
+    for (const auto& [name, text] : loops.holes) scope.holes[name] = lang::value_of_hole(text);
+  }
+  ~LoopsInScope() { scope_.holes.clear(); }
+  LoopsInScope(const LoopsInScope&) = delete;
+  LoopsInScope& operator=(const LoopsInScope&) = delete;
+
+ private:
+  layout::CheckpointScope& scope_;
+};
 
 std::vector<uint8_t> axes_in_order(size_t rank) {
   std::vector<uint8_t> axes(rank);
@@ -34,17 +50,24 @@ class TensorBuilder {
 
   Targets run(const ActiveRules& active, const Matches& matches, const Replicas& replicas) {
     for_each_rule([&](const Rule& rule, uint32_t r) {
+      if (rule.kind == Rule::Kind::drop && rule.split) drop_parts(rule, r, matches.by_rule[r]);
       if (rule.kind != Rule::Kind::move) return;
       if (rule.gathers())
         build_joined(rule, r, matches.by_rule[r], replicas);
       else
         build_each(rule, r, matches.by_rule[r], replicas);
+      for (DroppedTensor& part : cutter_.take_dropped()) {
+        part.rule = r;
+        targets_.dropped_parts.push_back(std::move(part));
+      }
     });
     check_claims(cutter_.claims(), diagnostics_);
     // Targets without a source key of their own.
     for_each_rule([&](const Rule& rule, uint32_t r) {
-      if (active[r] && rule.kind == Rule::Kind::fill) build_fill(rule, r);
-      if (active[r] && rule.kind == Rule::Kind::copy) build_copy(rule, r);
+      if (!active[r] || (rule.kind != Rule::Kind::fill && rule.kind != Rule::Kind::copy)) return;
+      for_each_loop(input_, rule, scope_, [&](const lang::Captures& captures) {
+        rule.kind == Rule::Kind::fill ? build_fill(rule, r, captures) : build_copy(rule, r, captures);
+      });
     });
     return std::move(targets_);
   }
@@ -73,17 +96,17 @@ class TensorBuilder {
   }
 
   lang::Expansion target_keys(const Rule& rule) const {
-    return {rule.to, rule.from, input_.rules.tables, choices_.texts};
+    return {rule.to, rule.from, input_.rules.tables, choices_.texts, &scope_};
   }
   // Of a pattern that takes nothing from a source key.
-  std::string fixed_key(const lang::KeyPattern& pattern) const {
-    return lang::expand(pattern, {}, {}, input_.rules.tables, choices_.texts);
+  std::string fixed_key(const lang::KeyPattern& pattern, const lang::Captures& captures) const {
+    return lang::expand(pattern, {}, captures, input_.rules.tables, choices_.texts, &scope_);
   }
 
   // nullptr, and reported, if another rule has given it.
   PlannedTensor* add_target(const Rule& rule, uint32_t r, std::string key, DType dtype, SharedShape shape) {
     if (targets_.tensors.size() >= input_.limits.max_tensors) throw too_many_tensors(input_, rule);
-    const auto [place, fresh] = targets_.add({std::move(key), dtype, std::move(shape), {}, {}, r});
+    const auto [place, fresh] = targets_.add({std::move(key), dtype, std::move(shape), {}, {}, r, {}});
     if (fresh) return &targets_.tensors.back();
     const Rule& other = input_.rules.rules[targets_.tensors[place].rule];
     diagnostics_.error("plan-target-twice", rule.place,
@@ -120,7 +143,7 @@ class TensorBuilder {
     for (const Match& match : matches) {
       if (is_skipped(replicas, r, match)) continue;
       const SharedShape& from = input_.info(*match.key).shape;
-      if (!rule.split && last && last->from == from) {
+      if (!rule.split && !rule.slices() && last && last->from == from) {
         add(*match.key, match.captures, *last);
         continue;
       }
@@ -139,7 +162,7 @@ class TensorBuilder {
     if (matches.empty()) return;
     const lang::Expansion key_for = target_keys(rule);
     const auto taken = [](const std::optional<lang::AxisParts>& parts, const lang::Captures& captures) {
-      return parts ? *captures.hole(parts->hole) : std::string();
+      return parts && !parts->hole.empty() ? *captures.hole(parts->hole) : std::string();  // 'pad' has no hole
     };
     std::map<std::string, std::vector<JoinInput>> groups;
     for (const Match& one : matches) {
@@ -150,32 +173,52 @@ class TensorBuilder {
       });
     }
     const auto regroup = [&](const layout::SourceKey& key, StridedView& view) {
-      return apply_steps(input_, rule, key, view, rule.steps_of_parts(), rule.steps.size(), scope_, diagnostics_);
+      return apply_steps(input_, rule, key, view, rule.steps_of_parts(), rule.steps.size(), scope_, nullptr,
+                         diagnostics_);
     };
+    const auto sizes = constant_sizes(rule, scope_);
     for (const auto& [target, parts] : groups) {
-      auto joined = join_parts(rule, target, parts, regroup, diagnostics_);
+      auto joined = join_parts(rule, target, parts, sizes, regroup, diagnostics_);
       if (!joined) continue;
       const DType dtype = target_dtype(rule, *joined->first);
       if (PlannedTensor* tensor = add_target(rule, r, target, dtype, joined->shape)) {
         tensor->pieces = std::move(joined->pieces);
+        tensor->filled = std::move(joined->filled);
         check_whole_bytes(rule, *tensor);
       }
     }
   }
 
-  void build_fill(const Rule& rule, uint32_t r) {
-    const std::string key = fixed_key(rule.to);
+  // The parts that the rule does not leave to another one.
+  void drop_parts(const Rule& rule, uint32_t r, const RuleMatches& matches) {
+    for (const Match& one : matches)
+      cut_one(rule, one, [&](const Match& match, const lang::Captures&, const StridedView& view) {
+        targets_.dropped_parts.push_back({match.key->source, match.key->tensor, r, rule.because,
+                                          part_text(view, input_.info(*match.key).shape), element_count(view.shape())});
+      });
+  }
+
+  void build_fill(const Rule& rule, uint32_t r, const lang::Captures& loops) {
+    const std::string key = fixed_key(rule.to, loops);
     const DType dtype = rule.cast ? *rule.cast : choices_.dtype ? *choices_.dtype : main_dtype(targets_.tensors);
-    if (PlannedTensor* tensor = add_target(rule, r, key, dtype, evaluate_shape(*rule.shape, scope_)))
+    const LoopsInScope names(scope_, loops);
+    const Shape shape = evaluate_shape(*rule.shape, scope_);
+    std::optional<FilledPart> counted;
+    if (rule.counting) counted = counted_part(rule, shape, scope_);
+    PlannedTensor* tensor = add_target(rule, r, key, dtype, shape);
+    if (tensor == nullptr) return;
+    if (counted && element_count(shape) > 0)
+      tensor->filled.push_back(std::move(*counted));
+    else
       tensor->fill = rule.fill;
   }
 
-  void build_copy(const Rule& rule, uint32_t r) {
-    const std::string key = fixed_key(rule.to), of = fixed_key(rule.copy_of);
+  void build_copy(const Rule& rule, uint32_t r, const lang::Captures& loops) {
+    const std::string key = fixed_key(rule.to, loops), of = fixed_key(rule.copy_of, loops);
     const size_t place = targets_.find(of);
     if (place == KeyIndex::npos) {
       const auto own = lang::without_prefix(rule.copy_of);
-      const std::string whole = own ? fixed_key(*own) : "";
+      const std::string whole = own ? fixed_key(*own, loops) : "";
       diagnostics_.error("plan-copy-of-nothing", rule.place,
                          fmt::format("'{}' is a copy of '{}', which no rule produces", key, of),
                          targets_.find(whole) != KeyIndex::npos ? lang::prefix_hint("copy_of", rule.copy_of, whole)
@@ -186,6 +229,7 @@ class TensorBuilder {
     if (PlannedTensor* tensor = add_target(rule, r, key, original.dtype, original.shape)) {
       tensor->pieces = original.pieces;
       tensor->fill = original.fill;
+      tensor->filled = original.filled;
     }
   }
 
@@ -204,6 +248,10 @@ class TensorBuilder {
   // Elements of less than a byte are moved by whole bytes.
   void check_whole_bytes(const Rule& rule, const PlannedTensor& tensor) {
     if (!is_sub_byte(tensor.dtype)) return;
+    if (!tensor.filled.empty())
+      diagnostics_.error("plan-layout", rule.place,
+                         fmt::format("'{}' is {}, whose elements share bytes: constants cannot be joined to it",
+                                     tensor.key, name(tensor.dtype)));
     for (const Piece& piece : tensor.pieces) {
       const TensorInfo& from = input_.sources[piece.source].source->manifest()[piece.tensor];
       if (from.dtype != tensor.dtype || piece_in_bytes(piece, tensor.dtype, tensor.shape, from.shape)) continue;
@@ -235,7 +283,8 @@ void check_unused_rules(const PlanInput& input, const Choices& choices, const Ac
                         const Matches& matches, const Targets& targets, Diagnostics& diagnostics) {
   for (size_t r = 0; r < active.size(); ++r) {
     const Rule& rule = input.rules.rules[r];
-    if (rule.kind != Rule::Kind::move || !active[r] || rule.optional || !matches.by_rule[r].empty()) continue;
+    if (rule.kind != Rule::Kind::move || !active[r] || rule.optional || rule.rest || !matches.by_rule[r].empty())
+      continue;
     const RE2 wanted(lang::regex_of_target(rule.to, rule.from, input.rules.tables, choices.texts), RE2::Quiet);
     const bool given = std::any_of(targets.tensors.begin(), targets.tensors.end(),
                                    [&](const PlannedTensor& t) { return RE2::FullMatch(t.key, wanted); });

@@ -20,7 +20,8 @@ std::string claim_note(const Claim& claim) {
 
 // Why a claim does not go with the one before it, which reaches further; "" if it does.
 std::string conflict(const Claim& before, const Claim& claim) {
-  if (before.whole.dims != claim.whole.dims) return fmt::format("'{}' is split after different steps", claim.key->key);
+  if (before.whole.dims != claim.whole.dims || before.whole.origin != claim.whole.origin)
+    return fmt::format("'{}' is split after different steps", claim.key->key);
   if (before.axis != claim.axis)
     return fmt::format("'{}' is split along axis {} and along axis {}", claim.key->key, before.axis, claim.axis);
   if (claim.begin < before.end)

@@ -23,8 +23,9 @@ bool same_piece(const Plan& a, const Piece& x, const Plan& b, const Piece& y) {
 }
 
 bool same_source(const Plan& a, const PlannedTensor& x, const Plan& b, const PlannedTensor& y) {
-  return x.fill == y.fill && std::equal(x.pieces.begin(), x.pieces.end(), y.pieces.begin(), y.pieces.end(),
-                                        [&](const Piece& p, const Piece& q) { return same_piece(a, p, b, q); });
+  return x.fill == y.fill && x.filled == y.filled &&
+         std::equal(x.pieces.begin(), x.pieces.end(), y.pieces.begin(), y.pieces.end(),
+                    [&](const Piece& p, const Piece& q) { return same_piece(a, p, b, q); });
 }
 
 void compare_fields(const std::string& file, const std::string& prefix, const Json& before, const Json& after,
@@ -82,7 +83,7 @@ PlanDiff diff_plans(const Plan& before, const Plan& after) {
       });
   const auto dropped_key = [&](const DroppedTensor& d, bool is_before) {
     const PlanSource& source = (is_before ? before : after).sources[d.source];
-    return (source.name.empty() ? "" : source.name + ":") + (*source.manifest)[d.tensor].key;
+    return (source.name.empty() ? "" : source.name + ":") + (*source.manifest)[d.tensor].key + d.part;
   };
   merge_by_key(before.dropped, after.dropped, dropped_key,
                [&](const std::string& key, const DroppedTensor* a, const DroppedTensor* b) {

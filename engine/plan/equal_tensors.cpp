@@ -56,8 +56,12 @@ void add_replicas(const PlanInput& input, const Choices& choices, uint32_t r, co
     const bool same = scope.same(key, first);
     check_replica(input, rule, first, key, same, diagnostics);
     found.skipped.emplace(r, &key);
-    found.dropped.push_back({key.source, key.tensor, r,
-                             (same ? "the same as " : "replicas=first: it differs from ") + input.info(first).key});
+    found.dropped.push_back({key.source,
+                             key.tensor,
+                             r,
+                             (same ? "the same as " : "replicas=first: it differs from ") + input.info(first).key,
+                             {},
+                             0});
   }
 }
 
@@ -128,22 +132,27 @@ DifferingTwins check_twins(const PlanInput& input, const Choices& choices, const
 }
 
 std::vector<DroppedTensor> dropped_tensors(const PlanInput& input, const Matches& matches, const Replicas& replicas,
-                                           const DifferingTwins& twins, const SharedOnce& shared) {
+                                           const DifferingTwins& twins, const SharedOnce& shared,
+                                           const std::vector<DroppedTensor>& parts) {
   std::vector<DroppedTensor> dropped = replicas.dropped;
   dropped.insert(dropped.end(), shared.dropped.begin(), shared.dropped.end());
   for (uint32_t r = 0; r < matches.by_rule.size(); ++r) {
     const Rule& rule = input.rules.rules[r];
-    if (rule.kind != Rule::Kind::drop) continue;
+    if (rule.kind != Rule::Kind::drop || rule.split) continue;  // of a split only parts are dropped
     for (size_t i = 0; i < matches.by_rule[r].size(); ++i) {
       const layout::SourceKey& key = matches.by_rule[r].key(i);
-      dropped.push_back({key.source, key.tensor, r, rule.because});
+      dropped.push_back({key.source, key.tensor, r, rule.because, {}, 0});
       const auto twin = twins.find({key.source, key.tensor});
       if (twin != twins.end())
         dropped.back().because += fmt::format("; differs from {}, which is taken (twins=kept)", twin->second);
     }
   }
-  std::sort(dropped.begin(), dropped.end(),
-            [](const auto& a, const auto& b) { return std::tie(a.source, a.tensor) < std::tie(b.source, b.tensor); });
+  dropped.insert(dropped.end(), parts.begin(), parts.end());
+  const auto place = [](const DroppedTensor& d) { return std::tie(d.source, d.tensor, d.part); };
+  std::stable_sort(dropped.begin(), dropped.end(), [&](const auto& a, const auto& b) { return place(a) < place(b); });
+  // Rules that share a tensor slice it alike.
+  const auto same = [&](const auto& a, const auto& b) { return !a.part.empty() && place(a) == place(b); };
+  dropped.erase(std::unique(dropped.begin(), dropped.end(), same), dropped.end());
   return dropped;
 }
 

@@ -17,8 +17,9 @@ using DifferingTwins = std::map<std::pair<uint32_t, uint32_t>, std::string>;
 DifferingTwins check_twins(const PlanInput& input, const Choices& choices, const Matches& matches,
                            layout::CheckpointScope& scope, Diagnostics& diagnostics);
 
-// All that the plan drops, sorted by source and tensor.
+// All that the plan drops, `parts` of tensors too, sorted by source, tensor and part.
 std::vector<DroppedTensor> dropped_tensors(const PlanInput& input, const Matches& matches, const Replicas& replicas,
-                                           const DifferingTwins& twins, const SharedOnce& shared);
+                                           const DifferingTwins& twins, const SharedOnce& shared,
+                                           const std::vector<DroppedTensor>& parts);
 
 }  // namespace remap::plan

@@ -7,6 +7,7 @@
 #include <re2/re2.h>
 
 #include "base/text.h"
+#include "lang/hole_scope.h"
 #include "plan/load_rules.h"
 #include "plan/near_miss.h"
 #include "plan/roots.h"
@@ -69,6 +70,15 @@ class Explainer {
   bool is_active(const Rule& rule) {
     try {
       return !rule.when || lang::evaluate_condition(*rule.when, scope_);
+    } catch (const Error&) {
+      return false;
+    }
+  }
+
+  bool holds(const Rule& rule, const lang::Captures& captures) {
+    lang::HoleScope holes(captures, &scope_);
+    try {
+      return !rule.where || lang::evaluate_condition(*rule.where, holes);
     } catch (const Error&) {
       return false;
     }
@@ -163,7 +173,7 @@ class Explainer {
     for (const auto& dropped : plan_->dropped)
       if (dropped.source == key.source && dropped.tensor == key.tensor) {
         const Rule& rule = set_.rules[dropped.rule];
-        add({rule.place, rule.summary, original(key), "", "dropped: " + dropped.because, {}, {}});
+        add({rule.place, rule.summary, original(key) + dropped.part, "", "dropped: " + dropped.because, {}, {}});
       }
   }
 
@@ -174,7 +184,8 @@ class Explainer {
     for (const Rule& rule : set_.rules) {
       const bool matching = rule.kind == Rule::Kind::move || rule.kind == Rule::Kind::drop;
       if (!matching || set_.sources[key.source].name != rule.source || !is_active(rule) ||
-          !lang::Matcher(rule.from, scope_.variants).match(key.key, captures))
+          !lang::Matcher(rule.from, scope_.variants).match(key.key, captures) || !holds(rule, captures) ||
+          (rule.rest && any))
         continue;
       any = true;
       ExplainedRule one{rule.place,
@@ -196,9 +207,12 @@ class Explainer {
 
   void note_near_rules(const std::string& key, size_t source) {
     std::vector<NearRule> candidates;
-    for (const Rule& rule : set_.rules)
-      if ((rule.kind == Rule::Kind::move || rule.kind == Rule::Kind::drop) && set_.sources[source].name == rule.source)
-        candidates.push_back({&rule.from, &rule.place, is_active(rule) || !rule.when ? nullptr : &*rule.when});
+    for (const Rule& rule : set_.rules) {
+      if ((rule.kind != Rule::Kind::move && rule.kind != Rule::Kind::drop) || set_.sources[source].name != rule.source)
+        continue;
+      candidates.push_back({&rule.from, &rule.place, is_active(rule) || !rule.when ? nullptr : &*rule.when});
+      if (rule.where) candidates.push_back({&rule.from, &rule.place, &*rule.where});
+    }
     for (auto& note : NearMisses(std::move(candidates), scope_.variants).explain(key).notes)
       result_.near.push_back(std::move(note));
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,14 +24,16 @@ struct JoinInput {
 struct Joined {
   Shape shape;
   std::vector<Piece> pieces;
+  std::vector<FilledPart> filled;
   const layout::SourceKey* first = nullptr;  // of the part at the origin
 };
 
 // Joins the parts along the rule's concat axis, and the results along its stack axis. nullopt if a part is missing, too
-// much, or does not fit; that is reported. `regroup`: the rule's further steps, on a view of what was joined; false,
-// and reported, if they do not fit.
+// much, or does not fit; that is reported. `sizes`: of the constants among the parts of concat, by their place there.
+// `regroup`: the rule's further steps, on a view of what was joined; false, and reported, if they do not fit.
 using Regroup = std::function<bool(const layout::SourceKey& first, StridedView& view)>;
 std::optional<Joined> join_parts(const lang::Rule& rule, const std::string& target, const std::vector<JoinInput>& parts,
-                                 const Regroup& regroup, Diagnostics& diagnostics);
+                                 const std::map<size_t, int64_t>& sizes, const Regroup& regroup,
+                                 Diagnostics& diagnostics);
 
 }  // namespace remap::plan

@@ -69,6 +69,14 @@ std::vector<std::string> taken_as_equal(const std::vector<PlanCheck>& checks) {
   return {fmt::format("taken as equal: {} pairs of tensors, listed as checks", taken.size())};
 }
 
+std::vector<RestTaken> taken_for_the_rest(const PlanInput& input, const ActiveRules& active, const Matches& matches) {
+  std::vector<RestTaken> rests;
+  for (uint32_t r = 0; r < matches.by_rule.size(); ++r)
+    if (const lang::Rule& rule = input.rules.rules[r]; rule.rest && active[r])
+      rests.push_back({r, matches.by_rule[r].size(), rule.because});
+  return rests;
+}
+
 // `disbelieved`: a rule whose shapes say nothing, to see whether all else fits then.
 std::optional<Plan> run_passes(const Rules::Impl& rules, const std::vector<NamedSource>& sources,
                                const PlanOptions& options, const std::optional<Dims::RuleLine>& disbelieved,
@@ -92,7 +100,7 @@ std::optional<Plan> run_passes(const Rules::Impl& rules, const std::vector<Named
   const ActiveRules active = active_rules(input, scope, diagnostics);
   if (failed()) return report_unknown_names(), std::nullopt;
 
-  const Matches matches = match_keys(input, choices, active, diagnostics);
+  const Matches matches = match_keys(input, choices, active, scope, diagnostics);
   if (failed()) return std::nullopt;
   const Trial trial = [&](const Choices& chosen, Dims::RuleLine wrong) {
     PlanOptions as_chosen = options;
@@ -120,6 +128,7 @@ std::optional<Plan> run_passes(const Rules::Impl& rules, const std::vector<Named
     blame_by_schema(input, choices, active, targets, dims, scope, diagnostics);
     return std::nullopt;
   }
+  const std::vector<DroppedTensor> parts = std::move(targets.dropped_parts);
   join_keys(input, targets, diagnostics);
   const SharedOnce shared = share_once(input, targets);
   check_output(input, targets, diagnostics);
@@ -134,7 +143,8 @@ std::optional<Plan> run_passes(const Rules::Impl& rules, const std::vector<Named
   plan.tensors = std::move(targets.tensors);
   reorder(plan.tensors, sorted_order(plan.tensors.size(),
                                      [&list = plan.tensors](size_t a, size_t b) { return list[a].key < list[b].key; }));
-  plan.dropped = dropped_tensors(input, matches, replicas, twins, shared);
+  plan.dropped = dropped_tensors(input, matches, replicas, twins, shared, parts);
+  plan.rests = taken_for_the_rest(input, active, matches);
   plan.checks = scope.checks();
   plan.architecture = std::move(target.architecture);
   plan.config = std::move(checked.config);
@@ -167,7 +177,7 @@ std::optional<Plan> make_plan(const Rules& rules, const std::vector<NamedSource>
 }
 
 std::string irreversible_because(const Plan& plan, const PlannedTensor& tensor) {
-  if (tensor.fill) return "it is a constant: nothing of the source is in it";
+  if (is_made(tensor)) return "it is a constant: nothing of the source is in it";
   for (const Piece& piece : tensor.pieces) {
     const DType from = (*plan.sources[piece.source].manifest)[piece.tensor].dtype;
     if (from != tensor.dtype && size_bytes(from) >= size_bytes(tensor.dtype))

@@ -1,11 +1,13 @@
 #include "plan/match_keys.h"
 
 #include <algorithm>
+#include <mutex>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "base/parallel_for.h"
+#include "lang/hole_scope.h"
 
 namespace remap::plan {
 namespace {
@@ -14,29 +16,69 @@ using lang::Rule;
 
 constexpr int64_t kWorkOfKey = 200;  // in parallel_for's unit: about as many multiplications
 
+// The conditions on what holes took: asked by one thread at a time, once for the same texts.
+class Wheres {
+ public:
+  Wheres(const PlanInput& input, layout::CheckpointScope& scope) : input_(input), scope_(scope) {}
+
+  bool holds(uint32_t rule, const lang::Captures& captures) {
+    const std::lock_guard lock(mutex_);
+    const auto [known, fresh] = known_.try_emplace({rule, captures.holes}, false);
+    if (!fresh) return known->second;
+    try {
+      lang::HoleScope holes(captures, &scope_);
+      known->second = lang::evaluate_condition(*input_.rules.rules[rule].where, holes);
+    } catch (const Error& error) {
+      errors_.emplace(rule, error);
+    }
+    return known->second;
+  }
+
+  // One a rule is enough.
+  bool all_known() const { return errors_.empty(); }
+  void report(Diagnostics& diagnostics) const {
+    for (const auto& [rule, error] : errors_) add_about(input_.rules.rules[rule], error, diagnostics);
+  }
+
+ private:
+  using Texts = std::vector<std::pair<std::string, std::string>>;
+
+  const PlanInput& input_;
+  layout::CheckpointScope& scope_;
+  std::mutex mutex_;
+  std::map<std::pair<uint32_t, Texts>, bool> known_;
+  std::map<uint32_t, Error> errors_;
+};
+
 struct RuleMatcher {
   uint32_t rule;
   lang::Matcher matcher;
   std::vector<lang::Matcher> except;
+  Wheres* where = nullptr;  // nullptr: it has no condition
 
   bool find(std::string_view key, lang::KeyPart* parts) const {
     if (!matcher.find(key, parts)) return false;
-    lang::Captures ignored;
-    return std::none_of(except.begin(), except.end(), [&](const auto& m) { return m.match(key, ignored); });
+    lang::Captures captures;
+    if (std::any_of(except.begin(), except.end(), [&](const auto& m) { return m.match(key, captures); })) return false;
+    if (where == nullptr) return true;
+    matcher.take(key, parts, captures);
+    return where->holds(rule, captures);
   }
 };
 
 std::vector<RuleMatcher> matchers_of(const PlanInput& input, const Choices& choices, const ActiveRules& active,
-                                     size_t source) {
+                                     size_t source, Wheres& wheres) {
   std::vector<RuleMatcher> matchers;
   for (uint32_t r = 0; r < input.rules.rules.size(); ++r) {
     const Rule& rule = input.rules.rules[r];
     const bool matching = rule.kind == Rule::Kind::move || rule.kind == Rule::Kind::drop;
     if (!active[r] || !matching || input.rules.sources[source].name != rule.source) continue;
-    RuleMatcher one{r, lang::Matcher(rule.from, choices.texts), {}};
+    RuleMatcher one{r, lang::Matcher(rule.from, choices.texts), {}, rule.where ? &wheres : nullptr};
     for (const auto& pattern : rule.except) one.except.emplace_back(pattern, choices.texts);
     matchers.push_back(std::move(one));
   }
+  std::stable_partition(matchers.begin(), matchers.end(),
+                        [&](const RuleMatcher& one) { return !input.rules.rules[one.rule].rest; });
   return matchers;
 }
 
@@ -107,8 +149,9 @@ class Matching {
   void match(const layout::SourceKey& key) {
     const Rule* first = nullptr;
     for (const RuleMatcher& candidate : matchers_) {
-      if (!candidate.find(key.key, parts_.data())) continue;
       const Rule& rule = input_.rules.rules[candidate.rule];
+      if (rule.rest && first != nullptr && !first->rest) break;  // those for the rest come last
+      if (!candidate.find(key.key, parts_.data())) continue;
       if (first != nullptr && !(leaves_parts(rule) && leaves_parts(*first))) {
         diagnostics.error("plan-key-matched-twice", rule.place, fmt::format("the key '{}' matches two rules", key.key),
                           first->kind == Rule::Kind::drop || rule.kind == Rule::Kind::drop
@@ -160,12 +203,13 @@ void refuse_unread(const PlanInput& input, const Matches& matches, Diagnostics& 
 }  // namespace
 
 Matches match_keys(const PlanInput& input, const Choices& choices, const ActiveRules& active,
-                   Diagnostics& diagnostics) {
+                   layout::CheckpointScope& scope, Diagnostics& diagnostics) {
   constexpr size_t kPartKeys = 1 << 14;  // matched by one thread
   Matches matches;
   matches.by_rule.resize(input.rules.rules.size());
+  Wheres wheres(input, scope);
   for (size_t source = 0; source < input.sources.size(); ++source) {
-    const auto matchers = matchers_of(input, choices, active, source);
+    const auto matchers = matchers_of(input, choices, active, source, wheres);
     const auto& keys = input.keys.keys(source);
     std::vector<Matching> parts;
     for (size_t begin = 0; begin < keys.size(); begin += kPartKeys) parts.emplace_back(input, matchers);
@@ -176,7 +220,8 @@ Matches match_keys(const PlanInput& input, const Choices& choices, const ActiveR
     });
     for (Matching& part : parts) append(part, matches, diagnostics);
   }
-  report_unmatched(input, choices, active, matches, diagnostics);
+  wheres.report(diagnostics);
+  if (wheres.all_known()) report_unmatched(input, choices, active, matches, diagnostics);
   refuse_unread(input, matches, diagnostics);
   return matches;
 }

@@ -6,7 +6,9 @@
 namespace remap::plan {
 
 // Total: a key that no rule matches, or two, is reported, and so is a tensor that a rule moves and that is not read.
-Matches match_keys(const PlanInput& input, const Choices& choices, const ActiveRules& active, Diagnostics& diagnostics);
+// `scope`: what 'where' sees beside the holes.
+Matches match_keys(const PlanInput& input, const Choices& choices, const ActiveRules& active,
+                   layout::CheckpointScope& scope, Diagnostics& diagnostics);
 
 // The indices seen under one prefix, over all rules, must be 0 … n-1.
 void check_indices(const PlanInput& input, const LayerIndices& indices, Diagnostics& diagnostics);

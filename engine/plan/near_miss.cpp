@@ -57,6 +57,7 @@ std::string text_of(const KeyPattern& segment) {
       case PatternToken::Kind::star: text += "*"; break;
       case PatternToken::Kind::rest: text += "**"; break;
       case PatternToken::Kind::variant: text += "${" + token.text + "}"; break;
+      case PatternToken::Kind::computed: text += "{=" + token.text + "}"; break;
       case PatternToken::Kind::hole:
         text += "{" + token.text +
                 (token.range                  ? ":" + token.range->text()
@@ -164,6 +165,8 @@ NearMisses::Near NearMisses::explain(const std::string& key) const {
   Miss best_miss, unused_miss;
   for (const Pattern& pattern : patterns_) {
     Miss miss = compare(segments, pattern);
+    // It takes such keys, but for its 'where'.
+    if (miss.open == 0 && lang::Matcher(*pattern.rule->pattern, variants_).match(key, ignored)) continue;
     // Of rules that may have been meant, one whose targets nothing else gives is the likelier.
     const bool meant = pattern.rule->unused && miss.open <= 1 && miss.literal && !miss.in_good_block;
     const auto likely = [](const Pattern& p, const Miss& m) { return std::tuple(p.rule->needed, m.typing, m.score); };

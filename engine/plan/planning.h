@@ -131,6 +131,7 @@ struct Replicas {
 // The target tensors, in the order in which rules gave them.
 struct Targets {
   std::vector<PlannedTensor> tensors;
+  std::vector<DroppedTensor> dropped_parts;  // what slices left
 
   void reserve(size_t n) {
     tensors.reserve(n);

@@ -48,6 +48,7 @@ std::vector<NearRule> near_rules(const PlanInput& input, const Choices& choices,
     const bool matching = rule.kind == Rule::Kind::move || rule.kind == Rule::Kind::drop;
     if (!matching || input.rules.sources[source].name != rule.source) continue;
     NearRule near{&rule.from, &rule.place, active[r] ? nullptr : &*rule.when};
+    if (active[r] && rule.where) candidates.push_back({&rule.from, &rule.place, &*rule.where});
     near.unused = active[r] && matches.by_rule[r].empty();
     if (near.unused && rule.kind == Rule::Kind::move && !rule.optional) {
       const RE2 given(lang::regex_of_target(rule.to, rule.from, input.rules.tables, choices.texts), RE2::Quiet);

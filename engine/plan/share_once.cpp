@@ -12,7 +12,7 @@ namespace {
 using Origin = std::tuple<uint32_t, std::string, DType, Shape, std::vector<int64_t>>;
 
 std::optional<Origin> origin_of(const PlanInput& input, const PlannedTensor& target) {
-  if (target.pieces.size() != 1) return std::nullopt;
+  if (target.pieces.size() != 1 || !target.filled.empty()) return std::nullopt;
   const Piece& piece = target.pieces.front();
   const TensorInfo& from = input.sources[piece.source].source->manifest()[piece.tensor];
   if (from.alias.empty()) return std::nullopt;
@@ -48,8 +48,12 @@ SharedOnce share_once(const PlanInput& input, Targets& targets) {
       continue;
     }
     const Piece& piece = target.pieces.front();
-    result.dropped.push_back({piece.source, piece.tensor, target.rule,
-                              fmt::format("the same memory as {}, which stands for it (shared=once)", name)});
+    result.dropped.push_back({piece.source,
+                              piece.tensor,
+                              target.rule,
+                              fmt::format("the same memory as {}, which stands for it (shared=once)", name),
+                              {},
+                              0});
     result.kept_as.emplace(target.key, name);
   }
   targets = std::move(kept);

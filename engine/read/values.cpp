@@ -43,6 +43,17 @@ Uses uses_of(const Plan& plan) {
   return uses;
 }
 
+// What constants add to a tensor that is joined with them.
+double sum_of_padding(const PlannedTensor& tensor) {
+  double sum = 0;
+  for (const FilledPart& part : tensor.filled) {
+    int64_t count = 1;
+    for (const Axis& axis : part.region.axes) count *= axis.extent;
+    sum += part.value * static_cast<double>(count);
+  }
+  return sum;
+}
+
 }  // namespace
 
 Json tensor_values(const Source& source, size_t index) {
@@ -88,7 +99,8 @@ ParameterSums parameter_sums_with(const Plan& plan, const std::vector<const Sour
     sums.sources[where.first] += count == 0 ? 0 : own * static_cast<double>(elements / count);
   }
   for (size_t i = 0; i < plan.tensors.size(); ++i)
-    if (!plan.tensors[i].fill && element_count(plan.tensors[i].shape) > 0) sums.target += sum_of(i);
+    if (!is_made(plan.tensors[i]) && element_count(plan.tensors[i].shape) > 0)
+      sums.target += sum_of(i) - sum_of_padding(plan.tensors[i]);
   for (const double s : sums.sources) sums.source += s;
   const bool both_nan = std::isnan(sums.source) && std::isnan(sums.target);
   sums.agree = whole && (both_nan || sums.source == sums.target ||

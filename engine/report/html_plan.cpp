@@ -109,9 +109,9 @@ Json steps_of(const Plan& plan, const WayRow& row) {
   const PlannedTensor& tensor = plan.tensors[row.tensors.front()];
   Json steps = Json::array();
   const std::string& origin = row.cells[kOrigin];
-  if (tensor.fill) {
+  if (is_made(tensor)) {
     steps.push_back("a constant: " + origin);
-  } else if (tensor.pieces.size() == 1) {
+  } else if (tensor.pieces.size() == 1 && tensor.filled.empty()) {
     steps.push_back("read " + row.cells[kSourceDtype]);
     const std::string how = origin.substr(std::min(origin.size(), row.cells[kSources].size()));
     const size_t point = how.find_last_of(']') == std::string::npos ? 0 : how.find_last_of(']') + 1;
@@ -123,7 +123,10 @@ Json steps_of(const Plan& plan, const WayRow& row) {
     else if (row.kind == OriginKind::regrouped)
       steps.push_back("regroup the axes (reshape in another order)");
   } else {
-    steps.push_back(fmt::format("join {} pieces, the first of {}", tensor.pieces.size(), row.cells[kSourceDtype]));
+    steps.push_back(fmt::format("join {} piece{}, the first of {}", tensor.pieces.size(),
+                                tensor.pieces.size() == 1 ? "" : "s", row.cells[kSourceDtype]));
+    for (const FilledPart& part : tensor.filled)
+      steps.push_back("with a constant that is not from the source: " + report::filled_text(part));
   }
   if (!tensor.pieces.empty() && info_of(plan, tensor.pieces.front()).dtype != tensor.dtype)
     steps.push_back(fmt::format("cast {} to {}", name(info_of(plan, tensor.pieces.front()).dtype), name(tensor.dtype)));
@@ -218,12 +221,15 @@ std::string source_tree(const Plan& plan, const std::vector<WayRow>& rows) {
   }
   std::vector<Line> lines;
   for (const auto& d : plan.dropped)
-    lines.push_back({{source_key(plan, d.source, d.tensor), d.because, place_text(plan.rules[d.rule].place)}, {}});
+    lines.push_back(
+        {{source_key(plan, d.source, d.tensor) + d.part, d.because, place_text(plan.rules[d.rule].place)}, {}});
   for (const FoldedRow& one : report::fold_with_lines(lines.size(), [&](size_t i, Line&line) { line = lines[i]; })) {
     uint64_t bytes = 0;
-    for (const uint32_t i : one.lines)
-      bytes +=
-          static_cast<uint64_t>(data_bytes((*plan.sources[plan.dropped[i].source].manifest)[plan.dropped[i].tensor]));
+    for (const uint32_t i : one.lines) {
+      const DroppedTensor& d = plan.dropped[i];
+      const TensorInfo& info = (*plan.sources[d.source].manifest)[d.tensor];
+      bytes += static_cast<uint64_t>(d.part.empty() ? data_bytes(info) : d.elements * bits(info.dtype) / 8);
+    }
     tree.add(one.row[0],
              fmt::format(" <span class=\"badge dropped\">dropped</span><span class=\"from\">{} <span class=\"rule\">{}"
                          "</span></span>",
@@ -259,7 +265,11 @@ std::string beside(const Plan& plan) {
                                  !check.same   ? "are taken as equal: there is no data to compare"
                                  : *check.same ? "hold the same values"
                                                : "differ"));
-  html += list("Checked", checks) + list("Open, since a manifest cannot tell", plan.open);
+  std::vector<std::string> rests;
+  for (const auto& rest : plan.rests)
+    rests.push_back(fmt::format("{} keys by '{}' ({}), {}", rest.n_keys, plan.rules[rest.rule].summary,
+                                place_text(plan.rules[rest.rule].place), rest.because));
+  html += list("For the rest", rests) + list("Checked", checks) + list("Open, since a manifest cannot tell", plan.open);
   std::vector<std::string> left;
   for (const auto& [name, value] : plan.metadata) left.push_back("metadata carried over: " + name);
   for (const auto& line : plan.left_behind) left.push_back("left out: " + line);

@@ -92,15 +92,64 @@ Origin piece_origin(const Plan& plan, const Piece& piece) {
   return result;
 }
 
+// Pieces and constants in the order in which they lie in the target.
+std::vector<std::string> parts_in_place(const Plan& plan, const PlannedTensor& tensor) {
+  std::vector<std::pair<std::vector<int64_t>, std::string>> placed;
+  const auto add = [&](const Piece& piece, std::string text) {
+    std::vector<int64_t> at = piece.target_origin;
+    at.resize(tensor.shape.size());
+    placed.emplace_back(std::move(at), std::move(text));
+  };
+  for (const Piece& piece : tensor.pieces) add(piece, piece_origin(plan, piece).text);
+  for (const FilledPart& part : tensor.filled) add(part.region, filled_text(part));
+  std::stable_sort(placed.begin(), placed.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<std::string> texts;
+  for (auto& [at, text] : placed) texts.push_back(std::move(text));
+  return texts;
+}
+
+Json axes_json(const Piece& piece) {
+  Json axes = Json::array();
+  for (const Axis& a : piece.axes)
+    axes.push_back(Json::array({a.extent, a.target_dim, a.target_step, a.source_dim, a.source_step}));
+  return axes;
+}
+
 }  // namespace
 
+std::string filled_text(const FilledPart& part) {
+  if (part.step == 0) return fmt::format("all {:g}", part.value);
+  int64_t count = 1;
+  for (const Axis& axis : part.region.axes) count += (axis.extent - 1) * axis.source_step;
+  const auto number = [&](int64_t i) {
+    return fmt::format("{}", static_cast<int64_t>(part.value + part.step * static_cast<double>(i)));
+  };
+  std::string text = "counted: ";
+  if (count <= 3) {
+    for (int64_t i = 0; i < count; ++i) text += (i == 0 ? "" : ", ") + number(i);
+    return text;
+  }
+  return text + fmt::format("{}, {} … {}", number(0), number(1), number(count - 1));
+}
+
+Json filled_json(const FilledPart& part) {
+  Json json = {{"value", part.value}, {"step", part.step}};
+  if (!part.region.target_origin.empty()) json["target_origin"] = part.region.target_origin;
+  json["axes"] = axes_json(part.region);
+  return json;
+}
+
 OriginKind kind_of(const Plan& plan, const PlannedTensor& tensor) {
-  if (tensor.fill) return OriginKind::filled;
-  return tensor.pieces.size() == 1 ? origin_kind(plan, tensor.pieces.front()) : OriginKind::joined;
+  if (is_made(tensor)) return OriginKind::filled;
+  return tensor.pieces.size() == 1 && tensor.filled.empty() ? origin_kind(plan, tensor.pieces.front())
+                                                            : OriginKind::joined;
 }
 
 Origin origin_of(const Plan& plan, const PlannedTensor& tensor) {
   if (tensor.fill) return {OriginKind::filled, fmt::format("all {:g}", *tensor.fill)};
+  if (tensor.pieces.empty() && tensor.filled.size() == 1)
+    return {OriginKind::filled, filled_text(tensor.filled.front())};
+  if (!tensor.filled.empty()) return {OriginKind::joined, "join(" + join(parts_in_place(plan, tensor), ", ") + ")"};
   if (tensor.pieces.size() == 1) return piece_origin(plan, tensor.pieces.front());
   std::vector<std::string> parts;
   for (const Piece& piece : tensor.pieces) parts.push_back(piece_origin(plan, piece).text);
@@ -120,10 +169,7 @@ Json piece_json(const Plan& plan, const Piece& piece) {
   json["dtype"] = name(source_of(plan, piece).dtype);
   if (!piece.source_origin.empty()) json["source_origin"] = piece.source_origin;
   if (!piece.target_origin.empty()) json["target_origin"] = piece.target_origin;
-  Json axes = Json::array();
-  for (const Axis& a : piece.axes)
-    axes.push_back(Json::array({a.extent, a.target_dim, a.target_step, a.source_dim, a.source_step}));
-  json["axes"] = std::move(axes);
+  json["axes"] = axes_json(piece);
   return json;
 }
 

@@ -14,6 +14,9 @@ struct Origin {
   std::string text;
 };
 
+// Numbers that are not from a source: "all 0", "2, 3 … 513".
+std::string filled_text(const FilledPart& part);
+Json filled_json(const FilledPart& part);
 Origin origin_of(const Plan& plan, const PlannedTensor& tensor);
 OriginKind kind_of(const Plan& plan, const PlannedTensor& tensor);
 Json piece_json(const Plan& plan, const Piece& piece);

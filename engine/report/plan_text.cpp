@@ -104,12 +104,22 @@ std::string dropped_text(const Plan& plan, const PlanTextOptions& options) {
   std::vector<Line> lines;
   for (const auto& d : plan.dropped) {
     const PlanSource& source = plan.sources[d.source];
-    lines.push_back({{(source.name.empty() ? "" : source.name + ":") + (*source.manifest)[d.tensor].key, d.because,
-                      options.stable ? "" : rule_place(plan, d.rule)},
+    lines.push_back({{(source.name.empty() ? "" : source.name + ":") + (*source.manifest)[d.tensor].key + d.part,
+                      d.because, options.stable ? "" : rule_place(plan, d.rule)},
                      {}});
   }
   return "\ndropped:\n" + report::table(arranged(std::move(lines), options.folded),
                                         options.stable ? kUnpadded : std::vector<size_t>{80, 60});
+}
+
+std::string rests_text(const Plan& plan, const PlanTextOptions& options) {
+  std::string text = plan.rests.empty() ? "" : "\n";
+  for (const auto& rest : plan.rests)
+    text += printable(fmt::format("for the rest: {} key{} by '{}', {}{}", rest.n_keys, rest.n_keys == 1 ? "" : "s",
+                                  plan.rules[rest.rule].summary, rest.because,
+                                  options.stable ? "" : "  " + rule_place(plan, rest.rule))) +
+            "\n";
+  return text;
 }
 
 std::string checks_text(const Plan& plan, bool folded) {
@@ -140,6 +150,7 @@ std::string summary(const Plan& plan) {
   using report::OriginKind;
   struct Total {
     std::map<OriginKind, size_t> counts;
+    size_t n_padded = 0;
     uint64_t bytes = 0;
   } total;
   std::mutex mutex;
@@ -148,10 +159,12 @@ std::string summary(const Plan& plan) {
     Total part;
     for (auto t = static_cast<size_t>(begin); t < static_cast<size_t>(end); ++t) {
       ++part.counts[report::kind_of(plan, plan.tensors[t])];
+      part.n_padded += !plan.tensors[t].pieces.empty() && !plan.tensors[t].filled.empty();
       part.bytes += static_cast<uint64_t>(data_bytes(plan.tensors[t]));
     }
     const std::lock_guard lock(mutex);
     for (const auto& [kind, count] : part.counts) total.counts[kind] += count;
+    total.n_padded += part.n_padded;
     total.bytes += part.bytes;
   });
   static const std::vector<std::pair<OriginKind, const char*>> kNames = {
@@ -160,9 +173,18 @@ std::string summary(const Plan& plan) {
       {OriginKind::joined, "joined"},       {OriginKind::filled, "filled"}};
   std::vector<std::string> parts;
   for (const auto& [kind, text] : kNames)
-    if (total.counts[kind] > 0) parts.push_back(fmt::format("{} {}", total.counts[kind], text));
-  return fmt::format("{} tensors, {}: {}; {} dropped", plan.tensors.size(), human_bytes(total.bytes), join(parts, ", "),
-                     plan.dropped.size());
+    if (total.counts[kind] > 0)
+      parts.push_back(fmt::format("{} {}{}", total.counts[kind], text,
+                                  kind == OriginKind::joined && total.n_padded > 0
+                                      ? fmt::format(" ({} of them with constants)", total.n_padded)
+                                      : ""));
+  const auto n_parts = static_cast<size_t>(
+      std::count_if(plan.dropped.begin(), plan.dropped.end(), [](const DroppedTensor& d) { return !d.part.empty(); }));
+  return fmt::format(
+      "{} tensors, {}: {}; {} dropped{}", plan.tensors.size(), human_bytes(total.bytes), join(parts, ", "),
+      plan.dropped.size() - n_parts,
+      n_parts == 0 ? ""
+                   : fmt::format(", and {} of a tensor", n_parts == 1 ? "a part" : fmt::format("{} parts", n_parts)));
 }
 
 std::string render_text(const Plan& plan, const PlanTextOptions& options) {
@@ -170,6 +192,7 @@ std::string render_text(const Plan& plan, const PlanTextOptions& options) {
   text += report::table(tensor_rows(TensorLines(plan, !options.stable), options.folded),
                         options.stable ? kUnpadded : std::vector<size_t>{76, 24, 84});
   text += dropped_text(plan, options);
+  text += rests_text(plan, options);
   text += checks_text(plan, options.folded);
   if (const std::string beside = beside_text(plan); !beside.empty()) text += "\n" + beside;
   if (!plan.open.empty()) text += "\nopen, since a manifest cannot tell:\n";
@@ -187,11 +210,13 @@ std::string render_markdown(const Plan& plan) {
                         report::table_cell(row[2].substr(std::string("← ").size())), row[3]);
   std::vector<Line> dropped;
   for (const auto& d : plan.dropped)
-    dropped.push_back({{(*plan.sources[d.source].manifest)[d.tensor].key, d.because, rule_place(plan, d.rule)}, {}});
+    dropped.push_back(
+        {{(*plan.sources[d.source].manifest)[d.tensor].key + d.part, d.because, rule_place(plan, d.rule)}, {}});
   for (const auto& row : report::fold(std::move(dropped)))
     text +=
         fmt::format("| dropped | | `{}`: {} | {} |\n", report::table_cell(row[0]), report::table_cell(row[1]), row[2]);
   text += "\n</details>\n";
+  if (const std::string rests = rests_text(plan, {}); !rests.empty()) text += report::table_cell(rests);
   if (const std::string beside = beside_text(plan); !beside.empty()) text += "\n" + report::table_cell(beside);
   return text;
 }
@@ -212,6 +237,7 @@ Json tensor_json(const Plan& plan, const PlannedTensor& tensor) {
   else
     one["pieces"] = Json::array();
   for (const Piece& piece : tensor.pieces) one["pieces"].push_back(report::piece_json(plan, piece));
+  for (const FilledPart& part : tensor.filled) one["filled"].push_back(report::filled_json(part));
   one["origin"] = report::origin_of(plan, tensor).text;
   one["rule"] = rule_place(plan, tensor.rule);
   if (const std::string why = irreversible_because(plan, tensor); !why.empty()) one["irreversible"] = why;
@@ -229,12 +255,16 @@ Json json_without_tensors(const Plan& plan) {
         {"value", dim.value}, {"origin", dim.origin}, {"rule", fmt::format("{}:{}", dim.place.file, dim.place.line)}};
   json["tensors"] = Json::array();
   Json dropped = Json::array();
-  for (const auto& d : plan.dropped)
+  for (const auto& d : plan.dropped) {
     dropped.push_back({{"source", plan.sources[d.source].name},
                        {"key", (*plan.sources[d.source].manifest)[d.tensor].key},
                        {"because", d.because},
                        {"rule", rule_place(plan, d.rule)}});
+    if (!d.part.empty()) dropped.back()["part"] = d.part, dropped.back()["elements"] = d.elements;
+  }
   json["dropped"] = std::move(dropped);
+  for (const auto& rest : plan.rests)
+    json["rests"].push_back({{"keys", rest.n_keys}, {"because", rest.because}, {"rule", rule_place(plan, rest.rule)}});
   json["checks"] = Json::array();
   for (const auto& check : plan.checks)
     json["checks"].push_back({{"same", {check.a, check.b}}, {"result", check.same ? Json(*check.same) : Json()}});

@@ -1,4 +1,4 @@
-// A file beside a checkpoint, as JSON and as lines: a value, or an Error; a value that is written is read as itself.
+// A file beside a checkpoint, as JSON, YAML and lines: a value, or an Error; a value that is written is read as itself.
 #include <cstdlib>
 
 #include "formats/json_text.h"
@@ -9,7 +9,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace remap;
   const fuzz::MemoryFile file({reinterpret_cast<const char*>(data), size});
-  for (const char* format : {"json", "lines"}) {
+  for (const char* format : {"json", "yaml", "lines"}) {
     try {
       const Json value = read_document(file.path(), format);
       if (formats::parse_json(value.dump(), {"again"}) != value) std::abort();

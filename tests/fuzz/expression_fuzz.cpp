@@ -18,6 +18,7 @@ class Facts : public KeyFacts {
   int64_t count(const std::string& pattern) override { return pattern.starts_with("layers") ? 2 : 0; }
   Json indices(const std::string&) override { return {0, 1}; }
   Json captures(const std::string&, const std::string& hole) override { return {hole, "b"}; }
+  Json counts(const std::string&, const std::string&) override { return {2, 3}; }
   Json shape(const std::string&) override { return {4, 8}; }
   Json values(const std::string&) override { return {1.5, -2, 0}; }
   bool same(const std::string& key, const std::string& other) override { return key == other; }

@@ -60,7 +60,7 @@ void run(const Plan& plan, const Source& source) {
     return;
   }
   for (size_t i = 0; i < plan.tensors.size(); ++i) {
-    if (plan.tensors[i].fill) continue;
+    if (plan.tensors[i].fill || !plan.tensors[i].filled.empty()) continue;
     for (const std::byte byte : sink.bytes(i))
       if (byte != std::byte{0}) std::abort();  // zeros stay zeros; what nothing wrote is 0xcd
   }

@@ -22,7 +22,7 @@ struct Bound {
   explicit Bound(const std::vector<Tensor>& list, int wrong_line = 0)
       : planning(body_of(list), tensors_of(list)),
         wrong(wrong_line),
-        matches(plan::match_keys(planning.input, choices, active(), planning.diagnostics)),
+        matches(plan::match_keys(planning.input, choices, active(), planning.scope, planning.diagnostics)),
         dims(plan::bind_dims(planning.input, choices, matches, std::nullopt, trial(), planning.scope,
                              planning.diagnostics)) {}
 
@@ -149,7 +149,8 @@ TEST_CASE("what a hole took is a value, and an entry of a dim") {
                               {"x1", DType::f32, {5}, {}},
                               {"x2", DType::f32, {7}, {}}});
   const plan::Choices choices;
-  const plan::Matches matches = plan::match_keys(planning.input, choices, {true, true}, planning.diagnostics);
+  const plan::Matches matches =
+      plan::match_keys(planning.input, choices, {true, true}, planning.scope, planning.diagnostics);
   const plan::Dims dims =
       plan::bind_dims(planning.input, choices, matches, std::nullopt, {}, planning.scope, planning.diagnostics);
   CHECK(messages(planning.diagnostics).empty());

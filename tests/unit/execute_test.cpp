@@ -29,6 +29,7 @@ using remap::test::MemoryTensor;
 namespace {
 
 using Plans = std::vector<PlannedTensor>;
+using Bytes = std::vector<std::vector<std::byte>>;  // of each tensor
 
 // Every piece element by element, from the whole source tensors.
 std::vector<std::vector<std::byte>> run_naively(const Plans& tensors, const std::vector<const MemorySource*>& sources) {
@@ -594,5 +595,83 @@ TEST_CASE("pieces of tensors whose elements share bytes move whole bytes, or are
   for (const Row& row : rows) {
     INFO(row.what);
     CHECK(piece_in_bytes(row.piece, row.dtype, row.target, row.source) == row.bytes);
+  }
+}
+
+TEST_CASE("numbers that are not from a source are written beside what is, in blocks of any size") {
+  std::vector<std::byte> rows(6 * sizeof(float));
+  const float values[] = {1, 2, 3, 4, 5, 6};
+  std::memcpy(rows.data(), values, rows.size());
+  const MemorySource source({{"rows", DType::f32, {2, 3}, rows}});
+  struct Row {
+    std::string what;
+    PlannedTensor target;
+    std::vector<float> expected;
+  };
+  const Axis down{2, 1, 1, 0, 0}, across{3, 1, 1, 1, 1};
+  const auto constant = [](double value, std::vector<int64_t> origin, std::vector<Axis> axes) {
+    return FilledPart{{0, 0, std::move(axes), std::move(origin), {}}, value, 0};
+  };
+  const std::vector<Row> table = {
+      {"a row behind",
+       {"t", DType::f32, {3, 3}, {{0, 0, {down, across}, {}, {}}}, {}, 0, {constant(-1, {2, 0}, {{3, 1, 0, 1, 0}})}},
+       {1, 2, 3, 4, 5, 6, -1, -1, -1}},
+      {"a column before",
+       {"t",
+        DType::f32,
+        {2, 4},
+        {{0, 0, {down, across}, {0, 1}, {}}},
+        {},
+        0,
+        {constant(0.5, {0, 0}, {{2, 1, 0, 0, 0}})}},
+       {0.5, 1, 2, 3, 0.5, 4, 5, 6}},
+      {"counted along the last axis",
+       {"t", DType::f32, {2, 3}, {}, {}, 0, {{{0, 0, {{2, 1, 0, 0, 0}, {3, 1, 1, 1, 0}}, {}, {}}, 2, 1}}},
+       {2, 3, 4, 2, 3, 4}},
+      {"counted down along the first axis, by two",
+       {"t", DType::f32, {3, 2}, {}, {}, 0, {{{0, 0, {{3, 1, 1, 0, 0}, {2, 1, 0, 1, 0}}, {}, {}}, 4, -2}}},
+       {4, 4, 2, 2, 0, 0}},
+      {"one number", {"t", DType::f32, {1}, {}, {}, 0, {{{}, 7, 1}}}, {7}},
+  };
+  for (const Row& row : table) {
+    INFO(row.what);
+    std::vector<std::byte> expected(row.expected.size() * sizeof(float));
+    std::memcpy(expected.data(), row.expected.data(), expected.size());
+    const Plans plans = {row.target};
+    CHECK(run(plans, {&source}, 1) == Bytes{expected});
+    CHECK(run(plans, {&source}, 3) == Bytes{expected});
+    for (const uint64_t block_bytes : {4, 8, 16, 1024})
+      CHECK(run_in_blocks(plans, {&source}, 2, block_bytes, 64) == Bytes{expected});
+    // A row of it alone, as verify looks at it.
+    const auto row_bytes = static_cast<std::ptrdiff_t>(expected.size()) / row.target.shape[0];
+    Box box{Shape(row.target.shape.size(), 0), row.target.shape.list()};
+    for (box.extent[0] = 1; box.origin[0] < row.target.shape[0]; ++box.origin[0]) {
+      const auto begin = expected.begin() + static_cast<std::ptrdiff_t>(box.origin[0]) * row_bytes;
+      CHECK(run({exec::part_of(row.target, box, {&source})}, {&source}, 1) ==
+            Bytes{std::vector<std::byte>(begin, begin + row_bytes)});
+    }
+  }
+}
+
+TEST_CASE("a plan with numbers that cannot be written is refused") {
+  const MemorySource source(std::vector<MemoryTensor>{});
+  struct Row {
+    PlannedTensor target;
+    std::string message;
+  };
+  const std::vector<Row> rows = {
+      {{"t", DType::u8, {300}, {}, {}, 0, {{{0, 0, {{300, 1, 1, 0, 0}}, {}, {}}, 0, 1}}},
+       "'t' is filled with 299, which uint8 cannot hold"},
+      {{"t", DType::u8, {3}, {}, {}, 0, {{{0, 0, {{3, 1, 1, 0, 0}}, {}, {}}, -1, 1}}},
+       "'t' is filled with -1, which uint8 cannot hold"},
+      {{"t", DType::f32, {3}, {}, {}, 0, {{{0, 0, {{4, 1, 1, 0, 0}}, {}, {}}, 0, 1}}},
+       "the plan for 't' [3] cannot be run: numbers reach outside of it"},
+      {{"t", DType::f32, {3}, {}, {}, 0, {{{0, 0, {{2, 1, 1, 0, 0}}, {}, {}}, 0, 1}}},
+       "the plan for 't' [3] cannot be run: its pieces have 2 elements"},
+  };
+  for (const Row& row : rows) {
+    const std::string message = message_of([&] { run({row.target}, {&source}, 1); });
+    INFO(message);
+    CHECK(message.find(row.message) != std::string::npos);
   }
 }

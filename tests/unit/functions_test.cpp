@@ -111,6 +111,9 @@ const std::vector<Row> kFunctions = {
     {"count('layers.*.w')", "3"},
     {"count('**.w')", "1"},  // neither an index nor a hole
     {"count('re:(')", "1:1: not an expression: '(' is not closed"},
+    {"counts('{p:layers|heads}.{i}.w', 'p')", "[2,3]"},
+    {"counts('{p:layers|heads}.*.w', 'q')",
+     "1:1: '{p:layers|heads}.*.w' has no hole '{q}' whose texts could be told apart"},
     {"exists('layers.0.**')", "true"},
     {"exists('layers.1.w')", "false"},
     {"exists(1)", "1:1: 'exists' needs a string; found 1"},
@@ -123,6 +126,11 @@ const std::vector<Row> kFunctions = {
     {"int(-2.9)", "-2"},
     {"int('1.5')", R"(1:1: "1.5" is not an integer)"},
     {"int(1e300)", "1:1: 1e+300 is not an integer"},
+    {"inverted(by_index(['cat', 'dog']))", R"({"cat":0,"dog":1})"},
+    {"inverted(index_of(['cat', 'dog']))", R"({"0":"cat","1":"dog"})"},
+    {"inverted(by_index(['cat', 'cat']))", R"(1:1: 'inverted': "cat" is the value of two names)"},
+    {"inverted(by_index([1.5]))", "1:1: 1.5 cannot be a name: 'inverted' needs strings or integers as values"},
+    {"inverted(['cat'])", R"(1:1: 'inverted' needs an object; found ["cat"])"},
     {"len('läst')", "5"},  // bytes
     {"len([1, 2])", "2"},
     {"len(true)", "1:1: 'len' needs a list, an object or a string; found true"},

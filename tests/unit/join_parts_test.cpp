@@ -46,7 +46,8 @@ struct Built {
   Built(const std::string& rule, const std::vector<Listed>& sources)
       : planning("rules:\n  - {" + rule + "}\n", tensors_of(sources)) {
     const plan::Choices choices;
-    const plan::Matches matches = plan::match_keys(planning.input, choices, {true}, planning.diagnostics);
+    const plan::Matches matches =
+        plan::match_keys(planning.input, choices, {true}, planning.scope, planning.diagnostics);
     targets =
         plan::build_tensors(planning.input, choices, {true}, matches, {}, planning.scope, planning.diagnostics).tensors;
   }

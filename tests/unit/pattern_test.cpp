@@ -55,6 +55,8 @@ TEST_CASE("patterns match whole keys and give target keys") {
       {"a.*.b.*", "*.x.*", "a.3.b.4", "3.x.4"},
       {"{x}.{y}", "{y}.{x}", "left.right", "right.left"},
       {"{x}.w", "{x}", "a.b.w", "-"},  // a hole takes no separator
+      {"b.{i:int}.{j:int}", "l.{=2*i+j}.w", "b.3.1", "l.7.w"},
+      {"b.{i:int}", "l.{= 'even' if i % 2 == 0 else 'odd'}.{i}", "b.03", "l.odd.03"},
       {"{x}/w", "{x}", "a/w", "a"},
       {"a.**", "b.**", "a.x.y.z", "b.x.y.z"},
       {"a.**", "b.**", "a.", "-"},

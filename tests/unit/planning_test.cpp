@@ -151,7 +151,7 @@ TEST_CASE("every key belongs to one rule, or it is said why not") {
     CAPTURE(row.rules);
     ToyPlanning planning(fmt::format("rules: {}\n", row.rules), tensors_of(row.keys));
     const auto active = plan::active_rules(planning.input, planning.scope, planning.diagnostics);
-    const auto matches = plan::match_keys(planning.input, {}, active, planning.diagnostics);
+    const auto matches = plan::match_keys(planning.input, {}, active, planning.scope, planning.diagnostics);
     Lines rules;
     for (const auto& matched : matches.by_rule) {
       Lines keys;
@@ -177,7 +177,7 @@ TEST_CASE("indices under one prefix have no gap, whichever rules take them") {
   for (const Row& row : rows) {
     ToyPlanning planning("rules: [{keep: \"l.*.a\"}, {keep: \"l.*.b\"}, {keep: \"l.*.m.*.c\"}]\n",
                          tensors_of(row.keys));
-    const auto matches = plan::match_keys(planning.input, {}, {true, true, true}, planning.diagnostics);
+    const auto matches = plan::match_keys(planning.input, {}, {true, true, true}, planning.scope, planning.diagnostics);
     plan::check_indices(planning.input, matches.indices, planning.diagnostics);
     CHECK(messages(planning.diagnostics) == row.messages);
   }
@@ -206,7 +206,7 @@ TEST_CASE("an unmatched key is blamed on the rule that was meant for it") {
     CAPTURE(row.key);
     ToyPlanning planning(row.rules, tensors_of({"l.0.fc1.weight", row.key}));
     const auto active = plan::active_rules(planning.input, planning.scope, planning.diagnostics);
-    plan::match_keys(planning.input, {}, active, planning.diagnostics);
+    plan::match_keys(planning.input, {}, active, planning.scope, planning.diagnostics);
     REQUIRE(planning.diagnostics.size() == 1);
     const Diagnostic& d = planning.diagnostics.items().front();
     const auto* place = std::get_if<TextPlace>(&d.place);
@@ -244,7 +244,7 @@ TEST_CASE("rules that share a tensor take every element of it once") {
                                      "  - {{from: x, to: \"2.{{p}}\", split: {{{}}}}}\n",
                                      row.first, row.second),
                          tensors_of({"x"}, {4, 4}));
-    const auto matches = plan::match_keys(planning.input, {}, {true, true}, planning.diagnostics);
+    const auto matches = plan::match_keys(planning.input, {}, {true, true}, planning.scope, planning.diagnostics);
     plan::build_tensors(planning.input, {}, {true, true}, matches, {}, planning.scope, planning.diagnostics);
     CHECK(messages(planning.diagnostics) == row.messages);
   }
@@ -276,13 +276,13 @@ TEST_CASE("replicas and twins hold the same values, or the user takes them as th
   for (const Row& row : rows) {
     ToyPlanning planning(body, tensors_of({"2.x", "10.x", "twin"}), {row.set});
     planning.options.same = [&](const Source&, size_t, const Source&, size_t) { return row.equal; };
-    const auto matches = plan::match_keys(planning.input, {}, {true, true}, planning.diagnostics);
+    const auto matches = plan::match_keys(planning.input, {}, {true, true}, planning.scope, planning.diagnostics);
     const auto replicas = plan::find_replicas(planning.input, {}, matches, planning.scope, planning.diagnostics);
     const auto twins = plan::check_twins(planning.input, {}, matches, planning.scope, planning.diagnostics);
     CHECK(messages(planning.diagnostics) == row.messages);
     CHECK(replicas.skipped.size() == 1);
     Lines dropped;
-    for (const auto& d : plan::dropped_tensors(planning.input, matches, replicas, twins, {}))
+    for (const auto& d : plan::dropped_tensors(planning.input, matches, replicas, twins, {}, {}))
       dropped.push_back(planning.source.manifest()[d.tensor].key + ": " + d.because);
     CHECK(dropped == row.dropped);
   }

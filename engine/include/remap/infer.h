@@ -44,4 +44,15 @@ struct InferredRules {
 InferredRules infer_rules(const std::vector<NamedSource>& sources, const Source& target, const InferOptions& options,
                           Diagnostics& diagnostics);
 
+struct InferredSchema {
+  std::string text;                      // the schema file
+  size_t lines = 0, marked = 0;          // of tensors; places with "# check"
+  std::vector<std::string> differences;  // keys that it demands and the target does not have in this shape, or lacks
+};
+
+// A first target schema from a converted checkpoint: its tensors in terms of the fields of the config.json that lies
+// beside them (metadata "config"), layers as loops, words that differ merged. The text is proved: with this config.json
+// it demands the tensors of the target and no other. `file`: what it will be called, in messages.
+InferredSchema infer_schema(const Source& target, const std::string& file);
+
 }  // namespace remap

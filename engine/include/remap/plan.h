@@ -43,15 +43,30 @@ struct Piece {
   bool operator==(const Piece&) const = default;
 };
 
+// Numbers that are not from a source, in a region of a target tensor: element (i, j, …) of it is value + step * k,
+// where k is what the source side of the region's axes adds up to. `step` is 0: a constant.
+struct FilledPart {
+  Piece region = {};  // its source and tensor mean nothing
+  double value = 0, step = 0;
+  bool operator==(const FilledPart&) const = default;
+};
+
 struct PlannedTensor {
   std::string key;
   DType dtype = DType::f32;
   SharedShape shape;
-  std::vector<Piece> pieces;   // disjoint; together they cover the tensor, unless `fill` is set
-  std::optional<double> fill;  // constant value; then there are no pieces
+  std::vector<Piece> pieces;   // disjoint; with `filled` they cover the tensor, unless `fill` is set
+  std::optional<double> fill;  // constant value; then there is nothing else
   uint32_t rule = 0;           // index into Plan::rules
+  // Disjoint, from the pieces too: padding, or a tensor that counts.
+  std::vector<FilledPart> filled = {};
   bool operator==(const PlannedTensor&) const = default;
 };
+
+// Nothing of a source is in it.
+inline bool is_made(const PlannedTensor& tensor) {
+  return tensor.fill || (tensor.pieces.empty() && !tensor.filled.empty());
+}
 
 inline int64_t data_bytes(const PlannedTensor& tensor) { return data_bytes(tensor.dtype, tensor.shape, tensor.key); }
 
@@ -68,6 +83,15 @@ struct PlanRule {
 
 struct DroppedTensor {
   uint32_t source = 0, tensor = 0, rule = 0;
+  std::string because;
+  std::string part = {};  // "[50257:50304]", where the rest of the tensor is carried over; "": all of it
+  int64_t elements = 0;   // of the part
+};
+
+// What a rule for the rest took.
+struct RestTaken {
+  uint32_t rule = 0;
+  size_t n_keys = 0;
   std::string because;
 };
 
@@ -89,7 +113,8 @@ struct Plan {
   std::vector<PlanSource> sources;
   std::vector<PlanRule> rules;
   std::vector<PlannedTensor> tensors;  // sorted by key (bytes)
-  std::vector<DroppedTensor> dropped;  // sorted by key
+  std::vector<DroppedTensor> dropped;  // sorted by key, then by part
+  std::vector<RestTaken> rests = {};   // a rule for the rest each, in their order
   std::vector<BoundDim> dims;          // sorted by name
   std::vector<std::pair<std::string, std::string>> variants;
   std::vector<PlanCheck> checks;
