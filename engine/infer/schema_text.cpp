@@ -14,6 +14,22 @@
 namespace remap::infer {
 namespace {
 
+// What a config.json says need not be of the kind that it should be.
+Json object_in_metadata(const Json& metadata, const std::string& name) {
+  return metadata.is_object() && metadata.contains(name) && metadata[name].is_object() ? metadata[name]
+                                                                                       : Json::object();
+}
+std::string text_in(const Json& object, const std::string& name, const std::string& otherwise) {
+  const auto it = object.find(name);
+  return it != object.end() && it->is_string() ? it->get<std::string>() : otherwise;
+}
+
+bool has_only(std::string_view text, std::string_view signs) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || signs.find(c) != std::string_view::npos;
+  });
+}
+
 bool is_index(const std::string& segment) {
   constexpr size_t kMaxDigits = 9;
   return segment.size() <= kMaxDigits && segment.find_first_not_of("0123456789") == std::string::npos;
@@ -69,8 +85,9 @@ class SizeNames {
  private:
   void add(const Json& object, const std::string& prefix) {
     for (const auto& [name, value] : object.items()) {
-      if (value.is_object() && prefix.empty()) add(value, name + ".");
-      const bool is_size = value.is_number_integer() && value >= 2 && !name.ends_with("_id") && !name.starts_with("_");
+      if (value.is_object() && prefix.empty() && has_only(name, "_") && !is_digit(name.front())) add(value, name + ".");
+      const bool is_size = value.is_number_integer() && value >= 2 && !name.ends_with("_id") && has_only(name, "_") &&
+                           !is_digit(name.front()) && !name.starts_with("_");
       if (is_size) by_value_[value.get<int64_t>()].push_back(prefix + name);
     }
   }
@@ -162,7 +179,7 @@ void merge_lines(std::vector<SchemaLine>& lines) {
 }
 
 std::string key_text(const std::string& key) {
-  return key.front() == '{' || key.front() == '*' || key.find(": ") != std::string::npos ? "\"" + key + "\"" : key;
+  return has_only(key, "_.-{}|") && key.front() != '{' && key.front() != '-' ? key : quoted(key);
 }
 
 std::string scalar_text(const Json& value) {
@@ -209,11 +226,11 @@ namespace remap {
 InferredSchema infer_schema(const Source& target, const std::string& file) {
   using namespace infer;
   const Manifest& manifest = target.manifest();
-  const Json& metadata = target.metadata();
-  const Json config = metadata.value("config", Json::object());
-  const Json architectures = config.value("architectures", Json::array());
-  const std::string architecture =
-      !architectures.empty() && architectures[0].is_string() ? architectures[0].get<std::string>() : "Model";
+  const Json config = object_in_metadata(target.metadata(), "config");
+  const auto classes = config.find("architectures");
+  const bool is_named =
+      classes != config.end() && classes->is_array() && !classes->empty() && (*classes)[0].is_string();
+  const std::string architecture = is_named ? (*classes)[0].get<std::string>() : "Model";
   SizeNames names(config);
   std::set<std::string> doubts;
 
@@ -241,30 +258,32 @@ InferredSchema infer_schema(const Source& target, const std::string& file) {
   }
   InferredSchema result;
   result.lines = lines.size();
-  result.text =
-      fmt::format("remap_schema: 1\nmodel_type: {}\nlibrary: transformers {}\n\n",
-                  quoted(config.value("model_type", "model")), config.value("transformers_version", "4.38.2"));
+  std::string version = text_in(config, "transformers_version", "");
+  if (!has_only(version, ".+-")) version.clear();
+  result.text = fmt::format("remap_schema: 1\nmodel_type: {}\nlibrary: transformers {}\n\n",
+                            quoted(text_in(config, "model_type", "model")),
+                            version.empty() ? "4.38.2   # check: config.json does not say which" : version);
   std::string defaults;
   std::vector<std::string> fields;
   for (const auto& [name, value] : config.items()) {
-    if (is_plain_default(name, value, names)) defaults += fmt::format("  {}: {}\n", name, scalar_text(value));
+    if (is_plain_default(name, value, names)) defaults += fmt::format("  {}: {}\n", quoted(name), scalar_text(value));
     if (lang::find_field(lang::common_fields().common, name) == nullptr && !name.starts_with("_") &&
         !lang::common_fields().makes_code_load(name))
-      fields.push_back(name);
+      fields.push_back(quoted(name));
   }
   if (!defaults.empty())
     result.text +=
         "config:   # check: what this checkpoint has; the class's own defaults belong here\n" + defaults + "\n";
   result.text += "architectures:\n";
-  result.differences =
-      differences(result.text + fmt::format("  {}:\n{}", architecture, tensors), file, architecture, config, manifest);
+  result.differences = differences(result.text + fmt::format("  {}:\n{}", quoted(architecture), tensors), file,
+                                   architecture, config, manifest);
   for (const auto& doubt : doubts) result.text += fmt::format("  # check: {}\n", doubt);
   for (const auto& difference : result.differences) result.text += fmt::format("  # open: {}\n", printable(difference));
-  result.text += fmt::format("  {}:\n{}", architecture, tensors);
+  result.text += fmt::format("  {}:\n{}", quoted(architecture), tensors);
   if (!fields.empty())
     result.text += fmt::format(
         "\nfields: {}   # check: those of this checkpoint's config.json; the class may have more\n", list_of(fields));
-  result.marked = doubts.size() + (defaults.empty() ? 0 : 1) + (fields.empty() ? 0 : 1);
+  result.marked = doubts.size() + (version.empty() ? 1 : 0) + (defaults.empty() ? 0 : 1) + (fields.empty() ? 0 : 1);
   return result;
 }
 
