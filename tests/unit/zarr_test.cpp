@@ -180,7 +180,7 @@ TEST_CASE("a chunk without a file is the fill value, whatever its size") {
     CHECK(std::string(reinterpret_cast<const char*>(view.data), row.element.size()) == row.element);
     CHECK(view.strides == std::vector<int64_t>{0, 0});
     CHECK(buffer.size() == row.element.size());
-    CHECK(formats::missing_chunks(source.array()) == 1);
+    CHECK(contains(formats::missing_chunks(source.array()).value_or(""), "1 chunk is not there"));
   }
 }
 
