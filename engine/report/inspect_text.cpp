@@ -55,12 +55,17 @@ void add_parts(const report::Part& part, int levels, int depth, std::vector<repo
 std::string parts_text(const report::Structure& structure, size_t n_lines) {
   constexpr size_t kMostRows = 40, kGoodRows = 16;
   constexpr int kMostLevels = 3;
-  std::vector<report::Row> rows;
-  add_parts(structure.whole, 1, 0, rows);
+  const auto down_to = [&](int levels) {
+    std::vector<report::Row> rows;
+    add_parts(structure.whole, levels, 0, rows);
+    return rows;
+  };
+  int levels = 1;
+  auto rows = down_to(levels);
+  while (rows.size() == 1 && levels < kMostLevels) rows = down_to(++levels);  // all of it has one name in front
   if (rows.size() < 2 || rows.size() > kMostRows || (!structure.has_known && 2 * rows.size() > n_lines)) return "";
-  for (int levels = 2; levels <= kMostLevels; ++levels) {
-    std::vector<report::Row> deeper;
-    add_parts(structure.whole, levels, 0, deeper);
+  while (++levels <= kMostLevels) {
+    auto deeper = down_to(levels);
     if (deeper.size() > kGoodRows || 2 * deeper.size() > n_lines) break;
     rows = std::move(deeper);
   }
