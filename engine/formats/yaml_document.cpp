@@ -11,6 +11,7 @@
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
+#include "base/yaml_bytes.h"
 #include "formats/json_text.h"
 #include "remap/diagnostic.h"
 
@@ -72,6 +73,7 @@ class DocumentBuilder : public YAML::EventHandler {
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
+    if (!is_utf8(value)) fail(mark, "an escape \\N or \\_, of which yaml-cpp makes a byte that is not UTF-8");
     const bool is_own = tag.starts_with(kOwnTags) && tag.substr(kOwnTags.size()) != "str";
     add(mark, anchor, tag.empty() || tag == "?" || is_own ? plain_value(value) : Json(value));
   }
@@ -169,6 +171,9 @@ class DocumentBuilder : public YAML::EventHandler {
 
 Json parse_yaml_document(const std::string& text, const std::string& file, const Limits& limits) {
   if (!is_utf8(text)) throw Error("document-syntax", BytePlace{file, {}, {}}, "the file is not UTF-8 text");
+  if (const size_t bad = find_control(text); bad < text.size())
+    throw Error("document-syntax", BytePlace{file, {}, bad},
+                fmt::format("the control character 0x{:02x}, which YAML does not allow", text[bad]));
   DocumentBuilder builder(text, file, limits.max_metadata_nodes);
   try {
     std::istringstream stream(text);

@@ -12,6 +12,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include "base/text.h"
+#include "base/yaml_bytes.h"
 
 namespace remap::lang {
 
@@ -113,6 +114,7 @@ class Builder : public YAML::EventHandler {
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
     refuse_anchor(mark, anchor);
+    refuse_bytes(mark, value);
     YamlNode node = make(YamlNode::Kind::scalar, mark);
     node.text = value;
     const std::string_view line = source_.line(mark.line + 1);
@@ -162,6 +164,12 @@ class Builder : public YAML::EventHandler {
     if (!tag.empty() && tag != "?" && tag != "!")
       diagnostics_.error("yaml-unsupported", here(mark), fmt::format("the tag '{}': tags have no meaning here", tag),
                          "leave it out");
+  }
+  // yaml-cpp makes of two escapes a byte that is not UTF-8.
+  void refuse_bytes(const YAML::Mark& mark, const std::string& value) {
+    if (!is_utf8(value))
+      diagnostics_.error("yaml-unsupported", here(mark), "an escape \\N or \\_, which readers of YAML take differently",
+                         "write \\u0085 or \\u00a0 for the character itself");
   }
   void open(YamlNode::Kind kind, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
     refuse_anchor(mark, anchor);
@@ -276,17 +284,6 @@ void report_syntax(const SourceText& source, const YAML::Exception& e, Diagnosti
   diagnostics.error("yaml-syntax", source.place(line, static_cast<int>(at - line_start) + 1),
                     fmt::format("'{}' is not closed before line {}", before[at], stopped.line),
                     fmt::format("add the '{}', or quote a string that holds one", before[at] == '{' ? '}' : ']'));
-}
-
-// The first byte that YAML does not allow, and of which its readers make different things: control characters, and
-// among them a carriage return that does not end a line.
-size_t find_control(std::string_view text) {
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const bool ends_line = byte == '\n' || (byte == '\r' && i + 1 < text.size() && text[i + 1] == '\n');
-    if ((byte < 0x20 && byte != '\t' && !ends_line) || byte == 0x7F) return i;
-  }
-  return text.size();
 }
 
 TextPlace place_at(const SourceText& source, size_t offset) {
