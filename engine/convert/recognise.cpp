@@ -58,7 +58,8 @@ namespace {
 
 struct Candidate {
   std::string name;  // Rules::load() takes it
-  Rules rules;       // of a built-in file only its head: planning begins when one of them is chosen
+  Rules rules;
+  bool is_head;  // of a built-in file: the rest is read when it is chosen
 };
 
 // A user's files are read whole, so that their mistakes are reported.
@@ -66,8 +67,9 @@ std::vector<Candidate> all_rules(const Request& request, Diagnostics& diagnostic
   std::vector<Candidate> all;
   for (const auto& name : Rules::known(request.rule_folders)) {
     auto rules = plan::load_head(name, request.rule_folders);
-    if (!rules) rules = Rules::load(name, diagnostics, request.rule_folders, request.limits);
-    if (rules) all.push_back({name, std::move(*rules)});
+    const bool is_head = rules.has_value();
+    if (!is_head) rules = Rules::load(name, diagnostics, request.rule_folders, request.limits);
+    if (rules) all.push_back({name, std::move(*rules), is_head});
   }
   return all;
 }
@@ -84,7 +86,8 @@ std::optional<Rules> recognise(const Request& request, Openings& openings, Diagn
                         [](const Candidate& one) { return !one.rules.subtree(0).empty(); });
   const Source* first = nullptr;
   std::vector<std::string> ways;  // rules that take any checkpoint, and are never chosen without being asked for
-  for (const auto& [name, rules] : families) {
+  for (const Candidate& one : families) {
+    const Rules& rules = one.rules;
     std::string why;
     if (const auto& set = rules.impl().set;
         !set.recognise && set.sources.front().format.empty() && set.schema.empty()) {
@@ -100,7 +103,7 @@ std::optional<Rules> recognise(const Request& request, Openings& openings, Diagn
     if (source == nullptr) continue;
     if (first == nullptr) first = source;
     if (rules.recognise(*source, why))
-      found.push_back({name, rules});
+      found.push_back(one);
     else
       notes.push_back(fmt::format("{}: {}", rules.family(), why));
   }
@@ -109,6 +112,7 @@ std::optional<Rules> recognise(const Request& request, Openings& openings, Diagn
       std::copy_if(families.begin(), families.end(), std::back_inserter(found),
                    [&](const Candidate& one) { return one.rules.recognise_elsewhere(*whole); });
   if (diagnostics.has_errors()) return std::nullopt;
+  if (found.size() == 1 && !found.front().is_head) return found.front().rules;
   if (found.size() == 1) return Rules::load(found.front().name, diagnostics, request.rule_folders, request.limits);
   if (found.empty() && openings.refused()) std::rethrow_exception(openings.refused());
   const BytePlace place{request.checkpoint, {}, {}};

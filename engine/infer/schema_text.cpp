@@ -56,27 +56,14 @@ class SizeNames {
     if (size < 2) return std::to_string(size);
     for (const int64_t factor : {1, 2, 3, 4}) {
       if (size % factor != 0) continue;
-      const auto found = named(size / factor, false);
-      if (found.empty()) continue;
-      if (found.size() > 1)
-        doubts.insert(
-            fmt::format("{} could also be {}", found.front(), fmt::join(found.begin() + 1, found.end(), " or ")));
-      used_.insert(found.front());
-      return factor == 1 ? found.front() : fmt::format("{}*{}", factor, found.front());
+      const std::string name = first_named(size / factor, false, doubts);
+      if (!name.empty()) return factor == 1 ? name : fmt::format("{}*{}", factor, name);
     }
     doubts.insert(fmt::format("no field of config.json is {}", size));
     return std::to_string(size);
   }
   // The same of a number of layers or experts: only names that count something.
-  std::string of_count(int64_t count, std::set<std::string>& doubts) {
-    const auto found = named(count, true);
-    if (found.empty()) return "";
-    if (found.size() > 1)
-      doubts.insert(
-          fmt::format("{} could also be {}", found.front(), fmt::join(found.begin() + 1, found.end(), " or ")));
-    used_.insert(found.front());
-    return found.front();
-  }
+  std::string of_count(int64_t count, std::set<std::string>& doubts) { return first_named(count, true, doubts); }
   bool is_used(const std::string& name) const {
     return std::any_of(used_.begin(), used_.end(),
                        [&](const std::string& used) { return used == name || used.starts_with(name + "."); });
@@ -90,6 +77,16 @@ class SizeNames {
                            !is_digit(name.front()) && !name.starts_with("_");
       if (is_size) by_value_[value.get<int64_t>()].push_back(prefix + name);
     }
+  }
+  // "" if nothing has the value.
+  std::string first_named(int64_t value, bool counts, std::set<std::string>& doubts) {
+    const auto found = named(value, counts);
+    if (found.empty()) return "";
+    if (found.size() > 1)
+      doubts.insert(
+          fmt::format("{} could also be {}", found.front(), fmt::join(found.begin() + 1, found.end(), " or ")));
+    used_.insert(found.front());
+    return found.front();
   }
   // Sizes before counts, or the other way round; of those the fields that stand first.
   std::vector<std::string> named(int64_t value, bool counts) const {

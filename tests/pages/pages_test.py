@@ -20,8 +20,9 @@ import chromium
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DATA = os.path.join(ROOT, "tests", "data")
-FAULTS = []
-N_CHECKS = 0
+sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+import checks  # noqa: E402
+from checks import check  # noqa: E402
 
 # What needs no library: every control and region has a name, ids are there once, headings do not jump, text has contrast.
 ACCESSIBLE = r"""(() => {
@@ -64,14 +65,6 @@ ACCESSIBLE = r"""(() => {
   }
   return faults;
 })()"""
-
-
-def check(condition, what):
-    global N_CHECKS
-    N_CHECKS += 1
-    if not condition:
-        FAULTS.append(what)
-        print("FAILED:", what)
 
 
 def same(got, wanted, what):
@@ -250,8 +243,8 @@ def main():
             pages(options.remap, browser, folder, axe, options.pictures)
     finally:
         browser.close()
-    print(f"{N_CHECKS - len(FAULTS)} checks passed, {len(FAULTS)} failed")
-    sys.exit(1 if FAULTS else 0)
+    print(f"{checks.N_CHECKS - len(checks.FAULTS)} checks passed, {len(checks.FAULTS)} failed")
+    sys.exit(1 if checks.FAULTS else 0)
 
 
 main()

@@ -17,19 +17,12 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DATA = os.path.join(ROOT, "tests", "data")
+sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+import checks  # noqa: E402
+from checks import check  # noqa: E402
 ROBERTA = os.path.join(DATA, "roberta", "source", "model.2019.pt")
 SWITCH = os.path.join(DATA, "switch", "source", "checkpoint_1200")
 RED, GREEN, YELLOW, BLUE, CLEAR = "\033[31m", "\033[32m", "\033[33m", "\033[34m", "\r\033[K"
-FAULTS = []
-N_CHECKS = 0
-
-
-def check(condition, what):
-    global N_CHECKS
-    N_CHECKS += 1
-    if not condition:
-        FAULTS.append(what)
-        print("FAILED:", what)
 
 
 class Done:
@@ -177,7 +170,7 @@ def progress(remap, folder):
         check("\033" not in done.out and done.out != "", f"{words[:2]} keeps it out of its result")
         for where in ("in", "out"):
             done = run(remap, *words, terminal=where)
-            check("\r" not in done.shown + done.out + done.err, f"{words[:2]} shows none where standard error is no terminal")
+            check("\r" not in done.shown + done.out + done.err, f"{words[:2]} shows none where standard error is not a terminal")
         check("\r" not in run(remap, *words, terminal="err", env={"TERM": "dumb"}).shown, f"{words[:2]} shows none on a dumb terminal")
     done = run(remap, "verify", ROBERTA, "--target", out, "-q", terminal="err")
     check(done.shown == "", f"-q shows nothing: {done.shown!r}")
@@ -209,8 +202,8 @@ def main():
     for part in (colours, pager, progress):
         with tempfile.TemporaryDirectory() as folder:
             part(remap, folder)
-    print(f"{N_CHECKS} checks, {len(FAULTS)} faults")
-    return 1 if FAULTS else 0
+    print(f"{checks.N_CHECKS} checks, {len(checks.FAULTS)} faults")
+    return 1 if checks.FAULTS else 0
 
 
 if __name__ == "__main__":
