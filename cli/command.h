@@ -92,6 +92,7 @@ struct Command {
 const std::vector<Command>& commands();
 
 int convert(const Options& options);
+int doctor(const Options& options);
 int plan(const Options& options);
 int inspect(const Options& options);
 int lint(const Options& options);

@@ -1,6 +1,7 @@
 // The command line, read by the table of commands: what is wrong with it is an Error "usage" in remap's own words.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -23,5 +24,8 @@ std::vector<std::string> names_of(const Option& option);
 bool takes_value(const Option& option);
 // nullptr: the command has none of this name.
 const Option* find_option(const Command& command, const std::string& name);
+
+// "5GB", "200MB", "1000" -> bytes (powers of 1000; GiB and the like are powers of 1024). Throws remap::Error "usage".
+uint64_t parse_bytes(const std::string& text);
 
 }  // namespace cli

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/command_line.h"
 #include "cli/inputs.h"
 #include "cli/progress.h"
 #include "remap/report.h"

@@ -1,7 +1,6 @@
 #include "cli/inputs.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
@@ -10,6 +9,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "cli/command_line.h"
 #include "remap/compare.h"
 #include "remap/document.h"
 #include "remap/nearest.h"
@@ -107,28 +107,6 @@ std::optional<remap::Conversion> open_and_plan(const Options& options) {
   auto planned = open_and_plan(options, diagnostics);
   print(diagnostics, options);
   return planned;
-}
-
-uint64_t parse_bytes(const std::string& text) {
-  static const std::map<std::string, uint64_t> kUnits = {{"", 1},
-                                                         {"B", 1},
-                                                         {"kB", 1000},
-                                                         {"KB", 1000},
-                                                         {"MB", 1000'000},
-                                                         {"GB", 1000'000'000},
-                                                         {"TB", 1000'000'000'000},
-                                                         {"KiB", 1024},
-                                                         {"MiB", uint64_t{1} << 20},
-                                                         {"GiB", uint64_t{1} << 30},
-                                                         {"TiB", uint64_t{1} << 40}};
-  uint64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const auto unit = kUnits.find(std::string(end, text.data() + text.size()));
-  uint64_t bytes = 0;
-  if (error != std::errc() || unit == kUnits.end() || number == 0 ||
-      __builtin_mul_overflow(number, unit->second, &bytes))
-    throw Error("usage", {}, fmt::format("'{}' is not a size", text), "for example 5GB, 500MB or 2GiB");
-  return bytes;
 }
 
 }  // namespace cli

@@ -40,7 +40,4 @@ std::optional<remap::Conversion> open_and_plan(const Options& options);
 int verify_folder(const remap::Conversion& conversion, const std::string& folder, const Options& options,
                   Progress& progress);
 
-// "5GB", "200MB", "1000" -> bytes (powers of 1000; GiB and the like are powers of 1024). Throws remap::Error "usage".
-uint64_t parse_bytes(const std::string& text);
-
 }  // namespace cli

@@ -13,8 +13,6 @@
 
 namespace cli {
 
-int doctor(const Options& options);
-
 namespace {
 
 using Rows = std::vector<Option>;

@@ -10,8 +10,8 @@
 #include "formats/folder_files.h"
 #include "formats/json_text.h"
 #include "formats/limit.h"
-#include "formats/recognise.h"
 #include "formats/t5x_source.h"
+#include "formats/unread_kinds.h"
 
 namespace remap::formats {
 namespace {

@@ -245,6 +245,8 @@ void ChunkBytes::fail(const std::string& message, std::optional<uint64_t> offset
   throw Error("zarr-chunk", at, message, "the chunk is damaged or was not copied completely; fetch it again");
 }
 
+std::span<const ChunkCodec> chunk_codecs() { return kCodecs; }
+
 const ChunkCodec* find_chunk_codec(std::string_view name) {
   const auto* const it =
       std::find_if(std::begin(kCodecs), std::end(kCodecs), [&](const auto& c) { return c.name == name; });

@@ -26,7 +26,9 @@ struct ChunkCodec {
   std::string_view name;
   void (*decode)(const ChunkBytes& chunk, size_t size_bytes, std::vector<std::byte>& out);
 };
-// blosc, bz2, gzip (one or more members, checksums verified), lz4, zlib, zstd (one or more frames). nullptr: not read.
+// In the order of their names. gzip: one or more members, checksums verified; zstd: one or more frames.
+std::span<const ChunkCodec> chunk_codecs();
+// nullptr: not read.
 const ChunkCodec* find_chunk_codec(std::string_view name);
 
 void copy_raw(const ChunkBytes& chunk, size_t size_bytes, std::vector<std::byte>& out);

@@ -10,9 +10,9 @@
 #include "formats/deepspeed_files.h"
 #include "formats/deepspeed_masters.h"
 #include "formats/folder_files.h"
-#include "formats/known_kinds.h"
 #include "formats/limit.h"
 #include "formats/pickle_text.h"
+#include "formats/unread_rows.h"
 #include "tensor/box.h"
 
 namespace remap::formats {

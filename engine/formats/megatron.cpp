@@ -12,11 +12,11 @@
 #include "base/text.h"
 #include "formats/dcp_source.h"
 #include "formats/folder_files.h"
-#include "formats/known_kinds.h"
 #include "formats/limit.h"
 #include "formats/pickle_text.h"
 #include "formats/tiled_source.h"
 #include "formats/torch_item.h"
+#include "formats/unread_rows.h"
 #include "tensor/box.h"
 
 namespace remap::formats {

@@ -1,6 +1,8 @@
 #include "formats/open_file.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <optional>
 
 #include "base/mapped_file.h"
@@ -15,13 +17,13 @@
 #include "formats/ocdbt.h"
 #include "formats/open_shards.h"
 #include "formats/plain_tensors.h"
-#include "formats/recognise.h"
 #include "formats/safetensors_source.h"
 #include "formats/shard_index.h"
 #include "formats/t5x_folder.h"
 #include "formats/t5x_source.h"
 #include "formats/tensorflow_source.h"
 #include "formats/torch_source.h"
+#include "formats/unread_kinds.h"
 
 namespace remap::formats {
 namespace {
@@ -71,43 +73,46 @@ struct FileInHand {
   }
 };
 
-// One row each, in the order in which they are asked. `open` gives nullptr where the file turns out to be of another
-// kind. What none of them takes is refused by its name (recognise.h).
+// One row each, in the order in which they are asked. The first bytes tell (`begins`), or `is` looks further: at names,
+// at JSON, at what lies beside the file. `open` gives nullptr where the file turns out to be of another kind. What none
+// of them takes is refused by its name (unread_kinds.h).
 struct FileFormat {
+  bool (*begins)(const MappedFile& file);
   bool (*is)(FileInHand& in);
   std::unique_ptr<Source> (*open)(FileInHand& in);
 };
 const FileFormat kFileFormats[] = {
-    {[](FileInHand& in) { return looks_like_safetensors(in.file.bytes()); },
+    {[](const MappedFile& file) { return looks_like_safetensors(file.bytes()); }, nullptr,
      [](FileInHand& in) { return open_safetensors(in.path, in.file, in.options); }},
-    {[](FileInHand& in) { return looks_like_torch(in.file); },
+    {[](const MappedFile& file) { return looks_like_torch(file); }, nullptr,
      [](FileInHand& in) { return open_torch(in.file, in.options); }},
-    {[](FileInHand& in) { return looks_like_npy(in.file.bytes()); },
+    {[](const MappedFile& file) { return looks_like_npy(file.bytes()); }, nullptr,
      [](FileInHand& in) { return open_npy(in.file, in.options); }},
-    {[](FileInHand& in) { return looks_like_npz(in.file.bytes()); },
+    {[](const MappedFile& file) { return looks_like_npz(file.bytes()); }, nullptr,
      [](FileInHand& in) { return open_npz(in.file, in.options); }},
-    {[](FileInHand& in) { return looks_like_gguf(in.file.bytes()); },
+    {[](const MappedFile& file) { return looks_like_gguf(file.bytes()); }, nullptr,
      [](FileInHand& in) { return open_gguf(in.file, in.options); }},
-    {[](FileInHand& in) { return is_tensorflow_index(in.file); },
+    {nullptr, [](FileInHand& in) { return is_tensorflow_index(in.file); },
      [](FileInHand& in) { return open_tensorflow(in.path, in.file, in.options); }},
-    {[](FileInHand& in) { return is_ocdbt_manifest(in.file.bytes()); },
+    {nullptr, [](FileInHand& in) { return is_ocdbt_manifest(in.file.bytes()); },
      [](FileInHand& in) { return open_arrays(in.path, folder_of(in.name), in.options); }},
-    {[](FileInHand& in) {
+    {nullptr,
+     [](FileInHand& in) {
        return in.object() != nullptr && in.json->is_object() && in.json->contains("remap_manifest");
      },
      [](FileInHand& in) { return open_manifest_json(in.name, *in.json, std::move(in.plain), in.options); }},
-    {[](FileInHand& in) { return in.object() != nullptr && is_shard_index(*in.json); },
+    {nullptr, [](FileInHand& in) { return in.object() != nullptr && is_shard_index(*in.json); },
      [](FileInHand& in) { return open_shards(in.path, in.name, *in.json, in.options); }},
-    {[](FileInHand& in) { return in.object() == nullptr && looks_like_msgpack_map(in.file.bytes()); },
+    {[](const MappedFile& file) { return looks_like_msgpack_map(file.bytes()); }, nullptr,
      [](FileInHand& in) {
        const std::string folder = folder_of(in.name);
        if (is_file(std::filesystem::path(folder) / kOcdbtManifest)) return open_arrays(in.path, folder, in.options);
        refuse_unreadable_t5x(folder);
        return open_t5x(in.path, in.file, in.options);
      }},
-    {[](FileInHand& in) { return in.object() == nullptr && looks_like_manifest_text(in.file.text()); },
+    {nullptr, [](FileInHand& in) { return in.object() == nullptr && looks_like_manifest_text(in.file.text()); },
      [](FileInHand& in) { return open_manifest_text(in.name, in.file.text(), in.options); }},
-    {[](FileInHand& in) { return in.object() == nullptr && looks_like_pickle(in.file); },
+    {nullptr, [](FileInHand& in) { return in.object() == nullptr && looks_like_pickle(in.file); },
      [](FileInHand& in) { return open_array_pickle(in.file, in.options); }},
 };
 
@@ -118,13 +123,18 @@ std::unique_ptr<Source> open_file(const std::string& path, const std::string& na
   auto source = in.file.read([&]() -> std::unique_ptr<Source> {
     if (name.ends_with(kPartOfTorchCheckpoint)) refuse_file(in.file);
     for (const FileFormat& format : kFileFormats)
-      if (format.is(in))
+      if (format.begins != nullptr ? format.begins(in.file) : format.is(in))
         if (auto opened = format.open(in)) return opened;
     if (in.json) refuse_json(name, *in.json);
     refuse_file(in.file);
   });
   source->add_file_read({name, in.file.stamp()});
   return source;
+}
+
+bool is_checkpoint_file(const MappedFile& file) {
+  return std::any_of(std::begin(kFileFormats), std::end(kFileFormats),
+                     [&](const FileFormat& format) { return format.begins != nullptr && format.begins(file); });
 }
 
 Json read_json_file(const std::string& path, const Limits& limits) { return parsed(path, MappedFile(path), limits); }

@@ -8,10 +8,10 @@
 #include "formats/folder_files.h"
 #include "formats/joined_files.h"
 #include "formats/json_text.h"
-#include "formats/recognise.h"
 #include "formats/safetensors_source.h"
 #include "formats/shard_index.h"
 #include "formats/torch_source.h"
+#include "formats/unread_kinds.h"
 
 namespace remap::formats {
 namespace {

@@ -9,18 +9,13 @@
 #include "base/mapped_file.h"
 #include "formats/folder_files.h"
 #include "formats/folder_formats.h"
-#include "formats/gguf_source.h"
 #include "formats/joined_files.h"
 #include "formats/left_aside.h"
-#include "formats/numpy_source.h"
 #include "formats/open_file.h"
-#include "formats/recognise.h"
-#include "formats/safetensors_source.h"
 #include "formats/shard_index.h"
 #include "formats/t5x_folder.h"
-#include "formats/t5x_source.h"
 #include "formats/tensorflow_source.h"
-#include "formats/torch_source.h"
+#include "formats/unread_kinds.h"
 #include "remap/source.h"
 
 namespace remap {
@@ -260,9 +255,7 @@ class FolderOpener {
       if (formats::unfinished_name(name)) continue;
       const MappedFile mapped(file(name));
       auto found = mapped.read([&]() -> std::optional<formats::Recognised> {
-        if (formats::looks_like_safetensors(mapped.bytes()) || looks_like_torch(mapped) ||
-            formats::looks_like_msgpack_map(mapped.bytes()) || formats::looks_like_npy(mapped.bytes()) ||
-            formats::looks_like_npz(mapped.bytes()) || formats::looks_like_gguf(mapped.bytes()))
+        if (formats::is_checkpoint_file(mapped))
           readable.push_back(name);
         else if (!kind)
           return formats::recognise_file(mapped);

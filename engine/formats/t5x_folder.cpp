@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "formats/folder_files.h"
 #include "formats/ocdbt.h"
-#include "formats/recognise.h"
+#include "formats/unread_kinds.h"
 #include "remap/diagnostic.h"
 
 namespace remap::formats {

@@ -11,8 +11,8 @@
 #include "formats/folder_files.h"
 #include "formats/gin.h"
 #include "formats/limit.h"
-#include "formats/recognise.h"
 #include "formats/t5x_folder.h"
+#include "formats/unread_kinds.h"
 #include "formats/zarr.h"
 #include "tensor/box.h"
 

@@ -7,12 +7,12 @@
 #include "base/mapped_file.h"
 #include "base/text.h"
 #include "formats/folder_files.h"
-#include "formats/known_kinds.h"
 #include "formats/left_aside.h"
 #include "formats/open_file.h"
-#include "formats/recognise.h"
 #include "formats/sorted_table.h"
 #include "formats/tensorflow_source.h"
+#include "formats/unread_kinds.h"
+#include "formats/unread_rows.h"
 
 namespace remap::formats {
 namespace {

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "formats/json_text.h"
 #include "formats/zarr_elements.h"
@@ -72,10 +73,12 @@ class ZarrayParser {
       in_.fail("'compressor' is neither null nor an object with an 'id'");
     const auto& id = compressor["id"].get_ref<const std::string&>();
     const ChunkCodec* found = find_chunk_codec(id);
-    if (found == nullptr)
-      in_.unsupported(
-          fmt::format("the compressor '{}' is not read; blosc, bz2, gzip, lz4, zlib, zstd and none are", id),
-          "to gzip, zstd or no compression");
+    if (found == nullptr) {
+      std::vector<std::string_view> read;
+      for (const ChunkCodec& codec : chunk_codecs()) read.push_back(codec.name);
+      in_.unsupported(fmt::format("the compressor '{}' is not read; {} and none are", id, fmt::join(read, ", ")),
+                      "to gzip, zstd or no compression");
+    }
     return found;
   }
 

@@ -6,10 +6,10 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <vector>
 
 #include "remap/plan.h"
+#include "remap/progress.h"
 #include "remap/sink.h"
 #include "remap/source.h"
 
@@ -20,7 +20,7 @@ struct ExecOptions {
   int threads = 0;
   // Called with the bytes of target data written so far and their total; from one thread at a time, not more than about
   // ten times a second, and once at the end. Must not throw. May be empty.
-  std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress;
+  ProgressFunction progress;
   // Set to true by another thread (or a signal handler) to stop. May be null.
   const std::atomic<bool>* cancel = nullptr;
   // Files are written in blocks that end at multiples of this (or a little before, where no element ends there). Only

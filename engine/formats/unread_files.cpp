@@ -1,5 +1,5 @@
 // The tables of files that are not read. A row: how it is recognised, what it is, what to do.
-#include "formats/recognise.h"
+#include "formats/unread_kinds.h"
 
 #include <algorithm>
 #include <cctype>
@@ -11,8 +11,8 @@
 #include <fmt/format.h>
 
 #include "formats/folder_files.h"
-#include "formats/known_kinds.h"
 #include "formats/pickle.h"
+#include "formats/unread_rows.h"
 #include "formats/zip.h"
 #include "remap/diagnostic.h"
 

@@ -1,4 +1,4 @@
-// What the tables of files and of folders that are not read share. Private to recognise.cpp and recognise_folder.cpp.
+// What the tables of files and of folders that are not read share. Private to unread_files.cpp and unread_folders.cpp.
 #pragma once
 
 #include <filesystem>
@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "formats/recognise.h"
+#include "formats/unread_kinds.h"
 
 namespace remap::formats {
 

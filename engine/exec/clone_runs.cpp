@@ -1,4 +1,4 @@
-#include "exec/file_runs.h"
+#include "exec/clone_runs.h"
 
 #include "exec/clip.h"
 #include "tensor/box.h"
@@ -20,17 +20,17 @@ std::optional<FilePlace> place_in_source(const PlannedTensor& tensor, const std:
   return FilePlace{view.fd, view.offset_bytes + static_cast<uint64_t>(region.source_offset * size_bytes(tensor.dtype))};
 }
 
-std::vector<FileRun> file_runs(const std::vector<PlannedTensor>& tensors, const std::vector<const Source*>& sources,
-                               const Blocks& blocks) {
-  std::vector<FileRun> runs;
+std::vector<CloneRun> clone_runs(const std::vector<PlannedTensor>& tensors, const std::vector<const Source*>& sources,
+                                 const Blocks& blocks) {
+  std::vector<CloneRun> runs;
   for (const size_t target : blocks.order()) {
     const auto from = place_in_source(tensors[target], sources);
     if (!from) continue;
     const TensorPlace place = blocks.place(target);
-    const FileRun run{place.file, place.offset_bytes,
-                      place.offset_bytes + static_cast<uint64_t>(data_bytes(tensors[target])), *from};
+    const CloneRun run{place.file, place.offset_bytes,
+                       place.offset_bytes + static_cast<uint64_t>(data_bytes(tensors[target])), *from};
     if (!runs.empty()) {
-      FileRun& last = runs.back();
+      CloneRun& last = runs.back();
       if (last.file == run.file && last.end == run.begin && last.from.fd == from->fd &&
           last.from.offset_bytes + (last.end - last.begin) == from->offset_bytes) {
         last.end = run.end;

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include "formats/folder_files.h"
-#include "formats/known_kinds.h"
+#include "formats/unread_rows.h"
 
 namespace remap::formats {
 namespace {
