@@ -262,6 +262,14 @@ TEST_CASE("no source of the engine is over 500 lines, and no class over 300") {
   CHECK(faults == no_faults);
 }
 
+TEST_CASE("no rule file is over 150 lines") {
+  std::vector<std::string> faults;
+  for (const auto& file : files_below({"rules"}, {".yaml"}))
+    if (const auto lines = std::count(file.text.begin(), file.text.end(), '\n'); lines > 150)
+      faults.push_back(fmt::format("{}: {} lines", file.path, lines));
+  CHECK(faults == no_faults);
+}
+
 TEST_CASE("no line of the sources is over 120 columns") {
   std::vector<std::string> faults;
   for (const auto& file : files_below({"engine", "cli", "tests"}, {".h", ".cpp"})) {
