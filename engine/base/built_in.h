@@ -16,7 +16,7 @@ struct BuiltInFile {
   std::string_view text;
 };
 
-// Files that were packed together with zstd, unpacked. list() refers to this object and to the names it was given, which
+// Files that were packed together with zstd, unpacked. list() refers to this object, and to the names it was given: they
 // must outlive it.
 class BuiltInFiles {
  public:

@@ -1,5 +1,5 @@
-// What libblosc.a asks of other libraries, for the static program alone (cli/CMakeLists.txt). One object of it holds both
-// its compressor and its decompressor, so that a link without these would bring in all compressors, which are never
+// What libblosc.a asks of other libraries, for the static program alone (cli/CMakeLists.txt). One object of it has its
+// compressor beside its decompressor, so that a link without these would bring in all compressors, which are never
 // called (remap only unpacks), and snappy, of which remap has its own.
 #include <cstdlib>
 #include <cstring>
