@@ -16,8 +16,7 @@ struct BuiltInFile {
   std::string_view text;
 };
 
-// Files that were packed together with zstd, unpacked. list() refers to this object, and to the names it was given: they
-// must outlive it.
+// Files that were packed together with zstd, unpacked. list() refers to this object, and to the names it was given.
 class BuiltInFiles {
  public:
   struct Packed {

@@ -21,8 +21,8 @@ struct RemarkList {
   size_t n_left_out = 0;  // tensors that have no line
 };
 
-// A line a remark, in their order, if there are at most `most_lines`. Otherwise remarks that differ in nothing but numbers
-// are folded where their keys do, and the lines with the largest differences stay.
+// A line a remark, in their order, if there are at most `most_lines`. Otherwise remarks that differ in nothing but
+// numbers are folded where their keys do, and the lines with the largest differences stay.
 RemarkList remark_list(const std::vector<TensorRemark>& remarks, size_t most_lines = 1000);
 
 }  // namespace remap::report
