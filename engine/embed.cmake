@@ -1,4 +1,4 @@
-# Files of the tree as string literals of the library: rules, schemas, what pages of HTML are made of.
+# Files of the tree in the library, packed with zstd: rules, schemas, diagnostics, what pages of HTML are made of.
 #
 #   remap_embed(NAME HEADER NAMESPACE FUNCTION=GLOB...)
 #
@@ -37,22 +37,24 @@ foreach(pair IN LISTS pairs)
   set(function ${CMAKE_MATCH_1})
   file(GLOB files RELATIVE ${SOURCE_DIR} "${SOURCE_DIR}/${CMAKE_MATCH_2}")
   list(SORT files)
-  string(APPEND body "const std::vector<BuiltInFile>& ${function}() {\n  static const std::vector<BuiltInFile> files = {\n")
+  # One after the other, and packed as one: what they have in common is there once.
+  set(all "${OUTPUT}.${function}")
+  file(WRITE "${all}" "")
+  set(table "")
   foreach(file IN LISTS files)
     get_filename_component(name "${file}" NAME_WLE)
     file(READ "${SOURCE_DIR}/${file}" text)
-    # Compilers limit the length of one literal; neighbours are joined.
-    string(LENGTH "${text}" length)
-    set(literals "")
-    set(start 0)
-    while(start LESS length)
-      string(SUBSTRING "${text}" ${start} 8000 part)
-      string(APPEND literals " R\"file(${part})file\"")
-      math(EXPR start "${start} + 8000")
-    endwhile()
-    string(APPEND body "      {\"${name}\", \"${file}\",${literals}},\n")
+    file(APPEND "${all}" "${text}")
+    file(SIZE "${SOURCE_DIR}/${file}" size)
+    string(APPEND table "      {\"${name}\", \"${file}\", ${size}},\n")
   endforeach()
-  string(APPEND body "  };\n  return files;\n}\n")
+  file(ARCHIVE_CREATE OUTPUT "${all}.zst" PATHS "${all}" FORMAT raw COMPRESSION Zstd COMPRESSION_LEVEL 9)
+  file(READ "${all}.zst" packed HEX)
+  file(REMOVE "${all}" "${all}.zst")
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," packed "${packed}")
+  string(APPEND body "const std::vector<BuiltInFile>& ${function}() {\n"
+    "  static constexpr unsigned char kPacked[] = {${packed}};\n"
+    "  static const BuiltInFiles files(kPacked, {\n${table}  });\n  return files.list();\n}\n")
 endforeach()
 string(APPEND body "}  // namespace remap::${NAMESPACE}\n")
 file(WRITE "${OUTPUT}" "${body}")

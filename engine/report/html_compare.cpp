@@ -5,6 +5,7 @@
 
 #include "remap/html.h"
 #include "report/html_page.h"
+#include "report/remark_list.h"
 
 namespace remap {
 
@@ -20,6 +21,9 @@ std::string render_html(const ComparisonPage& comparison) {
                   comparison.different.empty() ? "good" : "bad", comparison.n_equal, comparison.what, n_differ,
                   comparison.n_not_compared == 0 ? "" : fmt::format(", {} not compared", comparison.n_not_compared));
   if (comparison.different.empty()) return report::html_page("comparison", body + "<main>\n" + said + "</main>\n");
+  std::vector<report::TensorRemark> remarks;
+  for (const auto& one : comparison.different) remarks.push_back({one.key, one.text, one.max_absolute_diff});
+  const auto [lines, n_left_out] = report::remark_list(remarks);
   body += report::html_tools(comparison.what, false);
   body += "<main>\n" + said +
           "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"tensors that differ\"><table><caption>"
@@ -27,15 +31,14 @@ std::string render_html(const ComparisonPage& comparison) {
           "scope=\"col\">"
           "largest difference</th></tr></thead><tbody>\n";
   const auto largest =
-      std::max_element(comparison.different.begin(), comparison.different.end(),
-                       [](const auto& a, const auto& b) { return a.max_absolute_diff < b.max_absolute_diff; });
-  for (const auto& one : comparison.different)
-    body += fmt::format("<tr class=\"leaf\"><th scope=\"row\">{}</th><td>{}</td><td class=\"number\">{}</td></tr>\n",
-                        html_text(one.key), html_text(one.text),
-                        one.max_absolute_diff == 0 ? ""
-                                                   : fmt::format("{:.3g}{}", one.max_absolute_diff,
-                                                                 &one == &*largest ? " <strong>largest</strong>" : ""));
-  return report::html_page("comparison", body + "</tbody></table></div>\n</main>\n");
+      std::max_element(lines.begin(), lines.end(), [](const auto& a, const auto& b) { return a.size < b.size; });
+  for (const auto& one : lines)
+    body += fmt::format(
+        "<tr class=\"leaf\"><th scope=\"row\">{}</th><td>{}</td><td class=\"number\">{}</td></tr>\n",
+        html_text(one.keys), html_text(one.text),
+        one.size == 0 ? "" : fmt::format("{:.3g}{}", one.size, &one == &*largest ? " <strong>largest</strong>" : ""));
+  body += "</tbody></table></div>\n" + report::html_left_out(n_left_out);
+  return report::html_page("comparison", body + "</main>\n");
 }
 
 }  // namespace remap

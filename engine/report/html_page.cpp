@@ -136,6 +136,12 @@ std::string html_tools(const std::string& what, bool trees) {
   return html + "</div>\n";
 }
 
+std::string html_left_out(size_t n_tensors) {
+  return n_tensors == 0
+             ? ""
+             : fmt::format("<p>and {} more, which differ less: <code>--format json</code> lists all</p>\n", n_tensors);
+}
+
 std::string html_json(const std::string& name, const Json& json, size_t depth) {
   if (!json.is_structured() || json.empty() || depth >= kMostDepth)
     return fmt::format("<li><span class=\"name\">{}</span> <code>{}</code></li>", html_text(name),

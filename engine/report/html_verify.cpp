@@ -10,6 +10,7 @@
 #include "remap/report.h"
 #include "report/fold.h"
 #include "report/html_page.h"
+#include "report/remark_list.h"
 
 namespace remap {
 namespace {
@@ -98,12 +99,17 @@ std::string keys_html(const VerifyReport& report, VouchedBy by, const char* head
 
 std::string accounts(const VerifyReport& report) {
   std::string html = "<section><h2>What vouches for each tensor</h2>\n";
-  std::string faults;
+  std::vector<report::TensorRemark> faults;
   for (const auto& tensor : report.tensors)
-    if (!tensor.fault.empty())
-      faults += fmt::format("<li class=\"leaf removed\"><code>{}</code>: {}</li>\n", html_text(tensor.key),
-                            html_text(tensor.fault));
-  if (!faults.empty()) html += "<h3>Wrong</h3><ul class=\"lines\">\n" + faults + "</ul>\n";
+    if (!tensor.fault.empty()) faults.push_back({tensor.key, tensor.fault});
+  if (!faults.empty()) {
+    const auto [lines, n_left_out] = report::remark_list(faults);
+    html += "<h3>Wrong</h3><ul class=\"lines\">\n";
+    for (const auto& line : lines)
+      html += fmt::format("<li class=\"leaf removed\"><code>{}</code>: {}</li>\n", html_text(line.keys),
+                          html_text(line.text));
+    html += "</ul>\n" + report::html_left_out(n_left_out);
+  }
   html += keys_html(report, VouchedBy::forward_and_bytes, "the forward pass and their bytes");
   html += keys_html(report, VouchedBy::bytes, "their bytes alone: no forward pass reads them");
   html += keys_html(report, VouchedBy::none, "nothing");

@@ -65,28 +65,38 @@ for suite in $suites; do
   convert_in "$kept/$suite" "Debian $suite ($(cat "$kept/$suite/etc/debian_version"))"
 done
 
-# Someone who has only Python.
+# Someone who has only Python, each Debian's: two commands, and a page to send that opens no network.
+with_python() {  # SUITE
+  local to=$kept/$1-python began took python
+  if ! make_chroot "$1" "$to" minbase python3,python3-venv; then skip "the wheel in $1: no chroot: $(tail -n 1 "$work/log")"; return; fi
+  rm -rf --one-file-system "$to/work" && mkdir "$to/work" && cp "$wheel" "$to/work/" && cp -L "$root/tests/data/roberta/source/model.2019.pt" "$to/work/model.pt"
+  if chroot "$to" sh -c 'command -v cc || command -v gcc || command -v c++'; then no "there is a compiler in the chroot"; fi
+  chroot "$to" sh -ec "cd work; python3 -m venv env" && python=$(chroot "$to" python3 --version) || { no "Debian $1: python3 -m venv"; return; }
+  began=$(date +%s%N)
+  if chroot "$to" sh -ec "cd work; . env/bin/activate
+      pip install --quiet --no-index --disable-pip-version-check ./$(basename "$wheel")
+      remap model.pt -o out" &&
+    [ -s "$to/work/out/model.safetensors" ]; then
+    took=$((($(date +%s%N) - began) / 1000000))
+    if [ "$took" -lt 60000 ]; then ok "Debian $1, $python alone: to a converted checkpoint in two commands, $took ms"; else no "Debian $1: it took $took ms"; fi
+  else
+    no "Debian $1: the wheel does not install and convert"
+  fi
+  if chroot "$to" sh -ec "cd work; . env/bin/activate; remap plan model.pt --format html > plan.html; ls env/share/man/man1/remap.1 >/dev/null
+      python3 -c 'import remap; p = remap.plan(\"model.pt\"); assert p[\"tensors\"], p'" &&
+    [ "$(head -c 15 "$to/work/plan.html")" = '<!DOCTYPE html>' ] && ! grep -qE '(src|href)="?https?:' "$to/work/plan.html"; then
+    ok "Debian $1, $python alone: a page of $(stat -c %s "$to/work/plan.html") bytes that loads nothing, the module, the manual page"
+  else
+    no "Debian $1: page, module or manual page"
+  fi
+  rm -rf --one-file-system "$to/work"
+}
 if [ -z "$wheel" ]; then
   skip "the wheel: none was given"
 elif ! command -v mmdebstrap >/dev/null; then
   skip "the wheel: there is no mmdebstrap"
-elif ! make_chroot bookworm "$kept/python" minbase python3,python3-pip,python3-venv; then
-  skip "the wheel: no chroot: $(tail -n 1 "$work/log")"
 else
-  to=$kept/python
-  rm -rf --one-file-system "$to/work" && mkdir "$to/work" && cp "$wheel" "$to/work/" && cp -rL "$root/tests/data/roberta/source/model.2019.pt" "$to/work/model.pt"
-  if chroot "$to" sh -c 'command -v cc || command -v gcc || command -v c++'; then no "there is a compiler in the chroot"; fi
-  began=$(date +%s%N)
-  if chroot "$to" sh -ec "cd /work; python3 -m venv env; . env/bin/activate
-      pip install --quiet --no-index --disable-pip-version-check /work/$(basename "$wheel")
-      remap model.pt -o out" &&
-    [ -s "$to/work/out/model.safetensors" ]; then
-    took=$((($(date +%s%N) - began) / 1000000))
-    if [ "$took" -lt 60000 ]; then ok "from a bare Python to a converted checkpoint in $took ms"; else no "it took $took ms"; fi
-  else
-    no "the wheel does not install and convert"
-  fi
-  rm -rf --one-file-system "$to/work"
+  for suite in $suites; do with_python "$suite"; done
 fi
 closing
 [ "$failed" = 0 ]

@@ -10,6 +10,7 @@ import argparse
 import importlib.util
 import json
 import os
+import random
 import struct
 import subprocess
 import sys
@@ -86,14 +87,14 @@ def make(remap, path, *words, codes=(0,)):
     return path
 
 
-def tensors(path, keys, metadata=None):
+def tensors(path, keys, metadata=None, values=None):
     """A safetensors file of one float for each key."""
     header = {"__metadata__": metadata} if metadata else {}
     for i, key in enumerate(keys):
         header[key] = {"dtype": "F32", "shape": [1], "data_offsets": [4 * i, 4 * i + 4]}
     text = json.dumps(header).encode()
     with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + struct.pack("<f", 1) * len(keys))
+        file.write(struct.pack("<Q", len(text)) + text + struct.pack(f"<{len(keys)}f", *(values or [1] * len(keys))))
     return path
 
 
@@ -113,6 +114,29 @@ def examine(browser, page, axe, what):
 HOSTILE = ["</script><script>window.hacked=1</script>", "<img src=x onerror=window.hacked=1>", "\" onmouseover=\"window.hacked=1",
            "a.{0..3}.b", "{{constructor}}", "javascript:window.hacked=1", "x\u202egnp.exe", "\u0001\u001b[31mred", "']]><!--", "a" * 3000,
            ".".join("d" * 2000), "../../etc/passwd", "__proto__.polluted", "&lt;b&gt;"]
+
+
+def large_pages(remap, at):
+    """The other pages of a checkpoint as large as switch-c-2048: small too, if everything in it differs."""
+    manifest = "rules/tests/switch/switch-c-2048.json"
+    with open(os.path.join(ROOT, "rules/switch.yaml"), encoding="utf-8") as file:
+        rules = file.read()
+    with open(at("renamed.yaml"), "w", encoding="utf-8") as file:
+        file.write(rules.replace("  schema: switch_transformers\n", "").replace("expert_{e}", "e_{e}"))
+    keys = [f"{side}.block.{layer}.layer.1.mlp.experts.expert_{e}.{w}.weight"
+            for side in ("encoder", "decoder") for layer in range(1, 30, 2) for e in range(2048) for w in ("wi", "wo")]
+    chance = random.Random(1)
+    a = tensors(at("a.safetensors"), keys)
+    b = tensors(at("b.safetensors"), keys, values=[chance.random() for _ in keys])
+    words = ["".join(chance.choice("abcdefghijklmnop") for _ in range(12)) for _ in range(5000)]
+    c, d = tensors(at("c.safetensors"), words), tensors(at("d.safetensors"), words, values=[chance.random() for _ in words])
+    for name, made_by, code in (("inspect", ["inspect", manifest], 0),
+                                ("diff", ["diff", "rules/switch.yaml", at("renamed.yaml"), "--source", manifest], 1),
+                                ("compare", ["compare", a, b], 1), ("compare-words", ["compare", c, d], 1)):
+        page = make(remap, at(f"large-{name}.html"), *made_by, codes=(code,))
+        check(os.path.getsize(page) < 2_000_000, f"the {name} of switch-c-2048 has {os.path.getsize(page)} bytes")
+    with open(page, encoding="utf-8") as file:
+        check("and 4000 more" in file.read(), "what is left out is counted")
 
 
 def pages(remap, browser, folder, axe, pictures):
@@ -155,7 +179,9 @@ def pages(remap, browser, folder, axe, pictures):
     browser.key("Enter")
     check(browser.run("Array.from(document.querySelectorAll('#source ~ .tree .near')).some((l) => l.offsetParent)"),
           "Enter shows the other side")
+    large_pages(remap, at)
     if pictures:
+        os.makedirs(pictures, exist_ok=True)
         browser.size(1280, 820)
         for scheme in ("light", "dark"):
             browser.media(scheme)
