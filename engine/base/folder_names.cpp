@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/open_descriptor.h"
+
 namespace remap {
 namespace {
 
@@ -18,8 +20,8 @@ struct CloseFolder {
 }  // namespace
 
 FolderNames names_in(const std::string& folder, FolderLink link, size_t at_most) {
-  const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (link == FolderLink::refuse ? O_NOFOLLOW : 0);
-  const int fd = ::open(folder.c_str(), flags);
+  const int flags = O_RDONLY | O_DIRECTORY | (link == FolderLink::refuse ? O_NOFOLLOW : 0);
+  const int fd = open_descriptor(folder, flags);
   if (fd < 0) return {{}, errno};
   const std::unique_ptr<DIR, CloseFolder> handle(::fdopendir(fd));
   if (!handle) {

@@ -7,9 +7,10 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/open_descriptor.h"
 
 namespace remap {
 namespace {
@@ -32,20 +33,6 @@ FileStamp stamp_from(const struct stat& info) {
               "look into the system's log for what its storage says; if there is a copy, use that");
 }
 
-// A checkpoint of many ranks has more files than a process may have open unless it asks for more.
-bool allow_more_files() {
-  struct rlimit limit {};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return false;
-  limit.rlim_cur = limit.rlim_max;
-  return ::setrlimit(RLIMIT_NOFILE, &limit) == 0;
-}
-
-int open_for_reading(const char* path) {
-  constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;  // never waits for whoever writes to a pipe
-  const int fd = ::open(path, kFlags);
-  return fd < 0 && errno == EMFILE && allow_more_files() ? ::open(path, kFlags) : fd;
-}
-
 }  // namespace
 
 std::string errno_text(int error_number) { return std::generic_category().message(error_number); }
@@ -66,7 +53,7 @@ Mapping::~Mapping() {
 struct MappedFile::Open {
   explicit Open(const std::string& name) : path(name) {
     const BytePlace place{path, {}, {}};
-    fd = open_for_reading(path.c_str());
+    fd = open_descriptor(path, O_RDONLY | O_NONBLOCK);  // never waits for whoever writes to a pipe
     if (fd < 0) throw Error("io-read", place, fmt::format("cannot open for reading: {}", errno_text(errno)));
     // The destructor does not run when a constructor throws.
     try {

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/mapped_file.h"
+#include "base/open_descriptor.h"
 #include "base/parallel_for.h"
 #include "base/progress_counter.h"
 #include "remap/diagnostic.h"
@@ -41,7 +42,7 @@ FileDigest digest_of(const std::string& path, std::vector<std::byte>& buffer, Pr
   const auto fail = [&](int error) {
     throw Error("io-read", BytePlace{path, {}, {}}, fmt::format("the file cannot be read: {}", errno_text(error)));
   };
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = open_descriptor(path, O_RDONLY);
   if (fd < 0) fail(errno);
   FileDigest digest;
   Sha256 sum;

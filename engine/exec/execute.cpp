@@ -144,11 +144,9 @@ class Run {
   void fill_block(size_t b, exec::Filler& filler) {
     const Block& block = blocks_[b];
     const auto fill = [&](std::byte* out) {
-      uint64_t filled = 0;
-      for (size_t i = block.first; i < block.last; ++i) {
-        const exec::Stretch stretch = blocks_.stretch(block, i);
-        filled += filler.fill(stretch, out + (stretch.offset_bytes - block.begin));
-      }
+      std::vector<exec::Stretch> stretches;
+      for (size_t i = block.first; i < block.last; ++i) stretches.push_back(blocks_.stretch(block, i));
+      const uint64_t filled = filler.fill(stretches, out);
       check_bytes();
       progress_.add(filled);
       return filled;

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/mapped_file.h"
 #include "exec/read_file.h"
 #include "ops/cast.h"
 #include "remap/diagnostic.h"
@@ -85,6 +86,46 @@ size_t PieceIndex::first_touching(const std::vector<Reach>& reaches, int64_t ele
   const auto first = std::lower_bound(reaches.begin(), reaches.end(), element,
                                       [](const Reach& reach, int64_t wanted) { return reach.highest < wanted; });
   return static_cast<size_t>(first - reaches.begin());
+}
+
+FilePlace Filler::place_of(const Stretch& stretch) const {
+  FilePlace place = place_in_source(tensors_[stretch.target], sources_).value_or(FilePlace{});
+  place.offset_bytes +=
+      static_cast<uint64_t>(stretch.begin) * static_cast<uint64_t>(size_bytes(tensors_[stretch.target].dtype));
+  return place;
+}
+
+uint64_t Filler::size_of(const Stretch& stretch) const {
+  return static_cast<uint64_t>(stretch.end - stretch.begin) *
+         static_cast<uint64_t>(size_bytes(tensors_[stretch.target].dtype));
+}
+
+// Small tensors that follow each other in a file of a source too are read at once. What could not be read so is read
+// one by one, which tells where it fails.
+uint64_t Filler::fill(const std::vector<Stretch>& stretches, std::byte* out) {
+  if (stretches.size() == 1) return fill(stretches[0], out);
+  uint64_t filled = 0;
+  FilePlace from = place_of(stretches[0]);
+  for (size_t i = 0; i < stretches.size();) {
+    std::byte* const at = out + (stretches[i].offset_bytes - stretches[0].offset_bytes);
+    uint64_t length = size_of(stretches[i]);
+    size_t next = i + 1;
+    FilePlace further;
+    for (; next < stretches.size(); ++next) {
+      further = place_of(stretches[next]);
+      if (from.fd < 0 || further.fd != from.fd || further.offset_bytes != from.offset_bytes + length ||
+          stretches[next].offset_bytes != stretches[i].offset_bytes + length)
+        break;
+      length += size_of(stretches[next]);
+    }
+    if (next == i + 1 || read_all_at(from.fd, from.offset_bytes, {at, length}).n_bytes != length)
+      for (length = 0; i < next; ++i)
+        length += fill(stretches[i], out + (stretches[i].offset_bytes - stretches[0].offset_bytes));
+    filled += length;
+    i = next;
+    from = further;
+  }
+  return filled;
 }
 
 uint64_t Filler::fill(const Stretch& stretch, std::byte* out) {

@@ -7,6 +7,7 @@
 
 #include "exec/blocks.h"
 #include "exec/clip.h"
+#include "exec/file_runs.h"
 #include "remap/source.h"
 
 namespace remap::exec {
@@ -51,9 +52,9 @@ class Filler {
   Filler(const Filler&) = delete;
   Filler& operator=(const Filler&) = delete;
 
-  // Fills what is in place of a stretch; `out` is the place of its first element. Returns the bytes filled.
-  // Throws Error: what a source reports; "io-read", "io-truncated".
-  uint64_t fill(const Stretch& stretch, std::byte* out);
+  // Fills what is in place of stretches that follow each other in a file; `out` is the place of the first one's first
+  // element. Returns the bytes filled. Throws Error: what a source reports; "io-read", "io-truncated".
+  uint64_t fill(const std::vector<Stretch>& stretches, std::byte* out);
 
  private:
   struct Range {
@@ -69,7 +70,11 @@ class Filler {
     bool is_ahead = false;  // the kernel was told that all of it will be read
   };
 
+  uint64_t fill(const Stretch& stretch, std::byte* out);
   uint64_t fill_constant(const Stretch& stretch, std::byte* out) const;
+  // fd < 0: its bytes lie in no file of a source as they are.
+  FilePlace place_of(const Stretch& stretch) const;
+  uint64_t size_of(const Stretch& stretch) const;
   uint64_t fill_numbers(const FilledPart& part, const Stretch& stretch, const std::vector<int64_t>& strides,
                         std::byte* out) const;
   uint64_t fill_piece(const Piece& piece, const Stretch& stretch, const std::vector<int64_t>& strides, std::byte* out);

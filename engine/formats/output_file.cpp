@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/mapped_file.h"
+#include "base/open_descriptor.h"
 #include "base/text.h"
 #include "remap/diagnostic.h"
 
@@ -22,7 +23,7 @@ bool is_file_name(const std::string& name) {
 }
 
 int write_text_file(const std::string& path, const std::string& contents, int flags, bool sync) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0666);
+  const int fd = open_descriptor(path, O_WRONLY | O_CREAT | flags, 0666);
   if (fd < 0) return errno;
   int error = write_all(fd, std::as_bytes(std::span(contents)));
   if (error == 0 && sync && ::fsync(fd) != 0) error = errno;
@@ -48,7 +49,7 @@ OutputFile::OutputFile(const Destination& destination, const std::string& path, 
   // may have had that was being replaced, are not only ours.
   if (struct stat info{}; ::lstat(path.c_str(), &info) == 0 && (!S_ISREG(info.st_mode) || info.st_nlink > 1))
     ::unlink(path.c_str());
-  fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+  fd_ = open_descriptor(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0666);
   if (fd_ < 0)
     throw Error("io-write", at(destination.path), fmt::format("cannot create a file in it: {}", errno_text(errno)),
                 errno == EMFILE ? "choose larger shards, or allow more open files (ulimit -n)" : "");

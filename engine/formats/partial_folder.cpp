@@ -18,6 +18,7 @@
 
 #include "base/folder_names.h"
 #include "base/mapped_file.h"
+#include "base/open_descriptor.h"
 #include "base/text.h"
 #include "formats/inputs_held.h"
 #include "remap/metadata.h"
@@ -206,7 +207,7 @@ void rename_over_old(const std::string& folder, const Destination& destination, 
 }
 
 int sync_folder(const std::string& folder) {
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int fd = open_descriptor(folder, O_RDONLY | O_DIRECTORY);
   if (fd < 0) return errno == EACCES ? 0 : errno;  // one that may be written to and not be read cannot be synced
   const int error = ::fsync(fd) == 0 || errno == EINVAL || errno == EOPNOTSUPP ? 0 : errno;
   ::close(fd);
@@ -225,7 +226,7 @@ struct PartialFolder::Left {
   Left(const Destination& destination, std::string where) : path(std::move(where)) {
     struct stat info {};
     if (::lstat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode) || info.st_uid != ::geteuid()) return;
-    journal = ::open((path + "/journal").c_str(), O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+    journal = open_descriptor(path + "/journal", O_RDWR | O_APPEND | O_NOFOLLOW);
     if (journal < 0) {
       if (errno == ENOENT && own_names_in(path).empty()) state = State::empty;
       return;
@@ -320,7 +321,7 @@ void PartialFolder::make() {
     // Whoever looks for leftovers may find the folder while it is still empty, or lock the journal first, and remove
     // it.
     const std::string name = path + "/journal";
-    journal_ = ::open(name.c_str(), O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    journal_ = open_descriptor(name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
     if (journal_ < 0 && errno == ENOENT) continue;
     int error = journal_ < 0 ? errno : 0;
     // A file system without locks: then nobody takes this for a leftover.

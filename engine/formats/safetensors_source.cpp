@@ -1,6 +1,7 @@
 #include "formats/safetensors_source.h"
 
 #include <filesystem>
+#include <unordered_set>
 
 #include <fmt/format.h>
 
@@ -10,6 +11,7 @@
 #include "formats/folder_files.h"
 #include "formats/json_text.h"
 #include "formats/limit.h"
+#include "formats/plain_scanner.h"
 #include "tensor/box.h"
 
 namespace remap::formats {
@@ -30,6 +32,53 @@ class HeaderParser {
       : bytes_(bytes), file_(file), limits_(limits) {}
 
   SafetensorsHeader parse() {
+    const std::string_view text = header_text();
+    SafetensorsHeader result;
+    if (!parse_plain(text, result)) result = parse_any(text);
+    check_layout(result.entries);
+    return result;
+  }
+
+ private:
+  // A header as every writer writes it, without a tree of values. False if it is another one, or not right.
+  bool parse_plain(std::string_view text, SafetensorsHeader& result) const {
+    PlainScanner in(text);
+    if (!in.take('{')) return false;
+    constexpr size_t kUsualBytes = 64;  // of an entry
+    std::unordered_set<std::string_view> keys;
+    keys.reserve(text.size() / kUsualBytes);
+    result.entries.reserve(text.size() / kUsualBytes);
+    Shape shape, offsets;
+    SharedShape shared;
+    try {
+      do {
+        std::string_view key, dtype_text, metadata;
+        if (!in.take_text(key) || !in.take(':') || !keys.insert(key).second || keys.size() > limits_.max_tensors)
+          return false;
+        if (key == "__metadata__") {
+          if (!in.take_object(metadata)) return false;
+          result.metadata = check_metadata(parse_json(metadata, {file_, "safetensors-header", kLengthBytes}));
+          continue;
+        }
+        if (!in.take('{') || !in.take_name("dtype") || !in.take_text(dtype_text) || !in.take(',') ||
+            !in.take_name("shape") || !in.take_sizes(shape) || !in.take(',') || !in.take_name("data_offsets") ||
+            !in.take_sizes(offsets) || offsets.size() != 2 || !in.take('}'))
+          return false;
+        const auto dtype = parse_dtype(dtype_text);
+        if (!dtype || name(*dtype) != dtype_text || shape.size() > static_cast<size_t>(limits_.max_rank) ||
+            key.size() > limits_.max_key_bytes)
+          return false;
+        if (!(shared == shape)) shared = shape;
+        result.entries.push_back(entry_of(std::string(key), *dtype, shared, static_cast<uint64_t>(offsets[0]),
+                                          static_cast<uint64_t>(offsets[1])));
+      } while (in.take(','));
+    } catch (const Error&) {
+      return false;  // the other one finds it too, and in its turn
+    }
+    return in.take('}') && in.is_at_end();
+  }
+
+  SafetensorsHeader parse_any(std::string_view text) const {
     SafetensorsHeader result;
     uint64_t n_members = 0;  // all are counted, for the message; those within the limit are kept
     const auto read = [&](const std::string& key, const Json& value) {
@@ -40,13 +89,11 @@ class HeaderParser {
         result.entries.push_back(parse_entry(key, value));
     };
     // Begins with '{': an object, or not JSON.
-    parse_json_members(header_text(), {file_, "safetensors-header", kLengthBytes}, read);
+    parse_json_members(text, {file_, "safetensors-header", kLengthBytes}, read);
     check_limit(n_members, limits_.max_tensors, "max_tensors", place(), "tensors");
-    check_layout(result.entries);
     return result;
   }
 
- private:
   BytePlace place() const { return {file_, {}, kLengthBytes}; }
   [[noreturn]] void fail(const std::string& message) const { throw Error("safetensors-header", place(), message); }
 
@@ -74,9 +121,21 @@ class HeaderParser {
     check_limit(key.size(), limits_.max_key_bytes, "max_key_bytes", place(), "bytes of a tensor's name");
     if (!value.is_object())
       fail(fmt::format("tensor '{}': an object with dtype, shape and data_offsets was expected", key));
-    SafetensorsEntry entry;
-    entry.info = {key, dtype_of(key, value), shape_of(key, value)};
+    const DType dtype = dtype_of(key, value);
+    const Shape shape = shape_of(key, value);
     const auto [begin, end] = offsets_of(key, value);
+    return entry_of(key, dtype, shape, begin, end);
+  }
+
+  SafetensorsEntry entry_of(const std::string& key, DType dtype, const SharedShape& shape, uint64_t begin,
+                            uint64_t end) const {
+    if (begin > end) fail(fmt::format("tensor '{}': data_offsets [{},{}] run backwards", key, begin, end));
+    if (end > data_bytes_)
+      throw Error("safetensors-truncated", BytePlace{file_, {}, data_begin_},
+                  fmt::format("tensor '{}' ends at byte {} of the data, which has {} bytes", key, end, data_bytes_),
+                  "the file is damaged or was not written completely; fetch it again");
+    SafetensorsEntry entry;
+    entry.info = {key, dtype, shape};
     const auto expected = static_cast<uint64_t>(data_bytes(entry.info));
     if (!is_whole_bytes(entry.info.dtype, entry.info.shape))
       fail(fmt::format("tensor '{}': {} {} is not a whole number of bytes", key, name(entry.info.dtype),
@@ -122,13 +181,7 @@ class HeaderParser {
     if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() ||
         !offsets[1].is_number_unsigned())
       fail(fmt::format("tensor '{}': data_offsets is not [begin, end]", key));
-    const auto begin = offsets[0].get<uint64_t>(), end = offsets[1].get<uint64_t>();
-    if (begin > end) fail(fmt::format("tensor '{}': data_offsets [{},{}] run backwards", key, begin, end));
-    if (end > data_bytes_)
-      throw Error("safetensors-truncated", BytePlace{file_, {}, data_begin_},
-                  fmt::format("tensor '{}' ends at byte {} of the data, which has {} bytes", key, end, data_bytes_),
-                  "the file is damaged or was not written completely; fetch it again");
-    return {begin, end};
+    return {offsets[0].get<uint64_t>(), offsets[1].get<uint64_t>()};
   }
 
   // Sorts by offset and proves that every byte behind the header belongs to exactly one tensor.
@@ -190,18 +243,20 @@ class SafetensorsSource final : public Source {
   // Adds a file; the manifest is made by finish().
   void add_file(MappedFile file, SafetensorsHeader header) {
     if (!header.metadata.is_null()) metadata_["__metadata__"] = std::move(header.metadata);
-    for (auto& entry : header.entries) homes_.push_back({std::move(entry), files_.size()});
+    entries_.reserve(entries_.size() + header.entries.size());
+    for (auto& entry : header.entries) {
+      homes_.push_back({entry.begin, files_.size()});
+      entries_.push_back(std::move(entry.info));
+    }
     files_.push_back(std::move(file));
   }
   // `config` is the file that describes the model, where it is to be read.
   void finish(const fs::path& config, const Limits& limits) {
-    reorder(homes_, sorted_order(homes_.size(), [&](size_t a, size_t b) {
-              return homes_[a].entry.info.key < homes_[b].entry.info.key;
-            }));
-    std::vector<TensorInfo> infos;
-    infos.reserve(homes_.size());
-    for (const Home& home : homes_) infos.push_back(home.entry.info);
-    manifest_ = Manifest(std::move(infos), path_);
+    const auto order =
+        sorted_order(entries_.size(), [&](size_t a, size_t b) { return entries_[a].key < entries_[b].key; });
+    reorder(homes_, order);
+    reorder(entries_, order);
+    manifest_ = Manifest(std::move(entries_), path_);
     std::error_code ignored;
     if (!config.empty() && fs::is_regular_file(config, ignored))
       metadata_["config"] = parse_json(read_text(config.string(), limits.max_index_bytes), {config.string()});
@@ -218,8 +273,8 @@ class SafetensorsSource final : public Source {
   TileView load(size_t index, size_t, TileBuffer&) const override {
     const Home& home = homes_[index];
     const MappedFile& file = files_[home.file];
-    return {file.data() + home.entry.begin, row_major_strides(stored_form(home.entry.info).shape), file.fd(),
-            home.entry.begin, &file.path()};
+    return {file.data() + home.begin, row_major_strides(stored_form(manifest_[index]).shape), file.fd(), home.begin,
+            &file.path()};
   }
   void check_bytes() const override {
     for (const MappedFile& file : files_) file.require_readable();
@@ -233,12 +288,13 @@ class SafetensorsSource final : public Source {
     return text;
   }
   struct Home {
-    SafetensorsEntry entry;
+    uint64_t begin = 0;  // offset in the file, bytes
     size_t file = 0;
   };
   std::string path_;
   std::vector<MappedFile> files_;
-  std::vector<Home> homes_;  // in the manifest's order
+  std::vector<Home> homes_;          // in the manifest's order
+  std::vector<TensorInfo> entries_;  // until finish()
   Manifest manifest_;
   Json metadata_ = Json::object();
 };

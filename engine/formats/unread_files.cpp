@@ -182,11 +182,13 @@ struct FileKind {
 };
 
 constexpr const char* kFetchAgain = "download the file again";
-constexpr const char* kHdfWay =
-    REMAP_AS_SAFETENSORS "import h5py\n" REMAP_IMPORTS
-                         "tensors = {}\n"
-                         "h5py.File('FILE').visititems(lambda key, item: tensors.update({key: item[()]} if "
-                         "hasattr(item, 'dtype') else {}))" REMAP_SAVE;
+// Groups and named types have no shape, data sets without data have none either; strings are no tensors. What safetensors
+// has no dtype for stays an error of save_file: nothing is left out in silence.
+constexpr const char* kHdfWay = REMAP_AS_SAFETENSORS
+    "import h5py\n" REMAP_IMPORTS
+    "tensors = {}\n"
+    "h5py.File('FILE').visititems(lambda key, item: tensors.update({key: item[()]} if "
+    "getattr(item, 'shape', None) is not None and item.dtype.kind not in 'OS' else {}))" REMAP_SAVE;
 constexpr const char* kPickleWay =
     "if you trust where it is from (loading a pickle runs what it names), save it with torch, as the note shows, and "
     "give that\n"

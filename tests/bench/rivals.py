@@ -4,6 +4,7 @@
   rivals.py rename|transpose|bfloat16|float32 SOURCE OUT.safetensors     torch.load(mmap=True) or safetensors, then save_file
   rivals.py dcp SOURCE_FOLDER OUT.pt                                     torch's own dcp_to_torch_save
   rivals.py zero3 SOURCE_FOLDER OUT.safetensors                          what DeepSpeed's zero_to_fp32 does, then save_file
+  rivals.py zero_to_fp32 SOURCE_FOLDER OUT_FOLDER                        DeepSpeed's own zero_to_fp32, as safetensors
   rivals.py switch SOURCE_FOLDER OUT.safetensors                         tensorstore, transposes, split by expert, save_file
   rivals.py names MANIFEST.json                                          re.sub of every key, with the scripts' patterns
 """
@@ -73,6 +74,11 @@ def zero3(source, target):
     save_file(result, target, metadata={"format": "pt"})
 
 
+def zero_to_fp32(source, target):
+    from deepspeed.utils.zero_to_fp32 import convert_zero_checkpoint_to_fp32_state_dict
+    convert_zero_checkpoint_to_fp32_state_dict(source, target, safe_serialization=True)
+
+
 def switch(source, target):
     import numpy
     import tensorstore
@@ -109,7 +115,7 @@ def names(manifest):
 
 if __name__ == "__main__":
     operation, *paths = sys.argv[1:]
-    own = {"switch": switch, "names": names, "dcp": dcp, "zero3": zero3}
+    own = {"switch": switch, "names": names, "dcp": dcp, "zero3": zero3, "zero_to_fp32": zero_to_fp32}
     if operation in own:
         own[operation](*paths)
     else:

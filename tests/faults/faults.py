@@ -85,7 +85,12 @@ class Faults:
         environment = dict(os.environ)
         if fault:
             environment.update(LD_PRELOAD=self.shim, REMAP_FAULT=fault)
-        prepare = (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))) if limit else None
+
+        def prepare():
+            for number in (signal.SIGINT, signal.SIGHUP):  # ignored below nohup, and by what a shell starts in the background
+                signal.signal(number, signal.SIG_DFL)
+            if limit:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
         return subprocess.Popen(self.command(*more, **where), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                 text=True, preexec_fn=prepare)
 
@@ -115,10 +120,20 @@ class Faults:
         return state + (", gone on with" if "output-resumed" in said else ""), None
 
     def pause(self, process, share):
-        """Waits until it writes, and then for a part of the time that it takes."""
+        """Waits until it has written a part of the output, at most this; above 1, a moment longer. The machine may be busy."""
+        part = self.random.uniform(0, share)
         while not self.hidden() and process.poll() is None:
             time.sleep(0.0002)
-        time.sleep(self.random.uniform(0, share * self.seconds))
+        io = Path(f"/proc/{process.pid}/io")
+        if not io.exists():  # a kernel that does not count
+            time.sleep(part * self.seconds)
+            return
+        try:
+            while process.poll() is None and int(io.read_text().split()[3]) < min(part, 1) * self.bytes:
+                time.sleep(0.0002)
+        except OSError:  # it has just ended
+            return
+        time.sleep(max(0, part - 1) * self.seconds)
 
     def count(self, fault, runs, once):
         """once(i): None, or what is wrong; notes the states seen."""
@@ -225,6 +240,7 @@ class Faults:
     def change(self, how):
         def once(i):
             source = self.folder / "changing.safetensors"
+            source.unlink(missing_ok=True)  # it may be a second name of the right one
             shutil.copyfile(self.source, source)
             os.utime(source, (1, 1))
             process = self.start(source=source)
@@ -266,7 +282,7 @@ class Faults:
         self.count("source truncated while read", n(20), self.change(lambda p: os.truncate(p, self.random.randrange(1000000))))
         self.count("source written to while read", n(20), self.change(lambda p: p.open("r+b").write(b"\0" * 8)))
         self.count("source appended to while read", n(10), self.change(lambda p: p.open("ab").write(b"x")))
-        self.count("source replaced while read", n(10), self.change(lambda p: (shutil.copyfile(self.source, str(p) + ".new"),
+        self.count("source replaced while read", n(10), self.change(lambda p: (os.link(self.source, str(p) + ".new"),
                                                                            os.rename(str(p) + ".new", p))))
         self.count("source removed while read", n(10), self.change(lambda p: p.unlink()))
 

@@ -2,6 +2,7 @@
 #include "base/guarded_range.h"
 #include "base/mapped_file.h"
 #include "remap/compare.h"
+#include "remap/convert.h"
 #include "remap/files_read.h"
 #include "remap/limits.h"
 #include "remap/output.h"
@@ -14,6 +15,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,9 +36,10 @@ std::string error_of(const std::function<void()>& body) {
   return "";
 }
 
-// A safetensors file with one tensor "w" of `n_bytes` bytes.
-std::string safetensors(size_t n_bytes, char value) {
-  std::string head = fmt::format(R"({{"w":{{"dtype":"U8","shape":[{}],"data_offsets":[0,{}]}}}})", n_bytes, n_bytes);
+// A safetensors file with one tensor of `n_bytes` bytes.
+std::string safetensors(size_t n_bytes, char value, const std::string& key = "w") {
+  std::string head =
+      fmt::format(R"({{"{}":{{"dtype":"U8","shape":[{}],"data_offsets":[0,{}]}}}})", key, n_bytes, n_bytes);
   head.resize((head.size() + 7) / 8 * 8, ' ');
   const uint64_t length = head.size();
   return std::string(reinterpret_cast<const char*>(&length), 8) + head + std::string(n_bytes, value);
@@ -176,6 +179,44 @@ TEST_CASE("many files, opened and closed in turn, are all guarded") {
       CHECK(error_of([&] { files[i].require_readable(); }).empty() == (i % 7 != 0));
     }
     files.clear();
+  }
+}
+
+TEST_CASE("more files than the soft limit allows are read and written, wherever the limit falls") {
+  constexpr int kFiles = 90;
+  const TempFolder folder;
+  Json index = {{"weight_map", Json::object()}};
+  for (int i = 0; i < kFiles; ++i) {
+    const std::string key = fmt::format("w{}", i),
+                      name = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, kFiles);
+    folder.write("source/" + name, safetensors(16, static_cast<char>(i), key));
+    index["weight_map"][key] = name;
+  }
+  folder.write("source/model.safetensors.index.json", index.dump());
+  struct rlimit old {};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &old) == 0);
+  REQUIRE(old.rlim_max > 3 * kFiles);
+  std::vector<rlim_t> limits = {40, 2 * kFiles, 2 * kFiles + 10, 2 * kFiles + 20};
+  for (rlim_t limit = kFiles; limit < kFiles + 12; ++limit) limits.push_back(limit);
+  for (const rlim_t limit : limits) {
+    INFO(limit);
+    struct rlimit soft = old;
+    soft.rlim_cur = limit;
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &soft) == 0);
+    const std::string said = error_of([&] {
+      Diagnostics found;
+      const auto conversion = prepare({.checkpoint = folder.path("source"), .rules = "plain"}, found);
+      if (!conversion) throw Error(found.items().at(0).id, {}, found.items().at(0).message);
+      write(*conversion, folder.path("out"), {.max_shard_bytes = 16, .force = true, .sync = false, .provenance = true});
+    });
+    struct rlimit raised {};
+    ::getrlimit(RLIMIT_NOFILE, &raised);
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &old) == 0);
+    CHECK(said.empty());
+    CHECK(raised.rlim_cur == old.rlim_max);
+    const auto source = open_source(folder.path("source")), output = open_source(folder.path("out"));
+    REQUIRE(output->manifest().size() == kFiles);
+    for (size_t i = 0; i < kFiles; ++i) CHECK(tensors_equal(*source, i, *output, i));
   }
 }
 

@@ -200,6 +200,13 @@ TEST_CASE("the engine and the command line name no model family") {
   CHECK(matches(code(), family) == no_faults);
 }
 
+TEST_CASE("the engine opens files through open_descriptor(), which asks for more of them in time") {
+  static const RE2 opens(R"re([^\w:]::(open|openat|creat)\()re");
+  std::vector<SourceText> files = files_below({"engine"}, {".h", ".cpp"});
+  std::erase_if(files, [](const auto& file) { return file.path == "engine/base/open_descriptor.cpp"; });
+  CHECK(matches(files, opens) == no_faults);
+}
+
 TEST_CASE("messages, comments and pages are written in plain English") {
   // Where another language shows through, and what to write instead.
   struct Word {

@@ -1,4 +1,5 @@
 // Safetensors files as they are, and every kind of damage the format's rules exclude.
+#include "remap/compare.h"
 #include "support/catch.h"
 #include "support/source_values.h"
 #include "support/temp_folder.h"
@@ -51,6 +52,32 @@ TEST_CASE("a file's tensors, bytes, places and metadata are read") {
   CHECK(view.offset_bytes == 8 + kTwo.size() + 3 + 8);
 }
 
+TEST_CASE("a header may be written in any of JSON's ways") {
+  const TempFolder folder;
+  const auto plain = open_source(folder.write("plain", file_of(kTwo, kTwoData)));
+  for (const char* header : {
+           R"({ "__metadata__" : {"format":"pt"} , "a":{"dtype": "I32","shape":[ 2 ],"data_offsets":[0, 8]},)"
+           R"("b":{"dtype":"U8","shape":[ ],"data_offsets":[8,9]} }  )",
+           R"({"__metadata__":{"format":"pt"},"a":{"shape":[2],"data_offsets":[0,8],"dtype":"I32"},)"
+           R"("b":{"dtype":"U8","shape":[],"data_offsets":[8,9]}})",
+           R"({"b":{"dtype":"U8","shape":[],"data_offsets":[8,9]},"\u0061":{"dtype":"I32","shape":[2],)"
+           R"("data_offsets":[0,8]},"__metadata__":{"\u0066ormat":"pt"}})",
+       }) {
+    INFO(header);
+    const auto source = open_source(folder.write("other", file_of(header, kTwoData)));
+    REQUIRE(source->manifest().size() == 2);
+    for (size_t i = 0; i < 2; ++i) {
+      CHECK(source->manifest()[i] == plain->manifest()[i]);
+      CHECK(tensors_equal(*source, i, *plain, i));
+    }
+    CHECK(source->metadata() == plain->metadata());
+  }
+  // A string may hold what looks like the end of the metadata, or like a tensor.
+  const std::string odd =
+      R"({"__metadata__":{"x":"}\"}","y":"{"},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})";
+  CHECK(open_source(folder.write("odd", file_of(odd, "x")))->metadata()["__metadata__"]["x"] == "}\"}");
+}
+
 TEST_CASE("the reference model is read as safetensors wrote it") {
   const auto source = open_source(REMAP_TEST_DATA "/switch/expected");
   CHECK(source->manifest().size() == 84);
@@ -88,6 +115,9 @@ TEST_CASE("damaged safetensors files are refused, saying how") {
        "safetensors-header: the key 'a' occurs twice"},
       {"a field twice", file_of(R"({"a":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}})", "x"),
        "safetensors-header: the key 'dtype' occurs twice"},
+      {"the metadata twice", file_of(R"({"__metadata__":{},"__metadata__":{}})", ""),
+       "safetensors-header: the key '__metadata__' occurs twice"},
+      {"metadata that is not closed", file_of(R"({"__metadata__":{"a":"b})", ""), "safetensors-header: not valid JSON"},
       {"unknown dtype", file_of("{" + entry("a", "F3", "[2]", "[0,1]") + "}", "x"),
        "safetensors-header: tensor 'a': the dtype 'F3' is not known"},
       {"half a byte", file_of("{" + entry("a", "F4", "[3]", "[0,2]") + "}", "xy"),

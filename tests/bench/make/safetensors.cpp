@@ -37,8 +37,8 @@ void write(const std::string& path, const std::string& dtype, size_t element_byt
   std::FILE* file = std::fopen(path.c_str(), "wb");
   if (file == nullptr) fail(path);
   const uint64_t length = header.size();
-  const auto put = [&](const void* data, size_t size) {
-    if (std::fwrite(data, 1, size, file) != size) fail(path);
+  const auto put = [&](const void* bytes, size_t size) {
+    if (std::fwrite(bytes, 1, size, file) != size) fail(path);
   };
   put(&length, sizeof length);
   put(header.data(), header.size());

@@ -83,7 +83,10 @@ void make_zero3(const std::string& path, const Numbers& numbers) {
     model.text("global_steps").integer(1);
     model.text("param_shapes") << "]}(";
     for (int64_t t = 0; t < n[1]; ++t)
-      model.text(fmt::format("layers.{}.weight", t)).tuple({static_cast<int>(kRows), static_cast<int>(n[2])});
+      model.text(fmt::format("layers.{}.weight", t))
+              .global("torch", "Size")
+              .tuple({static_cast<int>(kRows), static_cast<int>(n[2])})
+          << "\x85R";
     model << "uau";
     const std::string name = fmt::format("zero_pp_rank_{}_mp_rank_00", rank);
     put(step / (name + "_model_states.pt"), archive(model.stop(), ""));

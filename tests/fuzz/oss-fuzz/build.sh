@@ -1,6 +1,7 @@
 #!/bin/bash -eu
-# Builds every fuzz target into $OUT, each with its corpus and dictionary. OSS-Fuzz sets CC, CXX, CFLAGS, CXXFLAGS,
-# LIB_FUZZING_ENGINE, SRC, WORK and OUT. A dependency whose sources are not in $SRC is the system's: so it is tried elsewhere.
+# build.sh [TARGET…]: builds fuzz targets (every one, unless some are named) into $OUT, each with its corpus and dictionary.
+# OSS-Fuzz sets CC, CXX, CFLAGS, CXXFLAGS, LIB_FUZZING_ENGINE, SRC, WORK and OUT. A dependency whose sources are not in $SRC
+# is the system's: so it is tried elsewhere.
 here=$SRC/remap
 prefix=$WORK/prefix
 export PKG_CONFIG_PATH=$prefix/lib/pkgconfig:$prefix/share/pkgconfig
@@ -40,14 +41,17 @@ fi
 last=
 [ ! -d "$SRC/c-blosc" ] || last="-L$prefix/lib -lblosc -llz4 -lzstd -lz"
 
-cmake -S "$here" -B "$WORK/remap" -G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_PREFIX_PATH="$prefix" \
+cmake -S "$here" -B "$WORK/remap" -G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_UNITY_BUILD=ON -DCMAKE_PREFIX_PATH="$prefix" \
   -DREMAP_BUILD_TESTS=OFF -DREMAP_BUILD_CLI=OFF -DREMAP_FUZZ=ON "-DREMAP_FUZZ_ENGINE=$LIB_FUZZING_ENGINE" \
   "-DCMAKE_CXX_STANDARD_LIBRARIES=$last"
-cmake --build "$WORK/remap" --target remap_fuzz_targets
+programs=remap_fuzz_targets
+[ $# -eq 0 ] || programs=$(printf '%s_fuzz ' "$@")
+cmake --build "$WORK/remap" --target $programs
 
 sed -n 's/^remap_fuzz(\([a-z0-9_]*\) \([a-z]*\))$/\1 \2/p' "$here/tests/fuzz/CMakeLists.txt" | while read -r name dictionary; do
+  [ $# -eq 0 ] || [[ " $* " == *" $name "* ]] || continue
   cp "$WORK/remap/tests/fuzz/${name}_fuzz" "$OUT/"
   cp "$here/tests/fuzz/dictionaries/$dictionary.dict" "$OUT/${name}_fuzz.dict"
   (cd "$here/tests/fuzz/corpus/$name" && zip -q -r "$OUT/${name}_fuzz_seed_corpus.zip" .)
 done
-(cd "$here" && zip -q "$OUT/rules_fuzz_seed_corpus.zip" rules/*.yaml schemas/*.yaml)
+[ ! -e "$OUT/rules_fuzz" ] || (cd "$here" && zip -q "$OUT/rules_fuzz_seed_corpus.zip" rules/*.yaml schemas/*.yaml)
