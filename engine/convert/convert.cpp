@@ -8,7 +8,7 @@
 
 #include "base/checksum.h"
 #include "base/sha256.h"
-#include "exec/clone_runs.h"
+#include "exec/source_runs.h"
 #include "remap/provenance.h"
 #include "remap/report.h"
 

@@ -10,10 +10,10 @@
 #include "base/progress_counter.h"
 #include "exec/blocks.h"
 #include "exec/check_plan.h"
-#include "exec/clone_runs.h"
 #include "exec/filler.h"
 #include "exec/open_blocks.h"
 #include "exec/slice_tensor.h"
+#include "exec/source_runs.h"
 #include "exec/tiles.h"
 #include "ops/cast.h"
 #include "remap/diagnostic.h"
@@ -88,7 +88,7 @@ class Run {
 
   // What the file system shares need not be copied, but for the ends.
   void share_runs() {
-    for (const exec::CloneRun& run : exec::clone_runs(tensors_, sources_, blocks_)) {
+    for (const exec::SourceRun& run : exec::source_runs(tensors_, sources_, blocks_)) {
       const auto [begin, end] =
           sink_.share(run.file, run.begin, run.from.fd, run.from.offset_bytes, run.end - run.begin);
       for (size_t b = blocks_.from(run.file, begin); b < blocks_.size(); ++b) {

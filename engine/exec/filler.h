@@ -7,7 +7,7 @@
 
 #include "exec/blocks.h"
 #include "exec/clip.h"
-#include "exec/file_runs.h"
+#include "exec/source_runs.h"
 #include "remap/source.h"
 
 namespace remap::exec {

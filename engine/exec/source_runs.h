@@ -17,14 +17,14 @@ struct FilePlace {
 std::optional<FilePlace> place_in_source(const PlannedTensor& tensor, const std::vector<const Source*>& sources);
 
 // Bytes [begin, end) of a file of the sink that are those of a source's file from `from` on.
-struct CloneRun {
+struct SourceRun {
   size_t file = 0;
   uint64_t begin = 0, end = 0;
   FilePlace from;
 };
 
 // In the order of the sink's files; tensors that follow each other on both sides are one run.
-std::vector<CloneRun> clone_runs(const std::vector<PlannedTensor>& tensors, const std::vector<const Source*>& sources,
-                                 const Blocks& blocks);
+std::vector<SourceRun> source_runs(const std::vector<PlannedTensor>& tensors, const std::vector<const Source*>& sources,
+                                   const Blocks& blocks);
 
 }  // namespace remap::exec

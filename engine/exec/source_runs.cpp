@@ -1,4 +1,4 @@
-#include "exec/clone_runs.h"
+#include "exec/source_runs.h"
 
 #include "exec/clip.h"
 #include "tensor/box.h"
@@ -20,17 +20,17 @@ std::optional<FilePlace> place_in_source(const PlannedTensor& tensor, const std:
   return FilePlace{view.fd, view.offset_bytes + static_cast<uint64_t>(region.source_offset * size_bytes(tensor.dtype))};
 }
 
-std::vector<CloneRun> clone_runs(const std::vector<PlannedTensor>& tensors, const std::vector<const Source*>& sources,
-                                 const Blocks& blocks) {
-  std::vector<CloneRun> runs;
+std::vector<SourceRun> source_runs(const std::vector<PlannedTensor>& tensors, const std::vector<const Source*>& sources,
+                                   const Blocks& blocks) {
+  std::vector<SourceRun> runs;
   for (const size_t target : blocks.order()) {
     const auto from = place_in_source(tensors[target], sources);
     if (!from) continue;
     const TensorPlace place = blocks.place(target);
-    const CloneRun run{place.file, place.offset_bytes,
-                       place.offset_bytes + static_cast<uint64_t>(data_bytes(tensors[target])), *from};
+    const SourceRun run{place.file, place.offset_bytes,
+                        place.offset_bytes + static_cast<uint64_t>(data_bytes(tensors[target])), *from};
     if (!runs.empty()) {
-      CloneRun& last = runs.back();
+      SourceRun& last = runs.back();
       if (last.file == run.file && last.end == run.begin && last.from.fd == from->fd &&
           last.from.offset_bytes + (last.end - last.begin) == from->offset_bytes) {
         last.end = run.end;
