@@ -1,4 +1,5 @@
-// Opening files, of which a checkpoint of many ranks or an output of many shards has more than a shell allows a process.
+// Opening files, of which a checkpoint of many ranks or an output of many shards has more than a shell lets a process
+// have.
 #pragma once
 
 #include <string>
@@ -7,8 +8,8 @@
 
 namespace remap {
 
-// ::open with O_CLOEXEC: a descriptor, or -1 and errno. Asks for as many open files as the process may have before those
-// that it has run out, so that there is room for what opens files otherwise (folders, streams). Any thread.
+// ::open with O_CLOEXEC: a descriptor, or -1 and errno. Asks for as many open files as the process may have before it
+// runs out of them, so that there is room for what opens files otherwise (folders, streams). Any thread.
 int open_descriptor(const std::string& path, int flags, mode_t mode = 0);
 
 }  // namespace remap

@@ -169,7 +169,8 @@ std::optional<std::string> changed_text(const std::string& text, const YamlNode&
     // What JSON quotes YAML reads; format_rules() then chooses the quotes.
     return text.substr(0, begin) + Json(*change.text).dump() + text.substr(*end);
   }
-  const YamlNode& map = node_at(root, NodePath(change.path.begin(), change.path.end() - 1));
+  const NodePath parent(change.path.begin(), change.path.end() - 1);
+  const YamlNode& map = node_at(root, parent);
   const auto range = range_of_entry(reader, map, change.path.back());
   if (!range) return std::nullopt;
   const auto [begin, end] = *range;
