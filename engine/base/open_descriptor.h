@@ -1,4 +1,4 @@
-// Opening files, of which a checkpoint of many ranks or an output of many shards has more than a shell allows a process.
+// Opening files, of which a checkpoint of many ranks or an output of many shards has more than a shell allows.
 #pragma once
 
 #include <string>
@@ -7,8 +7,8 @@
 
 namespace remap {
 
-// ::open with O_CLOEXEC: a descriptor, or -1 and errno. Asks for as many open files as the process may have before those
-// that it has run out, so that there is room for what opens files otherwise (folders, streams). Any thread.
+// ::open with O_CLOEXEC: a descriptor, or -1 and errno. Raises the soft limit of open files to the hard one before it
+// is reached, so that there is room for what opens files otherwise (folders, streams). Any thread.
 int open_descriptor(const std::string& path, int flags, mode_t mode = 0);
 
 }  // namespace remap

@@ -1,5 +1,5 @@
-// JSON as programs write long lists of tensors: no escapes, nothing but ASCII. Private to the readers, which leave to the
-// general parser what is written otherwise: it also says what is wrong.
+// JSON as programs write long lists of tensors: no escapes, nothing but ASCII. Private to the readers, which leave to
+// the general parser what is written otherwise: it also says what is wrong.
 #pragma once
 
 #include <charconv>

@@ -182,8 +182,8 @@ struct FileKind {
 };
 
 constexpr const char* kFetchAgain = "download the file again";
-// Groups and named types have no shape, data sets without data have none either; strings are no tensors. What safetensors
-// has no dtype for stays an error of save_file: nothing is left out in silence.
+// Groups, named types and data sets without data have no shape; 'O' and 'S' are strings. What safetensors has no dtype
+// for stays an error of save_file: nothing is left out in silence.
 constexpr const char* kHdfWay = REMAP_AS_SAFETENSORS
     "import h5py\n" REMAP_IMPORTS
     "tensors = {}\n"
