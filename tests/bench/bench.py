@@ -13,7 +13,6 @@ PyTorch, safetensors and tensorstore run if the Python given by --python has the
 import argparse
 import collections
 import json
-import mmap
 import os
 import pathlib
 import platform
@@ -77,24 +76,16 @@ def given_back():
     return counter.read_text() if counter.exists() else ""
 
 
-def take_back(n_bytes):
-    """Takes memory from the host, and frees it, so that it is there when a run begins; half of what there is at most."""
-    n_bytes = min(n_bytes, os.sysconf("SC_AVPHYS_PAGES") * mmap.PAGESIZE // 2)
-    if n_bytes:  # in a process of its own: what runs next would show its peak of memory as that of its own
-        subprocess.run([sys.executable, "-c", f"import mmap; mmap.mmap(-1, {n_bytes}, flags={mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE})"],
-                       check=True)
-
-
-def timed(command, output, tries=8, n_bytes=0):
+def timed(command, output, tries=8, at_once=False):
     """Seconds of the whole process, or those that it prints itself.
 
     Who first touches memory that was given back to the host waits for it, up to ten times as long as the copy takes. A run that may have
-    had such memory takes it back, and is repeated, as long as that takes a few seconds. `n_bytes` are taken back before."""
+    had such memory takes it back, and is repeated, as long as that takes a few seconds.
+    `at_once`: what the run before has freed is taken again, before the host has it."""
     end = time.perf_counter() + 20
     for _ in range(tries):
         before = given_back()
-        settle(output)
-        take_back(n_bytes)
+        drop(output) if at_once else settle(output)
         start = time.perf_counter()
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         seconds = time.perf_counter() - start
@@ -152,17 +143,17 @@ def report(figures, name, place, goal):
     return passed
 
 
-def measure(programs, options, n_bytes=0):
-    """programs: name → (command, output). The outputs are removed. `n_bytes`: what each writes, if it is too much to be repeated often."""
+def measure(programs, options, at_once=False):
+    """programs: name → (command, output). The outputs are removed. `at_once`: no pause between runs, and none is repeated."""
     figures = {name: {"seconds": [], "memory_mib": None} for name in programs}
     try:
         # What runs in Python takes gigabytes, which the host then takes back: it has its turns after the others.
         in_python = {name for name, (command, _) in programs.items() if command[0] in (options.python, sys.executable)}
         for turns in (programs.keys() - in_python, in_python):
-            for run in range(0 if options.tiny or n_bytes else -1, 1 if n_bytes > 5e9 else options.runs):  # once for nothing
+            for run in range(0 if options.tiny else -1, options.runs):  # once for nothing
                 for name, (command, output) in programs.items():
                     if name in turns:
-                        seconds = timed(command, output, 1 if n_bytes else 8, n_bytes)
+                        seconds = timed(command, output, 1 if at_once else 8, at_once)
                         if run >= 0:
                             figures[name]["seconds"].append(seconds)
         for name, (command, output) in programs.items():
@@ -294,8 +285,7 @@ def sizes(work, options):
             make_checkpoint(f"sparse {n_gb}", source, options)
             cp = ["cp", "--reflink=always" if clones else "--sparse=never", str(source), str(output)]
             remap = [options.remap, "-q", "--no-sync", "--rules", f"{HERE}/rules/rename.yaml", *options.argument, str(source), "-o", str(output)]
-            figures |= measure({f"cp, {n_gb} GB": (cp, output), f"remap, {n_gb} GB": (remap, output)}, options,
-                               0 if clones else n_gb * 10**9)
+            figures |= measure({f"cp, {n_gb} GB": (cp, output), f"remap, {n_gb} GB": (remap, output)}, options, True)
         finally:
             drop(source)
     return figures
@@ -324,7 +314,7 @@ def main():
     parser.add_argument("--work", required=True, action="append", help="an existing folder with 16 GB free; may be repeated: every case in each")
     parser.add_argument("--python", default=sys.executable, help="a Python with torch, safetensors and tensorstore (default: this one)")
     parser.add_argument("--argument", action="append", default=[], help="a further argument for remap; may be repeated")
-    parser.add_argument("--gb", type=int, default=SIZES_GB[-1], help="the largest of the case 'sizes'; above 4 GB each runs once")
+    parser.add_argument("--gb", type=int, default=SIZES_GB[-1], help="the largest of the case 'sizes'")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--case", choices=[*CASES, *FURTHER], action="append", help="only this one; may be repeated")
     parser.add_argument("--tiny", action="store_true", help="with checkpoints of a few kilobytes, to see that every case runs; no aims")
