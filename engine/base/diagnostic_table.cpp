@@ -109,6 +109,7 @@ const std::vector<DiagnosticRow>& diagnostic_table() {
       {"pickle-truncated", error, "A pickle ends inside an opcode's argument."},
       {"pickle-wrong-type", error, "An opcode of a pickle is applied to a value of the wrong kind."},
       {"plan-cast", error, "A rule asks for a cast that does not exist."},
+      {"plan-computed", error, "What 'computed' asks for cannot be computed of what the checkpoint holds."},
       {"plan-copy-of-nothing", error, "A rule repeats a target tensor that no rule gives.", true},
       {"plan-dim-unbound", error, "A shape does not tell the size of a dim it names."},
       {"plan-empty-root", error, "The part of a checkpoint that is converted holds no tensors."},

@@ -58,6 +58,10 @@ bool natural_less(std::string_view a, std::string_view b) {
   return a < b;  // differ in leading zeros only
 }
 
+bool is_number(std::string_view text, size_t most_digits) {
+  return !text.empty() && text.size() <= most_digits && std::all_of(text.begin(), text.end(), is_digit);
+}
+
 size_t edit_distance(std::string_view a, std::string_view b) {
   // Three rows: an exchange looks back two.
   std::vector<size_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);

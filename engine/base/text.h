@@ -19,6 +19,8 @@ bool natural_less(std::string_view a, std::string_view b);
 size_t edit_distance(std::string_view a, std::string_view b);
 
 inline bool is_digit(char c) { return c >= '0' && c <= '9'; }
+// Digits and nothing else, at least one and no more than so many.
+bool is_number(std::string_view text, size_t most_digits = std::string_view::npos);
 
 // A code point up to 0x10ffff; surrogates are encoded as they are.
 void append_utf8(std::string& out, uint32_t code_point);

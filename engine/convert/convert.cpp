@@ -44,6 +44,8 @@ std::string plan_digest(const Plan& plan) {
     for (const Axis& axis : piece.axes)
       add({axis.extent, axis.target_step, axis.source_step, axis.target_dim, axis.source_dim});
   };
+  for (const PlanSource& source : plan.sources)
+    for (const uint32_t tensor : source.computed) sum.add((*source.manifest)[tensor].key);
   for (const PlannedTensor& tensor : plan.tensors) {
     sum.add(tensor.key);
     sum.add(uint64_t{static_cast<uint8_t>(tensor.dtype)});
@@ -84,6 +86,18 @@ std::string name_in_checkpoint(const Conversion& conversion, const std::string& 
   return std::filesystem::path(path).filename().string();
 }
 
+// "weight_norm(conv.weight_g, conv.weight_v)", once each.
+std::vector<std::string> computed_origins(const Plan& plan, const PlannedTensor& tensor) {
+  std::vector<std::string> origins;
+  for (const Piece& piece : tensor.pieces) {
+    const PlanSource& source = plan.sources[piece.source];
+    if (!std::binary_search(source.computed.begin(), source.computed.end(), piece.tensor)) continue;
+    const std::string& key = (*source.manifest)[piece.tensor].key;
+    if (std::find(origins.begin(), origins.end(), key) == origins.end()) origins.push_back(key);
+  }
+  return origins;
+}
+
 Json provenance_of(const Conversion& conversion, const OutputFolder& output) {
   const Plan& plan = conversion.plan;
   std::vector<std::string> paths;
@@ -98,16 +112,21 @@ Json provenance_of(const Conversion& conversion, const OutputFolder& output) {
                        {"sha256", digests[i].sha256}});
   Json set = Json::object();
   for (const auto& [name, value] : plan.variants) set[name] = value;
-  return {{"remap_provenance", 1},
-          {"remap", REMAP_VERSION},
-          {"family", plan.family},
-          {"architecture", plan.architecture},
-          {"rules",
-           {{"file", std::filesystem::path(conversion.rules.file()).filename().string()},
-            {"sha256", sha256(conversion.rules.text())}}},
-          {"set", std::move(set)},
-          {"sources", std::move(sources)},
-          {"outputs", output.digests()}};
+  Json computed = Json::array();
+  for (const PlannedTensor& tensor : plan.tensors)
+    if (is_computed(plan, tensor)) computed.push_back({{"key", tensor.key}, {"of", computed_origins(plan, tensor)}});
+  Json provenance = {{"remap_provenance", 1},
+                     {"remap", REMAP_VERSION},
+                     {"family", plan.family},
+                     {"architecture", plan.architecture},
+                     {"rules",
+                      {{"file", std::filesystem::path(conversion.rules.file()).filename().string()},
+                       {"sha256", sha256(conversion.rules.text())}}},
+                     {"set", std::move(set)},
+                     {"sources", std::move(sources)},
+                     {"outputs", output.digests()}};
+  if (!computed.empty()) provenance["computed"] = std::move(computed);
+  return provenance;
 }
 
 std::vector<std::optional<uint64_t>> offsets_in_sources(const Plan& plan, const std::vector<const Source*>& sources) {

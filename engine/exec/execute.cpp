@@ -246,7 +246,7 @@ std::vector<const Source*> sources_of(const Plan& plan, const std::vector<NamedS
   std::vector<const Source*> sources;
   for (const auto& wanted : plan.sources)
     for (const auto& named : given)
-      if (named.name == wanted.name) sources.push_back(named.source);
+      if (named.name == wanted.name) sources.push_back(wanted.computing ? wanted.computing.get() : named.source);
   return sources;
 }
 

@@ -52,7 +52,6 @@ ArrayFolderKind kind_of(const std::string& folder) {
   return is_file(path / kOrbaxTree) ? ArrayFolderKind::described : ArrayFolderKind::group;
 }
 
-bool is_number(const std::string& name) { return !name.empty() && std::all_of(name.begin(), name.end(), is_digit); }
 // "7", "step_7", "checkpoint_7".
 bool is_step_folder(const std::string& name) {
   const size_t at = name.find_last_not_of("0123456789");

@@ -43,10 +43,7 @@ std::string projection_word(const KeyTemplate& one) {
 }
 
 // The last module is called by a number: its place in a list of modules, which says nothing about what it does.
-bool is_bare_number(const KeyTemplate& one) {
-  const std::string name = module_name(one.text);
-  return !name.empty() && std::all_of(name.begin(), name.end(), is_digit);
-}
+bool is_bare_number(const KeyTemplate& one) { return is_number(module_name(one.text)); }
 
 // What a chosen hypothesis leads over, and by how much.
 struct Rival {

@@ -12,7 +12,6 @@ bool is_border(char c) { return is_separator(c) || c == '_'; }
 
 }  // namespace
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 namespace {
 
 // What stands at the end, or at the begin, of a text that may be a form: '\0' if something varies there.

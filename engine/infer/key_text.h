@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/key_segments.h"
+#include "base/text.h"
 #include "infer/key_form.h"
 
 namespace remap::infer {
@@ -31,7 +32,6 @@ NumberedForm numbered(const KeyForm& form);
 // Shapes of prefixes under which numbers count 0 … n-1 for some n > 1.
 std::set<KeyForm> counted_prefixes(const std::vector<std::string>& keys);
 
-bool is_digit(char c);
 std::string parent_of(std::string_view key);  // up to the last separator; "" if there is none
 
 // "model.03.pt/a.b" -> "model.", "03", ".pt" and "a.b"; nullopt: no file stands before the key.

@@ -32,7 +32,7 @@ bool has_only(std::string_view text, std::string_view signs) {
 
 bool is_index(const std::string& segment) {
   constexpr size_t kMaxDigits = 9;
-  return segment.size() <= kMaxDigits && segment.find_first_not_of("0123456789") == std::string::npos;
+  return is_number(segment, kMaxDigits);
 }
 
 std::vector<std::string> segments_of_key(const std::string& key) {

@@ -140,10 +140,10 @@ class Layout {
  private:
   // Those of a forward pass stay where they are: what is computed reads from top to bottom.
   size_t rank_of(const std::string& section) const {
-    static const std::vector<std::string> kRules = {"remap",    "family",    "title",    "source",        "sources",
-                                                    "target",   "recognise", "variants", "let",           "normalise",
-                                                    "maps",     "rules",     "require",  "notes",         "config",
-                                                    "defaults", "files",     "carry",    "parameter_sum", "verify"};
+    static const std::vector<std::string> kRules = {
+        "remap",    "family", "title",     "source", "sources",  "target",        "recognise",
+        "variants", "let",    "normalise", "maps",   "computed", "rules",         "require",
+        "notes",    "config", "defaults",  "files",  "carry",    "parameter_sum", "verify"};
     static const std::vector<std::string> kSchema = {"remap_schema",  "model_type", "library", "config",
                                                      "implied",       "require",    "tensors", "base_model",
                                                      "architectures", "fields",     "aliases"};
@@ -154,7 +154,9 @@ class Layout {
   static Style style_of(const std::string& section) {
     if (section == "rules") return Style::rules;
     if (section == "source" || section == "verify") return Style::fit;
-    return section == "sources" || section == "normalise" || section == "maps" ? Style::fit_below : Style::keep;
+    return section == "sources" || section == "normalise" || section == "maps" || section == "computed"
+               ? Style::fit_below
+               : Style::keep;
   }
 
   size_t offset_of(const YamlNode& node) const {

@@ -17,12 +17,17 @@ int parse_axis(NodeReader& in, const YamlNode& node, const std::string& what) {
   return 0;
 }
 
-// {fill: 0, size: n} among the names of a concat.
-std::optional<AxisPart> parse_constant(NodeReader& in, const YamlNode& node, const std::string& what) {
+// {fill: 0, size: n} or {entry: name} among the names of a concat.
+std::optional<AxisPart> parse_part(NodeReader& in, const YamlNode& node, const std::string& what) {
   if (what != "concat") {
     in.error("rule-wrong-type", node,
-             fmt::format("'{}' lists names; only 'concat' can have constants among them", what));
+             fmt::format("'{}' lists names; only 'concat' can have constants or entries among them", what));
     return std::nullopt;
+  }
+  if (node.find("entry") != nullptr) {
+    in.check_fields(node, {"entry"}, "a part that is one entry");
+    const auto name = in.text_field(node, "entry");
+    return name ? std::optional(AxisPart{*name, std::nullopt, std::nullopt, true}) : std::nullopt;
   }
   in.check_fields(node, {"fill", "size"}, "a constant part");
   const YamlNode *fill = node.find("fill"), *size = node.find("size");
@@ -71,8 +76,8 @@ std::optional<AxisParts> parse_parts(NodeReader& in, const YamlNode& node, const
     for (const auto& name : names.items)
       if (!name.is_map())
         parts.parts.push_back({name.text, std::nullopt});
-      else if (auto constant = parse_constant(in, name, what))
-        parts.parts.push_back(std::move(*constant));
+      else if (auto part = parse_part(in, name, what))
+        parts.parts.push_back(std::move(*part));
   } else if (names.is_map()) {
     for (const auto& [name, size] : names.entries) parts.parts.push_back({name.text, in.part_size(size)});
   }

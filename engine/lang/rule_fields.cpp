@@ -10,9 +10,8 @@ const std::vector<FieldRow>& rule_field_table() {
       {"cast", "the dtype of the target, whatever 'target.dtype' says", "cast back; only a widening one loses nothing"},
       {"concat",
        "{axis, of: {hole: [names]}} or {axis, each: hole}: keys that differ in the hole become one tensor, joined "
-       "along an axis in the order given, or of their numbers; {fill, size} among the names is a constant; the hole "
-       "may "
-       "be that of 'split'",
+       "along an axis in the order given, or of their numbers; {fill, size} among the names is a constant, {entry: "
+       "name} a part that is one entry of the axis; the hole may be that of 'split'",
        "split; a constant is left out"},
       {"copy_of", "the target key that 'to' repeats", "the copy is left out"},
       {"drop", "a source key that is not carried over", "nothing can bring it back"},
@@ -74,6 +73,8 @@ const std::vector<FieldRow>& rule_field_table() {
 const std::vector<FieldRow>& file_field_table() {
   static const std::vector<FieldRow> rows = {
       {"carry", "names of files that are copied as they are where they lie in the checkpoint's folder", ""},
+      {"computed",
+       "keys that are computed of others, in whose place the rules see them: to, weight_norm or mean, because", ""},
       {"config", "fields of config.json that the checkpoint determines, or an expression that gives all of them", ""},
       {"defaults", "fields of config.json that --config may replace, or an expression that gives all of them", ""},
       {"family", "the name of the model family", ""},

@@ -38,6 +38,7 @@ struct AxisPart {
   std::string name;
   std::optional<Expression> size;
   std::optional<double> fill = {};  // of a concat: a constant of this size, which has no name
+  bool is_entry = false;            // of a concat: one entry of the axis, which the part itself does not have
 };
 
 // split: an axis becomes many keys.  stack / concat: many keys become one axis.
@@ -122,6 +123,19 @@ struct Rule {
   }
 };
 
+// Keys in whose place the rules see one that is computed of them.
+struct Computed {
+  enum class Kind { weight_norm, mean } kind = Kind::weight_norm;
+  TextPlace place;
+  std::string summary;  // "weight_norm(**.weight_g, **.weight_v) → **.weight"
+  std::string source;   // which source: its name ("" is the first)
+  KeyPattern from, g;   // weight_norm: v and g; mean: the keys
+  std::string each;     // mean: the hole in which these differ
+  KeyPattern to;        // the key that the rules see
+  std::string because;  // why values are computed
+  bool optional = false;
+};
+
 struct Requirement {
   Expression condition;
   std::string because;
@@ -152,6 +166,7 @@ struct RuleSet : KeySpace {
   char separator = '\0';       // between the parts of target keys, in place of the source's own; '\0': as they are
   std::vector<Requirement> require;
   std::vector<Note> notes;
+  std::vector<Computed> computed;
   std::vector<Rule> rules;
   // A field without a name is an expression whose value is an object: all of its fields.
   std::vector<Template::Field> config;    // facts: --config may not say otherwise

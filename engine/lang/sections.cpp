@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "lang/computed_section.h"
 #include "tensor/source_formats.h"
 
 namespace remap::lang {
@@ -294,6 +295,7 @@ void read_sections(const YamlNode& root, NodeReader& in, RuleSet& set) {
   if (const YamlNode* node = root.find("variants")) parse_variants(in, set, *node);
   if (const YamlNode* node = root.find("let")) parse_let(in, set, *node);
   if (const YamlNode* node = root.find("normalise")) parse_spellings(in, "normalise", set.normalise, *node);
+  if (const YamlNode* node = root.find("computed")) read_computed(in, *node, set);
   if (const YamlNode* node = root.find("require")) parse_require(in, set, *node);
   if (const YamlNode* node = root.find("notes")) parse_notes(in, set, *node);
   if (const YamlNode* node = root.find("carry")) parse_carry(in, set, *node);
@@ -302,6 +304,9 @@ void read_sections(const YamlNode& root, NodeReader& in, RuleSet& set) {
   if (const YamlNode* node = root.find("files")) parse_files(in, set.files, *node);
   if (const YamlNode* node = root.find("verify")) parse_verify(in, set, *node);
   set.parameter_sum = in.bool_field(root, "parameter_sum").value_or(false);
+  if (set.parameter_sum && root.find("computed") != nullptr)
+    in.error("rule-field-combination", *root.find("parameter_sum"),
+             "what is computed does not add up to what was read: 'parameter_sum' and 'computed' exclude each other");
 }
 
 void read_spellings(NodeReader& in, const std::string& section, const YamlNode& node,

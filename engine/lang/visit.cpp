@@ -70,6 +70,9 @@ void visit_patterns(const RuleSet& set, const std::function<void(const KeyPatter
     visitor(spelling.from);
     visitor(spelling.to);
   }
+  for (const auto& one : set.computed)
+    for (const KeyPattern* pattern : {&one.from, &one.g, &one.to})
+      if (!pattern->text.empty()) visitor(*pattern);
   for (const auto& rule : set.rules) {
     for (const KeyPattern* pattern : {&rule.from, &rule.to, &rule.copy_of})
       if (!pattern->text.empty()) visitor(*pattern);

@@ -148,6 +148,16 @@ KeyTable::KeyTable(const lang::KeySpace& space, const std::vector<NamedSource>& 
   }
 }
 
+void KeyTable::exchange(size_t source, const std::vector<uint32_t>& now_at, const std::set<std::string_view>& taken,
+                        std::vector<std::pair<std::string, uint32_t>> made) {
+  auto& keys = keys_[source];
+  std::erase_if(keys, [&](const SourceKey& key) { return taken.contains(key.key); });
+  for (SourceKey& key : keys) key.tensor = now_at[key.tensor];
+  for (auto& [key, tensor] : made)
+    keys.push_back({respelt_.emplace_back(std::move(key)), static_cast<uint32_t>(source), tensor});
+  std::sort(keys.begin(), keys.end(), [](const SourceKey& a, const SourceKey& b) { return a.key < b.key; });
+}
+
 std::vector<SourceKey>::const_iterator KeyTable::lower_bound(size_t source, std::string_view key) const {
   return std::lower_bound(keys_[source].begin(), keys_[source].end(), key,
                           [](const SourceKey& a, std::string_view b) { return a.key < b; });

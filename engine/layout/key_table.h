@@ -34,6 +34,10 @@ class KeyTable {
 
   const std::vector<SourceKey>& keys(size_t source) const { return keys_[source]; }  // sorted by key
   const SourceKey* find(size_t source, std::string_view key) const;
+  // Where `now_at` says that a source's tensors are elsewhere in its manifest, and other keys stand in the place of
+  // those of `taken`. No key of `made` may be there already.
+  void exchange(size_t source, const std::vector<uint32_t>& now_at, const std::set<std::string_view>& taken,
+                std::vector<std::pair<std::string, uint32_t>> made);
 
   // Calls visit(key, captures) for every key of the source that the pattern matches.
   template <typename Visit>

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "lint/linter.h"
+#include "plan/compute_keys.h"
 
 namespace remap::linting {
 namespace {
@@ -197,7 +198,11 @@ std::vector<std::string> keys_of(const lang::RuleSet& set, const NamedSource& ma
   for (const auto& source : set.sources)
     if (source.name == manifest.name) one.sources = {source};
   if (one.sources.empty()) return {};
-  const layout::KeyTable table(one, {manifest}, diagnostics);
+  layout::KeyTable table(one, {manifest}, diagnostics);
+  for (const auto& computed : set.computed)
+    if (computed.source == manifest.name) one.computed.push_back(computed);
+  Diagnostics ignored;  // planning says it
+  const auto computed = plan::compute_keys(one, {manifest}, table, ignored);
   std::vector<std::string> keys;
   for (const auto& key : table.keys(0)) keys.emplace_back(key.key);
   return keys;
@@ -240,6 +245,9 @@ void lint_reverse(Linter& linter) {
   };
   for (const auto& spelling : linter.set.normalise)
     note(spelling.place, fmt::format("backwards, '{}' comes back as '{}'", spelling.from.text, spelling.to.text));
+  for (const auto& one : linter.set.computed)
+    note(one.place,
+         fmt::format("backwards, '{}' cannot be restored: it is computed, since {}", one.to.text, one.because));
   std::set<std::pair<int, int>> seen;
   for (const Rule& rule : linter.set.rules) {
     if (!seen.emplace(rule.place.line, rule.place.column).second) continue;

@@ -107,6 +107,8 @@ void lint_expressions(Linter& linter) {
       targets.insert(&rule.to);
       if (rule.equal_to) targets.insert(&*rule.equal_to);
     }
+  for (const auto& one : linter.set.computed)
+    if (one.from.is_regex) targets.insert(&one.to), targets.insert(&one.g);
   lang::visit_patterns(linter.set, [&](const KeyPattern& p) {
     if (!targets.contains(&p)) check_source(p);
   });

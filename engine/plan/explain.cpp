@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "lang/hole_scope.h"
+#include "plan/compute_keys.h"
 #include "plan/load_rules.h"
 #include "plan/near_miss.h"
 #include "plan/roots.h"
@@ -27,11 +28,12 @@ class Explainer {
   Explainer(const lang::RuleSet& set, const std::vector<NamedSource>& sources, const PlanOptions& options,
             const Plan* plan)
       : set_(set),
-        sources_(sources),
         plan_(plan),
         rooted_(keys_below_root(set, sources, options, ignored_)),
+        computed_(compute_keys(set, sources, rooted_.keys, ignored_)),
+        sources_(computed_.sources),
         keys_(rooted_.keys),
-        scope_(set, keys_, sources, options) {
+        scope_(set, keys_, sources_, options) {
     for (const auto& variant : set.variants) {
       const auto chosen = options.set.find(variant.name);
       if (chosen != options.set.end())
@@ -49,6 +51,8 @@ class Explainer {
     for (uint32_t s = 0; s < sources_.size(); ++s)
       for (const layout::SourceKey& found : keys_.keys(s))
         if (found.key == key || original(found) == key) explain_source(found);
+    for (const Operand& operand : computed_.operands)
+      if (operand.key == key || operand.file_key == key) explain_source(*keys_.find(operand.source, operand.of));
     if (!result_.is_source && !result_.is_target) explain_unknown(key);
     return std::move(result_);
   }
@@ -85,6 +89,11 @@ class Explainer {
   }
 
   void add(ExplainedRule rule) {
+    // A key that has the same name on both sides is looked at from both.
+    const auto is_known = [&](const ExplainedRule& other) {
+      return other.place == rule.place && other.source == rule.source && other.target == rule.target;
+    };
+    if (std::any_of(result_.rules.begin(), result_.rules.end(), is_known)) return;
     if (result_.rules.size() < kMaxRules)
       result_.rules.push_back(std::move(rule));
     else
@@ -242,10 +251,11 @@ class Explainer {
   }
 
   const lang::RuleSet& set_;
-  const std::vector<NamedSource>& sources_;
   const Plan* plan_;
   Diagnostics ignored_;
   RootedKeys rooted_;
+  ComputedKeys computed_;
+  const std::vector<NamedSource>& sources_;
   const layout::KeyTable& keys_;
   layout::CheckpointScope scope_;
   Explanation result_;

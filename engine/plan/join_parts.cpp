@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <deque>
 #include <map>
 #include <set>
 
@@ -59,7 +60,7 @@ class Joining {
         concat_range_(range_of(rule, rule.concat)) {}
 
   std::optional<Joined> run() {
-    if (!find_places() || !nothing_missing()) return std::nullopt;
+    if (!find_places() || !nothing_missing() || !widen_entries()) return std::nullopt;
     const JoinInput& first = *grid_.begin()->second;
     Joined result{shape_of_one(), {}, {}, first.key};
     if (!all_fit(first)) return std::nullopt;
@@ -127,7 +128,7 @@ class Joining {
       auto found = places_of(*parts, range, text);
       if (found.empty())
         good = layout_error(part, fmt::format("'{}' of '{{{}}}' is {}", text, parts->hole,
-                                              parts->each ? "no number" : "none of the parts: " + names(*parts)));
+                                              parts->each ? "not a number" : "none of the parts: " + names(*parts)));
       return found;
     };
     for (const JoinInput& part : parts_) {
@@ -149,6 +150,19 @@ class Joining {
     for (const auto& part : parts.parts)
       if (!part.fill) list.push_back(part.name);
     return join(list, ", ");
+  }
+
+  // What is one entry of the axis gets that axis.
+  bool widen_entries() {
+    for (auto& [at, part] : grid_) {
+      if (!rule_.concat || rule_.concat->each || !rule_.concat->parts[at.second].is_entry) continue;
+      if (concat_axis() > part->view.dims.size())
+        return layout_error(*part, fmt::format("it cannot be one entry of axis {}", concat_axis()));
+      JoinInput& wide = entries_.emplace_back(*part);
+      wide.view.dims.emplace(wide.view.dims.begin() + rule_.concat->axis);
+      part = &wide;
+    }
+    return true;
   }
 
   bool nothing_missing() {
@@ -259,6 +273,7 @@ class Joining {
   std::map<std::pair<size_t, size_t>, const JoinInput*> grid_;  // by place in the stack, then in the concat
   size_t n_stack_ = 1, n_concat_ = 1;
   JoinInput constant_;
+  std::deque<JoinInput> entries_;
 };
 
 }  // namespace

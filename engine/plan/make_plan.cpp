@@ -10,6 +10,7 @@
 #include "plan/check_output.h"
 #include "plan/check_schema.h"
 #include "plan/choose_variants.h"
+#include "plan/compute_keys.h"
 #include "plan/equal_tensors.h"
 #include "plan/join_keys.h"
 #include "plan/load_rules.h"
@@ -49,13 +50,16 @@ std::vector<NamedSource> in_order(const lang::RuleSet& set, const std::vector<Na
 }
 
 // What the plan says of where it is from.
-Plan described(const PlanInput& input) {
+Plan described(const PlanInput& input, const ComputedKeys& computed) {
   Plan plan;
   plan.family = input.rules.family;
   plan.title = input.rules.title;
   plan.parameter_sum = input.rules.parameter_sum;
   for (const auto& s : input.sources)
     plan.sources.push_back({s.name, std::string(s.source->format()), std::make_shared<Manifest>(s.source->manifest())});
+  for (size_t s = 0; s < plan.sources.size(); ++s)
+    plan.sources[s].computing = computed.computing[s], plan.sources[s].computed = computed.tensors[s];
+  plan.computed = computed.entries;
   for (const auto& rule : input.rules.rules) plan.rules.push_back({rule.summary, rule.place});
   return plan;
 }
@@ -87,10 +91,12 @@ std::optional<Plan> run_passes(const Rules::Impl& rules, const std::vector<Named
     for (const auto& d : rules.set.unknown_names) diagnostics.add(d);
   };
 
-  const RootedKeys rooted = keys_below_root(rules.set, sources, options, diagnostics);
+  RootedKeys rooted = keys_below_root(rules.set, sources, options, diagnostics);
   if (failed()) return std::nullopt;
-  const PlanInput input{rules.set, rules.schema, sources, options, rooted.keys, options.limits};
-  layout::CheckpointScope scope(rules.set, rooted.keys, sources, options);
+  const ComputedKeys computed = compute_keys(rules.set, sources, rooted.keys, diagnostics);
+  if (failed()) return std::nullopt;
+  const PlanInput input{rules.set, rules.schema, computed.sources, options, rooted.keys, options.limits};
+  layout::CheckpointScope scope(rules.set, rooted.keys, computed.sources, options);
 
   const Choices choices = choose_variants(input, rooted.root, scope, diagnostics);
   if (failed()) return report_unknown_names(), std::nullopt;
@@ -137,7 +143,7 @@ std::optional<Plan> run_passes(const Rules::Impl& rules, const std::vector<Named
   SchemaCheck checked = check_schema(input, choices, active, targets, target, scope, diagnostics);
   if (failed()) return std::nullopt;
 
-  Plan plan = described(input);
+  Plan plan = described(input, computed);
   plan.variants = choices.variants;
   for (const auto& [name, dim] : dims.bound()) plan.dims.push_back(dim);
   plan.tensors = std::move(targets.tensors);
@@ -176,8 +182,16 @@ std::optional<Plan> make_plan(const Rules& rules, const std::vector<NamedSource>
   return plan;
 }
 
+bool is_computed(const Plan& plan, const PlannedTensor& tensor) {
+  return std::any_of(tensor.pieces.begin(), tensor.pieces.end(), [&](const Piece& piece) {
+    const auto& computed = plan.sources[piece.source].computed;
+    return std::binary_search(computed.begin(), computed.end(), piece.tensor);
+  });
+}
+
 std::string irreversible_because(const Plan& plan, const PlannedTensor& tensor) {
   if (is_made(tensor)) return "it is a constant: nothing of the source is in it";
+  if (is_computed(plan, tensor)) return "it is computed: what it was computed of cannot be told from it";
   for (const Piece& piece : tensor.pieces) {
     const DType from = (*plan.sources[piece.source].manifest)[piece.tensor].dtype;
     if (from != tensor.dtype && size_bytes(from) >= size_bytes(tensor.dtype))

@@ -29,6 +29,7 @@ const KindRow kKinds[] = {
     {OriginKind::renamed, "renamed", "renamed"},       {OriginKind::transposed, "transposed", "transposed"},
     {OriginKind::regrouped, "regrouped", "regrouped"}, {OriginKind::part, "part", "part of a tensor"},
     {OriginKind::joined, "joined", "joined"},          {OriginKind::filled, "filled", "filled"},
+    {OriginKind::computed, "computed", "computed"},
 };
 const KindRow& kind_row(OriginKind kind) {
   return *std::find_if(std::begin(kKinds), std::end(kKinds), [&](const KindRow& row) { return row.kind == kind; });
@@ -112,7 +113,8 @@ Json steps_of(const Plan& plan, const WayRow& row) {
   if (is_made(tensor)) {
     steps.push_back("a constant: " + origin);
   } else if (tensor.pieces.size() == 1 && tensor.filled.empty()) {
-    steps.push_back("read " + row.cells[kSourceDtype]);
+    steps.push_back(row.kind == OriginKind::computed ? "compute " + row.cells[kSources]
+                                                     : "read " + row.cells[kSourceDtype]);
     const std::string how = origin.substr(std::min(origin.size(), row.cells[kSources].size()));
     const size_t point = how.find_last_of(']') == std::string::npos ? 0 : how.find_last_of(']') + 1;
     if (point > 0) steps.push_back("take the part " + how.substr(0, point));
@@ -269,7 +271,12 @@ std::string beside(const Plan& plan) {
   for (const auto& rest : plan.rests)
     rests.push_back(fmt::format("{} keys by '{}' ({}), {}", rest.n_keys, plan.rules[rest.rule].summary,
                                 place_text(plan.rules[rest.rule].place), rest.because));
-  html += list("For the rest", rests) + list("Checked", checks) + list("Open, since a manifest cannot tell", plan.open);
+  std::vector<std::string> computed;
+  for (const auto& one : plan.computed)
+    computed.push_back(
+        fmt::format("{} keys by '{}' ({}), {}", one.n_keys, one.summary, place_text(one.place), one.because));
+  html += list("For the rest", rests) + list("Computed", computed) + list("Checked", checks) +
+          list("Open, since a manifest cannot tell", plan.open);
   std::vector<std::string> left;
   for (const auto& [name, value] : plan.metadata) left.push_back("metadata carried over: " + name);
   for (const auto& line : plan.left_behind) left.push_back("left out: " + line);
@@ -289,10 +296,12 @@ std::string render_html(const Plan& plan, const ExplainKeys& explain, bool folde
   std::string source_facts;
   for (const auto& source : plan.sources) {
     uint64_t bytes = 0;
-    for (const auto& tensor : source.manifest->tensors()) bytes += static_cast<uint64_t>(data_bytes(tensor));
+    for (size_t t = 0; t < source.manifest->size(); ++t)
+      if (!std::binary_search(source.computed.begin(), source.computed.end(), t))
+        bytes += static_cast<uint64_t>(data_bytes((*source.manifest)[t]));
     source_facts +=
         fmt::format("{}{}{}, {}", source_facts.empty() ? "" : "; ", source.name.empty() ? "" : source.name + ": ",
-                    source.format, report::counted_tensors(source.manifest->size(), bytes));
+                    source.format, report::counted_tensors(source.manifest->size() - source.computed.size(), bytes));
   }
   uint64_t bytes = 0;
   for (const WayRow& row : rows) bytes += row.bytes;

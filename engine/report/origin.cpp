@@ -141,6 +141,7 @@ Json filled_json(const FilledPart& part) {
 
 OriginKind kind_of(const Plan& plan, const PlannedTensor& tensor) {
   if (is_made(tensor)) return OriginKind::filled;
+  if (is_computed(plan, tensor)) return OriginKind::computed;
   return tensor.pieces.size() == 1 && tensor.filled.empty() ? origin_kind(plan, tensor.pieces.front())
                                                             : OriginKind::joined;
 }

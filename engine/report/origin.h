@@ -7,7 +7,7 @@
 
 namespace remap::report {
 
-enum class OriginKind { renamed, transposed, regrouped, part, joined, filled };
+enum class OriginKind { renamed, transposed, regrouped, part, joined, filled, computed };
 
 struct Origin {
   OriginKind kind = OriginKind::renamed;

@@ -122,6 +122,16 @@ std::string rests_text(const Plan& plan, const PlanTextOptions& options) {
   return text;
 }
 
+std::string computed_text(const Plan& plan, const PlanTextOptions& options) {
+  std::string text = plan.computed.empty() ? "" : "\n";
+  for (const auto& one : plan.computed)
+    text += printable(fmt::format("computed: {} key{} by '{}', {}{}", one.n_keys, one.n_keys == 1 ? "" : "s",
+                                  one.summary, one.because,
+                                  options.stable ? "" : fmt::format("  {}:{}", one.place.file, one.place.line))) +
+            "\n";
+  return text;
+}
+
 std::string checks_text(const Plan& plan, bool folded) {
   std::vector<Line> lines;
   for (const auto& check : plan.checks)
@@ -170,7 +180,8 @@ std::string summary(const Plan& plan) {
   static const std::vector<std::pair<OriginKind, const char*>> kNames = {
       {OriginKind::renamed, "renamed"},     {OriginKind::transposed, "transposed"},
       {OriginKind::regrouped, "regrouped"}, {OriginKind::part, "part of a tensor"},
-      {OriginKind::joined, "joined"},       {OriginKind::filled, "filled"}};
+      {OriginKind::joined, "joined"},       {OriginKind::filled, "filled"},
+      {OriginKind::computed, "computed"}};
   std::vector<std::string> parts;
   for (const auto& [kind, text] : kNames)
     if (total.counts[kind] > 0)
@@ -181,8 +192,8 @@ std::string summary(const Plan& plan) {
   const auto n_parts = static_cast<size_t>(
       std::count_if(plan.dropped.begin(), plan.dropped.end(), [](const DroppedTensor& d) { return !d.part.empty(); }));
   return fmt::format(
-      "{} tensors, {}: {}; {} dropped{}", plan.tensors.size(), human_bytes(total.bytes), join(parts, ", "),
-      plan.dropped.size() - n_parts,
+      "{} tensor{}, {}: {}; {} dropped{}", plan.tensors.size(), plan.tensors.size() == 1 ? "" : "s",
+      human_bytes(total.bytes), join(parts, ", "), plan.dropped.size() - n_parts,
       n_parts == 0 ? ""
                    : fmt::format(", and {} of a tensor", n_parts == 1 ? "a part" : fmt::format("{} parts", n_parts)));
 }
@@ -193,6 +204,7 @@ std::string render_text(const Plan& plan, const PlanTextOptions& options) {
                         options.stable ? kUnpadded : std::vector<size_t>{76, 24, 84});
   text += dropped_text(plan, options);
   text += rests_text(plan, options);
+  text += computed_text(plan, options);
   text += checks_text(plan, options.folded);
   if (const std::string beside = beside_text(plan); !beside.empty()) text += "\n" + beside;
   if (!plan.open.empty()) text += "\nopen, since a manifest cannot tell:\n";
@@ -217,6 +229,7 @@ std::string render_markdown(const Plan& plan) {
         fmt::format("| dropped | | `{}`: {} | {} |\n", report::table_cell(row[0]), report::table_cell(row[1]), row[2]);
   text += "\n</details>\n";
   if (const std::string rests = rests_text(plan, {}); !rests.empty()) text += report::table_cell(rests);
+  if (const std::string computed = computed_text(plan, {}); !computed.empty()) text += report::table_cell(computed);
   if (const std::string beside = beside_text(plan); !beside.empty()) text += "\n" + report::table_cell(beside);
   return text;
 }
@@ -240,6 +253,7 @@ Json tensor_json(const Plan& plan, const PlannedTensor& tensor) {
   for (const FilledPart& part : tensor.filled) one["filled"].push_back(report::filled_json(part));
   one["origin"] = report::origin_of(plan, tensor).text;
   one["rule"] = rule_place(plan, tensor.rule);
+  if (is_computed(plan, tensor)) one["computed"] = true;
   if (const std::string why = irreversible_because(plan, tensor); !why.empty()) one["irreversible"] = why;
   return one;
 }
@@ -265,6 +279,11 @@ Json json_without_tensors(const Plan& plan) {
   json["dropped"] = std::move(dropped);
   for (const auto& rest : plan.rests)
     json["rests"].push_back({{"keys", rest.n_keys}, {"because", rest.because}, {"rule", rule_place(plan, rest.rule)}});
+  for (const auto& one : plan.computed)
+    json["computed"].push_back({{"by", one.summary},
+                                {"keys", one.n_keys},
+                                {"because", one.because},
+                                {"rule", fmt::format("{}:{}", one.place.file, one.place.line)}});
   json["checks"] = Json::array();
   for (const auto& check : plan.checks)
     json["checks"].push_back({{"same", {check.a, check.b}}, {"result", check.same ? Json(*check.same) : Json()}});

@@ -77,6 +77,7 @@ struct Numbers {
 
 constexpr int kMostNameLevels = 6;
 constexpr size_t kMostNameNodes = 2000;
+constexpr size_t kMostDigits = 9;
 
 struct NameNode {
   size_t n_tensors = 0;
@@ -85,10 +86,6 @@ struct NameNode {
   std::map<std::string, std::unique_ptr<NameNode>> below = {};  // "" for numbers; a name ends with its separator
   bool cut = false;                                             // there is more below than is told
 };
-
-bool is_number(std::string_view text) {
-  return !text.empty() && text.size() <= 9 && std::all_of(text.begin(), text.end(), is_digit);
-}
 
 class NameTree {
  public:
@@ -99,7 +96,7 @@ class NameTree {
       const size_t end = std::min(key.find_first_of("./"), key.size());
       const std::string_view name = key.substr(0, end), separator = key.substr(end, 1);
       key.remove_prefix(std::min(end + 1, key.size()));
-      const bool number = is_number(name);
+      const bool number = is_number(name, kMostDigits);
       name_ = number ? "#" : "=";
       if (!number) name_ += name;
       name_ += separator;

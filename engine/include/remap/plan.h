@@ -74,6 +74,10 @@ struct PlanSource {
   std::string name;  // "" for the first
   std::string format;
   std::shared_ptr<const Manifest> manifest;
+  // Where the rules compute: the given source, which must outlive its use, with what is computed of its tensors beside
+  // them (remap/computed.h); `manifest` is its own. Null: nothing is.
+  std::shared_ptr<const Source> computing = {};
+  std::vector<uint32_t> computed = {};  // which tensors these are, sorted
 };
 
 struct PlanRule {
@@ -95,6 +99,14 @@ struct RestTaken {
   std::string because;
 };
 
+// What an entry of 'computed' makes: tensors whose values are in no source.
+struct PlanComputed {
+  std::string summary;  // "weight_norm(**.weight_g, **.weight_v) → **.weight"
+  TextPlace place;
+  size_t n_keys = 0;  // that the rules see
+  std::string because;
+};
+
 // A fact about values that the plan rests on: do these two source tensors hold the same bytes?
 struct PlanCheck {
   std::string a, b;          // keys, as the rules see them
@@ -112,10 +124,11 @@ struct Plan {
   std::string family, title, architecture;
   std::vector<PlanSource> sources;
   std::vector<PlanRule> rules;
-  std::vector<PlannedTensor> tensors;  // sorted by key (bytes)
-  std::vector<DroppedTensor> dropped;  // sorted by key, then by part
-  std::vector<RestTaken> rests = {};   // a rule for the rest each, in their order
-  std::vector<BoundDim> dims;          // sorted by name
+  std::vector<PlannedTensor> tensors;       // sorted by key (bytes)
+  std::vector<DroppedTensor> dropped;       // sorted by key, then by part
+  std::vector<RestTaken> rests = {};        // a rule for the rest each, in their order
+  std::vector<PlanComputed> computed = {};  // an entry of 'computed' each, in their order
+  std::vector<BoundDim> dims;               // sorted by name
   std::vector<std::pair<std::string, std::string>> variants;
   std::vector<PlanCheck> checks;
   Json config = Json::object();                     // config.json
@@ -127,6 +140,9 @@ struct Plan {
       left_behind;                // what a checkpoint says beside its tensors and the output does not, a line each
   std::vector<std::string> open;  // what a manifest alone cannot tell; empty for a plan made from a checkpoint
 };
+
+// Whether any value of it is computed, and not moved.
+bool is_computed(const Plan& plan, const PlannedTensor& tensor);
 
 struct NamedSource {
   std::string name;  // "" for the first
