@@ -46,13 +46,15 @@ void read_fill(NodeReader& in, const YamlNode& item, const std::vector<std::stri
 
 }  // namespace
 
-void only_fields(NodeReader& in, const YamlNode& item, const std::vector<std::string>& allowed,
-                 const std::string& what) {
+void only_fields(NodeReader& in, const YamlNode& item, const Rule& rule, const std::string& what) {
+  const auto has = [&](const FieldRow& row) {
+    if (row.name == "because" && rule.kind == Rule::Kind::move) return rule.rest;
+    return (row.kinds & kind_bit(rule.kind)) != 0;
+  };
   for (const auto& [key, value] : item.entries)
-    if (std::find(allowed.begin(), allowed.end(), key.text) == allowed.end() &&
-        std::any_of(rule_field_table().begin(), rule_field_table().end(),
-                    [&](const FieldRow& r) { return r.name == key.text; }))
-      in.error("rule-field-combination", key, fmt::format("'{}' has no meaning beside {}", key.text, what));
+    for (const FieldRow& row : rule_field_table())
+      if (row.name == key.text && !has(row))
+        in.error("rule-field-combination", key, fmt::format("'{}' has no meaning beside {}", key.text, what));
 }
 
 void read_where(NodeReader& in, const YamlNode* where, const std::vector<std::string>& holes, Rule& rule) {
@@ -73,10 +75,7 @@ void read_shape(NodeReader& in, const YamlNode& item, const char* field, Rule& r
 void read_made(NodeReader& in, const YamlNode& item, const KeyPattern& prefix, const YamlNode* where, Rule& rule) {
   const bool fill = item.find("fill") != nullptr;
   rule.kind = fill ? Rule::Kind::fill : Rule::Kind::copy;
-  only_fields(in, item,
-              fill ? std::vector<std::string>{"to", "fill", "shape", "cast", "each", "when", "where"}
-                   : std::vector<std::string>{"to", "copy_of", "each", "when", "where"},
-              fill ? "'fill'" : "'copy_of'");
+  only_fields(in, item, rule, fill ? "'fill'" : "'copy_of'");
   const auto loops = read_each(in, item, rule);
   read_where(in, where, loops, rule);
   const YamlNode* to = item.find("to");

@@ -5,9 +5,8 @@
 
 namespace remap::lang {
 
-// Reports fields of a rule that have no meaning beside `what`.
-void only_fields(NodeReader& in, const YamlNode& item, const std::vector<std::string>& allowed,
-                 const std::string& what);
+// Reports fields that a rule of this kind does not have; `what` makes it one.
+void only_fields(NodeReader& in, const YamlNode& item, const Rule& rule, const std::string& what);
 // A rule's 'where', once its holes are known; nullptr: it has none.
 void read_where(NodeReader& in, const YamlNode* where, const std::vector<std::string>& holes, Rule& rule);
 // The shape in this field, if it is there.

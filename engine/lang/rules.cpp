@@ -143,10 +143,8 @@ class RuleListReader {
   }
 
   void parse_drop(const YamlNode& item, const Prefix& prefix, const YamlNode* where, Rule rule) {
-    only_fields(in_, item,
-                {"drop", "because", "except", "equal_to", "split", "when", "where", "optional", "rest", "source"},
-                "'drop'");
     rule.kind = Rule::Kind::drop;
+    only_fields(in_, item, rule, "'drop'");
     const auto key = source_pattern(*item.find("drop"), "'drop'");
     rule.because = in_.text_field(item, "because").value_or("");
     if (rule.because.empty())
@@ -172,12 +170,7 @@ class RuleListReader {
 
   void parse_move(const YamlNode& item, const Prefix& from_prefix, const Prefix& to_prefix, const YamlNode* where,
                   Rule rule) {
-    std::vector<std::string> fields = {"from",    "to",      "keep",     "shape",  "linear",     "norm",
-                                       "slice",   "split",   "concat",   "pad",    "stack",      "transpose",
-                                       "permute", "reshape", "steps",    "cast",   "replicated", "when",
-                                       "where",   "rest",    "optional", "source", "except"};
-    if (rule.rest) fields.emplace_back("because");
-    only_fields(in_, item, fields, "'from'");
+    only_fields(in_, item, rule, "'from'");
     rule.because = in_.text_field(item, "because").value_or("");
     if (rule.rest && rule.because.empty())
       in_.error("rule-drop-without-reason", item, "a rule for the rest does not say why no other rule takes these keys",

@@ -193,8 +193,10 @@ struct ChoiceRow {
 const std::vector<ChoiceRow>& choice_table();
 
 // The fields of a rule, one row each: parser, documentation and the editors' schema are checked against it.
+constexpr unsigned kind_bit(Rule::Kind kind) { return 1U << static_cast<unsigned>(kind); }
 struct FieldRow {
   std::string_view name;
+  unsigned kinds = 0;  // the bits of the kinds of rule that have it
   std::string_view purpose;
   std::string_view inverse;  // what it is when the plan runs backwards; "" if it is not an operation
 };
