@@ -77,7 +77,7 @@ struct Numbers {
 
 constexpr int kMostNameLevels = 6;
 constexpr size_t kMostNameNodes = 2000;
-constexpr size_t kMostDigits = 9;
+constexpr size_t kMostIndexDigits = 9;
 
 struct NameNode {
   size_t n_tensors = 0;
@@ -96,7 +96,7 @@ class NameTree {
       const size_t end = std::min(key.find_first_of("./"), key.size());
       const std::string_view name = key.substr(0, end), separator = key.substr(end, 1);
       key.remove_prefix(std::min(end + 1, key.size()));
-      const bool number = is_number(name, kMostDigits);
+      const bool number = is_number(name, kMostIndexDigits);
       name_ = number ? "#" : "=";
       if (!number) name_ += name;
       name_ += separator;
