@@ -8,6 +8,7 @@
 #include "formats/key_ranges.h"
 #include "remap/report.h"
 #include "report/fold.h"
+#include "report/remark_list.h"
 #include "support/catch.h"
 
 using namespace remap;
@@ -205,4 +206,37 @@ TEST_CASE("a hundred thousand findings take no time to tell") {
   const std::string text = render_text(found);
   CHECK(text.find("120000 in all: layers.{0..59}.experts.{0..1999}.w") != std::string::npos);
   CHECK(lines_in(text) == 2);
+}
+
+TEST_CASE("remarks of many tensors are folded on a page, and the largest stay") {
+  const auto differs = [](double size) { return fmt::format("1 of 4 elements differ, mean {:g}", size); };
+  std::vector<report::TensorRemark> remarks;
+  for (int layer = 0; layer < 12; ++layer)
+    remarks.push_back({fmt::format("l.{}.w", layer), differs(layer), 1.0 * layer});
+  for (int layer = 0; layer < 3; ++layer) remarks.push_back({fmt::format("l.{}.b", layer), "only in the first"});
+  remarks.push_back({"norm", "shape [2] and [3]"});
+  remarks.push_back({"alpha", differs(1e-3), 1e-3});
+  struct Row {
+    size_t most_lines;
+    std::vector<std::string> lines;
+    size_t n_left_out;
+  };
+  const std::string alpha = "alpha: 1 of 4 elements differ, mean 0.001", norm = "norm: shape [2] and [3]",
+                    w = "l.{0..11}.w: 12 tensors; the largest: 1 of 4 elements differ, mean 11",
+                    b = "l.{0..2}.b: 3 tensors: only in the first";
+  const Row rows[] = {
+      {16, {alpha, b, w, norm}, 0}, {4, {alpha, b, w, norm}, 0}, {3, {alpha, b, w}, 1}, {2, {alpha, w}, 4}, {1, {w}, 5},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.most_lines);
+    const auto [lines, n_left_out] = report::remark_list(remarks, row.most_lines);
+    std::vector<std::string> said;
+    for (const auto& line : lines) said.push_back(line.keys + ": " + line.text);
+    CHECK(said == row.lines);
+    CHECK(n_left_out == row.n_left_out);
+  }
+  const auto all = report::remark_list(remarks, remarks.size());
+  REQUIRE(all.lines.size() == remarks.size());
+  CHECK(all.lines.front().keys == "l.0.w");
+  CHECK(all.n_left_out == 0);
 }
