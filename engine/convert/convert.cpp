@@ -91,7 +91,7 @@ std::vector<std::string> computed_origins(const Plan& plan, const PlannedTensor&
   std::vector<std::string> origins;
   for (const Piece& piece : tensor.pieces) {
     const PlanSource& source = plan.sources[piece.source];
-    if (!std::binary_search(source.computed.begin(), source.computed.end(), piece.tensor)) continue;
+    if (!source.is_computed(piece.tensor)) continue;
     const std::string& key = (*source.manifest)[piece.tensor].key;
     if (std::find(origins.begin(), origins.end(), key) == origins.end()) origins.push_back(key);
   }

@@ -1,8 +1,8 @@
 #include "lang/computed_section.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include "lang/made_rules.h"
 
 namespace remap::lang {
 namespace {
@@ -55,10 +55,7 @@ void read_one(NodeReader& in, const YamlNode& item, RuleSet& set) {
   Computed one;
   one.place = in.place(item);
   one.optional = in.bool_field(item, "optional").value_or(false);
-  one.source = in.text_field(item, "source").value_or("");
-  if (std::none_of(set.sources.begin(), set.sources.end(), [&](const SourceSpec& s) { return s.name == one.source; }))
-    in.error("rule-unknown-source", *item.find("source"), fmt::format("there is no source '{}'", one.source),
-             "name it under 'sources'");
+  one.source = read_source_name(in, set, item, "");
   one.because = in.text_field(item, "because").value_or("");
   if (one.because.empty())
     in.error("rule-missing-field", item, "values are computed without saying why", "add 'because: …'");

@@ -57,6 +57,15 @@ void only_fields(NodeReader& in, const YamlNode& item, const Rule& rule, const s
         in.error("rule-field-combination", key, fmt::format("'{}' has no meaning beside {}", key.text, what));
 }
 
+std::string read_source_name(NodeReader& in, const RuleSet& set, const YamlNode& item, const std::string& inherited) {
+  const auto name = in.text_field(item, "source");
+  if (!name) return inherited;
+  if (std::none_of(set.sources.begin(), set.sources.end(), [&](const SourceSpec& s) { return s.name == *name; }))
+    in.error("rule-unknown-source", *item.find("source"), fmt::format("there is no source '{}'", *name),
+             "name it under 'sources'");
+  return *name;
+}
+
 void read_where(NodeReader& in, const YamlNode* where, const std::vector<std::string>& holes, Rule& rule) {
   if (where == nullptr) return;
   if (holes.empty())

@@ -46,15 +46,6 @@ class RuleListReader {
     return '.';
   }
 
-  std::string source_field(const YamlNode& item, const std::string& inherited) {
-    const auto name = in_.text_field(item, "source");
-    if (!name) return inherited;
-    if (std::none_of(set_.sources.begin(), set_.sources.end(), [&](const SourceSpec& s) { return s.name == *name; }))
-      in_.error("rule-unknown-source", *item.find("source"), fmt::format("there is no source '{}'", *name),
-                "name it under 'sources'");
-    return *name;
-  }
-
   // Both conditions must hold: that of the rule and those of the blocks around it.
   Conditions conditions(const YamlNode& item, const Conditions& outer) {
     Conditions both{in_.expression_field(item, "when"), item.find("where")};
@@ -93,7 +84,7 @@ class RuleListReader {
       if (!in_.expect_map(*within, "'within'")) return;
       in_.check_fields(*within, {"from", "to"}, "'within'");
     }
-    const std::string own_source = source_field(item, source);
+    const std::string own_source = read_source_name(in_, set_, item, source);
     const auto prefix = [&](const char* field, const Prefix& outer, char sep) -> Prefix {
       const YamlNode* node = within == nullptr ? nullptr : within->find(field);
       if (node == nullptr) return outer;
@@ -117,7 +108,7 @@ class RuleListReader {
     in_.check_fields(item, names_of(rule_field_table()), "a rule");
     Rule rule;
     rule.place = in_.place(item);
-    rule.source = source_field(item, source);
+    rule.source = read_source_name(in_, set_, item, source);
     const Conditions both = conditions(item, outer);
     rule.when = both.when;
     rule.optional = in_.bool_field(item, "optional").value_or(false);

@@ -183,10 +183,8 @@ std::optional<Plan> make_plan(const Rules& rules, const std::vector<NamedSource>
 }
 
 bool is_computed(const Plan& plan, const PlannedTensor& tensor) {
-  return std::any_of(tensor.pieces.begin(), tensor.pieces.end(), [&](const Piece& piece) {
-    const auto& computed = plan.sources[piece.source].computed;
-    return std::binary_search(computed.begin(), computed.end(), piece.tensor);
-  });
+  return std::any_of(tensor.pieces.begin(), tensor.pieces.end(),
+                     [&](const Piece& piece) { return plan.sources[piece.source].is_computed(piece.tensor); });
 }
 
 std::string irreversible_because(const Plan& plan, const PlannedTensor& tensor) {

@@ -297,8 +297,7 @@ std::string render_html(const Plan& plan, const ExplainKeys& explain, bool folde
   for (const auto& source : plan.sources) {
     uint64_t bytes = 0;
     for (size_t t = 0; t < source.manifest->size(); ++t)
-      if (!std::binary_search(source.computed.begin(), source.computed.end(), t))
-        bytes += static_cast<uint64_t>(data_bytes((*source.manifest)[t]));
+      if (!source.is_computed(t)) bytes += static_cast<uint64_t>(data_bytes((*source.manifest)[t]));
     source_facts +=
         fmt::format("{}{}{}, {}", source_facts.empty() ? "" : "; ", source.name.empty() ? "" : source.name + ": ",
                     source.format, report::counted_tensors(source.manifest->size() - source.computed.size(), bytes));

@@ -3,6 +3,7 @@
 // The executor knows nothing else: every operation of the rule language reduces to pieces.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -78,6 +79,7 @@ struct PlanSource {
   // them (remap/computed.h); `manifest` is its own. Null: nothing is.
   std::shared_ptr<const Source> computing = {};
   std::vector<uint32_t> computed = {};  // which tensors these are, sorted
+  bool is_computed(size_t tensor) const { return std::binary_search(computed.begin(), computed.end(), tensor); }
 };
 
 struct PlanRule {
