@@ -39,7 +39,19 @@ Blocks::Blocks(const std::vector<PlannedTensor>& tensors, const Sink& sink, uint
     return std::pair(places_[a].file, places_[a].offset_bytes) < std::pair(places_[b].file, places_[b].offset_bytes);
   });
   for (size_t position = 0; position < order_.size(); ++position) cut(position);
-  for (const Block& block : blocks_) largest_bytes_ = std::max(largest_bytes_, block.size());
+  for (Block& block : blocks_) {
+    largest_bytes_ = std::max(largest_bytes_, block.size());
+    block.lead = lead_of(block);
+  }
+}
+
+uint64_t Blocks::lead_of(const Block& block) const {
+  for (size_t position = block.first; position < block.last; ++position) {
+    const Stretch stretch = this->stretch(block, position);
+    const auto bytes = static_cast<uint64_t>((stretch.end - stretch.begin) * element_bytes(stretch.target));
+    if (bytes > block.size() / 2) return (kAligned - (stretch.offset_bytes - block.begin) % kAligned) % kAligned;
+  }
+  return 0;
 }
 
 // Adds a tensor to the last block while that has room, and to new ones.

@@ -8,11 +8,18 @@
 
 namespace remap::exec {
 
+// The kernel copies a quarter faster to a multiple of this, wherever from (1.4 GB by pread and pwrite: 0.15 s, not
+// 0.20).
+constexpr uint64_t kAligned = 64;
+
 // Bytes [begin, end) of a file, all of them bytes of tensors. Those are at [first, last) of Blocks::order().
 struct Block {
   size_t file = 0;
   uint64_t begin = 0, end = 0;
   size_t first = 0, last = 0;
+  // What is left free before it in memory, so that the tensor that most of it belongs to begins at a multiple of
+  // kAligned there. Many small ones are read together, from its begin on.
+  uint64_t lead = 0;
 
   uint64_t size() const { return end - begin; }
 };
@@ -47,6 +54,7 @@ class Blocks {
 
  private:
   void cut(size_t position);
+  uint64_t lead_of(const Block& block) const;
   int64_t element_bytes(size_t target) const { return size_bytes(tensors_[target].dtype); }
 
   const std::vector<PlannedTensor>& tensors_;

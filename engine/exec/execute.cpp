@@ -169,11 +169,12 @@ class Run {
       fill(memory + block.begin);
       return sink_.finished(block.file, block.begin, block.size(), memory + block.begin);
     }
-    auto bytes = memory_.take();
-    fill(bytes.get());
-    sink_.write(block.file, block.begin, {bytes.get(), block.size()});
-    sink_.finished(block.file, block.begin, block.size(), bytes.get());
-    memory_.give_back(std::move(bytes));
+    auto taken = memory_.take();
+    std::byte* const bytes = taken.get() + block.lead;
+    fill(bytes);
+    sink_.write(block.file, block.begin, {bytes, block.size()});
+    sink_.finished(block.file, block.begin, block.size(), bytes);
+    memory_.give_back(std::move(taken));
   }
 
   void copy_tile(const exec::TileJob& job, TileBuffer& buffer) {

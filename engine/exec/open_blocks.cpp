@@ -4,7 +4,7 @@
 
 namespace remap::exec {
 
-std::unique_ptr<std::byte[]> BlockMemory::take() {
+BlockMemory::Bytes BlockMemory::take() {
   {
     const std::lock_guard lock(mutex_);
     if (!free_.empty()) {
@@ -13,10 +13,10 @@ std::unique_ptr<std::byte[]> BlockMemory::take() {
       return memory;
     }
   }
-  return std::make_unique_for_overwrite<std::byte[]>(block_bytes_);
+  return Bytes(static_cast<std::byte*>(::operator new (n_bytes_, std::align_val_t{kAligned})));
 }
 
-void BlockMemory::give_back(std::unique_ptr<std::byte[]> memory) {
+void BlockMemory::give_back(Bytes memory) {
   const std::lock_guard lock(mutex_);
   free_.push_back(std::move(memory));
 }
@@ -33,7 +33,7 @@ OpenBlocks::State& OpenBlocks::open(size_t block) {
     state.data = memory + where.begin;
   } else if (used_bytes_ + where.size() <= open_bytes_) {
     state.owned = memory_.take();
-    state.data = state.owned.get();
+    state.data = state.owned.get() + where.lead;
     used_bytes_ += where.size();
   }
   return state;

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <mutex>
+#include <new>
 #include <unordered_map>
 #include <vector>
 
@@ -13,14 +14,20 @@ namespace remap::exec {
 // Memory of blocks, used again: fresh memory costs a page fault every 4 KiB. Methods may be called from any thread.
 class BlockMemory {
  public:
-  explicit BlockMemory(uint64_t block_bytes) : block_bytes_(block_bytes) {}
-  std::unique_ptr<std::byte[]> take();
-  void give_back(std::unique_ptr<std::byte[]> memory);
+  struct Free {
+    void operator()(std::byte* memory) const { ::operator delete (memory, std::align_val_t{kAligned}); }
+  };
+  // Begins at a multiple of kAligned, and holds a block and its lead.
+  using Bytes = std::unique_ptr<std::byte, Free>;
+
+  explicit BlockMemory(uint64_t largest_block_bytes) : n_bytes_(largest_block_bytes + kAligned) {}
+  Bytes take();
+  void give_back(Bytes memory);
 
  private:
   std::mutex mutex_;
-  std::vector<std::unique_ptr<std::byte[]>> free_;
-  uint64_t block_bytes_;
+  std::vector<Bytes> free_;
+  uint64_t n_bytes_;
 };
 
 // Every method may be called from any thread.
@@ -42,9 +49,10 @@ class OpenBlocks {
       const std::lock_guard lock(state.on_disk);
       auto scratch = memory_.take();
       const Block& where = blocks_[block];
-      sink_.read(where.file, where.begin, {scratch.get(), where.size()});
-      filled = fill(scratch.get());
-      if (filled > 0) sink_.write(where.file, where.begin, {scratch.get(), where.size()});
+      std::byte* const bytes = scratch.get() + where.lead;
+      sink_.read(where.file, where.begin, {bytes, where.size()});
+      filled = fill(bytes);
+      if (filled > 0) sink_.write(where.file, where.begin, {bytes, where.size()});
       memory_.give_back(std::move(scratch));
     }
     close(block, state, filled);
@@ -52,8 +60,8 @@ class OpenBlocks {
 
  private:
   struct State {
-    std::byte* data = nullptr;           // null: in the sink
-    std::unique_ptr<std::byte[]> owned;  // `data`, unless the sink's
+    std::byte* data = nullptr;  // null: in the sink
+    BlockMemory::Bytes owned;   // what `data` lies in, unless it is the sink's
     uint64_t missing_bytes = 0;
     size_t n_users = 0;
     std::mutex on_disk;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <map>
 #include <mutex>
 #include <set>
 #include <string>
@@ -44,6 +45,7 @@ class FileSink : public Sink {
     if (offset <= fails_at && fails_at < offset + bytes.size())
       throw Error("io-write", {}, "byte " + std::to_string(fails_at) + " cannot be written");
     ++n_writes;
+    written_from[offset] = reinterpret_cast<uintptr_t>(bytes.data());
     std::copy(bytes.begin(), bytes.end(), bytes_.begin() + static_cast<std::ptrdiff_t>(offset));
   }
   void read(size_t, uint64_t offset, std::span<std::byte> bytes) override {
@@ -77,6 +79,7 @@ class FileSink : public Sink {
   void set_bytes(const FileSink& other) { bytes_ = other.bytes_; }
 
   int n_writes = 0, n_reads = 0;
+  std::map<uint64_t, uintptr_t> written_from;     // the address of what was written at an offset
   std::set<uint64_t> held;                        // blocks that begin here are there already
   uint64_t fails_at = static_cast<uint64_t>(-1);  // the byte that cannot be written
   bool wrong_when_finished = false;

@@ -291,6 +291,20 @@ TEST_CASE("many small tensors are written together") {
   CHECK((sink.all() == run_naively(plans, {&source})));
 }
 
+TEST_CASE("the tensor that most of a block belongs to is put together in memory that is aligned for it") {
+  Random random(29);
+  for (const Shape& tile : {Shape{}, Shape{64, 1}}) {
+    const MemorySource source(
+        {{"small", DType::u8, {3}, random.bytes(3)}, {"large", DType::f32, {64, 64}, random.bytes(64 * 64 * 4), tile}});
+    const Plans plans = renamed(source);
+    FileSink sink(plans, 8);
+    execute(plans, {&source}, sink, {2, {}, nullptr, 4096});
+    REQUIRE(sink.written_from.size() == 5);  // the last: what the head and the small one shift
+    for (const auto& [offset, address] : sink.written_from) CHECK((address + (offset == 8 ? 3 : 0)) % 64 == 0);
+    CHECK((sink.all() == run_naively(plans, {&source})));
+  }
+}
+
 TEST_CASE("tiles that fill a block together have it written once, if there is room for it") {
   Random random(19);
   MemoryTensor tensor{"t", DType::f32, {64, 64}, random.bytes(64 * 64 * 4), {64, 8}};
