@@ -295,12 +295,12 @@ TEST_CASE("the tensor that most of a block belongs to is put together in memory 
   Random random(29);
   for (const Shape& tile : {Shape{}, Shape{64, 1}}) {
     const MemorySource source(
-        {{"small", DType::u8, {3}, random.bytes(3)}, {"large", DType::f32, {64, 64}, random.bytes(64 * 64 * 4), tile}});
+        {{"a", DType::u8, {4}, random.bytes(4)}, {"b", DType::f32, {64, 64}, random.bytes(64 * 64 * 4), tile}});
     const Plans plans = renamed(source);
     FileSink sink(plans, 8);
     execute(plans, {&source}, sink, {2, {}, nullptr, 4096});
-    REQUIRE(sink.written_from.size() == 5);  // the last: what the head and the small one shift
-    for (const auto& [offset, address] : sink.written_from) CHECK((address + (offset == 8 ? 3 : 0)) % 64 == 0);
+    REQUIRE(sink.written_from.size() == 5);  // the last: what the head and "a" shift
+    for (const auto& [offset, address] : sink.written_from) CHECK((address + (offset == 8 ? 4 : 0)) % 64 == 0);
     CHECK((sink.all() == run_naively(plans, {&source})));
   }
 }
