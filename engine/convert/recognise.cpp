@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <filesystem>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -26,11 +27,20 @@ std::unique_ptr<Source> open_for(const std::string& path, const Rules& rules, si
   return open_source(path, options);
 }
 
+Openings::Openings(const Request& request) : request_(request) {
+  std::error_code ignored;
+  is_folder_ = std::filesystem::is_directory(request.checkpoint, ignored);
+}
+
+Openings::Kind Openings::kind_of(const Rules& rules) const {
+  return is_folder_ ? Kind{rules.subtree(0), rules.sources().front().files} : Kind{};
+}
+
 Source* Openings::open(const Rules& rules) {
   const auto [at, fresh] = opened_.try_emplace(kind_of(rules));
   if (fresh) {
     try {
-      at->second = open_for(request_.checkpoint, rules, 0, request_);
+      at->second = open_for(request_.checkpoint, rules, 0, request_, !is_folder_);
     } catch (const Error&) {
       if (!refused_) refused_ = std::current_exception();
     }

@@ -11,11 +11,11 @@
 
 namespace remap::convert {
 
-// The checkpoint opened for each part of it that some rules convert: what lies outside that part is not even looked at.
-// Rules that name a checkpoint's files open a folder in a way of their own.
+// The checkpoint opened for each part of it that some rules convert: what lies outside that part of a folder is not
+// even looked at. Rules that name a checkpoint's files open a folder in a way of their own. A file is opened once.
 class Openings {
  public:
-  explicit Openings(const Request& request) : request_(request) {}
+  explicit Openings(const Request& request);
   // As these rules open it; null if it cannot be opened so, which refused() then says. Opened once.
   Source* open(const Rules& rules);
   // All of it; null if that was refused.
@@ -25,9 +25,10 @@ class Openings {
 
  private:
   using Kind = std::pair<std::string, std::string>;  // the subtree, and the files
-  static Kind kind_of(const Rules& rules) { return {rules.subtree(0), rules.sources().front().files}; }
+  Kind kind_of(const Rules& rules) const;
 
   const Request& request_;
+  bool is_folder_;
   std::map<Kind, std::unique_ptr<Source>> opened_;
   std::exception_ptr refused_;
 };
