@@ -118,6 +118,14 @@ size_t utf8_end(std::string_view text) {
   return text.size();
 }
 
+std::string_view utf8_prefix(std::string_view text, size_t max_bytes) {
+  if (text.size() <= max_bytes) return text;
+  constexpr size_t kMostContinuing = 3;  // bytes of a character behind its first
+  size_t end = max_bytes;
+  while (end > 0 && max_bytes - end < kMostContinuing && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return text.substr(0, end);
+}
+
 std::string printable(std::string_view text) {
   std::string shown;
   for (const char c : text) {

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "formats/json_text.h"
 #include "formats/limit.h"
 
@@ -98,7 +99,7 @@ class LeafReader {
     const auto dtype = parse_dtype(node.data);
     if (!dtype || is_sub_byte(*dtype))
       fail(node,
-           fmt::format("the dtype '{}' is not known", is_utf8(node.data) ? node.data.substr(0, 64) : "(not UTF-8)"));
+           fmt::format("the dtype '{}' is not known", is_utf8(node.data) ? utf8_prefix(node.data, 64) : "(not UTF-8)"));
     return *dtype;
   }
 

@@ -114,7 +114,7 @@ size_t OcdbtFiles::number_of(const std::string& path, const BytePlace& named_by)
   if (!is_inside(path))
     throw Error("ocdbt-path", named_by,
                 fmt::format("the database names the data file '{}', which is not below its folder",
-                            printable(std::string_view(path).substr(0, 200))),
+                            printable(utf8_prefix(path, 200))),
                 "the database is damaged, or made to read files that are not its own");
   const std::string file = (fs::path(folder_) / path).string();
   if (!is_file(file))

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "formats/pickle_text.h"
 
 namespace remap::formats {
@@ -138,7 +139,7 @@ bool is_plain_value(PickleKind kind) { return kind <= PickleKind::text; }
 
 // Python 2's strings are bytes: UTF-8, or else taken for Latin-1, as Python 3 does where it is asked to.
 std::string as_text(std::string_view bytes) {
-  bytes = bytes.substr(0, PickleMeanings::kMaxName + 1);
+  bytes = utf8_prefix(bytes, PickleMeanings::kMaxName + 4);  // more than bounded() leaves, whatever ends there
   if (is_pickle_text(bytes)) return std::string(bytes);
   std::string text;
   for (const char c : bytes) {
@@ -156,7 +157,7 @@ std::string as_text(std::string_view bytes) {
 // Cut, with `ref` to keep it apart from others that begin alike.
 std::string bounded(std::string_view text, PickleRef ref) {
   if (text.size() <= PickleMeanings::kMaxName) return std::string(text);
-  return fmt::format("{}...<{}>", text.substr(0, PickleMeanings::kMaxName - 1 - 3), ref);
+  return fmt::format("{}...<{}>", utf8_prefix(text, PickleMeanings::kMaxName - 1 - 3), ref);
 }
 
 }  // namespace
@@ -173,7 +174,7 @@ std::string PickleMeanings::global_name(PickleRef callable) const {
     static constexpr size_t kMax = 200;
     const bool fits = global.module.size() <= kMax && global.name.size() <= kMax;
     return fits ? global.full_name()
-                : fmt::format("{}...{}", global.module.substr(0, kMax), global.name.substr(0, kMax));
+                : fmt::format("{}...{}", utf8_prefix(global.module, kMax), utf8_prefix(global.name, kMax));
   };
   if (graph_.is(callable, PickleKind::global)) return name(graph_.global(callable));
   if (graph_.is(callable, PickleKind::persistent)) {  // ("module", class, source file, source text): legacy streams

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/checked.h"
+#include "base/text.h"
 
 namespace remap::formats {
 
@@ -81,8 +82,8 @@ class StorageIdReader {
     const StorageType* type = find_storage_type(graph_.global(ref));
     if (type == nullptr)
       throw Error("torch-unknown-storage", BytePlace{origin_.file, origin_.member, {}},
-                  fmt::format("'{}.{}' is not a storage type that is known", graph_.global(ref).module.substr(0, 100),
-                              graph_.global(ref).name.substr(0, 100)));
+                  fmt::format("'{}.{}' is not a storage type that is known",
+                              utf8_prefix(graph_.global(ref).module, 100), utf8_prefix(graph_.global(ref).name, 100)));
     return type;
   }
   // (key of the view, offset, size): a part of the storage, counted in elements.

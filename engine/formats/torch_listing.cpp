@@ -200,7 +200,7 @@ class TensorWalk {
     if (part.size() > limits_.max_key_bytes || path.size() + 1 + part.size() > limits_.max_key_bytes)
       fail("limit-exceeded",
            fmt::format("the key of a tensor is longer than max_key_bytes ({}): '{}...'", limits_.max_key_bytes,
-                       json_text(path.empty() ? part.substr(0, 64) : path.substr(0, 64))));
+                       json_text(utf8_prefix(path.empty() ? part : path, 64))));
     if (has_surrogates(part))
       fail("pickle-bad-text", fmt::format("the key of a tensor is not UTF-8: '{}'", json_text(part)));
     if (dot) path += '.';

@@ -43,9 +43,7 @@ std::string marked_line(const TextPlace& place, const std::string& hint) {
 bool continues(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }  // a byte inside a UTF-8 character
 
 std::string cut(const std::string& line, size_t width) {
-  if (line.size() <= width) return line;
-  while (width > 0 && continues(line[width])) --width;
-  return line.substr(0, width) + "…";
+  return line.size() <= width ? line : fmt::format("{}…", utf8_prefix(line, width));
 }
 
 // Of a very long line, the part that is meant.

@@ -23,6 +23,18 @@ TEST_CASE("natural order puts layer 2 before layer 10") {
   CHECK(keys == std::vector<std::string>{"a", "layer", "layer.02.b", "layer.2.b", "layer.2.w", "layer.10.w"});
 }
 
+TEST_CASE("the begin of a text ends between its characters") {
+  const std::string text = "a\u00e9\u20ac\U00020710z";  // 1, 2, 3, 4 and 1 bytes
+  const size_t wanted[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11, 11};
+  for (size_t most = 0; most < std::size(wanted); ++most) {
+    INFO("at most " << most << " bytes");
+    CHECK(utf8_prefix(text, most) == text.substr(0, wanted[most]));
+  }
+  const std::string bytes(10, '\x80');  // no text: cut all the same
+  CHECK(utf8_prefix(bytes, 8).size() == 5);
+  CHECK(utf8_prefix(bytes, 2).empty());
+}
+
 TEST_CASE("the nearest name is offered only when it is near") {
   CHECK(nearest_name("transpos", {"shape", "transpose", "split"}) == "transpose");
   CHECK(nearest_name("banana", {"shape", "transpose", "split"}).empty());

@@ -4,6 +4,7 @@
 #include "formats/pickle_known.h"
 #include "formats/pickle_scalars.h"
 #include "formats/pickle_text.h"
+#include "remap/text.h"
 #include "support/catch.h"
 #include "support/source_values.h"
 #include "support/torch_files.h"
@@ -353,6 +354,26 @@ TEST_CASE("one value used a million times costs no more than its uses") {
     if (meanings.class_name(ref).size() > 1000) FAIL("a name is not cut");
   }
   CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(20));
+}
+
+TEST_CASE("long names are cut between their characters") {
+  for (size_t n = 195; n < 205; ++n) {
+    const std::string name = std::string(n, 'b') + "\U00020710";
+    const std::string bytes = "c" + name + "\n" + name + "\n.";
+    const PickleGraph graph = read(bytes);
+    CHECK(is_utf8(PickleMeanings(graph).global_name(graph.root())));
+  }
+  for (size_t n = PickleMeanings::kMaxName - 8; n < PickleMeanings::kMaxName + 2; ++n) {
+    const std::string text = std::string(n, 'b') + "\U00020710\U00020710";
+    const auto size = static_cast<uint32_t>(text.size());
+    for (const char opcode : {'X', 'T'}) {  // a text, and the bytes of one as Python 2 writes it
+      std::string bytes(1, opcode);
+      for (int shift = 0; shift < 32; shift += 8) bytes += static_cast<char>(size >> shift & 0xff);
+      bytes += text + ".";
+      const PickleGraph graph = read(bytes);
+      CHECK(is_utf8(PickleMeanings(graph).key_text(graph.root())));
+    }
+  }
 }
 
 TEST_CASE("the opcode table has the opcodes of protocols 0 to 5, each once") {
