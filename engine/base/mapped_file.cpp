@@ -1,5 +1,6 @@
 #include "base/mapped_file.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 #include <utility>
@@ -146,9 +147,14 @@ int write_all(int fd, std::span<const std::byte> bytes) {
   return write_whole(bytes, [fd](auto rest, size_t) { return ::write(fd, rest.data(), rest.size()); });
 }
 
+// Linux takes memory for the page cache in pieces as large as a write. In a guest the largest that are free are what it
+// gave back to its host, and waits for: 1.4 GB took 0.22 s in writes of 256 KiB, 1.3 s to 1.7 s in writes of 1 MiB.
 int write_all_at(int fd, uint64_t offset, std::span<const std::byte> bytes) {
+  constexpr uint64_t kWriteBytes = uint64_t{256} << 10;
   return write_whole(bytes, [&](auto rest, size_t done) {
-    return ::pwrite(fd, rest.data(), rest.size(), static_cast<off_t>(offset + done));
+    const uint64_t at = offset + done;
+    return ::pwrite(fd, rest.data(), std::min<uint64_t>(rest.size(), kWriteBytes - at % kWriteBytes),
+                    static_cast<off_t>(at));
   });
 }
 

@@ -38,9 +38,6 @@ using formats::Destination;
 using formats::OutputFile;
 
 constexpr uint64_t kPage = formats::kClonedBytes;
-// Linux takes memory for the page cache in pieces as large as a write. In a guest the largest that are free are what it
-// gave back to its host, and waits for: 1.4 GB took 0.22 s in writes of 256 KiB, 1.3 s to 1.7 s in writes of 1 MiB.
-constexpr uint64_t kWriteBytes = uint64_t{256} << 10;
 
 std::optional<mode_t> mode_of(const std::string& path) {
   struct stat info {};
@@ -154,11 +151,7 @@ class OutputFolder::Impl {
   TensorPlace place(size_t index) const { return places_[index]; }
 
   void write(size_t file, uint64_t offset, std::span<const std::byte> bytes) const {
-    while (!bytes.empty()) {
-      const auto part = bytes.first(std::min<uint64_t>(kWriteBytes - offset % kWriteBytes, bytes.size()));
-      if (const int error = write_all_at(files_[file].fd(), offset, part); error != 0) fail_write(error);
-      offset += part.size(), bytes = bytes.subspan(part.size());
-    }
+    if (const int error = write_all_at(files_[file].fd(), offset, bytes); error != 0) fail_write(error);
   }
 
   void read(size_t file, uint64_t offset, std::span<std::byte> bytes) const {
