@@ -15,6 +15,9 @@ namespace remap {
 // only if identical.
 bool natural_less(std::string_view a, std::string_view b);
 
+// The begin of a text: at most so many bytes, and no part of a character.
+std::string_view utf8_prefix(std::string_view text, size_t max_bytes);
+
 // Edits between two texts in bytes; exchanging two neighbours counts as one (optimal string alignment).
 size_t edit_distance(std::string_view a, std::string_view b);
 

@@ -15,10 +15,7 @@ namespace remap::lang {
 std::string shown(const Json& json) {
   constexpr size_t kMaxBytes = 60, kKept = 57;
   std::string s = json.dump(-1, ' ', false, Json::error_handler_t::replace);
-  if (s.size() <= kMaxBytes) return s;
-  size_t end = kKept;
-  while ((static_cast<unsigned char>(s[end]) & 0xC0) == 0x80) --end;  // no character is cut in two
-  return s.substr(0, end) + "…";
+  return s.size() <= kMaxBytes ? s : fmt::format("{}…", utf8_prefix(s, kKept));
 }
 
 const Json* entry_of(const Json& json, const Json& key) {

@@ -40,8 +40,6 @@ std::string marked_line(const TextPlace& place, const std::string& hint) {
   return fmt::format("{}{}\n{}{}{}\n", number, line, caret, hint.empty() ? "" : " ", hint);
 }
 
-bool continues(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }  // a byte inside a UTF-8 character
-
 std::string cut(const std::string& line, size_t width) {
   return line.size() <= width ? line : fmt::format("{}…", utf8_prefix(line, width));
 }
@@ -50,8 +48,8 @@ std::string cut(const std::string& line, size_t width) {
 TextPlace cut(TextPlace place) {
   constexpr size_t kBefore = 80;
   if (place.column > 0 && place.source_line.size() > kMaxWidth && static_cast<size_t>(place.column) > kMaxWidth / 2) {
-    size_t from = std::min(static_cast<size_t>(place.column) - 1, place.source_line.size()) - kBefore;
-    while (from > 0 && continues(place.source_line[from])) --from;
+    const size_t column = std::min(static_cast<size_t>(place.column) - 1, place.source_line.size());
+    const size_t from = utf8_prefix(place.source_line, column - kBefore).size();
     const std::string_view mark = "…";
     place.source_line = std::string(mark) + place.source_line.substr(from);
     const int moved = static_cast<int>(from) - static_cast<int>(mark.size());

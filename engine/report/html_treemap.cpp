@@ -99,11 +99,8 @@ void draw(const Node& node, const Box& box, size_t depth, size_t color, uint64_t
     if (fits) {
       const auto letters = static_cast<size_t>((box.width - 6) / kLetter);
       std::string text = name;
-      if (text.size() > letters && is_utf8(text)) {
-        size_t end = letters > 0 ? letters - 1 : 0;
-        while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-        text = text.substr(0, end) + "…";
-      }
+      if (text.size() > letters && is_utf8(text))
+        text = fmt::format("{}…", utf8_prefix(text, letters > 0 ? letters - 1 : 0));
       svg += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\">{}</text>", box.x + 3, box.y + 13, html_text(text));
     }
     svg += "</g>\n";

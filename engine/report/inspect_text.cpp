@@ -18,10 +18,7 @@ constexpr size_t kShortText = 100;
 
 std::string one_line_of(const Json& json, bool whole) {
   std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
-  if (whole || text.size() <= kShortText) return text;
-  size_t end = kShortText;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // not inside a character
-  return text.substr(0, end) + " …";
+  return whole || text.size() <= kShortText ? text : fmt::format("{} …", utf8_prefix(text, kShortText));
 }
 
 void print_tree(const Json& json, int depth, bool whole, std::string& out) {

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "remap/text.h"
+#include "base/text.h"
 
 namespace remap {
 
@@ -19,14 +19,11 @@ std::optional<NotStorable> why_not_storable(const std::string& key, DType dtype,
   if (!is_utf8(key))
     return NotStorable{"output-name", fmt::format("the tensor name '{}' is not UTF-8", key),
                        "give it another name in its rule"};
-  if (key.size() > limits.max_key_bytes) {
-    size_t shown = 80;
-    while (shown > 0 && (static_cast<unsigned char>(key[shown]) & 0xc0) == 0x80) --shown;
+  if (key.size() > limits.max_key_bytes)
     return NotStorable{"output-limit",
                        fmt::format("the tensor name '{}…' has {} bytes; at most {} are read (max_key_bytes)",
-                                   key.substr(0, shown), key.size(), limits.max_key_bytes),
+                                   utf8_prefix(key, 80), key.size(), limits.max_key_bytes),
                        "give it a shorter name"};
-  }
   if (shape.size() > static_cast<size_t>(limits.max_rank))
     return NotStorable{
         "output-limit",

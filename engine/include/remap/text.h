@@ -10,9 +10,6 @@ namespace remap {
 size_t utf8_end(std::string_view text);
 inline bool is_utf8(std::string_view text) { return utf8_end(text) == text.size(); }
 
-// The begin of a text: at most so many bytes, and no part of a character.
-std::string_view utf8_prefix(std::string_view text, size_t max_bytes);
-
 // As it may stand in a line on a terminal: control characters as \n, \t or \x1b.
 std::string printable(std::string_view text);
 
