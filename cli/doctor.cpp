@@ -59,10 +59,9 @@ int doctor(const Options& options) {
   uint64_t bytes = 0;
   for (const auto& tensor : source->manifest().tensors()) bytes += static_cast<uint64_t>(data_bytes(tensor));
   progress.end();
-  say("this is",
-      fmt::format("{}: {}, {} tensor{}, {}{}", remap::printable(path), source->format(), source->manifest().size(),
-                  source->manifest().size() == 1 ? "" : "s", remap::human_bytes(bytes),
-                  source->has_data() ? "" : "; a list of them, without their data"));
+  say("this is", fmt::format("{}: {}, {}, {}{}", remap::printable(path), source->format(),
+                             remap::count_text(source->manifest().size(), "tensor"), remap::human_bytes(bytes),
+                             source->has_data() ? "" : "; a list of them, without their data"));
   std::fflush(stdout);
   progress.begin("planning");
   remap::Diagnostics found;

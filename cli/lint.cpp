@@ -97,10 +97,6 @@ void add_given(const remap::Rules& rules, const Given& given, const Options& opt
   }
 }
 
-std::string counted(size_t count, const char* what) {
-  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
-}
-
 bool is_finding(const remap::Diagnostic& d) { return d.severity != remap::Severity::note; }
 
 // "2 warnings, 1 note"
@@ -110,7 +106,7 @@ std::string counts_of(const remap::Diagnostics& diagnostics) {
   std::string text;
   const char* names[3] = {"error", "warning", "note"};
   for (size_t i = 0; i < 3; ++i)
-    if (counts[i] > 0) text += (text.empty() ? "" : ", ") + counted(counts[i], names[i]);
+    if (counts[i] > 0) text += (text.empty() ? "" : ", ") + remap::count_text(counts[i], names[i]);
   return text;
 }
 
@@ -126,7 +122,7 @@ std::string summary(const remap::Diagnostics& found, size_t files, const std::ve
   size_t mended = 0;
   for (const auto& one : all) mended += one.after.mended.size();
   const std::string counts = counts_of(found);
-  std::string text = counted(files, "file") + ": ";
+  std::string text = remap::count_text(files, "file") + ": ";
   if (mended > 0 && options.show_fix) return text + fmt::format("{}, {} with a certain mend", counts, mended);
   if (mended > 0) text += fmt::format("{} mended, ", mended);
   text += !counts.empty() ? counts : mended > 0 ? "nothing else found" : "nothing found";

@@ -85,9 +85,9 @@ class ShardOpener {
     add_document(contents_, contents_.path, "config.json", "config", options_.limits);
     std::set<uint64_t> ranks;
     for (const std::string& name : shards_) ranks.insert(shard_name(name)->rank);
-    contents_.remarks.push_back(fmt::format(
-        "torch.distributed.checkpoint, Hugging Face's form: {} file{} of {} rank{}, each with parts of tensors",
-        shards_.size(), shards_.size() == 1 ? "" : "s", ranks.size(), ranks.size() == 1 ? "" : "s"));
+    contents_.remarks.push_back(
+        fmt::format("torch.distributed.checkpoint, Hugging Face's form: {} of {}, each with parts of tensors",
+                    count_text(shards_.size(), "file"), count_text(ranks.size(), "rank")));
     if (const std::string outside = link_outside(contents_.path, shards_); !outside.empty())
       contents_.remarks.push_back(outside);
     return make_tiled_source(std::move(contents_));

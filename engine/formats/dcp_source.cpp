@@ -318,10 +318,8 @@ class DcpOpener {
     std::set<std::string> ranks;
     for (const auto& [name, at] : file_at_)
       if (name.starts_with("__") && name.ends_with(kRankFile)) ranks.insert(name.substr(2, name.find('_', 2) - 2));
-    return fmt::format("torch.distributed.checkpoint{}: {} file{}{}",
-                       metadata_.version.empty() ? "" : " " + metadata_.version, data_files_,
-                       data_files_ == 1 ? "" : "s",
-                       ranks.empty() ? "" : fmt::format(" of {} rank{}", ranks.size(), ranks.size() == 1 ? "" : "s"));
+    return fmt::format("torch.distributed.checkpoint{}: {}{}", metadata_.version.empty() ? "" : " " + metadata_.version,
+                       count_text(data_files_, "file"), ranks.empty() ? "" : " of " + count_text(ranks.size(), "rank"));
   }
 
   const Limits limits_;

@@ -283,8 +283,8 @@ class StepOpener {
 
   void summarise(int64_t stage, size_t n_ranks, const std::string& values) {
     const Json& step = member(model_->listing.metadata, "global_steps");
-    contents_.remarks.push_back(fmt::format("DeepSpeed, ZeRO stage {}, {} rank{}, step {} ('{}')", stage, n_ranks,
-                                            n_ranks == 1 ? "" : "s", step.is_number() ? step.dump() : "unknown",
+    contents_.remarks.push_back(fmt::format("DeepSpeed, ZeRO stage {}, {}, step {} ('{}')", stage,
+                                            count_text(n_ranks, "rank"), step.is_number() ? step.dump() : "unknown",
                                             fs::path(step_).filename().string()));
     contents_.remarks.push_back(values);
   }

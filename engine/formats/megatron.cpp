@@ -154,13 +154,13 @@ class IterationOpener {
     for (auto& [key, parts] : parts_) join(key, parts);
     add_document(contents_, contents_.path, "config.json", "config", limits_);
     if (contents_.tensors.empty()) fail_megatron(iteration_, "its files have no tensors below 'model'");
-    contents_.remarks = {fmt::format("Megatron, '{}': {} tensor-parallel rank{}, {} pipeline stage{}",
-                                     fs::path(iteration_).filename().string(), n_tensor_, n_tensor_ == 1 ? "" : "s",
-                                     n_stages_, n_stages_ == 1 ? "" : "s")};
+    contents_.remarks = {fmt::format("Megatron, '{}': {}, {}", fs::path(iteration_).filename().string(),
+                                     count_text(n_tensor_, "tensor-parallel rank"),
+                                     count_text(n_stages_, "pipeline stage"))};
     if (n_left_ > 0)
       contents_.remarks.push_back(
-          fmt::format("{} tensor{} beside the model (the optimizer's, states of extensions) {} left aside", n_left_,
-                      n_left_ == 1 ? "" : "s", n_left_ == 1 ? "is" : "are"));
+          fmt::format("{} beside the model (the optimizer's, states of extensions) {} left aside",
+                      count_text(n_left_, "tensor"), n_left_ == 1 ? "is" : "are"));
     return make_tiled_source(std::move(contents_));
   }
 

@@ -14,6 +14,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "lang/comments.h"
 #include "lang/same_meaning.h"
 
@@ -24,11 +25,6 @@ namespace {
 constexpr size_t kWidth = 140;
 constexpr int kRounds = 4;  // that a layout may take until it stays
 using Kind = YamlNode::Kind;
-
-size_t width_of(std::string_view text) {
-  return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
-}
 
 // ------------------------------------------------------------ scalars
 
@@ -220,7 +216,7 @@ class Layout {
   bool stands_in_braces(const YamlNode& node, size_t used, Style style, size_t limit) const {
     if (is_empty(node)) return true;
     if (holds_comment(node, limit) || holds_block_scalar(node) || style == Style::rules) return false;
-    const bool fits = used + width_of(flow(node)) <= kWidth;
+    const bool fits = used + utf8_length(flow(node)) <= kWidth;
     if (all_plain_values(node)) return fits || is_flow(node);
     if (style == Style::fit) return fits && !is_block_of_rules(node);
     return is_flow(node) && (fits || values_in(node) == 1);
@@ -274,7 +270,7 @@ class Layout {
     const size_t above = lead.empty() ? indent : lead.find('-');
     const std::string begin = (lead.empty() ? std::string(indent, ' ') : lead) + scalar(key, false) + ":";
     if (style == Style::fit && key.text == "rules") style = Style::rules;  // of a 'within' block
-    if (is_collection(value) && !stands_in_braces(value, width_of(begin) + 1, style, limit)) {
+    if (is_collection(value) && !stands_in_braces(value, utf8_length(begin) + 1, style, limit)) {
       std::string behind;
       if (next_ < comments_.size() && comments_[next_].offset < offset_of(value) && !comments_[next_].own_line)
         behind = "   " + comments_[next_++].text;
@@ -328,7 +324,7 @@ class Layout {
     const std::string dash = lead + "- ";
     const Style own = style == Style::rules ? Style::fit : style;
     const bool is_rule = style == Style::rules && is_block_of_rules(value);
-    if (is_collection(value) && (is_rule || !stands_in_braces(value, width_of(dash), own, limit))) {
+    if (is_collection(value) && (is_rule || !stands_in_braces(value, utf8_length(dash), own, limit))) {
       const int column = is_flow(value) ? 0 : value.column;
       block(value, indent + 2, dash, own, limit);
       if (column > 0) trailing(limit, column, indent + 2);
@@ -342,7 +338,7 @@ class Layout {
     const std::string line = begin + " " + scalar(value, false);
     const auto end = end_of_scalar(text_, lines_, value);
     const bool several = end && lines_.line_of(*end - 1) > value.line;
-    const bool folds = several && width_of(line) > kWidth && value.text.find_first_of("\n\t") == std::string::npos &&
+    const bool folds = several && utf8_length(line) > kWidth && value.text.find_first_of("\n\t") == std::string::npos &&
                        value.text.find("  ") == std::string::npos && value.text.front() != ' ' &&
                        value.text.back() != ' ';
     if (!folds) {
@@ -358,7 +354,7 @@ class Layout {
     for (size_t at = 0; at < value.text.size();) {
       const size_t space = std::min(value.text.find(' ', at), value.text.size());
       const std::string word = value.text.substr(at, space - at);
-      if (!current.empty() && indent + 2 + width_of(current) + 1 + width_of(word) > kWidth) flush();
+      if (!current.empty() && indent + 2 + utf8_length(current) + 1 + utf8_length(word) > kWidth) flush();
       current += (current.empty() ? "" : " ") + word;
       at = space + 1;
     }

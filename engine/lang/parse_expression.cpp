@@ -276,7 +276,7 @@ class Parser {
     if (row != functions_.end()) {
       if (static_cast<int>(count) < row->min_arguments ||
           (row->max_arguments >= 0 && static_cast<int>(count) > row->max_arguments))
-        fail(name, fmt::format("'{}' was given {} argument{}", name.text, count, count == 1 ? "" : "s"),
+        fail(name, fmt::format("'{}' was given {}", name.text, count_text(count, "argument")),
              fmt::format("it is {}", row->signature));
       return *row;
     }

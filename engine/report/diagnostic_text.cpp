@@ -262,8 +262,8 @@ std::string render_text(const Diagnostics& diagnostics, const FindingsTextOption
   size_t left = 0;
   for (size_t i = shown; i < folded.size(); ++i) left += folded[i].count;
   if (left > 0)
-    text += fmt::format("… and {} more finding{} of {} kind{}; {}\n", left, left == 1 ? "" : "s", folded.size() - shown,
-                        folded.size() - shown == 1 ? "" : "s", options.way_on);
+    text += fmt::format("… and {} of {}; {}\n", count_text(left, "more finding"),
+                        count_text(folded.size() - shown, "kind"), options.way_on);
   return text;
 }
 

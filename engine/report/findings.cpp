@@ -1,10 +1,12 @@
 // Findings for whoever shows them in a review.
+#include <algorithm>
 #include <map>
 #include <set>
 
 #include <fmt/format.h>
 
 #include "remap/report.h"
+#include "remap/text.h"
 #include "report/way_on.h"
 
 namespace remap {
@@ -46,12 +48,9 @@ std::string file_of(const Place& place) {
 
 // Columns count bytes here, and characters where others read them.
 int character_column(const TextPlace& place, int column) {
-  int characters = 1;
-  for (int i = 0; i < column - 1; ++i) {
-    const bool inside = static_cast<size_t>(i) < place.source_line.size();
-    characters += !inside || (static_cast<unsigned char>(place.source_line[static_cast<size_t>(i)]) & 0xC0) != 0x80;
-  }
-  return characters;
+  const auto before = static_cast<size_t>(std::max(column - 1, 0));
+  const std::string_view inside = std::string_view(place.source_line).substr(0, before);
+  return static_cast<int>(1 + utf8_length(inside) + before - inside.size());
 }
 
 std::string github_line(const Diagnostic& d) {

@@ -435,20 +435,16 @@ std::string table(std::vector<Row> lines, const std::vector<size_t>& limits) {
   for (auto& line : lines)
     for (auto& cell : line) cell = printable(cell);
   // Characters, not bytes: arrows and ellipses occur.
-  const auto width = [](const std::string& s) {
-    return static_cast<size_t>(
-        std::count_if(s.begin(), s.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
-  };
   std::vector<size_t> widths(limits.size(), 0);
   for (const auto& line : lines)
     for (size_t c = 0; c < limits.size() && c < line.size(); ++c)
-      if (width(line[c]) <= limits[c]) widths[c] = std::max(widths[c], width(line[c]));
+      if (utf8_length(line[c]) <= limits[c]) widths[c] = std::max(widths[c], utf8_length(line[c]));
   std::string text;
   for (const auto& line : lines) {
     for (size_t c = 0; c < line.size(); ++c) {
       text += line[c];
       if (c + 1 == line.size()) break;
-      const size_t own = width(line[c]);
+      const size_t own = utf8_length(line[c]);
       text += std::string((c < widths.size() && own < widths[c] ? widths[c] - own : 0) + 2, ' ');
     }
     while (!text.empty() && text.back() == ' ') text.pop_back();

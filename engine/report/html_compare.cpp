@@ -37,7 +37,7 @@ std::string render_html(const ComparisonPage& comparison) {
         "<tr class=\"leaf\"><th scope=\"row\">{}</th><td>{}</td><td class=\"number\">{}</td></tr>\n",
         html_text(one.keys), html_text(one.text),
         one.size == 0 ? "" : fmt::format("{:.3g}{}", one.size, &one == &*largest ? " <strong>largest</strong>" : ""));
-  body += "</tbody></table></div>\n" + report::html_left_out(n_left_out);
+  body += "</tbody></table></div>\n" + report::html_left_out(n_left_out, ", which differ less");
   return report::html_page("comparison", body + "</main>\n");
 }
 

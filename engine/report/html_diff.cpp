@@ -3,6 +3,7 @@
 
 #include "remap/html.h"
 #include "remap/report.h"
+#include "remap/text.h"
 #include "report/fold.h"
 #include "report/html_page.h"
 #include "report/origin.h"
@@ -102,9 +103,9 @@ std::string render_html(const std::vector<DiffSection>& sections) {
     if (section.diff != nullptr) main += drops_and_fields(*section.diff);
     main += "</section>\n";
   }
-  std::string body = report::html_header(
-      "What the change of rules does",
-      fmt::format("{} of {} checkpoint{} change", n_changed, sections.size(), sections.size() == 1 ? "" : "s"), {});
+  std::string body =
+      report::html_header("What the change of rules does",
+                          fmt::format("{} of {} change", n_changed, count_text(sections.size(), "checkpoint")), {});
   body += report::html_tools("changes", false);
   return report::html_page("diff of rules", body + main + "</main>\n");
 }

@@ -136,10 +136,9 @@ std::string html_tools(const std::string& what, bool trees) {
   return html + "</div>\n";
 }
 
-std::string html_left_out(size_t n_tensors) {
-  return n_tensors == 0
-             ? ""
-             : fmt::format("<p>and {} more, which differ less: <code>--format json</code> lists all</p>\n", n_tensors);
+std::string html_left_out(size_t n_tensors, std::string_view which) {
+  return n_tensors == 0 ? ""
+                        : fmt::format("<p>and {} more{}: <code>--format json</code> lists all</p>\n", n_tensors, which);
 }
 
 std::string html_json(const std::string& name, const Json& json, size_t depth) {
@@ -177,7 +176,7 @@ std::vector<std::string> key_parts(std::string_view key) {
 }
 
 std::string counted_tensors(uint64_t count, uint64_t bytes) {
-  return fmt::format("{} tensor{}, {}", count, count == 1 ? "" : "s", human_bytes(bytes));
+  return fmt::format("{}, {}", count_text(count, "tensor"), human_bytes(bytes));
 }
 
 void HtmlTree::add(const std::string& key, std::string leaf, std::string classes, std::string data, uint64_t count,

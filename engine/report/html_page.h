@@ -28,8 +28,8 @@ std::string html_header(const std::string& headline, const std::string& below,
                         const std::vector<std::pair<std::string, std::string>>& facts);
 // The field that filters what has the class "leaf", and buttons that open and close all.
 std::string html_tools(const std::string& what, bool trees);
-// A line that says how many tensors of a list are not shown; "" if all are.
-std::string html_left_out(size_t n_tensors);
+// A line that says how many tensors of a list are not shown, and which (", which …"); "" if all are.
+std::string html_left_out(size_t n_tensors, std::string_view which = "");
 // <details> of a JSON value, nested.
 std::string html_json(const std::string& name, const Json& json, size_t depth = 0);
 

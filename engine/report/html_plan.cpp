@@ -125,8 +125,8 @@ Json steps_of(const Plan& plan, const WayRow& row) {
     else if (row.kind == OriginKind::regrouped)
       steps.push_back("regroup the axes (reshape in another order)");
   } else {
-    steps.push_back(fmt::format("join {} piece{}, the first of {}", tensor.pieces.size(),
-                                tensor.pieces.size() == 1 ? "" : "s", row.cells[kSourceDtype]));
+    steps.push_back(
+        fmt::format("join {}, the first of {}", count_text(tensor.pieces.size(), "piece"), row.cells[kSourceDtype]));
     for (const FilledPart& part : tensor.filled)
       steps.push_back("with a constant that is not from the source: " + report::filled_text(part));
   }
@@ -269,12 +269,12 @@ std::string beside(const Plan& plan) {
                                                : "differ"));
   std::vector<std::string> rests;
   for (const auto& rest : plan.rests)
-    rests.push_back(fmt::format("{} keys by '{}' ({}), {}", rest.n_keys, plan.rules[rest.rule].summary,
+    rests.push_back(fmt::format("{} by '{}' ({}), {}", count_text(rest.n_keys, "key"), plan.rules[rest.rule].summary,
                                 place_text(plan.rules[rest.rule].place), rest.because));
   std::vector<std::string> computed;
   for (const auto& one : plan.computed)
-    computed.push_back(
-        fmt::format("{} keys by '{}' ({}), {}", one.n_keys, one.summary, place_text(one.place), one.because));
+    computed.push_back(fmt::format("{} by '{}' ({}), {}", count_text(one.n_keys, "key"), one.summary,
+                                   place_text(one.place), one.because));
   html += list("For the rest", rests) + list("Computed", computed) + list("Checked", checks) +
           list("Open, since a manifest cannot tell", plan.open);
   std::vector<std::string> left;

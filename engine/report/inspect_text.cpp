@@ -36,8 +36,6 @@ void print_tree(const Json& json, int depth, bool whole, std::string& out) {
   }
 }
 
-std::string count_text(size_t n, std::string_view noun) { return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s"); }
-
 // The parts down to a level, as rows.
 void add_parts(const report::Part& part, int levels, int depth, std::vector<report::Row>& rows) {
   for (const report::Part& below : part.parts) {

@@ -115,7 +115,7 @@ std::string dropped_text(const Plan& plan, const PlanTextOptions& options) {
 std::string rests_text(const Plan& plan, const PlanTextOptions& options) {
   std::string text = plan.rests.empty() ? "" : "\n";
   for (const auto& rest : plan.rests)
-    text += printable(fmt::format("for the rest: {} key{} by '{}', {}{}", rest.n_keys, rest.n_keys == 1 ? "" : "s",
+    text += printable(fmt::format("for the rest: {} by '{}', {}{}", count_text(rest.n_keys, "key"),
                                   plan.rules[rest.rule].summary, rest.because,
                                   options.stable ? "" : "  " + rule_place(plan, rest.rule))) +
             "\n";
@@ -125,8 +125,7 @@ std::string rests_text(const Plan& plan, const PlanTextOptions& options) {
 std::string computed_text(const Plan& plan, const PlanTextOptions& options) {
   std::string text = plan.computed.empty() ? "" : "\n";
   for (const auto& one : plan.computed)
-    text += printable(fmt::format("computed: {} key{} by '{}', {}{}", one.n_keys, one.n_keys == 1 ? "" : "s",
-                                  one.summary, one.because,
+    text += printable(fmt::format("computed: {} by '{}', {}{}", count_text(one.n_keys, "key"), one.summary, one.because,
                                   options.stable ? "" : fmt::format("  {}:{}", one.place.file, one.place.line))) +
             "\n";
   return text;
@@ -192,8 +191,8 @@ std::string summary(const Plan& plan) {
   const auto n_parts = static_cast<size_t>(
       std::count_if(plan.dropped.begin(), plan.dropped.end(), [](const DroppedTensor& d) { return !d.part.empty(); }));
   return fmt::format(
-      "{} tensor{}, {}: {}; {} dropped{}", plan.tensors.size(), plan.tensors.size() == 1 ? "" : "s",
-      human_bytes(total.bytes), join(parts, ", "), plan.dropped.size() - n_parts,
+      "{}, {}: {}; {} dropped{}", count_text(plan.tensors.size(), "tensor"), human_bytes(total.bytes),
+      join(parts, ", "), plan.dropped.size() - n_parts,
       n_parts == 0 ? ""
                    : fmt::format(", and {} of a tensor", n_parts == 1 ? "a part" : fmt::format("{} parts", n_parts)));
 }

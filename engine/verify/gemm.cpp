@@ -13,22 +13,18 @@ void gemm_avx512(float* out, const float* x, const float* w, int64_t m, int64_t 
                  int64_t end);
 void gemm_avx2(float* out, const float* x, const float* w, int64_t m, int64_t n, int64_t k, int64_t begin, int64_t end);
 
-namespace {
-
-using Kernel = void (*)(float*, const float*, const float*, int64_t, int64_t, int64_t, int64_t, int64_t);
-
-Kernel best_kernel() {
+std::vector<GemmKernel> gemm_kernels() {
+  std::vector<GemmKernel> kernels;
 #ifdef REMAP_GEMM_X86
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) return gemm_avx512;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return gemm_avx2;
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) kernels.push_back(gemm_avx512);
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) kernels.push_back(gemm_avx2);
 #endif
-  return gemm_plain;
+  kernels.push_back(gemm_plain);
+  return kernels;
 }
 
-}  // namespace
-
 void multiply_transposed(float* out, const float* x, const float* w, int64_t m, int64_t n, int64_t k) {
-  static const Kernel kernel = best_kernel();
+  static const GemmKernel kernel = gemm_kernels().front();
   constexpr int64_t kColumns = 128;  // columns are cut at the same places whatever the number of threads
   parallel_for((n + kColumns - 1) / kColumns, m * n * k, [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block)

@@ -1,8 +1,10 @@
 // Forward passes written as data, against what the original libraries and transformers computed: every recorded layer,
 // both layouts.
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <fstream>
+#include <random>
 
 #include <fmt/format.h>
 
@@ -17,6 +19,7 @@
 #include "support/model_file.h"
 #include "support/source_values.h"
 #include "verify/forward.h"
+#include "verify/gemm.h"
 
 using namespace remap;
 using namespace remap::forward;
@@ -127,6 +130,31 @@ void check_text(const Side& side, const std::string& name, const Recorded& recor
 }
 
 }  // namespace
+
+TEST_CASE("the matrix product is right with every set of instructions that this machine has", "[verify]") {
+  std::minstd_rand random(1);
+  std::uniform_real_distribution<float> values(-1, 1);
+  for (const auto& [m, n, k] : {std::array<int64_t, 3>{1, 1, 1}, {3, 5, 7}, {12, 48, 72}, {5, 130, 257}, {2, 9, 0}}) {
+    std::vector<float> x(static_cast<size_t>(m * k)), w(static_cast<size_t>(n * k));
+    for (float& value : x) value = values(random);
+    for (float& value : w) value = values(random);
+    for (const GemmKernel kernel : gemm_kernels()) {
+      // The columns in two calls, which leave those of the other alone.
+      std::vector<float> out(static_cast<size_t>(m * n), 7);
+      const int64_t half = n / 2;
+      kernel(out.data(), x.data(), w.data(), m, n, k, half, n);
+      for (int64_t i = 0; i < m * n; ++i)
+        if (i % n < half) REQUIRE(out[static_cast<size_t>(i)] == 7);
+      kernel(out.data(), x.data(), w.data(), m, n, k, 0, half);
+      for (int64_t i = 0; i < m * n; ++i) {
+        double sum = 0;
+        for (int64_t j = 0; j < k; ++j)
+          sum += double{x[static_cast<size_t>(i / n * k + j)]} * double{w[static_cast<size_t>(i % n * k + j)]};
+        REQUIRE(std::abs(out[static_cast<size_t>(i)] - sum) < 1e-5);
+      }
+    }
+  }
+}
 
 TEST_CASE("RoBERTa: fairseq's and transformers' forward passes, layer by layer") {
   const Recorded recorded("/roberta/activations.safetensors");
