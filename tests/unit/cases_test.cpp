@@ -81,11 +81,11 @@ std::string program_folder() {
   return other != nullptr ? other : REMAP_PROGRAM_DIR;
 }
 
-// A difference that rounding leaves: "3.15e-05".
+// A difference that rounding leaves: "3.15e-05", "0.000105".
 std::optional<double> rounding(const std::string& word) {
   char* end = nullptr;
   const double value = std::strtod(word.c_str(), &end);
-  const bool is_one = word.find("e-") != std::string::npos && *end == '\0' && value > 0 && value < 1e-3;
+  const bool is_one = *end == '\0' && value > 0 && value < 1e-3;
   return is_one ? std::optional(value) : std::nullopt;
 }
 
