@@ -108,7 +108,7 @@ size_t utf8_end(std::string_view text) {
     if (length == 0 || length > text.size() - i) return i;
     uint32_t code = length == 1 ? first : first & (0x7fu >> length);
     for (size_t k = 1; k < length; ++k) {
-      if ((byte(i + k) & 0xc0) != 0x80) return i;
+      if (!continues_character(text[i + k])) return i;
       code = code << 6 | (byte(i + k) & 0x3fu);
     }
     const bool overlong = (length == 3 && code < 0x800) || (length == 4 && code < 0x10000);
@@ -122,13 +122,12 @@ std::string_view utf8_prefix(std::string_view text, size_t max_bytes) {
   if (text.size() <= max_bytes) return text;
   constexpr size_t kMostContinuing = 3;  // bytes of a character behind its first
   size_t end = max_bytes;
-  while (end > 0 && max_bytes - end < kMostContinuing && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  while (end > 0 && max_bytes - end < kMostContinuing && continues_character(text[end])) --end;
   return text.substr(0, end);
 }
 
 size_t utf8_length(std::string_view text) {
-  return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  return text.size() - static_cast<size_t>(std::count_if(text.begin(), text.end(), continues_character));
 }
 
 std::string count_text(size_t n, std::string_view noun) { return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s"); }

@@ -15,6 +15,9 @@ namespace remap {
 // only if identical.
 bool natural_less(std::string_view a, std::string_view b);
 
+// Whether a byte of UTF-8 is behind the first of its character.
+inline bool continues_character(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; }
+
 // The begin of a text: at most so many bytes, and no part of a character.
 std::string_view utf8_prefix(std::string_view text, size_t max_bytes);
 

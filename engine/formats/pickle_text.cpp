@@ -39,7 +39,7 @@ size_t sequence_length(std::string_view text, size_t i) {
   const size_t length = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
   if (length == 0 || text.size() - i < length) return 0;
   for (size_t k = 1; k < length; ++k)
-    if ((byte_at(text, i + k) & 0xc0) != 0x80) return 0;
+    if (!continues_character(text[i + k])) return 0;
   if (lead == 0xe0 && byte_at(text, i + 1) < 0xa0) return 0;  // overlong
   if (lead == 0xf0 && byte_at(text, i + 1) < 0x90) return 0;
   if (lead == 0xf4 && byte_at(text, i + 1) > 0x8f) return 0;  // past U+10FFFF

@@ -24,10 +24,10 @@ std::string marked_line(const TextPlace& place, const std::string& hint) {
   std::string caret = "      | ";
   const size_t start = static_cast<size_t>(place.column) - 1;
   for (size_t i = 0; i < start && i < place.source_line.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(place.source_line[i]);
+    const char byte = place.source_line[i];
     if (byte == '\t')
       caret += '\t';
-    else if ((byte & 0xC0) != 0x80)
+    else if (!continues_character(byte))
       caret += ' ';  // one column a character, not a byte
   }
   const size_t end = std::min(static_cast<size_t>(std::max(place.end_column - 1, place.column)),

@@ -72,7 +72,7 @@ std::string html_text(std::string_view text) {
   std::string html;
   for (size_t i = 0; i < valid.size();) {
     size_t end = i + 1;
-    while (end < valid.size() && (static_cast<unsigned char>(valid[end]) & 0xC0) == 0x80) ++end;
+    while (end < valid.size() && continues_character(valid[end])) ++end;
     const std::string_view c = std::string_view(valid).substr(i, end - i);
     i = end;
     if (c == "&")
