@@ -1,33 +1,16 @@
-#include <atomic>
 #include <charconv>
-#include <csignal>
 
 #include <fmt/format.h>
 
 #include "cli/command_line.h"
 #include "cli/inputs.h"
 #include "cli/progress.h"
+#include "cli/signals.h"
 #include "remap/report.h"
+#include "remap/verify.h"
 
 namespace cli {
 namespace {
-
-std::atomic<bool> g_interrupted{false};  // the one thing a signal handler may touch
-
-extern "C" void on_signal(int) { g_interrupted.store(true); }
-
-// From here on they end the conversion, and what it wrote is removed, or kept for --resume. One that is ignored stays
-// so (nohup).
-void catch_signals() {
-  struct sigaction action {};
-  action.sa_handler = on_signal;
-  action.sa_flags = static_cast<int>(SA_RESETHAND);  // a second one ends the program at once
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
-    struct sigaction before {};
-    if (::sigaction(signal, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
-      ::sigaction(signal, &action, nullptr);
-  }
-}
 
 // How the sum of parameters came out, where the rules ask for it.
 std::string sums_line(const remap::Plan& plan, bool is_part, const remap::Outcome& outcome) {
@@ -84,6 +67,9 @@ int convert(const Options& options) {
   print(diagnostics, options);
   if (!conversion) return kFailed;
 
+  if (options.verify && !remap::names_forward_passes(conversion->rules))
+    throw remap::Error("usage", {}, fmt::format("--verify: {} names no forward passes", conversion->rules.file()),
+                       "leave it out, or add 'verify: {source: NAME, target: NAME}' to the rules");
   remap::OutputOptions output;
   output.max_shard_bytes = parse_bytes(options.max_shard_size);
   output.force = options.force;
@@ -95,10 +81,9 @@ int convert(const Options& options) {
   output.clone = options.clone;
   remap::ExecOptions exec;
   exec.threads = options.threads;
-  exec.cancel = &g_interrupted;
+  exec.cancel = &catch_signals();
   exec.progress = progress.function();
   const remap::Plan& plan = conversion->plan;
-  catch_signals();
   progress.begin("copying");
   const bool is_part = !output.part.is_whole();
   const std::string sums = sums_line(plan, is_part, remap::write(*conversion, options.output, output, exec));
@@ -112,11 +97,18 @@ int convert(const Options& options) {
                                             {"metadata", plan.metadata},
                                             {"left_behind", plan.left_behind}}));
   else if (!options.quiet)
-    fmt::print(stderr, "{}: {}{}{}\n  {}\n{}{}", options.output, plan.architecture,
+    fmt::print(stderr, "{}: {}{}{}\n  {}\n{}{}", options.output,
+               plan.architecture.empty() ? "tensors" : plan.architecture,
                is_part ? fmt::format(", part {} of {}", output.part.number, output.part.of) : "",
                progress.visible() ? fmt::format(" in {:.1f} s", progress.seconds()) : "", remap::summary(plan),
                sums.empty() ? "" : "  " + sums + "\n", indented(remap::beside_text(plan)));
-  return options.verify ? verify_folder(*conversion, options.output, options, progress) : kDone;
+  if (!options.verify) return kDone;
+  release_signals();  // there is nothing to remove any more
+  if (*exec.cancel) {
+    fmt::print(stderr, "interrupted; {} is whole, and was not verified\n", options.output);
+    return kInterrupted;
+  }
+  return verify_folder(*conversion, options.output, options, progress);
 }
 
 }  // namespace cli

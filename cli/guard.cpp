@@ -41,8 +41,10 @@ int run(const std::function<int()>& body, const Options& options) {
       report(e.diagnostic(), options);
       return kFailed;
     }
-    std::fputs(options.resume ? "interrupted; what was written is kept: run again with --resume\n"
-                              : "interrupted; nothing was written\n",
+    const bool joins = options.command != nullptr && options.command->name == std::string_view("finish");
+    std::fputs(joins            ? "interrupted; run it again to go on\n"
+               : options.resume ? "interrupted; what was written is kept: run again with --resume\n"
+                                : "interrupted; nothing was written\n",
                stderr);
     return kInterrupted;
   } catch (const std::bad_alloc&) {

@@ -38,7 +38,8 @@ class Sha256 {
   SHA256_CTX context_;
 };
 
-FileDigest digest_of(const std::string& path, std::vector<std::byte>& buffer, ProgressCounter& progress) {
+FileDigest digest_of(const std::string& path, std::vector<std::byte>& buffer, ProgressCounter& progress,
+                     const std::atomic<bool>* cancel) {
   const auto fail = [&](int error) {
     throw Error("io-read", BytePlace{path, {}, {}}, fmt::format("the file cannot be read: {}", errno_text(error)));
   };
@@ -47,7 +48,10 @@ FileDigest digest_of(const std::string& path, std::vector<std::byte>& buffer, Pr
   FileDigest digest;
   Sha256 sum;
   ssize_t got = 0;
+  bool is_cancelled = false;
   do {
+    is_cancelled = cancel != nullptr && *cancel;
+    if (is_cancelled) break;
     got = ::read(fd, buffer.data(), buffer.size());
     if (got <= 0) continue;
     sum.add(buffer.data(), static_cast<size_t>(got));
@@ -56,6 +60,7 @@ FileDigest digest_of(const std::string& path, std::vector<std::byte>& buffer, Pr
   } while (got > 0 || (got < 0 && errno == EINTR));
   const int error = got < 0 ? errno : 0;
   ::close(fd);
+  if (is_cancelled) throw Error("cancelled", {}, "stopped before all files were read");
   if (error != 0) fail(error);
   digest.sha256 = sum.hex();
   return digest;
@@ -69,7 +74,8 @@ std::string sha256(std::string_view text) {
   return sum.hex();
 }
 
-std::vector<FileDigest> sha256_of_files(const std::vector<std::string>& paths, const ProgressFunction& progress) {
+std::vector<FileDigest> sha256_of_files(const std::vector<std::string>& paths, const ProgressFunction& progress,
+                                        const std::atomic<bool>* cancel) {
   constexpr int64_t kAllCores = int64_t{1} << 40;
   std::vector<FileDigest> digests(paths.size());
   std::vector<std::exception_ptr> errors(paths.size());
@@ -84,7 +90,7 @@ std::vector<FileDigest> sha256_of_files(const std::vector<std::string>& paths, c
   parallel_for(static_cast<int64_t>(paths.size()), kAllCores, [&](int64_t, int64_t) {
     std::vector<std::byte> buffer(size_t{1} << 20);
     for (size_t i = next++; i < paths.size(); i = next++) try {
-        digests[i] = digest_of(paths[i], buffer, counter);
+        digests[i] = digest_of(paths[i], buffer, counter, cancel);
       } catch (const Error&) {
         errors[i] = std::current_exception();
       }

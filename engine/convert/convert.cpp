@@ -16,12 +16,13 @@ namespace remap {
 namespace {
 
 // The original scripts' own check, where a rule file asks for it: loud if a value was lost or counted twice.
-std::optional<ParameterSums> checked_sums(const Plan& plan, const std::vector<const Source*>& sources, Sink& output) {
+std::optional<ParameterSums> checked_sums(const Plan& plan, const std::vector<const Source*>& sources, Sink& output,
+                                          const std::atomic<bool>* cancel) {
   const bool rounds = std::any_of(plan.tensors.begin(), plan.tensors.end(), [&](const PlannedTensor& tensor) {
     return !is_made(tensor) && !irreversible_because(plan, tensor).empty();
   });
   if (!plan.parameter_sum || rounds) return std::nullopt;
-  auto sums = parameter_sums(plan, sources, output);
+  auto sums = parameter_sums(plan, sources, output, cancel);
   if (!sums.agree)
     throw Error("parameter-sum", {},
                 fmt::format("the values written add up to {:.9g}, those of the source to {:.9g} ({})", sums.target,
@@ -98,13 +99,13 @@ std::vector<std::string> computed_origins(const Plan& plan, const PlannedTensor&
   return origins;
 }
 
-Json provenance_of(const Conversion& conversion, const OutputFolder& output) {
+Json provenance_of(const Conversion& conversion, const OutputFolder& output, const std::atomic<bool>* cancel) {
   const Plan& plan = conversion.plan;
   std::vector<std::string> paths;
   conversion.read.visit([&](const std::string& path, const FileStamp& stamp) {
     if (stamp.is_there()) paths.push_back(path);
   });
-  const auto digests = sha256_of_files(paths);
+  const auto digests = sha256_of_files(paths, {}, cancel);
   Json sources = Json::array();
   for (size_t i = 0; i < paths.size(); ++i)
     sources.push_back({{"file", name_in_checkpoint(conversion, paths[i])},
@@ -124,9 +125,23 @@ Json provenance_of(const Conversion& conversion, const OutputFolder& output) {
                        {"sha256", sha256(conversion.rules.text())}}},
                      {"set", std::move(set)},
                      {"sources", std::move(sources)},
-                     {"outputs", output.digests()}};
+                     {"outputs", output.digests(cancel)}};
   if (!computed.empty()) provenance["computed"] = std::move(computed);
   return provenance;
+}
+
+// Files beside the tensors: names and contents, in the order in which they are written.
+std::vector<std::pair<std::string, std::string>> texts_of(const Conversion& conversion) {
+  std::vector<std::pair<std::string, std::string>> texts = {{"config.json", json_file_text(conversion.plan.config)}};
+  for (const auto& [name, body] : conversion.plan.files) texts.emplace_back(name, json_file_text(body));
+  texts.insert(texts.end(), conversion.carried.begin(), conversion.carried.end());
+  return texts;
+}
+
+std::string digest_of(const std::vector<std::pair<std::string, std::string>>& texts) {
+  Checksum sum;
+  for (const auto& [name, text] : texts) sum.add(name), sum.add(text);
+  return to_string(sum.sum());
 }
 
 std::vector<std::optional<uint64_t>> offsets_in_sources(const Plan& plan, const std::vector<const Source*>& sources) {
@@ -149,17 +164,23 @@ Outcome write(const Conversion& conversion, const std::string& folder, const Out
   completed.limits = conversion.options.limits;
   const auto sources = sources_of(plan, conversion.sources);
   if (completed.clone) completed.source_offsets = offsets_in_sources(plan, sources);
+  const auto texts = texts_of(conversion);
+  // Parts are written by several commands, of which one may say otherwise what config.json holds.
+  if (!completed.part.is_whole()) completed.made_of["configuration"] = digest_of(texts);
+  for (const auto& [name, text] : texts)
+    if (completed.provenance && name == kProvenanceFile)
+      throw Error("output-name", BytePlace{folder, {}, {}}, fmt::format("the file '{}' would be written twice", name),
+                  "leave out --provenance, or the file");
   OutputFolder output(folder, plan.tensors, completed);
   // First, so that what is wrong with them is known before the tensors are copied.
-  output.add_file("config.json", json_file_text(plan.config));
-  for (const auto& [name, body] : plan.files) output.add_file(name, json_file_text(body));
-  for (const auto& [name, text] : conversion.carried) output.add_file(name, text);
+  for (const auto& [name, text] : texts) output.add_file(name, text);
   Outcome outcome;
   try {
     outcome = conversion.read.unchanged_during([&] {
       execute(plan.tensors, sources, output, exec);
-      if (completed.provenance) output.add_file(kProvenanceFile, json_file_text(provenance_of(conversion, output)));
-      return completed.part.is_whole() ? Outcome{checked_sums(plan, sources, output)} : Outcome{};
+      if (completed.provenance)
+        output.add_file(kProvenanceFile, json_file_text(provenance_of(conversion, output, exec.cancel)));
+      return completed.part.is_whole() ? Outcome{checked_sums(plan, sources, output, exec.cancel)} : Outcome{};
     });
   } catch (const Error& error) {
     if (error.diagnostic().id == "cancelled") output.keep();

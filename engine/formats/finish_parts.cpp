@@ -1,17 +1,19 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <filesystem>
+#include <optional>
 #include <set>
-#include <span>
+#include <utility>
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include "base/checksum.h"
+#include "base/folder_names.h"
 #include "base/mapped_file.h"
+#include "base/open_descriptor.h"
 #include "formats/output_file.h"
 #include "formats/part_file.h"
 #include "formats/partial_folder.h"
@@ -27,41 +29,80 @@ using formats::PartFile;
 
 std::string parts_folder(const std::string& output) { return formats::parse_destination(output).path + ".parts"; }
 
-// "1, 4 to 7": numbers in order.
-std::string runs_of(const std::vector<uint32_t>& numbers) {
+// "1, 4 to 7": which of 1 … of are not there.
+std::string missing_from(const std::set<uint32_t>& there, uint32_t of) {
+  constexpr size_t kMostRuns = 20;
   std::vector<std::string> runs;
-  for (size_t i = 0; i < numbers.size();) {
-    size_t last = i;
-    while (last + 1 < numbers.size() && numbers[last + 1] == numbers[last] + 1) ++last;
-    runs.push_back(last == i ? std::to_string(numbers[i]) : fmt::format("{} to {}", numbers[i], numbers[last]));
-    i = last + 1;
-  }
-  return fmt::format("{}", fmt::join(runs, ", "));
+  const auto add = [&](uint64_t begin, uint64_t end) {
+    if (begin < end) runs.push_back(begin + 1 == end ? std::to_string(begin) : fmt::format("{} to {}", begin, end - 1));
+  };
+  uint64_t next = 1;
+  for (const uint32_t number : there) add(std::exchange(next, uint64_t{number} + 1), number);
+  add(next, uint64_t{of} + 1);
+  const size_t more = runs.size() - std::min(runs.size(), kMostRuns);
+  runs.resize(runs.size() - more);
+  return fmt::format("{}{}", fmt::join(runs, ", "), more == 0 ? "" : " and others");
 }
 
+bool is_folder(const std::string& path) {
+  struct stat info {};
+  return ::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+// The folder of the parts, for one process at a time. Some file systems know no locks.
+class Lock {
+ public:
+  Lock(const std::string& folder, const FinishOptions& options) : fd_(open_descriptor(folder, O_RDONLY | O_DIRECTORY)) {
+    for (bool said = false; fd_ >= 0 && formats::lock_soon(fd_) == EWOULDBLOCK; said = true) {
+      if (options.cancel != nullptr && *options.cancel) throw Error("cancelled", {}, "stopped before it began");
+      if (!said && options.notice)
+        options.notice({Severity::warning,
+                        "output-in-use",
+                        at(folder),
+                        "another run joins these parts",
+                        {},
+                        "this one goes on when that one has ended"});
+    }
+  }
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+  ~Lock() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+
+ private:
+  int fd_;
+};
+
+// The shards are moved into OUT.parts/whole, which becomes OUT. What is moved of which parts is in OUT.parts/whole.json
+// before the first one is, and until the last part is removed: so a run that was killed can be gone on with, and what
+// it left of other parts is told from these.
 class Finish {
  public:
   Finish(const std::string& output, const FinishOptions& options)
       : destination_(formats::parse_destination(output)),
         options_(options),
         folder_(parts_folder(output)),
-        whole_(folder_ + "/whole") {}
+        whole_(folder_ + "/whole"),
+        record_file_(folder_ + "/whole.json"),
+        lock_(folder_, options) {}
 
   Finished run() {
     read_parts();
-    require_all();
-    require_same();
+    read_record();
     if (exists(destination_.path)) {
-      if (!is_joined())
-        throw Error("output-exists", at(destination_.path), "exists already", "remove it, then finish again");
-      whole_ = destination_.path;  // by a run that was killed before it had removed what is left of the parts
-      require_shards();
+      if (!is_joined()) return nothing_to_join();
+      check_shards(destination_.path);
     } else {
-      require_shards();
+      require_all();
+      require_same();
+      joined_ = all_parts();
+      goes_on_ = record_ == joined_;
+      check_shards("");
       join();
     }
     remove_parts();
-    return {parts_.size(), n_shards(), bytes_};
+    return {joined_.part.of, joined_.shards.size(), bytes_};
   }
 
  private:
@@ -71,31 +112,42 @@ class Finish {
   };
 
   void read_parts() {
-    std::error_code error;
-    std::vector<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator(folder_, error)) {
-      const std::string name = entry.path().filename().string();
-      if (name.starts_with("part-") && exists(folder_ + "/" + name + "/" + formats::kPartFile)) names.push_back(name);
-    }
-    if (error && exists(destination_.path))
-      throw Error("parts-missing", at(destination_.path), "is there already, and no parts of it are",
-                  "it was joined before");
-    if (error)
-      throw Error("parts-missing", at(folder_), fmt::format("there are no parts: {}", error.message()),
-                  fmt::format("write them with remap … -o {} --shard 1/N and so on", destination_.path));
-    for (const std::string& name : names) {
-      Part part{folder_ + "/" + name, {}};
-      part.file = formats::read_part_file(part.folder + "/" + formats::kPartFile, options_.limits);
-      parts_.push_back(std::move(part));
-    }
+    for (const std::string& name : names_in(folder_).names)
+      if (name.starts_with("part-") && exists(folder_ + "/" + name + "/" + formats::kPartFile)) {
+        const std::string part = folder_ + "/" + name;
+        parts_.push_back({part, formats::read_part_file(part + "/" + formats::kPartFile, options_.limits)});
+      }
     std::sort(parts_.begin(), parts_.end(),
               [](const Part& a, const Part& b) { return a.file.part.number < b.file.part.number; });
   }
 
+  void read_record() {
+    if (!exists(record_file_)) return;
+    try {
+      record_ = formats::read_part_file(record_file_, options_.limits);
+    } catch (const Error& error) {
+      throw Error("parts-damaged", at(record_file_),
+                  "of what 'whole' was put together cannot be read: " + error.diagnostic().message,
+                  "remove it and 'whole', and write the parts again whose files are not there any more");
+    }
+  }
+
+  // A run that was killed may have left the folder, which is empty then.
+  Finished nothing_to_join() const {
+    if (!parts_.empty())
+      throw Error("output-exists", at(destination_.path), "exists already", "remove it, then finish again");
+    for (const char* const name : {"model.safetensors", "model.safetensors.index.json"})
+      if (exists(destination_.path + "/" + name)) return ::rmdir(folder_.c_str()), Finished{};
+    throw Error("parts-missing", at(destination_.path), "is there already, without a model, and no parts of it are",
+                fmt::format("remove it, and write them with {}", how_to_write()));
+  }
+
+  std::string how_to_write() const { return fmt::format("remap … -o {} --shard 1/N and so on", destination_.path); }
+
   void require_all() const {
     if (parts_.empty())
-      throw Error("parts-missing", at(folder_), "no part is there",
-                  fmt::format("write them with remap … -o {} --shard 1/N and so on", destination_.path));
+      throw Error("parts-missing", at(folder_), exists(folder_) ? "no part is there" : "there are no parts",
+                  "write them with " + how_to_write());
     const uint32_t of = parts_.front().file.part.of;
     std::set<uint32_t> there;
     for (const Part& part : parts_) {
@@ -108,93 +160,161 @@ class Finish {
         throw Error("parts-differ", at(part.folder), fmt::format("is part {} a second time", part.file.part.number),
                     "remove one of them");
     }
-    std::vector<uint32_t> missing;
-    for (uint32_t number = 1; number <= of && missing.size() < 1000; ++number)
-      if (!there.contains(number)) missing.push_back(number);
-    if (!missing.empty())
-      throw Error("parts-missing", at(folder_),
-                  fmt::format("{} of {} parts {} there; missing: {}", there.size(), of,
-                              there.size() == 1 ? "is" : "are", runs_of(missing)),
-                  fmt::format("write {} with --shard {}/{}{}", missing.size() == 1 ? "it" : "them", missing.front(), of,
-                              missing.size() == 1 ? "" : " and so on"));
+    if (there.size() == of) return;
+    uint32_t first = 1;
+    while (there.contains(first)) ++first;
+    const bool is_one = of - there.size() == 1;
+    throw Error(
+        "parts-missing", at(folder_),
+        fmt::format("{} of {} parts {} there; missing: {}", there.size(), of, there.size() == 1 ? "is" : "are",
+                    missing_from(there, of)),
+        fmt::format("write {} with --shard {}/{}{}", is_one ? "it" : "them", first, of, is_one ? "" : " and so on"));
   }
 
+  // Most of them are right, or nobody can tell which are.
   void require_same() const {
-    const PartFile& first = parts_.front().file;
+    const auto n_like = [&](const Part& part) {
+      return std::count_if(parts_.begin(), parts_.end(),
+                           [&](const Part& other) { return difference(part.file, other.file).empty(); });
+    };
+    const Part* most = &parts_.front();
     for (const Part& part : parts_)
-      for (const auto& [name, digest] : first.made_of) {
-        const auto other = part.file.made_of.find(name);
-        if (other == part.file.made_of.end() || other->second != digest || part.file.n_shards != first.n_shards)
-          throw Error("parts-differ", at(part.folder),
-                      fmt::format("was made of another {} than '{}'", name, parts_.front().folder),
-                      "remove it, and write it again as the others were");
-      }
+      if (n_like(part) > n_like(*most)) most = &part;
+    for (const Part& part : parts_)
+      if (const std::string what = difference(part.file, most->file); !what.empty())
+        throw Error("parts-differ", at(part.folder),
+                    fmt::format("was made of another {} than '{}'", what, most->folder),
+                    n_like(part) < n_like(*most) ? "write it again as the others were, with --force"
+                                                 : "write the one again, with --force, that is not as you want it");
   }
 
-  size_t n_shards() const { return static_cast<size_t>(parts_.front().file.n_shards); }
-
-  bool is_joined() const {
-    return !exists(whole_) && std::all_of(parts_.begin(), parts_.end(), [&](const Part& part) {
-      return std::all_of(part.file.shards.begin(), part.file.shards.end(), [&](const PartFile::Shard& shard) {
-        return exists(destination_.path + "/" + shard.name) && !exists(part.folder + "/" + shard.name);
-      });
-    });
-  }
-
-  // In the part, or already moved by a run that was killed.
-  std::string where(const Part& part, const PartFile::Shard& shard) const {
-    const std::string moved = whole_ + "/" + shard.name;
-    return exists(moved) ? moved : part.folder + "/" + shard.name;
-  }
-
-  void require_shards() {
+  // What the parts are together.
+  PartFile all_parts() const {
+    PartFile all = parts_.front().file;
     std::set<std::string> names;
+    all.shards.clear();
+    for (const auto& [name, text] : all.texts) names.insert(name);
     for (const Part& part : parts_)
       for (const auto& shard : part.file.shards) {
         if (!names.insert(shard.name).second)
           throw Error("parts-differ", at(part.folder),
                       fmt::format("holds '{}', which another part holds too", shard.name),
-                      "remove it, and write it again");
-        require_whole(where(part, shard), shard);
-        bytes_ += shard.size_bytes;
+                      "write it again, with --force");
+        all.shards.push_back(shard);
       }
-    if (names.size() != n_shards())
-      throw Error("parts-damaged", at(folder_), fmt::format("the parts hold {} of {} shards", names.size(), n_shards()),
+    if (all.shards.size() != all.n_shards)
+      throw Error("parts-damaged", at(folder_),
+                  fmt::format("the parts hold {} of {} shards", all.shards.size(), all.n_shards),
                   "remove the folder, and write the parts again");
+    return all;
   }
 
-  void require_whole(const std::string& path, const PartFile::Shard& shard) const {
-    const char* const hint = "remove the folder of that part, and write it again";
-    if (!exists(path)) throw Error("parts-damaged", at(path), "is not there any more", hint);
-    const MappedFile file(path);
-    if (file.size() != shard.size_bytes)
-      throw Error("parts-damaged", at(path),
-                  fmt::format("has {} bytes; it was written with {}", file.size(), shard.size_bytes), hint);
-    if (shard.head_bytes > file.size() ||
-        to_string(checksum(file.bytes().first(static_cast<size_t>(shard.head_bytes)))) != shard.head_sum)
-      throw Error("parts-damaged", at(path), "does not begin with the header it was written with", hint);
+  // By a run that was killed before it had removed what is left of the parts.
+  bool is_joined() {
+    if (!record_ || exists(whole_) || !is_folder(destination_.path)) return false;
+    for (const auto& shard : record_->shards) {
+      if (!exists(destination_.path + "/" + shard.name)) return false;
+      for (const Part& part : parts_)
+        if (exists(part.folder + "/" + shard.name)) return false;
+    }
+    joined_ = *record_;
+    return true;
+  }
+
+  // In the part, unless a run that was killed has moved it already.
+  std::string where(const Part& part, const PartFile::Shard& shard) const {
+    const std::string moved = whole_ + "/" + shard.name, own = part.folder + "/" + shard.name;
+    return goes_on_ && !exists(own) && exists(moved) ? moved : own;
+  }
+
+  // All in one folder, or each where it is.
+  void check_shards(const std::string& folder) {
+    const auto check = [&](const std::string& path, const PartFile::Shard& shard, const std::string& hint) {
+      stop_if_cancelled();
+      if (const std::string why = formats::why_not_whole(path, shard); !why.empty())
+        throw Error("parts-damaged", at(path), why, hint);
+      bytes_ += shard.size_bytes;
+    };
+    if (!folder.empty()) {
+      for (const auto& shard : joined_.shards)
+        check(folder + "/" + shard.name, shard, "remove the folder, and write the parts again");
+      return;
+    }
+    for (const Part& part : parts_)
+      for (const auto& shard : part.file.shards)
+        check(where(part, shard), shard,
+              fmt::format("write that part again, with --shard {}/{}", part.file.part.number, part.file.part.of));
   }
 
   void join() {
-    if (::mkdir(whole_.c_str(), 0777) != 0 && errno != EEXIST) fail(whole_, errno);
-    for (const Part& part : parts_) {
-      for (const auto& [name, text] : part.file.texts) write(whole_ + "/" + name, text);
+    begin_whole();
+    std::set<std::string> names;
+    for (const auto& [name, text] : joined_.texts) names.insert(name);
+    for (const auto& shard : joined_.shards) names.insert(shard.name);
+    for (const std::string& name : names_in(whole_, FolderLink::refuse).names) {
+      if (names.contains(name)) continue;
+      if (::unlink((whole_ + "/" + name).c_str()) != 0)
+        throw Error("parts-damaged", at(whole_), fmt::format("holds '{}', which is of no part", printable(name)),
+                    "remove that");
+    }
+    for (const auto& [name, text] : joined_.texts) write(whole_ + "/" + name, text);
+    for (const Part& part : parts_)
       for (const auto& shard : part.file.shards) {
+        stop_if_cancelled();
         const std::string from = where(part, shard), to = whole_ + "/" + shard.name;
         if (from != to && std::rename(from.c_str(), to.c_str()) != 0) fail(from, errno);
       }
-    }
     sync(whole_);
     formats::rename_to_new(whole_, destination_);
     sync(destination_.parent);
   }
 
-  void remove_parts() const {
-    for (const Part& part : parts_) formats::remove_flat_folder(part.folder);
-    std::error_code ignored;  // an unfinished folder of a run that was killed is hidden, and stays
-    std::filesystem::remove(folder_, ignored);
+  // The folder that is moved into. What is in one of other parts is nobody's any more.
+  void begin_whole() {
+    const bool is_there = exists(whole_);
+    if (is_there && (!is_folder(whole_) || !record_))
+      throw Error("parts-damaged", at(whole_),
+                  is_folder(whole_) ? "is there, and nothing says of what it was put together" : "is not a folder",
+                  "remove it");
+    if (!goes_on_) {
+      if (is_there) formats::remove_flat_folder(whole_);
+      const std::string written = record_file_ + ".new";
+      write(written, formats::part_text(joined_));
+      if (std::rename(written.c_str(), record_file_.c_str()) != 0) fail(record_file_, errno);
+      sync(folder_);
+    }
+    if (::mkdir(whole_.c_str(), 0777) != 0 && errno != EEXIST) fail(whole_, errno);
   }
 
+  // The record goes last. What runs left of parts that were killed goes too; what is not remap's stays.
+  void remove_parts() const {
+    for (const Part& part : parts_) {
+      ::unlink((part.folder + "/" + formats::kPartFile).c_str());
+      ::rmdir(part.folder.c_str());
+    }
+    std::vector<std::string> others;
+    for (const std::string& name : names_in(folder_).names) {
+      const std::string path = folder_ + "/" + name;
+      formats::remove_leftover(folder_, name);
+      if (name.starts_with("part-")) ::rmdir(path.c_str());  // empty: a run was killed that removed it
+      if (path != record_file_ && exists(path)) others.push_back(fmt::format("'{}'", printable(name)));
+    }
+    if (!others.empty() && options_.notice)
+      options_.notice({Severity::note,
+                       "output-leftover",
+                       at(folder_),
+                       fmt::format("is not removed: it holds {}, which {} of no part", fmt::join(others, ", "),
+                                   others.size() == 1 ? "is" : "are"),
+                       {},
+                       "remove it if nothing needs it"});
+    ::unlink(record_file_.c_str());
+    ::rmdir(folder_.c_str());
+  }
+
+  void stop_if_cancelled() const {
+    if (options_.cancel != nullptr && *options_.cancel)
+      throw Error("cancelled", {}, "stopped before the parts were joined");
+  }
   void write(const std::string& path, const std::string& text) const {
     if (const int error = formats::write_text_file(path, text, O_TRUNC | O_NOFOLLOW, options_.sync); error != 0)
       fail(path, error);
@@ -204,13 +324,22 @@ class Finish {
     if (const int error = formats::sync_folder(folder); error != 0) fail(folder, error);
   }
   [[noreturn]] static void fail(const std::string& path, int error) {
-    throw Error("io-write", at(path), fmt::format("cannot be put together: {}", errno_text(error)));
+    const bool is_full = error == ENOSPC || error == EDQUOT;
+    throw Error(is_full ? "output-disk-full" : "io-write", at(path),
+                fmt::format("cannot be put together: {}", errno_text(error)),
+                is_full          ? "free some space, and finish again"
+                : error == EXDEV ? "the parts and the output must be on one file system: move them there"
+                                 : "finish again when it can be written to");
   }
 
   formats::Destination destination_;
   const FinishOptions& options_;
-  std::string folder_, whole_;
-  std::vector<Part> parts_;  // by number
+  std::string folder_, whole_, record_file_;
+  Lock lock_;
+  std::vector<Part> parts_;         // by number
+  std::optional<PartFile> record_;  // of what `whole_` is put together
+  PartFile joined_;                 // all parts in one
+  bool goes_on_ = false;            // `whole_` is put together of these
   uint64_t bytes_ = 0;
 };
 

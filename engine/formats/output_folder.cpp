@@ -57,8 +57,9 @@ std::vector<std::pair<std::string, mode_t>> entries_of(const std::string& folder
   return entries;
 }
 
-[[noreturn]] void fail_not_replaceable(const std::string& path, const std::string& why) {
-  throw Error("output-not-replaceable", at(path), why, "choose another place or remove it yourself");
+[[noreturn]] void fail_not_replaceable(const std::string& path, const std::string& why,
+                                       const char* hint = "choose another place") {
+  throw Error("output-not-replaceable", at(path), why, hint);
 }
 
 // The kernel lets nobody exchange what other file systems, or folders, are attached to.
@@ -75,6 +76,16 @@ bool is_mount_point(const std::string& path) {
          itself.st_dev != above.st_dev;
 }
 
+// In a sticky folder such as /tmp, names are taken away only by who owns what has them, or the folder.
+bool is_kept_from_us(const std::string& path) {
+  struct stat itself {
+  }, above{};
+  const uid_t user = ::geteuid();
+  return user != 0 && ::lstat(path.c_str(), &itself) == 0 &&
+         ::stat(formats::parse_destination(path).parent.c_str(), &above) == 0 && (above.st_mode & S_ISVTX) != 0 &&
+         itself.st_uid != user && above.st_uid != user;
+}
+
 // A slip of the hand (`-o ~ --force`) must not cost more than a folder like the ones we write: files, no folders
 // within. What a program, or this one, stands in or reads is not replaced whatever is in it.
 void check_replaceable(const std::string& path, mode_t mode, const std::vector<std::string>& inputs) {
@@ -82,16 +93,20 @@ void check_replaceable(const std::string& path, mode_t mode, const std::vector<s
   if (!S_ISDIR(mode))
     throw Error("output-not-replaceable", at(path),
                 S_ISLNK(mode) ? "is a symbolic link, not a folder" : "exists and is not a folder",
-                "only a folder is replaced; choose another place or remove it yourself");
+                S_ISLNK(mode) || S_ISREG(mode) ? "only a folder is replaced; choose another place or remove it yourself"
+                                               : "choose another place");
   if (formats::holds_folder(path, "."))
     fail_not_replaceable(path, "is the folder that the program runs in, or holds it");
   if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0' && formats::holds_folder(path, home))
     fail_not_replaceable(path, "is the home folder, or holds it");
   if (is_mount_point(path)) fail_not_replaceable(path, "is a mount point, which cannot be replaced");
+  if (is_kept_from_us(path))
+    fail_not_replaceable(path, "belongs to another user, in a folder where each may remove only their own (mode +t)");
   const auto entries = entries_of(path);
   for (const auto& [name, entry_mode] : entries)
     if (S_ISDIR(entry_mode))
-      fail_not_replaceable(path, fmt::format("holds the folder '{}'; only a folder of plain files is replaced", name));
+      fail_not_replaceable(path, fmt::format("holds the folder '{}'; only a folder of plain files is replaced", name),
+                           "choose another place or remove it yourself");
   if (!entries.empty() && ::faccessat(AT_FDCWD, path.c_str(), W_OK | X_OK, AT_EACCESS) != 0)
     fail_not_replaceable(path, fmt::format("its files cannot be deleted: {}", errno_text(errno)));
 }
@@ -111,7 +126,8 @@ void check_destination(const Destination& destination, const OutputOptions& opti
 class OutputFolder::Impl {
  public:
   Impl(const std::string& path, const std::vector<PlannedTensor>& tensors, const OutputOptions& options)
-      : destination_(formats::parse_destination(options.part.is_whole() ? path : part_folder(path, options.part))),
+      : whole_(formats::parse_destination(path)),
+        destination_(options.part.is_whole() ? whole_ : formats::parse_destination(part_folder(path, options.part))),
         options_(options) {
     const auto layout = formats::lay_out(
         tensors, {options_.max_shard_bytes, options_.metadata, options_.source_offsets, options_.limits});
@@ -119,7 +135,7 @@ class OutputFolder::Impl {
     for (const auto& file : layout.files) names_.insert(file.name);
     const auto made = made_of(layout);
     if (is_part()) {
-      make_parts_folder(formats::parse_destination(path));
+      check_parts_folder();
       describe_part(layout, made);
       if (is_there()) return;
     }
@@ -128,22 +144,21 @@ class OutputFolder::Impl {
     for (size_t f = 0; f < layout.files.size(); ++f)
       if (is_own(f, layout.files.size())) needed_bytes_ += layout.files[f].size_bytes;
     // Before anything is removed that another run left.
-    formats::check_space(destination_, layout, needed_bytes_, std::numeric_limits<uint64_t>::max() / 2);
+    formats::check_space(whole_, layout, needed_bytes_, std::numeric_limits<uint64_t>::max() / 2);
     partial_ = std::make_unique<formats::PartialFolder>(
-        destination_, formats::PartialOptions{made, options_.resume, options_.notice});
+        destination_, formats::PartialOptions{made, options_.resume, is_part(), options_.notice});
+    if (is_part() && is_there()) {  // written by another task that was waited for
+      partial_.reset();
+      return;
+    }
     check_destination(destination_, options_);  // an earlier run's may have been put back
-    formats::check_space(destination_, layout, needed_bytes_, held_bytes());
+    formats::check_space(whole_, layout, needed_bytes_, held_bytes());
     create_files(layout);
-    if (partial_->whole().empty() || !options_.notice) return;
+    if (partial_->whole().empty()) return;
     uint64_t bytes = 0;
     for (const auto& block : partial_->whole()) bytes += block.length;
-    options_.notice({Severity::note,
-                     "output-resumed",
-                     at(destination_.path),
-                     fmt::format("a run was killed when {} of {} were written; what is whole of it is kept",
-                                 human_bytes(bytes), human_bytes(needed_bytes_)),
-                     {},
-                     ""});
+    say("output-resumed", fmt::format("a run was killed when {} of {} were written; what is whole of it is kept",
+                                      human_bytes(bytes), human_bytes(needed_bytes_)));
   }
   // Files are closed before they are removed.
   ~Impl() { files_.clear(); }
@@ -216,11 +231,11 @@ class OutputFolder::Impl {
     partial_->record({file, begin, length, checksum(written)});
   }
 
-  Json digests() const {
+  Json digests(const std::atomic<bool>* cancel) const {
     const auto entries = entries_of(partial_->folder());
     std::vector<std::string> paths;
     for (const auto& [name, mode] : entries) paths.push_back(partial_->folder() + "/" + name);
-    const auto digests = sha256_of_files(paths);
+    const auto digests = sha256_of_files(paths, {}, cancel);
     Json all = Json::array();
     for (size_t i = 0; i < entries.size(); ++i)
       all.push_back({{"file", entries[i].first}, {"bytes", digests[i].size_bytes}, {"sha256", digests[i].sha256}});
@@ -240,6 +255,7 @@ class OutputFolder::Impl {
       if (const int error = file.close(); error != 0) fail_write(error);
     }
     if (options_.sync) sync(partial_->folder());
+    if (is_part() && is_there()) return;  // by a task that was quicker
     const auto mode = mode_of(destination_.path);
     if (mode && options_.force) {
       check_replaceable(destination_.path, *mode, options_.inputs);
@@ -287,11 +303,17 @@ class OutputFolder::Impl {
            (!is_part() || formats::part_of_shard(file, n_files, options_.part.of) == options_.part.number);
   }
 
-  void make_parts_folder(const Destination& whole) const {
-    if (mode_of(whole.path))
-      throw Error("output-exists", at(whole.path), "exists already", "choose another place or remove it yourself");
-    if (::mkdir(destination_.parent.c_str(), 0777) != 0 && errno != EEXIST)
-      refuse_new(destination_.parent, "folder", errno);
+  // Where the parts are, and the output that is made of them: that is nowhere yet.
+  void check_parts_folder() const {
+    if (mode_of(whole_.path)) {
+      refuse_lost_input(whole_.path, options_.inputs);
+      throw Error("output-exists", at(whole_.path), "exists already", "choose another place or remove it yourself");
+    }
+    if (const auto mode = mode_of(destination_.parent); mode && !S_ISDIR(*mode))
+      throw Error("output-not-replaceable", at(destination_.parent),
+                  S_ISLNK(*mode) ? "is a symbolic link, and parts are joined on the file system of their output"
+                                 : "exists and is not a folder",
+                  "choose another place");
   }
 
   void describe_part(const formats::SafetensorsLayout& layout, const std::map<std::string, std::string>& made) {
@@ -304,17 +326,29 @@ class OutputFolder::Impl {
             {file.name, file.size_bytes, file.head.size(), to_string(checksum(std::as_bytes(std::span(file.head))))});
   }
 
-  // A task that is run again although it was done.
+  // A task that is run again although it was done. One that was done otherwise, or is damaged, is done again.
   bool is_there() {
     const std::string path = destination_.path + "/" + formats::kPartFile;
-    if (!mode_of(path)) return false;
+    if (options_.force || !mode_of(path)) return false;
     const auto there = formats::read_part_file(path, options_.limits);
-    if (there.made_of != part_.made_of || there.shards != part_.shards) return false;
+    if (const std::string what = difference(there, part_); !what.empty())
+      throw Error("output-exists", at(destination_.path), fmt::format("is there already, made of another {}", what),
+                  "write it again with --force");
+    for (const auto& shard : there.shards)
+      if (const std::string why = formats::why_not_whole(destination_.path + "/" + shard.name, shard); !why.empty()) {
+        say("output-part-there", fmt::format("is written again: '{}' {}", shard.name, why));
+        options_.force = true;
+        return false;
+      }
+    files_.clear();
     files_.resize(part_.n_shards);
     is_there_ = true;
-    if (options_.notice)
-      options_.notice({Severity::note, "output-part-there", at(destination_.path), "is there already, whole", {}, ""});
+    say("output-part-there", "is there already, whole");
     return true;
+  }
+
+  void say(const char* id, std::string message) const {
+    if (options_.notice) options_.notice({Severity::note, id, at(destination_.path), std::move(message), {}, ""});
   }
 
   // Where a tensor goes is part of what the output is made of.
@@ -342,7 +376,7 @@ class OutputFolder::Impl {
     if (const int error = formats::sync_folder(folder); error != 0) fail_write(error);
   }
 
-  Destination destination_;
+  Destination whole_, destination_;  // another one for a part
   OutputOptions options_;
   uint64_t needed_bytes_ = 0;
   std::unique_ptr<formats::PartialFolder> partial_;
@@ -395,7 +429,7 @@ bool OutputFolder::holds(size_t file, uint64_t offset_bytes, uint64_t length_byt
 void OutputFolder::finished(size_t file, uint64_t offset_bytes, uint64_t length_bytes, const std::byte* bytes) {
   impl_->finished(file, offset_bytes, length_bytes, bytes);
 }
-Json OutputFolder::digests() const { return impl_->digests(); }
+Json OutputFolder::digests(const std::atomic<bool>* cancel) const { return impl_->digests(cancel); }
 void OutputFolder::keep() noexcept { impl_->keep(); }
 bool OutputFolder::shares() const { return impl_->shares(); }
 std::pair<uint64_t, uint64_t> OutputFolder::share(size_t file, uint64_t offset_bytes, int fd,

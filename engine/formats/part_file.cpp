@@ -1,7 +1,11 @@
 #include "formats/part_file.h"
 
-#include <fmt/format.h>
+#include <utility>
 
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include "base/checksum.h"
 #include "base/mapped_file.h"
 #include "formats/json_text.h"
 #include "formats/output_file.h"
@@ -98,6 +102,27 @@ PartFile read_part_file(const std::string& path, const Limits& limits) {
   file.texts = in.strings("texts");
   for (const auto& [name, text] : file.texts) plain_name(path, name);
   return file;
+}
+
+std::string difference(const PartFile& a, const PartFile& b) {
+  for (const auto& [one, other] : {std::pair(&a, &b), std::pair(&b, &a)})
+    for (const auto& [name, digest] : one->made_of)
+      if (const auto found = other->made_of.find(name); found == other->made_of.end() || found->second != digest)
+        return name;
+  return a.n_shards == b.n_shards ? "" : "layout";
+}
+
+std::string why_not_whole(const std::string& path, const PartFile::Shard& shard) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) return "is not there any more";
+  if (!S_ISREG(info.st_mode)) return "is not a plain file";
+  const MappedFile file(path);
+  if (file.size() != shard.size_bytes)
+    return fmt::format("has {} bytes; it was written with {}", file.size(), shard.size_bytes);
+  if (shard.head_bytes > file.size() ||
+      to_string(checksum(file.bytes().first(static_cast<size_t>(shard.head_bytes)))) != shard.head_sum)
+    return "does not begin with the header it was written with";
+  return "";
 }
 
 // The shards of a part are neighbours: they read neighbouring tensors.

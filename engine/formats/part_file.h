@@ -26,12 +26,20 @@ struct PartFile {
   uint64_t n_shards = 0;                       // of all parts
   std::vector<Shard> shards;                   // of this one
   std::map<std::string, std::string> texts;    // files beside the shards, by name; of the first part only
+  bool operator==(const PartFile&) const = default;
 };
 
 std::string part_text(const PartFile& file);
 
 // Throws Error "parts-damaged" if it is not such a file, and what reading throws.
 PartFile read_part_file(const std::string& path, const Limits& limits);
+
+// What the two are made of that is not the same, such as "source"; "" if all of it is.
+std::string difference(const PartFile& a, const PartFile& b);
+
+// "" if the file at `path` is this shard: a plain file, of the size and with the header it was written with. Else what
+// is wrong. Throws Error "io-read".
+std::string why_not_whole(const std::string& path, const PartFile::Shard& shard);
 
 // The part that shard `index` of `n_shards` belongs to, from 1.
 uint32_t part_of_shard(uint64_t index, uint64_t n_shards, uint32_t n_parts);

@@ -61,16 +61,6 @@ bool is_same_file(int fd, const std::string& path) {
          here.st_ino == there.st_ino;
 }
 
-// 0, or the errno. A process that was killed has its lock until it is gone: that is waited for.
-int lock_soon(int fd) {
-  constexpr int kAttempts = 40;
-  for (int attempt = 0;; ++attempt) {
-    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return 0;
-    if (errno != EWOULDBLOCK || attempt == kAttempts) return errno;
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
-}
-
 std::string read_from(int fd) {
   std::string text;
   std::vector<char> buffer(1 << 16);
@@ -122,8 +112,8 @@ void throw_if(int error, const Destination& destination) {
     throw Error("output-exists", at(destination.path), "was created by someone else meanwhile",
                 "choose another place, or give --force to replace it");
   if (error != 0)
-    throw Error("io-write", at(destination.path),
-                fmt::format("cannot give the output its name: {}", errno_text(error)));
+    throw Error("io-write", at(destination.path), fmt::format("cannot give the output its name: {}", errno_text(error)),
+                error == EXDEV ? "what it is made of must be on the same file system: move it there" : "");
 }
 
 int plain_rename(const std::string& from, const std::string& to) {
@@ -131,13 +121,28 @@ int plain_rename(const std::string& from, const std::string& to) {
 }
 
 // What is ours of a partial folder; the folder itself goes only if nothing else is in it. The journal goes last: until
-// then the rest can still be told for what it is.
-void remove_partial(const std::string& path) noexcept {
-  remove_flat_folder(path + "/new");
-  remove_flat_folder(path + "/old");
-  if (exists(path + "/new") || exists(path + "/old")) return;
+// then the rest can still be told for what it is. Returns whether nothing is left.
+bool remove_partial(const std::string& path) noexcept {
+  for (const char* const name : {"/new", "/old"}) {
+    const std::string folder = path + name;
+    struct stat info {};
+    if (::lstat(folder.c_str(), &info) == 0 && S_ISLNK(info.st_mode)) ::unlink(folder.c_str());
+    remove_flat_folder(folder);
+    if (exists(folder)) return false;
+  }
   ::unlink((path + "/journal").c_str());
-  ::rmdir(path.c_str());
+  return ::rmdir(path.c_str()) == 0 || errno == ENOENT;
+}
+
+// A folder of this user, not a link to one, and no folders in it: what a run makes.
+bool is_flat_folder(const std::string& path) {
+  const auto is_folder = [](const std::string& name, bool own) {
+    struct stat info {};
+    return ::lstat(name.c_str(), &info) == 0 && S_ISDIR(info.st_mode) && (!own || info.st_uid == ::geteuid());
+  };
+  const auto names = own_names_in(path);
+  return is_folder(path, true) && std::none_of(names.begin(), names.end(),
+                                               [&](const auto& name) { return is_folder(path + "/" + name, false); });
 }
 
 uint64_t bytes_in(const std::string& folder) {
@@ -167,6 +172,15 @@ Place at(const std::string& path) { return BytePlace{path, {}, {}}; }
 bool exists(const std::string& path) {
   struct stat info {};
   return ::lstat(path.c_str(), &info) == 0;
+}
+
+int lock_soon(int fd) {
+  constexpr int kAttempts = 40;
+  for (int attempt = 0;; ++attempt) {
+    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return 0;
+    if (errno != EWOULDBLOCK || attempt == kAttempts) return errno;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
 }
 
 void remove_flat_folder(const std::string& folder) noexcept {
@@ -216,7 +230,7 @@ int sync_folder(const std::string& folder) {
 
 // A folder of the right name that an earlier run left, or another one writes. Its journal is locked if `journal` >= 0.
 struct PartialFolder::Left {
-  enum class State { unknown, empty, in_use, left } state = State::unknown;
+  enum class State { unknown, gone, empty, in_use, left } state = State::unknown;
   std::string path;
   int journal = -1;
   std::string text;  // of the journal
@@ -224,6 +238,16 @@ struct PartialFolder::Left {
   Json header;
 
   Left(const Destination& destination, std::string where) : path(std::move(where)) {
+    look(destination);
+    if (state == State::unknown && !exists(path)) state = State::gone;  // whoever had it is done with it
+  }
+  Left(const Left&) = delete;
+  Left& operator=(const Left&) = delete;
+  ~Left() {
+    if (journal >= 0) ::close(journal);
+  }
+
+  void look(const Destination& destination) {
     struct stat info {};
     if (::lstat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode) || info.st_uid != ::geteuid()) return;
     journal = open_descriptor(path + "/journal", O_RDWR | O_APPEND | O_NOFOLLOW);
@@ -245,14 +269,12 @@ struct PartialFolder::Left {
     }
     records = end + 1;
     header = Json::parse(text.substr(0, end), nullptr, false);
-    if (header.is_object() && header.value(kMark, 0) == kJournalVersion && header.contains("output") &&
-        header["output"] == destination.name && header.contains("made_of") && header["made_of"].is_object())
+    if (!header.is_object()) return;
+    for (const char* const name : {kMark, "output", "made_of"})
+      if (!header.contains(name)) return;
+    if (header[kMark] == kJournalVersion && header["output"] == printable(destination.name) &&
+        header["made_of"].is_object())
       state = State::left;
-  }
-  Left(const Left&) = delete;
-  Left& operator=(const Left&) = delete;
-  ~Left() {
-    if (journal >= 0) ::close(journal);
   }
 
   // "" if it is made of the same; else what is not.
@@ -277,6 +299,8 @@ PartialFolder::PartialFolder(const Destination& destination, const PartialOption
     if (left.state == Left::State::in_use) {
       note(Severity::warning, "output-in-use", fmt::format("another run is writing this output, in '{}'", name),
            "the one that ends first gives its output the name");
+    } else if (left.state == Left::State::gone) {
+      continue;
     } else if (left.state == Left::State::empty) {
       ::rmdir(left.path.c_str());  // nothing, unless someone has put something there
     } else if (left.state == Left::State::unknown) {
@@ -290,19 +314,22 @@ PartialFolder::PartialFolder(const Destination& destination, const PartialOption
         note(Severity::note, "output-leftover", "put back in its place, where a run was killed that replaced it", "");
       const std::string difference = left.difference(options_.made_of);
       if (options_.resume && path_.empty() && difference.empty() && take_over(left)) continue;
+      const std::string bytes = human_bytes(bytes_in(left.path + "/new"));
+      const std::string removed =
+          remove_partial(left.path)
+              ? fmt::format("removed '{}' ({}), which a run left that was killed", name, bytes)
+              : fmt::format("removed from '{}' what a run left that was killed ({}); what else is in it stays", name,
+                            bytes);
       note(Severity::note, "output-leftover",
-           fmt::format("removed '{}' ({}), which a run left that was killed{}", name,
-                       human_bytes(bytes_in(left.path + "/new")),
-                       options_.resume && !difference.empty() ? fmt::format("; not gone on with: {}", difference) : ""),
+           removed + (options_.resume && !difference.empty() ? "; not gone on with: " + difference : ""),
            options_.resume ? "" : "--resume goes on with what such a run left");
-      remove_partial(left.path);
     }
   }
   if (path_.empty()) make();
 }
 
 bool PartialFolder::take_over(Left& left) {
-  if (!exists(left.path + "/new")) return false;
+  if (!is_flat_folder(left.path + "/new")) return false;
   path_ = left.path;
   journal_ = std::exchange(left.journal, -1);
   whole_ = blocks_in(left.text, left.records);
@@ -316,6 +343,7 @@ void PartialFolder::make() {
     const std::string path = destination_.parent + "/" + hidden_prefix(destination_) + random_suffix();
     if (::mkdir(path.c_str(), 0777) != 0) {
       if (errno == EEXIST) continue;
+      if (errno == ENOENT && options_.makes_parent && ::mkdir(destination_.parent.c_str(), 0777) == 0) continue;
       refuse_new(destination_.path, "folder", errno);
     }
     // Whoever looks for leftovers may find the folder while it is still empty, or lock the journal first, and remove
@@ -333,8 +361,8 @@ void PartialFolder::make() {
     }
     if (error == 0) {
       const std::string header =
-          Json{{kMark, kJournalVersion}, {"output", destination_.name}, {"made_of", options_.made_of}}.dump(
-              -1, ' ', true, Json::error_handler_t::replace) +
+          Json{{kMark, kJournalVersion}, {"output", printable(destination_.name)}, {"made_of", options_.made_of}}.dump(
+              -1, ' ', true) +
           "\n";
       error = write_all(journal_, std::as_bytes(std::span(header)));
     }
@@ -385,12 +413,31 @@ void PartialFolder::keep() noexcept {
 }
 
 void PartialFolder::committed() noexcept {
-  if (!path_.empty()) remove_partial(path_);
+  if (path_.empty()) return;
+  if (!remove_partial(path_) && options_.notice) try {
+      options_.notice({Severity::note, "output-leftover", at(path_), "holds what no run wrote, and stays", {}, ""});
+    } catch (...) {
+      // The output is whole all the same.
+    }
   path_.clear();
 }
 
+void remove_leftover(const std::string& parent, const std::string& name) {
+  const size_t end = name.rfind(".partial-");
+  if (!name.starts_with('.') || end == std::string::npos || end == 0) return;
+  const std::string output = name.substr(1, end - 1);
+  const Destination destination{parent + "/" + output, parent, output};
+  if (!has_hidden_name(name, hidden_prefix(destination))) return;
+  const PartialFolder::Left left(destination, parent + "/" + name);
+  if (left.state == PartialFolder::Left::State::left) remove_partial(left.path);
+  if (left.state == PartialFolder::Left::State::empty) ::rmdir(left.path.c_str());
+}
+
 PartialFolder::~PartialFolder() {
-  if (!path_.empty() && !keep_) remove_partial(path_);
+  if (!path_.empty() && !keep_) {
+    remove_partial(path_);
+    if (options_.makes_parent) ::rmdir(destination_.parent.c_str());
+  }
   if (journal_ >= 0) ::close(journal_);
 }
 

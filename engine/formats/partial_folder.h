@@ -39,6 +39,7 @@ struct WholeBlock {
 struct PartialOptions {
   std::map<std::string, std::string> made_of;  // name -> digest; all are the same, or nothing is gone on with
   bool resume = false;
+  bool makes_parent = false;  // the folder that it is in is made where it is missing, and removed where it stays empty
   std::function<void(const Diagnostic&)> notice;
 };
 
@@ -64,6 +65,7 @@ class PartialFolder {
 
  private:
   struct Left;
+  friend void remove_leftover(const std::string& parent, const std::string& name);
   bool take_over(Left& left);
   void make();
   void flush() noexcept;  // with the mutex held
@@ -81,6 +83,13 @@ class PartialFolder {
 
 Place at(const std::string& path);     // for messages
 bool exists(const std::string& path);  // whatever it is; a link is not followed
+
+// Locks what is open there, for this process alone. 0, or the errno: EWOULDBLOCK if another one still has it after two
+// seconds, which a process that was killed may need to be gone.
+int lock_soon(int fd);
+
+// Removes the hidden folder `name` in `parent` if a run left it that was killed, whatever its output was to be.
+void remove_leftover(const std::string& parent, const std::string& name);
 
 // Removes a folder without folders in it; what cannot be removed stays. Follows no link.
 void remove_flat_folder(const std::string& folder) noexcept;

@@ -18,16 +18,27 @@ void require_real(const TensorInfo& info) {
     throw Error("expression-value", {}, fmt::format("'{}' holds complex numbers", info.key));
 }
 
-double sum(const std::byte* data, DType dtype, int64_t count, std::vector<double>& scratch) {
-  double total = 0;
-  for (int64_t begin = 0; begin < count; begin += kBlockElements) {
-    const int64_t n = std::min(kBlockElements, count - begin);
-    scratch.resize(static_cast<size_t>(n));
-    ops::to_doubles(data + begin * bits(dtype) / 8, dtype, n, scratch.data());
-    for (const double value : scratch) total += value;
+// Adds up what tensors hold, until it is told to stop.
+class Adder {
+ public:
+  explicit Adder(const std::atomic<bool>* cancel) : cancel_(cancel) {}
+
+  double sum(const std::byte* data, DType dtype, int64_t count) {
+    double total = 0;
+    for (int64_t begin = 0; begin < count; begin += kBlockElements) {
+      if (cancel_ != nullptr && *cancel_) throw Error("cancelled", {}, "stopped before all values were added up");
+      const int64_t n = std::min(kBlockElements, count - begin);
+      scratch_.resize(static_cast<size_t>(n));
+      ops::to_doubles(data + begin * bits(dtype) / 8, dtype, n, scratch_.data());
+      for (const double value : scratch_) total += value;
+    }
+    return total;
   }
-  return total;
-}
+
+ private:
+  const std::atomic<bool>* cancel_;
+  std::vector<double> scratch_;
+};
 
 // How often the plan uses each source tensor, in elements.
 using Uses = std::map<std::pair<uint32_t, uint32_t>, int64_t>;
@@ -81,11 +92,11 @@ namespace {
 
 // `sum_of(i)` adds up target tensor i.
 template <typename SumOf>
-ParameterSums parameter_sums_with(const Plan& plan, const std::vector<const Source*>& sources, const SumOf& sum_of) {
+ParameterSums parameter_sums_with(const Plan& plan, const std::vector<const Source*>& sources, Adder& add,
+                                  const SumOf& sum_of) {
   ParameterSums sums;
   sums.sources.resize(sources.size());
   bool whole = true;
-  std::vector<double> scratch;
   for (const auto& [where, elements] : uses_of(plan)) {
     const Source& source = *sources[where.first];
     const TensorInfo& info = source.manifest()[where.second];
@@ -94,7 +105,7 @@ ParameterSums parameter_sums_with(const Plan& plan, const std::vector<const Sour
     whole &= count == 0 || elements % count == 0;
     double own = 0;
     for_each_block(source, where.second, [&](const std::byte* data, int64_t n) {
-      own += sum(data, info.dtype, elements_in(info.dtype, n), scratch);
+      own += add.sum(data, info.dtype, elements_in(info.dtype, n));
     });
     sums.sources[where.first] += count == 0 ? 0 : own * static_cast<double>(elements / count);
   }
@@ -110,10 +121,11 @@ ParameterSums parameter_sums_with(const Plan& plan, const std::vector<const Sour
 
 }  // namespace
 
-ParameterSums parameter_sums(const Plan& plan, const std::vector<const Source*>& sources, Sink& sink) {
-  std::vector<double> scratch;
+ParameterSums parameter_sums(const Plan& plan, const std::vector<const Source*>& sources, Sink& sink,
+                             const std::atomic<bool>* cancel) {
+  Adder add(cancel);
   std::vector<std::byte> block;
-  return parameter_sums_with(plan, sources, [&](size_t i) {
+  return parameter_sums_with(plan, sources, add, [&](size_t i) {
     const PlannedTensor& tensor = plan.tensors[i];
     const auto [file, offset] = sink.place(i);
     const auto [dtype, shape] = stored_form(tensor.dtype, tensor.shape);
@@ -123,23 +135,22 @@ ParameterSums parameter_sums(const Plan& plan, const std::vector<const Source*>&
       const int64_t n = std::min(step, units - begin);
       block.resize(static_cast<size_t>(n * bytes));
       sink.read(file, offset + static_cast<uint64_t>(begin * bytes), block);
-      total += sum(block.data(), tensor.dtype, elements_in(tensor.dtype, n), scratch);
+      total += add.sum(block.data(), tensor.dtype, elements_in(tensor.dtype, n));
     }
     return total;
   });
 }
 
 ParameterSums parameter_sums(const Plan& plan, const std::vector<const Source*>& sources, const Source& target) {
-  std::vector<double> scratch;
-  return parameter_sums_with(plan, sources, [&](size_t i) {
+  Adder add(nullptr);
+  return parameter_sums_with(plan, sources, add, [&](size_t i) {
     const size_t index = target.manifest().find(plan.tensors[i].key);
     double total = 0;
     if (index == Manifest::npos) return total;
     const DType dtype = target.manifest()[index].dtype;
     require_real(target.manifest()[index]);
-    for_each_block(target, index, [&](const std::byte* data, int64_t n) {
-      total += sum(data, dtype, elements_in(dtype, n), scratch);
-    });
+    for_each_block(target, index,
+                   [&](const std::byte* data, int64_t n) { total += add.sum(data, dtype, elements_in(dtype, n)); });
     return total;
   });
 }

@@ -1,18 +1,22 @@
 // Preloaded (LD_PRELOAD), makes one kind of system call fail or come short, as REMAP_FAULT says: CALL:WHAT:N.
-// CALL: pread pwrite write fsync fallocate rename mmap.
+// CALL: pread pwrite write fsync fallocate rename mmap; names: whatever changes what a folder holds (mkdir rename unlink
+// rmdir), and write.
 // WHAT: an errno's number: the Nth call fails, and every one after it if N is negative. "short": from the Nth call on,
 // half of what was asked for. "stall": the Nth call never ends, so that whoever kills the process finds it in the
-// middle.
+// middle. "kill": the process ends where the Nth call would begin.
 // mmap fails as storage does: the second half of the Nth mapping of a file cannot be read.
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -32,14 +36,25 @@ const Fault& fault() {
   return one;
 }
 
+bool is_any_of(const char* text, std::initializer_list<const char*> all) {
+  for (const char* one : all)
+    if (std::strcmp(text, one) == 0) return true;
+  return false;
+}
+
 // The errno of this call; 0: it goes on.
 int error_of(const char* call, bool& is_short) {
   static std::atomic<long> count = 0;
   const Fault& f = fault();
   is_short = false;
-  if (std::strcmp(f.call, call) != 0) return 0;
+  const bool is_name = is_any_of(call, {"mkdir", "rename", "unlink", "rmdir", "write"});
+  if (std::strcmp(f.call, call) != 0 && !(is_name && std::strcmp(f.call, "names") == 0)) return 0;
   const long now = ++count, wanted = std::labs(f.n);
   while (std::strcmp(f.what, "stall") == 0 && now == wanted) ::pause();
+  if (std::strcmp(f.what, "kill") == 0) {
+    if (now == wanted) ::raise(SIGKILL);
+    return 0;
+  }
   if (std::strcmp(f.what, "short") == 0) {
     is_short = now >= wanted;
     return 0;
@@ -112,6 +127,19 @@ int renameat2(int from_fd, const char* from, int to_fd, const char* to, unsigned
 int rename(const char* from, const char* to) noexcept {
   static const auto real = next<int (*)(const char*, const char*)>("rename");
   return plain("rename", [&] { return real(from, to); });
+}
+
+int mkdir(const char* path, mode_t mode) noexcept {
+  static const auto real = next<int (*)(const char*, mode_t)>("mkdir");
+  return plain("mkdir", [&] { return real(path, mode); });
+}
+int unlink(const char* path) noexcept {
+  static const auto real = next<int (*)(const char*)>("unlink");
+  return plain("unlink", [&] { return real(path); });
+}
+int rmdir(const char* path) noexcept {
+  static const auto real = next<int (*)(const char*)>("rmdir");
+  return plain("rmdir", [&] { return real(path); });
 }
 
 void* mmap(void* address, size_t length, int protection, int flags, int fd, off_t offset) noexcept {

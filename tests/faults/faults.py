@@ -78,10 +78,13 @@ class Faults:
         self.clear()
 
     def command(self, *more, source=None, out=None):
-        return [self.remap, "--rules", str(self.folder / "rules.yaml"), str(source or self.source), "-o", str(out or self.out),
-                "--max-shard-size", "12MB", *more]
+        size = [] if "--max-shard-size" in more else ["--max-shard-size", "12MB"]
+        return [self.remap, "--rules", str(self.folder / "rules.yaml"), str(source or self.source), "-o", str(out or self.out), *size, *more]
 
-    def start(self, *more, fault=None, limit=None, **where):
+    def start(self, *more, **how):
+        return self.start_command(self.command(*more, **{key: how.pop(key) for key in ("source", "out") if key in how}), **how)
+
+    def start_command(self, command, fault=None, limit=None):
         environment = dict(os.environ)
         if fault:
             environment.update(LD_PRELOAD=self.shim, REMAP_FAULT=fault)
@@ -91,7 +94,7 @@ class Faults:
                 signal.signal(number, signal.SIG_DFL)
             if limit:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        return subprocess.Popen(self.command(*more, **where), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                 text=True, preexec_fn=prepare)
 
     def run(self, *more, **how):
@@ -194,6 +197,49 @@ class Faults:
         right = code == 0 and digest(self.out) == self.right and not self.hidden() and (not left or "output-leftover" in said)
         return state, None if right else f"{code}: {said}"
 
+    # ---- parts
+
+    N_PARTS = 3
+
+    def write_parts(self, source, more=()):
+        for k in range(1, self.N_PARTS + 1):
+            code, said = self.run("--max-shard-size", "40kB", "--shard", f"{k}/{self.N_PARTS}", *more, source=source)
+            if code != 0:
+                raise RuntimeError(said)
+
+    def finish(self, fault=None):
+        process = self.start_command([self.remap, "finish", str(self.out)], fault=fault)
+        said = process.communicate()[1]
+        return process.returncode, said
+
+    def finish_killed(self, rewritten):
+        """Killed where the Nth change of a folder or file would be made, then called again; or the parts are written again before."""
+        sources = [self.folder / f"small-{seed}.safetensors" for seed in (2, 3)]
+        alone = []
+        for seed, source in zip((2, 3), sources):
+            write_source(source, 6, 4, seed)
+            code, said = self.run("--max-shard-size", "40kB", source=source)
+            if code != 0:
+                raise SystemExit(said)
+            alone.append(digest(self.out))
+            self.clear()
+
+        def once(i):
+            self.write_parts(sources[0])
+            code, _ = self.finish(f"names:kill:{i + 1}")
+            is_there = self.out.exists()
+            state = "joined" if is_there else "in parts"
+            if is_there and digest(self.out) != alone[0]:
+                return "WRONG", None
+            if code == 0:
+                return "joined undisturbed", None
+            if rewritten and not is_there:
+                self.write_parts(sources[1], ["--force"])
+            code, said = self.finish()
+            right = code == 0 and digest(self.out) == alone[rewritten and not is_there] and os.listdir(self.out.parent) == [self.out.name]
+            return state, None if right else f"{code}: {said}"
+        return once
+
     # ---- storage
 
     def expects(self, fault, ids, resumable=False):
@@ -264,6 +310,8 @@ class Faults:
         self.count("kill -9, then a run without --resume", n(20), self.kill_then_plain)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             self.count(f"{number.name}, then --resume", n(20), self.kill(number, False))
+        self.count("finish killed at a change, called again", 30, self.finish_killed(False))
+        self.count("finish killed, the parts written again", 30, self.finish_killed(True))
         self.count("a full disk", n(50), self.full_disk)
         calls = lambda call, code: lambda i: f"{call}:{code}:{self.random.randrange(1, 30)}"  # noqa: E731
         writes = ["io-write", "output-disk-full"]

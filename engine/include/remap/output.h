@@ -5,6 +5,7 @@
 // with it; it is locked while a process writes it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -83,7 +84,8 @@ class OutputFolder : public Sink {
   void finished(size_t file, uint64_t offset_bytes, uint64_t length_bytes, const std::byte* bytes) override;
 
   // Every file that is written so far, with its SHA-256, in the order of their names: [{"file", "bytes", "sha256"}].
-  Json digests() const;
+  // `cancel` as ExecOptions has it.
+  Json digests(const std::atomic<bool>* cancel = nullptr) const;
 
   // Not committed, this leaves behind what is written, for OutputOptions::resume, if that is set.
   void keep() noexcept;
