@@ -107,7 +107,7 @@ std::string_view name_of(remap::FileCheck check) {
 
 int compare_checksums(const Options& options) {
   Progress progress(options.quiet, "comparing");
-  const auto checked = remap::check_provenance(options.inputs.front(), progress.function());
+  const auto checked = remap::check_provenance(options.inputs.front(), limits_of(options), progress.function());
   progress.end();
   const auto n_same = std::count_if(checked.files.begin(), checked.files.end(), [](const remap::CheckedFile& file) {
     return file.check == remap::FileCheck::same;
@@ -127,7 +127,8 @@ int compare_checksums(const Options& options) {
     for (const auto& file : checked.files)
       if (file.check != remap::FileCheck::same)
         fmt::print("{}: {}\n", remap::printable(file.file), remap::printable(file.message));
-    fmt::print("{} files as they were written, {} not\n", n_same, checked.files.size() - static_cast<size_t>(n_same));
+    fmt::print("{} as written, {} not\n", remap::count_text(static_cast<size_t>(n_same), "file"),
+               checked.files.size() - static_cast<size_t>(n_same));
   }
   return checked.holds() ? kDone : kFound;
 }
@@ -164,7 +165,7 @@ int compare(const Options& options) {
     fmt::print("{}", remap::render_html(page));
   } else {
     for (const auto& f : findings) fmt::print("{}: {}\n", remap::printable(f.key), remap::printable(f.text));
-    fmt::print("{} tensors equal {}, {} differ{}\n", equal, how, findings.size() - n_not_compared,
+    fmt::print("{} equal {}, {} differ{}\n", remap::count_text(equal, "tensor"), how, findings.size() - n_not_compared,
                n_not_compared == 0 ? "" : fmt::format(", {} not compared", n_not_compared));
   }
   return findings.empty() ? kDone : kFound;

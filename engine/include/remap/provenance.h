@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "remap/limits.h"
 #include "remap/metadata.h"
 #include "remap/progress.h"
 
@@ -34,8 +35,9 @@ struct CheckedFolder {
 };
 
 // Reads every file of an output folder and compares it with what its provenance says; progress is counted in bytes.
-// Throws Error "io-read",
-// "json-syntax", "provenance" if it is none that can be read.
-CheckedFolder check_provenance(const std::string& folder, const ProgressFunction& progress = {});
+// Whatever is in the folder and was not written with it is one more file, a folder too. Throws Error "io-read",
+// "json-syntax", "limit-exceeded", "provenance" if it is none that can be read.
+CheckedFolder check_provenance(const std::string& folder, const Limits& limits = {},
+                               const ProgressFunction& progress = {});
 
 }  // namespace remap
