@@ -9,6 +9,7 @@
 #include "cli/progress.h"
 #include "remap/report.h"
 #include "remap/text.h"
+#include "remap/verify.h"
 
 namespace cli {
 namespace {
@@ -34,6 +35,9 @@ std::string words(const Options& options) {
   std::string all;
   for (const auto& input : options.inputs) all += (all.empty() ? "" : " ") + word(input);
   for (const auto& one : options.set) all += " --set " + word(one);
+  for (const auto& one : options.rules_dirs) all += " --rules-dir " + word(one);
+  for (const auto& one : options.limits) all += " --limit " + word(one);
+  if (!options.config.empty()) all += " --config " + word(options.config);
   if (!options.rules.empty()) all = "--rules " + word(options.rules) + " " + all;
   return all;
 }
@@ -76,7 +80,8 @@ int doctor(const Options& options) {
     std::vector<std::string> next;
     if (source->has_data()) next.push_back(fmt::format("remap {} -o {}", all, word(output_for(path))));
     next.push_back(fmt::format("remap plan {} --format html > plan.html", all));
-    if (source->has_data()) next.push_back(fmt::format("remap verify {} --target {}", all, word(output_for(path))));
+    if (source->has_data() && remap::names_forward_passes(planned->rules))
+      next.push_back(fmt::format("remap verify {} --target {}", all, word(output_for(path))));
     say_all("next", next);
     print(found, options);
     return kDone;
@@ -87,6 +92,8 @@ int doctor(const Options& options) {
     say("rules", "none that are known recognise it; the reasons:");
     for (const auto& d : found.items())
       for (const auto& note : d.notes) say("", remap::printable(note));
+    for (const auto& d : found.items())
+      if (d.id == "family-unknown") say("hint", d.hint);
     say_all("next",
             {fmt::format("remap inspect {}", word(path)),
              fmt::format("remap infer {} --target CONVERTED -o rules/mine.yaml    if you have it in both layouts",

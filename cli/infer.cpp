@@ -45,7 +45,9 @@ void check_output(const Options& options) {
     remap::refuse_lost_input(file, read);
     check_file(file, options.force ? Existing::replace : Existing::refuse);
   }
-  if (!options.output.empty() && options.output == options.schema)
+  std::error_code ignored;
+  if (!options.output.empty() && !options.schema.empty() &&
+      fs::weakly_canonical(options.output, ignored) == fs::weakly_canonical(options.schema, ignored))
     throw Error("usage", {}, "the rule file and the schema cannot be one file", "give --schema another name");
 }
 
@@ -55,7 +57,7 @@ bool write_schema(const remap::Source& target, const Options& options) {
   const auto schema = remap::infer_schema(target, options.schema);
   write_file(options.schema, schema.text, options.force ? Existing::replace : Existing::refuse);
   list("not in the schema", schema.differences);
-  fmt::print(stderr, "{}: {} lines, {} to check\n", options.schema, schema.lines, schema.marked);
+  fmt::print(stderr, "{}: {}, {} to check\n", options.schema, remap::count_text(schema.lines, "line"), schema.marked);
   return schema.differences.empty();
 }
 
@@ -90,8 +92,9 @@ int infer(const Options& options) {
   list("open", result.open_targets);
   list("dropped", result.open_sources);
   list("not in the target", result.unexpected);
-  fmt::print(stderr, "{} of {} target tensors{}, {} rules, {} open, {} to check\n", result.reproduced, result.targets,
-             result.by_values ? ", values compared" : " by name and shape; no values were compared", result.rules,
+  fmt::print(stderr, "{} of {} target tensors{}, {}, {} open, {} to check\n", result.reproduced, result.targets,
+             result.by_values ? ", values compared" : " by name and shape; no values were compared",
+             remap::count_text(result.rules, "rule"),
              result.open_targets.size() + result.open_sources.size() + result.unexpected.size(), result.marked);
   const bool demanded = write_schema(*target, options);
   return result.holds() && demanded ? kDone : kFound;

@@ -251,6 +251,9 @@ std::vector<std::string> rule_files(const std::vector<std::string>& inputs) {
     if (error)
       throw Error("io-read", remap::BytePlace{input, {}, {}},
                   fmt::format("the folder cannot be listed: {}", error.message()));
+    if (found.empty())
+      throw Error("usage", remap::BytePlace{input, {}, {}}, "the folder holds no rule files and no schemas",
+                  "name the folder that they are in, or the files");
     std::sort(found.begin(), found.end());
     files.insert(files.end(), found.begin(), found.end());
   }

@@ -4,6 +4,7 @@
 #include "cli/inputs.h"
 #include "remap/nearest.h"
 #include "remap/report.h"
+#include "remap/text.h"
 
 namespace cli {
 namespace {
@@ -117,9 +118,10 @@ int describe_rules(const Options& options) {
   }
   if (options.quiet) return kDone;
   fmt::print(
-      "{}: good, {} rules\n{}: {}\n{}--set   dtype=…  keep, float32, float16, bfloat16 or float64\n\nconvert: remap "
+      "{}: good, {}\n{}: {}\n{}--set   dtype=…  keep, float32, float16, bfloat16 or float64\n\nconvert: remap "
       "--rules {} CHECKPOINT",
-      found->file(), found->rule_count(), found->family(), found->title(), needs_text(*found), options.rules);
+      found->file(), remap::count_text(found->rule_count(), "rule"), found->family(), found->title(),
+      needs_text(*found), options.rules);
   for (const auto& need : found->sources())
     if (!need.name.empty()) fmt::print(" {}{}=PATH{}", need.document ? "[" : "", need.name, need.document ? "]" : "");
   fmt::print(" -o OUT\n");

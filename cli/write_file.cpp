@@ -32,8 +32,11 @@ std::optional<mode_t> check_old(const std::string& path, Existing existing) {
     throw Error("output-not-replaceable", at(path), "is the name of a folder; a file is written", "name a file in it");
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) {
-    if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
-    remap::refuse_new(path, "file", errno);
+    const int error = errno;
+    const fs::path folder = fs::path(path).parent_path();
+    std::error_code unknown;
+    if (error == ENOENT && (folder.empty() || fs::is_directory(folder, unknown))) return std::nullopt;
+    remap::refuse_new(path, "file", error);
   }
   std::error_code ignored;
   if (S_ISLNK(info.st_mode))

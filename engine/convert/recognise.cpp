@@ -133,7 +133,8 @@ std::optional<Rules> recognise(const Request& request, Openings& openings, Diagn
                       notes);
   } else {
     notes.clear();
-    for (const auto& one : found) notes.push_back(fmt::format("{}: {}", one.rules.family(), one.rules.title()));
+    for (const auto& one : found)
+      notes.push_back(fmt::format("--rules {}: {} ({})", one.name, one.rules.title(), one.rules.file()));
     diagnostics.error("family-ambiguous", place, "more than one family looks like this checkpoint",
                       "choose one with --rules", notes);
   }

@@ -79,7 +79,7 @@ namespace {
 VerifyReport verify_files(const Rules& rules, const Plan& plan, const std::vector<NamedSource>& sources,
                           const Source& target, const Json& config, const VerifyOptions& options) {
   const Rules::Impl& impl = rules.impl();
-  if (!impl.source_model || !impl.target_model)
+  if (!names_forward_passes(rules))
     throw Error("usage", {}, fmt::format("{} names no forward passes", rules.file()),
                 "add 'verify: {source: NAME, target: NAME}'");
   const auto plan_sources = sources_of(plan, sources);
@@ -114,6 +114,7 @@ VerifyReport verify_files(const Rules& rules, const Plan& plan, const std::vecto
   from.options.progress = to.options.progress = &progress;
   auto compared = compare_layers(from, to, samples, options.atol);
   report.layers = std::move(compared.layers);
+  report.all_layers = options.max_records == 0 || report.layers.size() < options.max_records;
   report.max_absolute_diff = compared.max_absolute_diff;
   report.first_divergence = compared.first_divergence;
   report.cause = std::move(compared.cause);
@@ -133,6 +134,8 @@ VerifyReport verify_files(const Rules& rules, const Plan& plan, const std::vecto
 }
 
 }  // namespace
+
+bool names_forward_passes(const Rules& rules) { return rules.impl().source_model && rules.impl().target_model; }
 
 VerifyReport verify(const Rules& rules, const Plan& plan, const std::vector<NamedSource>& sources, const Source& target,
                     const Json& config, const VerifyOptions& options) {

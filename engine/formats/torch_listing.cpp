@@ -37,7 +37,9 @@ class TensorWalk {
     // below this.
     uint64_t budget = 32 * graph_.size_bytes() + (64u << 10);
     const auto spend = [&](uint64_t cost) {
-      if (cost > budget || tensors_.size() >= limits_.max_tensors)
+      if (tensors_.size() >= limits_.max_tensors)
+        fail("limit-exceeded", fmt::format("more than {} tensors (max_tensors)", limits_.max_tensors));
+      if (cost > budget)
         fail("limit-exceeded",
              fmt::format("values that are shared stand for more tensors ({} and on) than a pickle of {} bytes may list",
                          tensors_.size(), graph_.size_bytes()));

@@ -111,7 +111,9 @@ std::string accounts(const VerifyReport& report) {
     html += "</ul>\n" + report::html_left_out(n_left_out);
   }
   html += keys_html(report, VouchedBy::forward_and_bytes, "the forward pass and their bytes");
-  html += keys_html(report, VouchedBy::bytes, "their bytes alone: no forward pass reads them");
+  html += keys_html(report, VouchedBy::bytes,
+                    report.all_layers ? "their bytes alone: no forward pass reads them"
+                                      : "their bytes alone: not read by the layers compared");
   html += keys_html(report, VouchedBy::none, "nothing");
   for (const auto& [key, first] : report.duplicates)
     html += fmt::format("<p>the same part of the source twice: <code>{}</code> = <code>{}</code></p>\n", html_text(key),

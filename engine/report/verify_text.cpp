@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "remap/report.h"
+#include "remap/text.h"
 #include "report/fold.h"
 
 namespace remap {
@@ -32,8 +33,8 @@ std::vector<std::string> keys_by(const VerifyReport& report, VouchedBy by) {
 }  // namespace
 
 std::string render_text(const VerifyReport& report) {
-  std::string text = fmt::format("{}: {}\nsource as {}, target as {}; {} samples\n\n", report.family,
-                                 report.architecture, report.source_library, report.target_library, report.n_samples);
+  std::string text = fmt::format("{}: {}\nsource as {}, target as {}; {}\n\n", report.family, report.architecture,
+                                 report.source_library, report.target_library, count_text(report.n_samples, "sample"));
   std::vector<Row> rows = {{"layer", "shape", "max abs diff", "mean abs diff", ""}};
   for (size_t l = 0; l < report.layers.size(); ++l) {
     const LayerDifference& layer = report.layers[l];
@@ -51,7 +52,10 @@ std::string render_text(const VerifyReport& report) {
   text += fmt::format("\n{} tensors: {} by the forward pass and their bytes, {} by their bytes alone, {} by nothing\n",
                       report.tensors.size(), forward.size(), bytes.size(),
                       report.tensors.size() - forward.size() - bytes.size());
-  if (!bytes.empty()) text += "bytes alone (no forward pass reads them):\n" + folded_keys(bytes);
+  if (!bytes.empty())
+    text += fmt::format("bytes alone ({}):\n{}",
+                        report.all_layers ? "no forward pass reads them" : "not read by the layers compared",
+                        folded_keys(bytes));
   if (!report.duplicates.empty()) text += "the same part of the source twice:\n";
   for (const auto& [key, first] : report.duplicates) text += fmt::format("  {} = {}\n", key, first);
   for (const auto& tensor : report.tensors)

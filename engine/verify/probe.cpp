@@ -8,6 +8,7 @@
 
 #include "ops/cast.h"
 #include "read/blocks.h"
+#include "remap/text.h"
 
 namespace remap::forward {
 namespace {
@@ -155,61 +156,107 @@ std::vector<Sample> make_probe(const ModelFile& target, const Json& config) {
   return samples;
 }
 
-std::vector<Sample> read_probe(const ModelFile& target, const Json& config, const std::string& path) {
-  const auto file = open_source(path);
-  const BytePlace place{path, {}, {}};
-  const Manifest& manifest = file->manifest();
-  // A tensor as doubles, and how many samples it has.
-  const auto read = [&](const std::string& key) -> std::optional<std::pair<Shape, std::vector<double>>> {
-    const size_t index = manifest.find(key);
+namespace {
+
+// A tensor of the file with the inputs: [batch, …], as doubles.
+struct Given {
+  Shape shape;
+  std::vector<double> values;
+  size_t batch() const { return static_cast<size_t>(shape[0]); }
+  size_t each() const { return batch() == 0 ? 0 : values.size() / batch(); }
+};
+
+class ProbeFile {
+ public:
+  explicit ProbeFile(const std::string& path) : place_{path, {}, {}}, file_(open_source(path)) {}
+
+  [[noreturn]] void fail(const std::string& message, const std::string& hint = "") const {
+    throw Error("verify-input", place_, message, hint);
+  }
+
+  // `axes` is as many as it has, with that of the batch. Counts, ids and masks are `whole` numbers.
+  std::optional<Given> read(const std::string& key, size_t axes, bool whole) const {
+    const size_t index = file_->manifest().find(key);
     if (index == Manifest::npos) return std::nullopt;
-    const TensorInfo& info = manifest[index];
-    if (info.shape.empty()) throw Error("verify-input", place, fmt::format("'{}' has no batch axis", key));
+    const TensorInfo& info = file_->manifest()[index];
+    if (info.shape.size() != axes)
+      fail(fmt::format("'{}' has the shape {}; {} {} expected, of which the first is the batch", key,
+                       to_string(info.shape), axes, axes == 1 ? "axis is" : "axes are"));
+    if (whole && is_floating(info.dtype))
+      fail(fmt::format("'{}' holds {}; whole numbers are expected", key, name(info.dtype)));
     const int64_t count = element_count(info.shape, key);
-    const auto bytes = read_bytes(*file, index);
-    std::vector<double> values(static_cast<size_t>(count));
-    ops::to_doubles(bytes.data(), info.dtype, count, values.data());
-    return std::pair{info.shape, std::move(values)};
-  };
+    const auto bytes = read_bytes(*file_, index);
+    Given given{info.shape, std::vector<double>(static_cast<size_t>(count))};
+    ops::to_doubles(bytes.data(), info.dtype, count, given.values.data());
+    return given;
+  }
+
+ private:
+  BytePlace place_;
+  std::unique_ptr<Source> file_;
+};
+
+// "decoder_attention_mask" of "decoder_input_ids".
+std::string mask_of(const std::string& input) {
+  constexpr std::string_view kIds = "input_ids";
+  return (input.ends_with(kIds) ? input.substr(0, input.size() - kIds.size()) : "") + "attention_mask";
+}
+
+size_t axes_of(const std::string& kind) {
+  return kind == "choice" ? 1 : kind == "matrix" ? 3 : kind == "image" ? 4 : 2;
+}
+
+}  // namespace
+
+std::vector<Sample> read_probe(const ModelFile& target, const Json& config, const std::string& path) {
+  const ProbeFile file(path);
   std::vector<Sample> samples;
   for (const auto& spec : target.inputs) {
-    const auto found = read(spec.name);
-    if (!found) {
+    const bool is_ids = spec.kind == "tokens", is_whole = is_ids || spec.kind == "zeros" || spec.kind == "choice";
+    const auto given = file.read(spec.name, axes_of(spec.kind), is_whole);
+    if (!given) {
       if (spec.kind != "zeros")
-        throw Error("verify-input", place, fmt::format("the input '{}' is not there", spec.name),
-                    "the file holds a tensor [batch, …] for each input of the model");
+        file.fail(fmt::format("the input '{}' is not there", spec.name),
+                  "the file holds a tensor [batch, …] for each input of the model");
       for (Sample& sample : samples) add_zeros(sample, spec);
       continue;
     }
-    const auto& [shape, values] = *found;
-    const auto batch = static_cast<size_t>(shape[0]);
-    if (samples.empty()) samples.resize(batch);
-    if (samples.size() != batch)
-      throw Error("verify-input", place,
-                  fmt::format("'{}' has {} samples, another input {}", spec.name, batch, samples.size()));
-    const size_t each = batch == 0 ? 0 : values.size() / batch;
-    const auto mask = spec.mask.empty() ? std::nullopt : read("attention_mask");
-    for (size_t b = 0; b < batch; ++b) {
-      const auto begin = values.begin() + static_cast<std::ptrdiff_t>(b * each),
+    if (samples.empty()) samples.resize(given->batch());
+    if (samples.size() != given->batch())
+      file.fail(fmt::format("'{}' has {}, another input {}", spec.name, count_text(given->batch(), "sample"),
+                            samples.size()));
+    const int64_t n_ids = is_ids ? number(spec, "vocab", config, INT64_MAX) : INT64_MAX;
+    for (const double value : given->values)
+      if (is_whole && (value < 0 || value >= static_cast<double>(n_ids)))
+        file.fail(n_ids == INT64_MAX
+                      ? fmt::format("'{}' holds {}; it counts from 0", spec.name, value)
+                      : fmt::format("'{}' holds {}; the model knows 0 to {}", spec.name, value, n_ids - 1));
+    const std::string mask_name = mask_of(spec.name);
+    const auto mask = spec.mask.empty() ? std::nullopt : file.read(mask_name, 2, true);
+    const size_t each = given->each();
+    if (mask && (mask->batch() != given->batch() || mask->each() != each))
+      file.fail(fmt::format("'{}' has the shape {}; with '{}' {} is expected", mask_name, to_string(mask->shape),
+                            spec.name, to_string(Shape{given->shape[0], static_cast<int64_t>(each)})));
+    for (size_t b = 0; b < samples.size(); ++b) {
+      const auto begin = given->values.begin() + static_cast<std::ptrdiff_t>(b * each),
                  end = begin + static_cast<std::ptrdiff_t>(each);
-      if (spec.kind == "tokens" || spec.kind == "zeros")
+      if (is_ids || spec.kind == "zeros") {
         samples[b].values[spec.name] = std::vector<int64_t>(begin, end);
-      else if (spec.kind == "choice")
+      } else if (spec.kind == "choice") {
         add_choice(samples[b], spec, config, static_cast<size_t>(*begin));
-      else {
+      } else {
         NewTensor tensor(spec.kind == "waveform" ? Shape{static_cast<int64_t>(each), 1}
-                                                 : Shape(shape.begin() + 1, shape.end()));
+                                                 : Shape(given->shape.begin() + 1, given->shape.end()));
         std::copy(begin, end, tensor.data.get());
         samples[b].tensors[spec.name] = tensor;
       }
       if (spec.mask.empty()) continue;
-      const size_t n = mask ? mask->second.size() / batch : each;
-      std::vector<int64_t> keep(n, 1);
-      for (size_t i = 0; mask && i < n; ++i) keep[i] = static_cast<int64_t>(mask->second[b * n + i]);
+      std::vector<int64_t> keep(each, 1);
+      for (size_t i = 0; mask && i < each; ++i) keep[i] = static_cast<int64_t>(mask->values[b * each + i]);
       samples[b].values[spec.mask] = keep;
     }
   }
-  if (samples.empty()) throw Error("verify-input", place, "the file holds no samples");
+  if (samples.empty()) file.fail("the file holds no samples");
   return samples;
 }
 

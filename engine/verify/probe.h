@@ -9,8 +9,8 @@ namespace remap::forward {
 // as a language) in turn, waveforms of zero mean and unit variance, images in 0 … 1.
 std::vector<Sample> make_probe(const ModelFile& target, const Json& config);
 
-// Samples from a safetensors file: a tensor [batch, …] for each input, `attention_mask` for its mask (all ones if it is
-// not there). Choices are indices.
+// Samples from a safetensors file: a tensor [batch, …] for each input, `attention_mask` (`decoder_attention_mask` of
+// `decoder_input_ids`) for its mask, all ones if it is not there. Choices are indices. Throws Error "verify-input".
 std::vector<Sample> read_probe(const ModelFile& target, const Json& config, const std::string& path);
 
 }  // namespace remap::forward

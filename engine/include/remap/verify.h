@@ -46,6 +46,7 @@ struct TensorAccount {
 struct VerifyReport {
   std::string family, architecture, source_library, target_library;
   size_t n_samples = 0;
+  bool all_layers = true;               // not if VerifyOptions::max_records ended the passes
   std::vector<LayerDifference> layers;  // in the order in which they are computed
   double max_absolute_diff = 0;
   std::optional<size_t> first_divergence;  // index into `layers`
@@ -57,6 +58,9 @@ struct VerifyReport {
   std::optional<ParameterSums> sums;  // where the rules ask for them
   bool passed = false;
 };
+
+// Whether the rules have a section 'verify'.
+bool names_forward_passes(const Rules& rules);
 
 // `target` is the converted folder, `config` its config.json. `plan` is that of `rules` for the same sources.
 // Throws Error: "usage" if the rules name no forward passes; what a model file, a shape or a missing tensor is about;
