@@ -60,6 +60,12 @@ check "a mistake: exit $code" '[ $code != 0 ]'
 check "is an annotation" 'grep -q "^::error file=rules/toy.yaml,line=8" "$work/stdout"'
 git checkout -q rules
 
+# What GitHub and pre-commit read before anything runs.
+for file in "$root"/.github/actions/*/action.yml "$root/.pre-commit-hooks.yaml"; do
+  not_yaml=$("$program" lint "$file" 2>&1 | grep yaml-syntax)
+  check "$not_yaml" '[ -z "$not_yaml" ]'
+done
+
 # The hooks, as pre-commit calls them: the entry, and the names of the files that match, as arguments.
 while IFS=$'\t' read -r id entry pattern pass; do
   files=$(git ls-files | grep -E "$pattern" | grep -E '\.yaml$' | head -n 5)
