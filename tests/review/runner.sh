@@ -60,6 +60,51 @@ check "a mistake: exit $code" '[ $code != 0 ]'
 check "is an annotation" 'grep -q "^::error file=rules/toy.yaml,line=8" "$work/stdout"'
 git checkout -q rules
 
+# A schema has no manifests of its own: the rule files that name it are planned.
+mkdir schemas
+cat >schemas/toy.yaml <<'Y'
+remap_schema: 1
+model_type: toy
+library: transformers 4.38.2
+config: {width: 2}
+architectures:
+  ToyModel:
+    layer.{0..1}.weight: [rows, width]
+Y
+cat >schemas/other.fields.yaml <<'Y'
+# Names no rules.
+remap_fields: 1
+library: transformers 4.38.2
+common: [id2label]
+Y
+sed -i 's/{architecture: ToyModel, model_type: toy}/{schema: toy, architecture: ToyModel}/' rules/toy.yaml
+echo 'config: {rows: $rows, width: $cols}' >>rules/toy.yaml
+PATH=$work/bin:$PATH remap fmt rules schemas >/dev/null
+PATH=$work/bin:$PATH remap test rules --update >/dev/null 2>&1
+act
+check "rules and their new schema: exit $code, $(cat "$work/stdout" "$work/stderr")" '[ $code = 0 ] && grep -qx changed=true "$work/output"'
+git add . && git commit -qm schema && base=$(git rev-parse HEAD)
+sed -i 's/# Names no rules/# Names none/' schemas/other.fields.yaml
+sed -i '1i # A toy' schemas/toy.yaml
+act
+check "comments of schemas: exit $code, $(cat "$work/stdout" "$work/stderr")" '[ $code = 0 ] && grep -qx changed=false "$work/output"'
+sed -i 's/4\.38\.2/4.39.0/' schemas/toy.yaml
+act
+check "a schema's change: exit $code" '[ $code = 1 ] && grep -qx changed=true "$work/output"'
+check "is in the comment, under the rules" 'grep -q "rules/toy.yaml" "$work/said" && grep -q "4.39.0" "$work/said"'
+git rm -qf schemas/toy.yaml
+act
+check "a schema that is gone: exit $code" '[ $code != 0 ] && grep -qx changed=true "$work/output"'
+git reset -q --hard
+
+# Rules that nothing is committed for.
+git mv rules/tests/toy tests && git commit -qm 'no manifests' && base=$(git rev-parse HEAD)
+sed -i 's/title: a toy/title: one toy/' rules/toy.yaml
+act
+check "no manifests: exit $code, $(cat "$work/stdout" "$work/stderr")" '[ $code = 0 ] && grep -qx changed=false "$work/output"'
+check "is said of the file" 'grep -q "^::notice file=rules/toy.yaml.*no manifests" "$work/stdout"'
+git reset -q --hard HEAD~1
+
 # What GitHub and pre-commit read before anything runs.
 for file in "$root"/.github/actions/*/action.yml "$root/.pre-commit-hooks.yaml"; do
   not_yaml=$("$program" lint "$file" 2>&1 | grep yaml-syntax)
