@@ -132,16 +132,34 @@ size_t utf8_length(std::string_view text) {
 
 std::string count_text(size_t n, std::string_view noun) { return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s"); }
 
+bool is_control(std::string_view c) {
+  if (c.size() == 1) return static_cast<unsigned char>(c[0]) < 0x20 || c[0] == 0x7f;
+  return (c >= "\xc2\x80" && c <= "\xc2\x9f") || c == "\xd8\x9c" || c == "\xe2\x80\x8e" || c == "\xe2\x80\x8f" ||
+         (c >= "\xe2\x80\xa8" && c <= "\xe2\x80\xae") || (c >= "\xe2\x81\xa6" && c <= "\xe2\x81\xa9");
+}
+
 std::string printable(std::string_view text) {
+  if (std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f; })) return std::string(text);
   std::string shown;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7f)
-      shown += c;
-    else if (c == '\n' || c == '\t')
-      shown += c == '\n' ? "\\n" : "\\t";
-    else
-      shown += fmt::format("\\x{:02x}", byte);
+  const auto escape = [&](std::string_view bytes) {
+    for (const char c : bytes)
+      shown += c == '\n' ? "\\n" : c == '\t' ? "\\t" : fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+  };
+  while (!text.empty()) {
+    const std::string_view valid = text.substr(0, utf8_end(text));
+    for (size_t i = 0; i < valid.size();) {
+      size_t end = i + 1;
+      while (end < valid.size() && continues_character(valid[end])) ++end;
+      const std::string_view c = valid.substr(i, end - i);
+      if (is_control(c))
+        escape(c);
+      else
+        shown += c;
+      i = end;
+    }
+    if (valid.size() == text.size()) break;
+    escape(text.substr(valid.size(), 1));
+    text.remove_prefix(valid.size() + 1);
   }
   return shown;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <filesystem>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -102,8 +103,10 @@ std::vector<std::string> computed_origins(const Plan& plan, const PlannedTensor&
 Json provenance_of(const Conversion& conversion, const OutputFolder& output, const std::atomic<bool>* cancel) {
   const Plan& plan = conversion.plan;
   std::vector<std::string> paths;
+  std::set<std::string> seen;  // a file may be read as part of a source and by itself
   conversion.read.visit([&](const std::string& path, const FileStamp& stamp) {
-    if (stamp.is_there()) paths.push_back(path);
+    if (stamp.is_there() && seen.insert(std::filesystem::path(path).lexically_normal().string()).second)
+      paths.push_back(path);
   });
   const auto digests = sha256_of_files(paths, {}, cancel);
   Json sources = Json::array();

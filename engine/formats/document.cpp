@@ -25,7 +25,7 @@ Json lines_of(const std::string& path, const std::string& text) {
 Json read_document(const std::string& path, const std::string& format, const Limits& limits) {
   const std::string text = read_text_file(path, limits.max_index_bytes);
   if (format == "lines") return lines_of(path, text);
-  return format == "yaml" ? formats::parse_yaml_document(text, path, limits) : formats::parse_json(text, {path});
+  return format == "yaml" ? formats::parse_yaml_document(text, path, limits) : formats::parse_python_json(text, {path});
 }
 
 }  // namespace remap

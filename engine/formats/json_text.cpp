@@ -1,6 +1,8 @@
 #include "formats/json_text.h"
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -12,6 +14,17 @@ namespace {
 
 constexpr size_t kMaxJsonDepth = 128;
 
+// Python writes three floats that are none of JSON's numbers. Each is replaced by a number that is as long, and of a
+// form (a large E) that no other number of the text has any more; so places in messages stay as they are.
+constexpr std::string_view kNan = "0E9", kInfinity = "0E999999", kNegativeInfinity = "-0E999999";
+
+std::optional<double> not_finite(const std::string& number) {
+  if (number == kNan) return std::numeric_limits<double>::quiet_NaN();
+  if (number == kInfinity) return std::numeric_limits<double>::infinity();
+  if (number == kNegativeInfinity) return -std::numeric_limits<double>::infinity();
+  return std::nullopt;
+}
+
 // Receives nlohmann's SAX events. The library's own builder looks every key up in a list (quadratic) and lets the last
 // of two equal keys win, which is why there is this one.
 class Builder {
@@ -22,11 +35,22 @@ class Builder {
       : text_(text), origin_(origin), body_(body) {}
   Json take() { return std::move(root_); }
 
+  // `of_python`: the text is of a finite form.
+  void parse(bool of_python = false) {
+    of_python_ = of_python;
+    Json::sax_parse(text_.begin(), text_.end(), this);
+    // The library takes a NUL for the end of the text.
+    if (const size_t nul = text_.find('\0'); nul != std::string_view::npos)
+      throw Error(origin_.id, place(nul), "not valid JSON: a byte 0");
+  }
+
   bool null() { return add(Json(nullptr)); }
   bool boolean(bool value) { return add(Json(value)); }
   bool number_integer(int64_t value) { return add(Json(value)); }
   bool number_unsigned(uint64_t value) { return add(Json(value)); }
-  bool number_float(double value, const std::string&) { return add(Json(value)); }
+  bool number_float(double value, const std::string& text) {
+    return add(Json(of_python_ ? not_finite(text).value_or(value) : value));
+  }
   bool string(std::string& value) { return add(Json(std::move(value))); }
   bool binary(Json::binary_t&) { return false; }
   bool start_object(size_t) { return open(Json::object()); }
@@ -111,6 +135,7 @@ class Builder {
   std::string_view text_;
   const JsonOrigin& origin_;
   const Body* body_;
+  bool of_python_ = false;
   Json root_;
   std::vector<std::string> given_;  // keys of members that were given away
   std::vector<Json*> open_;
@@ -121,13 +146,48 @@ class Builder {
 
 Json parse_json(std::string_view text, const JsonOrigin& origin) {
   Builder builder(text, origin);
-  Json::sax_parse(text.begin(), text.end(), &builder);
+  builder.parse();
   return builder.take();
 }
 
 Json parse_json_members(std::string_view text, const JsonOrigin& origin, const Builder::Body& body) {
   Builder builder(text, origin, &body);
-  Json::sax_parse(text.begin(), text.end(), &builder);
+  builder.parse();
+  return builder.take();
+}
+
+namespace {
+
+std::string finite_form(std::string_view text) {
+  static constexpr std::pair<std::string_view, std::string_view> kForms[] = {
+      {"NaN", kNan}, {"Infinity", kInfinity}, {"-Infinity", kNegativeInfinity}};
+  std::string finite(text);
+  bool in_string = false;
+  for (size_t i = 0; i < finite.size(); ++i) {
+    if (in_string && finite[i] == '\\') {
+      ++i;
+    } else if (finite[i] == '"') {
+      in_string = !in_string;
+    } else if (!in_string && finite[i] == 'E') {
+      finite[i] = 'e';
+    } else if (!in_string) {
+      for (const auto& [word, form] : kForms)
+        if (text.substr(i).starts_with(word)) {
+          finite.replace(i, word.size(), form);
+          i += word.size() - 1;
+          break;
+        }
+    }
+  }
+  return finite;
+}
+
+}  // namespace
+
+Json parse_python_json(std::string_view text, const JsonOrigin& origin) {
+  const std::string finite = finite_form(text);
+  Builder builder(finite, origin);
+  builder.parse(true);
   return builder.take();
 }
 

@@ -94,7 +94,7 @@ std::unique_ptr<Source> open_shards(const std::string& path, const std::string& 
   const std::string config = (folder / "config.json").string();
   std::vector<FileRead> read;
   if (is_file(config))
-    metadata["config"] = parse_json(read_text_file(config, options.limits.max_index_bytes, &read), {config});
+    metadata["config"] = parse_python_json(read_text_file(config, options.limits.max_index_bytes, &read), {config});
   std::vector<std::string> names;
   for (const auto& [name, keys] : index.shards) names.push_back(name);
   const std::string outside = link_outside(folder.string(), names);

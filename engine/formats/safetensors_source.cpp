@@ -259,7 +259,7 @@ class SafetensorsSource final : public Source {
     manifest_ = Manifest(std::move(entries_), path_);
     std::error_code ignored;
     if (!config.empty() && fs::is_regular_file(config, ignored))
-      metadata_["config"] = parse_json(read_text(config.string(), limits.max_index_bytes), {config.string()});
+      metadata_["config"] = parse_python_json(read_text(config.string(), limits.max_index_bytes), {config.string()});
   }
 
   std::string_view format() const override { return "safetensors"; }

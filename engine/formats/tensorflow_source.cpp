@@ -253,7 +253,7 @@ class BundleSource final : public Source {
 
   void read_config(const std::string& file) {
     std::vector<FileRead> read;
-    metadata_["config"] = parse_json(read_text_file(file, limits_.max_index_bytes, &read), {file});
+    metadata_["config"] = parse_python_json(read_text_file(file, limits_.max_index_bytes, &read), {file});
     add_files_read(read);
   }
 

@@ -137,8 +137,21 @@ class Comparison {
     return std::memcmp(block.a + i * bytes, block.b + i * bytes, static_cast<size_t>(bytes)) == 0;
   }
 
+  // Beyond 2^53 a double is not exact.
+  double integer_difference(const Block& block, int64_t i) const {
+    const auto between = [&]<typename T>(T x) {
+      T y = 0;
+      std::memcpy(&x, block.a + i * static_cast<int64_t>(sizeof x), sizeof x);
+      std::memcpy(&y, block.b + i * static_cast<int64_t>(sizeof y), sizeof y);
+      const auto ux = static_cast<uint64_t>(x), uy = static_cast<uint64_t>(y);
+      return static_cast<double>(x > y ? ux - uy : uy - ux);
+    };
+    return a_ == DType::u64 ? between(uint64_t{0}) : between(int64_t{0});
+  }
+
   void compare(const double* a, const double* b, const Block& block, int64_t count) {
     const bool by_bits = a_ == b_ && !is_floating(part(a_)) && a_ != DType::boolean;
+    const bool is_long = a_ == b_ && (a_ == DType::i64 || a_ == DType::u64);
     for (int64_t i = 0; i < count; ++i) {
       const bool nan_a = std::isnan(a[i]), nan_b = std::isnan(b[i]);
       if (nan_a || nan_b) {
@@ -146,7 +159,7 @@ class Comparison {
         result_.count_different += nan_a != nan_b;
         continue;
       }
-      const double difference = a[i] == b[i] ? 0 : std::abs(a[i] - b[i]);
+      const double difference = is_long ? integer_difference(block, i) : a[i] == b[i] ? 0 : std::abs(a[i] - b[i]);
       result_.count_different += by_bits ? !same_integer(block, i) : difference != 0;
       result_.max_absolute_diff = std::max(result_.max_absolute_diff, difference);
       sum_ += difference;

@@ -51,45 +51,18 @@ std::string json_in_html(const Json& json) {
   return text;
 }
 
-// Marks that make text read in another order than it is written: U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to
-// U+2069.
-bool turns_direction(std::string_view c) {
-  return c == "\xd8\x9c" || c == "\xe2\x80\x8e" || c == "\xe2\x80\x8f" ||
-         (c >= "\xe2\x80\xaa" && c <= "\xe2\x80\xae") || (c >= "\xe2\x81\xa6" && c <= "\xe2\x81\xa9");
-}
-
 }  // namespace
 
 std::string html_text(std::string_view text) {
-  std::string valid;
-  for (std::string_view rest = text; !rest.empty();) {
-    const size_t end = utf8_end(rest);
-    valid += rest.substr(0, end);
-    if (end < rest.size()) valid += fmt::format("\\x{:02x}", static_cast<unsigned char>(rest[end]));
-    rest.remove_prefix(std::min(rest.size(), end + 1));
-  }
-  valid = printable(valid);
   std::string html;
-  for (size_t i = 0; i < valid.size();) {
-    size_t end = i + 1;
-    while (end < valid.size() && continues_character(valid[end])) ++end;
-    const std::string_view c = std::string_view(valid).substr(i, end - i);
-    i = end;
-    if (c == "&")
-      html += "&amp;";
-    else if (c == "<")
-      html += "&lt;";
-    else if (c == ">")
-      html += "&gt;";
-    else if (c == "\"")
-      html += "&quot;";
-    else if (c == "'")
-      html += "&#39;";
-    else if (turns_direction(c))
-      for (const char byte : c) html += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
-    else
-      html += c;
-  }
+  for (const char c : printable(text)) switch (c) {
+      case '&': html += "&amp;"; break;
+      case '<': html += "&lt;"; break;
+      case '>': html += "&gt;"; break;
+      case '"': html += "&quot;"; break;
+      case '\'': html += "&#39;"; break;
+      default: html += c;
+    }
   return html;
 }
 

@@ -333,6 +333,36 @@ std::string sums_text(const Plan& plan, const ParameterSums& sums) {
   return text;
 }
 
-std::string json_file_text(const Json& json) { return json.dump(2, ' ', false, kReplace) + "\n"; }
+namespace {
+
+// Puts `mark` and Python's word for it in place of every float that is none of JSON's numbers. Returns whether any is.
+bool mark_not_finite(Json& json, const std::string& mark) {
+  if (json.is_number_float() && !std::isfinite(json.get<double>())) {
+    const double value = json.get<double>();
+    json = mark + (std::isnan(value) ? "NaN" : value < 0 ? "-Infinity" : "Infinity");
+    return true;
+  }
+  bool any = false;
+  if (json.is_structured())
+    for (Json& part : json) any |= mark_not_finite(part, mark);
+  return any;
+}
+
+}  // namespace
+
+std::string json_file_text(const Json& json) {
+  const auto dumped = [](const Json& of) { return of.dump(2, ' ', false, kReplace) + "\n"; };
+  std::string text = dumped(json);
+  std::string mark = "float ";
+  while (text.find('"' + mark) != std::string::npos) mark += '.';
+  Json marked = json;
+  if (!mark_not_finite(marked, mark)) return text;
+  text = dumped(marked);
+  for (size_t at = 0; (at = text.find('"' + mark, at)) != std::string::npos;) {
+    text.erase(text.find('"', at + 1), 1);
+    text.erase(at, mark.size() + 1);
+  }
+  return text;
+}
 
 }  // namespace remap

@@ -49,7 +49,7 @@ std::optional<Json> field(const InputSpec& spec, const std::string& name, const 
 }
 int64_t number(const InputSpec& spec, const std::string& name, const Json& config, int64_t otherwise) {
   const auto value = field(spec, name, config);
-  return value && value->is_number() ? value->get<int64_t>() : otherwise;
+  return value && value->is_number_integer() ? value->get<int64_t>() : otherwise;
 }
 
 constexpr int64_t kTokens = 12, kPaddedTokens = 7;
