@@ -47,7 +47,8 @@ void check_output(const Options& options) {
   }
   std::error_code ignored;
   if (!options.output.empty() && !options.schema.empty() &&
-      fs::weakly_canonical(options.output, ignored) == fs::weakly_canonical(options.schema, ignored))
+      fs::weakly_canonical(fs::absolute(options.output), ignored) ==
+          fs::weakly_canonical(fs::absolute(options.schema), ignored))
     throw Error("usage", {}, "the rule file and the schema cannot be one file", "give --schema another name");
 }
 

@@ -49,6 +49,12 @@ bool is_folder(const std::string& path) {
   return ::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+// "'part-2-of-3/notes'", or the name alone of what is no folder.
+std::string first_in(const std::string& folder, const std::string& name) {
+  const auto names = names_in(folder + "/" + name, FolderLink::refuse, 1).names;
+  return fmt::format("'{}'", printable(names.empty() ? name : name + "/" + names.front()));
+}
+
 // The folder of the parts, for one process at a time. Some file systems know no locks.
 class Lock {
  public:
@@ -297,14 +303,13 @@ class Finish {
       const std::string path = folder_ + "/" + name;
       formats::remove_leftover(folder_, name);
       if (name.starts_with("part-")) ::rmdir(path.c_str());  // empty: a run was killed that removed it
-      if (path != record_file_ && exists(path)) others.push_back(fmt::format("'{}'", printable(name)));
+      if (path != record_file_ && exists(path)) others.push_back(first_in(folder_, name));
     }
     if (!others.empty() && options_.notice)
       options_.notice({Severity::note,
                        "output-leftover",
                        at(folder_),
-                       fmt::format("is not removed: it holds {}, which {} of no part", fmt::join(others, ", "),
-                                   others.size() == 1 ? "is" : "are"),
+                       fmt::format("is not removed: it holds {}, which no part wrote", fmt::join(others, ", ")),
                        {},
                        "remove it if nothing needs it"});
     ::unlink(record_file_.c_str());

@@ -105,10 +105,16 @@ PartFile read_part_file(const std::string& path, const Limits& limits) {
 }
 
 std::string difference(const PartFile& a, const PartFile& b) {
-  for (const auto& [one, other] : {std::pair(&a, &b), std::pair(&b, &a)})
-    for (const auto& [name, digest] : one->made_of)
-      if (const auto found = other->made_of.find(name); found == other->made_of.end() || found->second != digest)
-        return name;
+  // What explains the others comes first.
+  std::vector<std::string> names = {"version", "source", "plan", "layout"};
+  for (const PartFile* const one : {&a, &b})
+    for (const auto& [name, digest] : one->made_of) names.push_back(name);
+  const auto digest_in = [](const PartFile& file, const std::string& name) {
+    const auto found = file.made_of.find(name);
+    return found == file.made_of.end() ? "" : found->second;
+  };
+  for (const std::string& name : names)
+    if (digest_in(a, name) != digest_in(b, name)) return name;
   return a.n_shards == b.n_shards ? "" : "layout";
 }
 

@@ -343,7 +343,10 @@ void PartialFolder::make() {
     const std::string path = destination_.parent + "/" + hidden_prefix(destination_) + random_suffix();
     if (::mkdir(path.c_str(), 0777) != 0) {
       if (errno == EEXIST) continue;
-      if (errno == ENOENT && options_.makes_parent && ::mkdir(destination_.parent.c_str(), 0777) == 0) continue;
+      if (errno == ENOENT && options_.makes_parent) {
+        if (::mkdir(destination_.parent.c_str(), 0777) == 0 || errno == EEXIST) continue;
+        refuse_new(destination_.parent, "folder", errno);
+      }
       refuse_new(destination_.path, "folder", errno);
     }
     // Whoever looks for leftovers may find the folder while it is still empty, or lock the journal first, and remove
