@@ -88,8 +88,6 @@ class ShardOpener {
     contents_.remarks.push_back(
         fmt::format("torch.distributed.checkpoint, Hugging Face's form: {} of {}, each with parts of tensors",
                     count_text(shards_.size(), "file"), count_text(ranks.size(), "rank")));
-    if (const std::string outside = link_outside(contents_.path, shards_); !outside.empty())
-      contents_.remarks.push_back(outside);
     return make_tiled_source(std::move(contents_));
   }
 

@@ -136,10 +136,6 @@ class DcpOpener {
       file_at_.emplace(name, contents_.files.size() - 1);
     }
     data_files_ = first_key.size();
-    std::vector<std::string> names;
-    for (const auto& [name, key] : first_key) names.push_back(name);
-    if (const std::string outside = link_outside(contents_.path, names); !outside.empty())
-      contents_.remarks.push_back(outside);
   }
 
   const MappedFile& file_of(const DcpPlace& place, const std::string& key) const {

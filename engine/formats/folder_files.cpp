@@ -293,25 +293,6 @@ bool are_counted_shards(const std::vector<std::string>& files) {
   return count && count->shards;
 }
 
-std::string link_outside(const std::string& folder, const std::vector<std::string>& files) {
-  std::error_code ignored;
-  const fs::path here = fs::canonical(folder.empty() ? "." : folder, ignored);
-  const auto is_below = [](const fs::path& path, const fs::path& above) {
-    return std::mismatch(above.begin(), above.end(), path.begin(), path.end()).first == above.end();
-  };
-  const fs::path snapshots = here.parent_path();
-  for (const auto& name : files) {
-    if (!fs::is_symlink(fs::path(folder) / name, ignored)) continue;
-    const fs::path target = fs::canonical(fs::path(folder) / name, ignored);
-    const bool in_cache =
-        snapshots.filename() == "snapshots" && target.parent_path() == snapshots.parent_path() / "blobs";
-    if (!target.empty() && !is_below(target, here) && !in_cache)
-      return fmt::format("'{}' is a link to '{}', outside of the folder", name,
-                         fs::read_symlink(fs::path(folder) / name, ignored).string());
-  }
-  return "";
-}
-
 std::string quoted_list(const std::vector<std::string>& names, size_t most) {
   std::string text;
   for (size_t i = 0; i < std::min(names.size(), most); ++i)

@@ -46,12 +46,6 @@ std::string one_of_several(const std::string& name);
 // there.
 bool are_counted_shards(const std::vector<std::string>& files);
 
-// "'a' is a link to '/x/y', outside of the folder", for the first of these files that is one; "" if none is. A hub's
-// download cache keeps the files themselves in 'blobs', beside its 'snapshots': that is the same checkpoint.
-std::string link_outside(const std::string& folder, const std::vector<std::string>& files);
-inline constexpr const char* kLinkHint =
-    "if the checkpoint is from someone else, see that this is what you mean to read";
-
 // "'a', 'b' and 3 more".
 std::string quoted_list(const std::vector<std::string>& names, size_t most = 4);
 

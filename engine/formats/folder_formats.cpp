@@ -97,8 +97,6 @@ std::unique_ptr<Source> open_ranks(const std::string& folder, const std::vector<
   auto source = open_rank_files(folder, names, options);
   std::erase_if(others,
                 [&](const std::string& name) { return std::find(names.begin(), names.end(), name) != names.end(); });
-  if (const std::string outside = link_outside(folder, names); !outside.empty())
-    source->add_notice({Severity::note, "source-link", BytePlace{folder, {}, {}}, outside, {}, kLinkHint});
   note_others(*source, folder, FileGroup{names}.text(), others, options);
   return source;
 }

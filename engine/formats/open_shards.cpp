@@ -95,15 +95,10 @@ std::unique_ptr<Source> open_shards(const std::string& path, const std::string& 
   std::vector<FileRead> read;
   if (is_file(config))
     metadata["config"] = parse_python_json(read_text_file(config, options.limits.max_index_bytes, &read), {config});
-  std::vector<std::string> names;
-  for (const auto& [name, keys] : index.shards) names.push_back(name);
-  const std::string outside = link_outside(folder.string(), names);
   auto source = join_shards(path, std::move(files), std::move(metadata), options.limits);
   source->add_files_read(read);
   if (!odd.empty())
     source->add_notice({Severity::note, "shard-total-size", BytePlace{index_file, {}, {}}, odd, {}, ""});
-  if (!outside.empty())
-    source->add_notice({Severity::note, "source-link", BytePlace{index_file, {}, {}}, outside, {}, kLinkHint});
   return source;
 }
 

@@ -1,11 +1,13 @@
 // Which reader a path belongs to, by what is in it.
 #include <algorithm>
 #include <filesystem>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/links_outside.h"
 #include "base/mapped_file.h"
 #include "formats/folder_files.h"
 #include "formats/folder_formats.h"
@@ -51,13 +53,19 @@ void find_below(const fs::path& path, std::vector<std::string>& below, std::opti
   constexpr size_t kMostFolders = 500, kMostLevels = 3;
   std::vector<std::string> level = {""};
   size_t visited = 0;
+  std::error_code ignored;
+  std::set<fs::path> seen = {fs::canonical(path, ignored)};
   for (size_t depth = 0; depth < kMostLevels && below.empty(); ++depth) {
     std::vector<std::string> next;
     for (const auto& parent : level)
       for (const auto& name : formats::list_folders(file(parent)))
         next.push_back(parent.empty() ? name : (fs::path(parent) / name).string());
+    // A folder that links lead to as well is one, and has its own name.
+    std::stable_partition(next.begin(), next.end(),
+                          [&](const auto& name) { return !fs::is_symlink(path / name, ignored); });
     for (const auto& name : next) {
       if (++visited > kMostFolders) return;
+      if (!seen.insert(fs::canonical(path / name, ignored)).second) continue;
       auto found = formats::recognise_folder(file(name));
       const auto files = formats::list_files(file(name));
       const bool here = found || formats::folder_kind(file(name)) || formats::is_file(path / name / "checkpoint") ||
@@ -110,18 +118,10 @@ class FolderOpener {
 
   std::unique_ptr<Source> open_parts(const std::vector<std::string>& names) const {
     formats::check_parts(path_, names, all_);
-    if (names.size() == 1)
-      return with_link(formats::open_file(file(names.front()), file(names.front()), options_), names);
+    if (names.size() == 1) return formats::open_file(file(names.front()), file(names.front()), options_);
     std::vector<formats::NamedFile> files;
     for (const auto& name : names) files.push_back({name, formats::open_file(file(name), file(name), options_)});
-    return with_link(formats::join_files(path_, std::move(files), options_.limits), names);
-  }
-
-  // Says if one of the files is not what lies in the folder.
-  std::unique_ptr<Source> with_link(std::unique_ptr<Source> source, const std::vector<std::string>& names) const {
-    if (const std::string outside = formats::link_outside(path_, names); !outside.empty())
-      source->add_notice({Severity::note, "source-link", BytePlace{path_, {}, {}}, outside, {}, formats::kLinkHint});
-    return source;
+    return formats::join_files(path_, std::move(files), options_.limits);
   }
 
   // A file or index that stands for the checkpoint.
@@ -129,7 +129,7 @@ class FolderOpener {
     std::vector<std::string> taken = {name};
     const bool is_index = name.ends_with(formats::kIndexEnding);
     if (!is_index) formats::check_parts(path_, taken, all_);
-    auto source = with_link(formats::open_file(path_, file(name), options_), taken);
+    auto source = formats::open_file(path_, file(name), options_);
     if (is_index)
       for (const auto& shard : formats::shards_of_index(file(name), options_.limits)) taken.push_back(shard);
     std::vector<std::string> candidates = tensor_files_;
@@ -307,9 +307,7 @@ class FolderOpener {
   std::vector<std::string> all_, tensor_files_;
 };
 
-}  // namespace
-
-std::unique_ptr<Source> open_source(const std::string& path, const OpenOptions& options) {
+std::unique_ptr<Source> open_by_kind_of_path(const std::string& path, const OpenOptions& options) {
   std::error_code ignored;
   if (fs::is_directory(path, ignored)) return FolderOpener(path, options).open();
   const auto index = formats::tensorflow_index_of(path);
@@ -323,6 +321,61 @@ std::unique_ptr<Source> open_source(const std::string& path, const OpenOptions& 
                         {},
                         "for all of them give their folder, or their index"});
   return source;
+}
+
+// Which of a checkpoint's files lie outside of its folder. Those that the user named are meant, wherever they are.
+class LinkCheck {
+ public:
+  LinkCheck(const std::string& path, const OpenOptions& options)
+      : path_(path),
+        options_(options),
+        links_(formats::is_folder(path) ? path : fs::path(path).parent_path().string()) {}
+
+  void note(Source& source) {
+    using Siblings = LinksOutside::Siblings;
+    source.visit_files([&](const std::string& file, const FileStamp* opened) {
+      // What is opened later are chunks.
+      if (!is_named(file)) links_.leads_outside(file, opened == nullptr ? Siblings::many : Siblings::few);
+    });
+    if (!links_.empty())
+      source.add_notice({Severity::note, "source-link", BytePlace{path_, {}, {}}, links_.text(), {}, kLinkHint});
+  }
+
+  // What is wrong with a file that lies outside, without what is in it: it may be any file of this machine.
+  Diagnostic without_contents(Diagnostic d) {
+    const auto* text = std::get_if<TextPlace>(&d.place);
+    const auto* bytes = std::get_if<BytePlace>(&d.place);
+    const std::string file = text != nullptr ? text->file : bytes != nullptr ? bytes->file : "";
+    if (file.empty() || is_named(file) || !links_.leads_outside(file)) return d;
+    d.notes.push_back(links_.text());
+    if (text == nullptr) return d;
+    d.place = BytePlace{file, {}, {}};
+    d.message.erase(std::min(d.message.find("; last read: "), d.message.size()));
+    return d;
+  }
+
+ private:
+  bool is_named(const std::string& file) const {
+    return file == path_ || std::any_of(options_.companions.begin(), options_.companions.end(),
+                                        [&](const auto& companion) { return companion.second == file; });
+  }
+
+  const std::string& path_;
+  const OpenOptions& options_;
+  LinksOutside links_;
+};
+
+}  // namespace
+
+std::unique_ptr<Source> open_source(const std::string& path, const OpenOptions& options) {
+  LinkCheck links(path, options);
+  try {
+    auto source = open_by_kind_of_path(path, options);
+    links.note(*source);
+    return source;
+  } catch (const Error& error) {
+    throw Error(links.without_contents(error.diagnostic()));
+  }
 }
 
 }  // namespace remap

@@ -1,5 +1,9 @@
 // Which files of a folder belong together, and what their names say is missing.
 #include "formats/folder_files.h"
+
+#include <filesystem>
+
+#include "base/links_outside.h"
 #include "support/catch.h"
 #include "support/source_values.h"
 #include "support/temp_folder.h"
@@ -79,16 +83,66 @@ TEST_CASE("files that differ in numbers are one group, in the order of the numbe
   CHECK(quoted_list({"a", "b", "c", "d", "e", "f"}) == "'a', 'b', 'c', 'd' and 2 more");
 }
 
-TEST_CASE("a link that leads out of the folder is said, one into a download cache is not") {
+TEST_CASE("a link that leads out of the folder is met, one into a download cache is not") {
   const remap::test::TempFolder folder;
-  for (const char* name : {"models/snapshots/1/own", "models/blobs/cached", "elsewhere/other"}) folder.write(name, "x");
+  for (const char* name : {"models/snapshots/1/own", "models/snapshots/1/deep/own", "models/blobs/cached",
+                           "elsewhere/other", "elsewhere/below/other", "third"})
+    folder.write(name, "x");
   const std::string here = folder.path("models/snapshots/1");
   namespace fs = std::filesystem;
   fs::create_symlink("own", here + "/inside");
   fs::create_symlink("../../blobs/cached", here + "/cached");
+  fs::create_symlink("../../../blobs/cached", here + "/deep/cached");
   fs::create_symlink("../../../elsewhere/other", here + "/outside");
   fs::create_symlink("gone", here + "/gone");
-  CHECK(link_outside(here, {"own", "inside", "cached", "gone", "not there"}).empty());
-  CHECK(link_outside(here, {"own", "outside"}) ==
-        "'outside' is a link to '../../../elsewhere/other', outside of the folder");
+  fs::create_symlink("deep", here + "/near");
+  fs::create_symlink(".", here + "/loop");
+  fs::create_symlink("../../../elsewhere", here + "/far");
+  fs::create_symlink("../models/snapshots/1/own", folder.path("elsewhere/back"));
+  fs::create_symlink("../third", folder.path("elsewhere/away"));
+  for (const auto siblings : {LinksOutside::Siblings::few, LinksOutside::Siblings::many})
+    for (const std::string& asked : {here, here + "/"}) {
+      LinksOutside links(asked);
+      for (const char* name : {"own", "inside", "cached", "deep/own", "deep/cached", "gone", "not there", "no/thing",
+                               "near", "near/own", "near/cached", "loop", "loop/loop/own", "far/back"}) {
+        INFO(name);
+        CHECK_FALSE(links.leads_outside(here + "/" + name, siblings));
+      }
+      CHECK_FALSE(links.leads_outside(folder.path("elsewhere/other"), siblings));
+      for (const char* name : {"outside", "far/other", "far/below/other", "loop/outside"}) {
+        INFO(name);
+        CHECK(links.leads_outside(here + "/" + name, siblings));
+      }
+      CHECK(links.leads_outside(folder.path("elsewhere/away"), siblings));
+    }
+  LinksOutside links(here);
+  CHECK(links.empty());
+  CHECK(links.leads_outside(here + "/outside"));
+  CHECK(links.text() == "'outside' is a link to '../../../elsewhere/other', outside of the folder");
+  for (const char* name : {"far/other", "far/below/other", "outside"})
+    CHECK(links.leads_outside(here + "/" + name, LinksOutside::Siblings::many));
+  CHECK(links.text() == "'outside' is a link to '../../../elsewhere/other', outside of the folder; so is 'far'");
+  CHECK(links.leads_outside(folder.path("elsewhere/away")));
+  CHECK(links.text() == "'outside' is a link to '../../../elsewhere/other', outside of the folder; so are 'far' and '" +
+                            folder.path("elsewhere/away") + "'");
+}
+
+TEST_CASE("an error in a file outside of the folder does not show what is in it") {
+  const remap::test::TempFolder folder;
+  const std::string header = R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})";
+  folder.write("c/model.safetensors",
+               std::string(1, static_cast<char>(header.size())) + std::string(7, '\0') + header + "x");
+  folder.write("secret", "word: 1234\n");
+  std::filesystem::create_symlink("../secret", folder.path("c/config.json"));
+  Diagnostic found;
+  try {
+    open_source(folder.path("c"));
+  } catch (const Error& error) {
+    found = error.diagnostic();
+  }
+  CHECK(found.id == "json-syntax");
+  CHECK(found.place == Place(BytePlace{folder.path("c/config.json"), {}, {}}));
+  CHECK(contains(found.message, "not valid JSON: "));
+  CHECK_FALSE(contains(found.message, "last read"));
+  CHECK(found.notes == std::vector<std::string>{"'config.json' is a link to '../secret', outside of the folder"});
 }
