@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/links_outside.h"
 #include "base/mapped_file.h"
 #include "base/text.h"
 #include "formats/array_tree.h"
@@ -41,25 +42,55 @@ std::vector<NamedArray> arrays_in(const OcdbtDatabase& database) {
   return arrays;
 }
 
-// The folders of arrays below a folder; nothing below an array is looked at.
-void find_arrays(const std::string& folder, const std::string& prefix, int depth, const Limits& limits,
-                 std::vector<NamedArray>& arrays) {
-  for (const std::string_view text : {kText2, kText3})
-    if (is_file(fs::path(folder) / prefix / text)) {
-      check_limit(arrays.size() + 1, limits.max_tensors, "max_tensors", BytePlace{folder, {}, {}}, "arrays");
-      arrays.push_back({prefix, std::string(text)});
-      if (text == kText2) return;
+// The folders of arrays below a folder; nothing below an array is looked at. Links to folders are not followed: what
+// they lead to in the folder is found where it lies, what lies outside is not the checkpoint's. Those that the tree
+// names are arrays all the same.
+class ArraySearch {
+ public:
+  ArraySearch(const std::string& folder, const ArrayTree& tree, const Limits& limits)
+      : outside(folder), folder_(folder), tree_(tree), limits_(limits) {}
+
+  void look_in(const std::string& prefix, int depth) {
+    const std::string_view text = take(prefix);
+    if (text == kText2) return;
+    if (depth > limits_.max_metadata_depth)
+      throw Error(
+          "limit-exceeded", BytePlace{folder_, {}, {}},
+          fmt::format("folders within folders, more than {} levels (max_metadata_depth)", limits_.max_metadata_depth));
+    const fs::path here = fs::path(folder_) / prefix;
+    std::error_code ignored;
+    for (const auto& name : list_folders(here.string())) {
+      if (text == kText3 && name == "c") continue;  // its chunks
+      if (!fs::is_symlink(here / name, ignored))
+        look_in(prefix + name + "/", depth + 1);
+      else if (tree_.keys.contains(prefix + name))
+        take(prefix + name + "/");
+      else if (!outside.leads_outside((here / name).string()))
+        inside.push_back(prefix + name);
     }
-  if (depth > limits.max_metadata_depth)
-    throw Error(
-        "limit-exceeded", BytePlace{folder, {}, {}},
-        fmt::format("folders within folders, more than {} levels (max_metadata_depth)", limits.max_metadata_depth));
-  for (const auto& name : list_folders((fs::path(folder) / prefix).string()))
-    if (!arrays.empty() && arrays.back().prefix == prefix && arrays.back().text_name == kText3 && name == "c")
-      continue;  // its chunks
-    else
-      find_arrays(folder, prefix + name + "/", depth + 1, limits, arrays);
-}
+  }
+
+  std::vector<NamedArray> arrays;
+  LinksOutside outside;             // links that were not followed
+  std::vector<std::string> inside;  // the same, to what lies in the folder
+
+ private:
+  // Which text the folder has, if it has one.
+  std::string_view take(const std::string& prefix) {
+    std::string_view found;
+    for (const std::string_view text : {kText2, kText3}) {
+      if (found == kText2 || !is_file(fs::path(folder_) / prefix / text)) continue;
+      check_limit(arrays.size() + 1, limits_.max_tensors, "max_tensors", BytePlace{folder_, {}, {}}, "arrays");
+      arrays.push_back({prefix, std::string(text)});
+      found = text;
+    }
+    return found;
+  }
+
+  const std::string& folder_;
+  const ArrayTree& tree_;
+  const Limits& limits_;
+};
 
 class ArraySource : public Source {
  public:
@@ -78,7 +109,7 @@ class ArraySource : public Source {
       arrays_ = arrays_in(*database);
     } else {
       store_ = std::make_shared<const FolderStore>(folder_);
-      find_arrays(folder_, "", 0, options.limits, arrays_);
+      search(tree, options.limits);
     }
     require_all(tree, options.subtree);
     for (const NamedArray& array : arrays_) add(array, tree, options);
@@ -123,6 +154,22 @@ class ArraySource : public Source {
     TensorInfo info;
     ZarrArray array;
   };
+
+  void search(const ArrayTree& tree, const Limits& limits) {
+    ArraySearch found(folder_, tree, limits);
+    found.look_in("", 0);
+    arrays_ = std::move(found.arrays);
+    if (!found.inside.empty())
+      remarks_.push_back(fmt::format("not followed, since what they lead to is in the folder itself: the links {}",
+                                     quoted_list(found.inside)));
+    if (!found.outside.empty())
+      add_notice({Severity::note,
+                  "source-link",
+                  BytePlace{path_, {}, {}},
+                  "not followed: " + found.outside.text(),
+                  {},
+                  kCopyHint});
+  }
 
   void require_all(const ArrayTree& tree, const std::string& subtree) const {
     for (const std::string& name : tree.required)

@@ -415,6 +415,24 @@ TEST_CASE("attack: links (CVE-2026-34446)") {
       {"a shard that is a link to itself", "model.safetensors.index.json", index, "shard-index: ", link_to("shard")},
       {"a shard that is a link out of the folder", "model.safetensors.index.json", index, "is a link to",
        link_to("../outside/shard")},
+      {"links of folders that lead around, up and out", "", "",
+       "opens: a F32 [2]; not followed, since what they lead to is in the folder itself: the links 'l' and 'm'; "
+       "not followed: 'root' is a link to '/', outside of the folder; so is 'x'; {}",
+       [](const TempFolder& folder) {
+         for (const char* name : {"folder/a", "outside/b"}) {
+           folder.write(name + "/.zarray"s, Zarray().json());
+           folder.write(name + "/0"s, "8 bytes.");
+         }
+         for (const auto& [name, target] :
+              std::map<std::string, std::string>{{"l", "."}, {"m", "."}, {"root", "/"}, {"x", "../outside"}})
+           fs::create_symlink(target, folder.path("folder/" + name));
+       }},
+      {"a chunk that is a link out of the folder", "", "", "'a/0' is a link to '../../outside', outside of the folder",
+       [](const TempFolder& folder) {
+         folder.write("folder/a/.zarray", Zarray().json());
+         folder.write("outside", "8 bytes.");
+         fs::create_symlink("../../outside", folder.path("folder/a/0"));
+       }},
       {"a pipe that nobody writes to", "model.safetensors", "", "io-read: ",
        [](const TempFolder& folder) {
          REQUIRE(::system(("mkfifo " + folder.path("folder/model.safetensors")).c_str()) == 0);
