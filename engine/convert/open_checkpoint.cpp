@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/links_outside.h"
 #include "base/mapped_file.h"
 #include "convert/recognise.h"
 #include "plan/config_layers.h"
@@ -78,37 +79,59 @@ fs::path folder_of(const Request& request) {
   return fs::is_directory(given, ignored) ? given : given.parent_path();
 }
 
+// Files beside the checkpoint that nobody named. What they hold is written: a link may not fetch it from elsewhere.
+class FilesBeside {
+ public:
+  explicit FilesBeside(const Request& request) : folder_(folder_of(request)), links_(folder_.string()) {}
+
+  std::optional<std::string> find(const std::string& name) {
+    const fs::path path = folder_ / name;
+    std::error_code ignored;
+    if (!fs::is_regular_file(path, ignored) || links_.leads_outside(path.string())) return std::nullopt;
+    return path.string();
+  }
+  void note_left_out(const Request& request, Diagnostics& diagnostics) const {
+    if (!links_.empty())
+      diagnostics.add({Severity::note,
+                       "source-link",
+                       BytePlace{request.checkpoint, {}, {}},
+                       "left out: " + links_.text(),
+                       {},
+                       kCopyHint});
+  }
+
+ private:
+  const fs::path folder_;
+  LinksOutside links_;
+};
+
 // Documents that lie in the checkpoint's folder, where no other was given.
-void read_documents_beside(const Request& request, Checkpoint& checkpoint) {
-  std::error_code ignored;
-  const fs::path folder = folder_of(request);
+void read_documents_beside(FilesBeside& files, Checkpoint& checkpoint) {
   for (const auto& need : checkpoint.rules.sources()) {
-    const fs::path beside = folder / need.beside;
-    if (need.document && !need.beside.empty() && !checkpoint.options.documents.contains(need.name) &&
-        fs::is_regular_file(beside, ignored))
-      checkpoint.options.documents[need.name] = read_noted(need, beside.string(), checkpoint);
+    if (!need.document || need.beside.empty() || checkpoint.options.documents.contains(need.name)) continue;
+    if (const auto beside = files.find(need.beside))
+      checkpoint.options.documents[need.name] = read_noted(need, *beside, checkpoint);
   }
 }
 
 // Files that the rules want as they are. What would make a program look for code to run is taken out of those that are
 // JSON.
-void carry_files_beside(const Request& request, Checkpoint& checkpoint, Diagnostics& diagnostics) {
+void carry_files_beside(const Request& request, FilesBeside& files, Checkpoint& checkpoint, Diagnostics& diagnostics) {
   const auto& names = checkpoint.rules.impl().set.carry;
   const Limits& limits = checkpoint.options.limits;
   std::vector<std::string> carried, code;
   for (const auto& name : names) {
-    const fs::path path = folder_of(request) / name;
-    std::error_code ignored;
-    if (!fs::is_regular_file(path, ignored)) continue;
-    checkpoint.read.add({path.string(), stamp_of(path.string())});
-    const MappedFile file(path.string());
+    const auto path = files.find(name);
+    if (!path) continue;
+    checkpoint.read.add({*path, stamp_of(*path)});
+    const MappedFile file(*path);
     if (file.size() > limits.max_index_bytes)
       throw Error(
-          "limit-exceeded", BytePlace{path.string(), {}, {}},
+          "limit-exceeded", BytePlace{*path, {}, {}},
           fmt::format("the file has {} bytes, more than max_index_bytes ({})", file.size(), limits.max_index_bytes));
     std::string text = file.read([&] { return std::string(file.text()); });
     if (name.ends_with(".json")) {
-      Json value = read_document(path.string(), "json", limits);
+      Json value = read_document(*path, "json", limits);
       const auto taken_out = plan::take_out_code(value);
       for (const auto& field : taken_out) code.push_back(fmt::format("{}: '{}'", name, field));
       if (!taken_out.empty()) text = json_file_text(value);
@@ -194,8 +217,10 @@ std::optional<Checkpoint> open_checkpoint(const Request& request, Diagnostics& d
     checkpoint.read.add({request.config_file, stamp_of(request.config_file)});
   }
   add_rule_files(request, checkpoint);
-  read_documents_beside(request, checkpoint);
-  carry_files_beside(request, checkpoint, diagnostics);
+  FilesBeside files_beside(request);
+  read_documents_beside(files_beside, checkpoint);
+  carry_files_beside(request, files_beside, checkpoint, diagnostics);
+  files_beside.note_left_out(request, diagnostics);
   return checkpoint;
 }
 
