@@ -18,9 +18,9 @@ bool natural_less(std::string_view a, std::string_view b);
 // Whether a byte of UTF-8 is behind the first of its character.
 inline bool continues_character(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; }
 
-// Whether a terminal or a browser does something with a character of UTF-8 other than to show it: controls (C0, DEL, C1),
-// separators of lines (U+2028, U+2029), and marks that make text read in another order than it is written (U+061C,
-// U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069).
+// Whether a terminal or a browser does something with a character of UTF-8 other than to show it: controls (C0, DEL,
+// C1), separators of lines (U+2028, U+2029), and marks that make text read in another order than it is written
+// (U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069).
 bool is_control(std::string_view character);
 
 // The begin of a text: at most so many bytes, and no part of a character.

@@ -49,7 +49,7 @@ bool is_folder(const std::string& path) {
   return ::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-// "'part-2-of-3/notes'", or the name alone of what is no folder.
+// "'part-2-of-3/notes'", or the name alone where there is nothing in it.
 std::string first_in(const std::string& folder, const std::string& name) {
   const auto names = names_in(folder + "/" + name, FolderLink::refuse, 1).names;
   return fmt::format("'{}'", printable(names.empty() ? name : name + "/" + names.front()));

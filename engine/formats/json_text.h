@@ -27,8 +27,9 @@ Json parse_json(std::string_view text, const JsonOrigin& origin);
 // The same with NaN, Infinity and -Infinity, as Python's json writes them, which is what config.json is written by.
 Json parse_python_json(std::string_view text, const JsonOrigin& origin);
 
-// As parse_json(), but the members of an object are given away one by one as they are read: of the whole only the keys are
-// kept, to find one that occurs twice. Returns the value, an empty object in place of one. What `body` throws ends it.
+// As parse_json(), but the members of an object are given away one by one as they are read: of the whole only the keys
+// are kept, to find one that occurs twice. Returns the value, an empty object in place of one. What `body` throws ends
+// it.
 Json parse_json_members(std::string_view text, const JsonOrigin& origin,
                         const std::function<void(const std::string& key, const Json& value)>& body);
 

@@ -1,6 +1,6 @@
 // Preloaded (LD_PRELOAD), makes one kind of system call fail or come short, as REMAP_FAULT says: CALL:WHAT:N.
-// CALL: pread pwrite write fsync fallocate rename mmap; names: whatever changes what a folder holds (mkdir rename unlink
-// rmdir), and write.
+// CALL: pread pwrite write fsync fallocate rename mmap; names: whatever changes what a folder holds (mkdir rename
+// unlink rmdir), and write.
 // WHAT: an errno's number: the Nth call fails, and every one after it if N is negative. "short": from the Nth call on,
 // half of what was asked for. "stall": the Nth call never ends, so that whoever kills the process finds it in the
 // middle. "kill": the process ends where the Nth call would begin.

@@ -8,8 +8,9 @@
 
 namespace remap {
 
-// `format` "json": the file's value; NaN and Infinity, as Python writes them, are floats.  "yaml": the value of its one document, as Python's safe loader reads it; anchors
-// are resolved, tags left out.  "lines": {"lines": [...]}, the lines of a UTF-8 text without their ends.
+// `format` "json": the file's value; NaN and Infinity, as Python writes them, are floats.  "yaml": the value of its one
+// document, as Python's safe loader reads it; anchors are resolved, tags left out.  "lines": {"lines": [...]}, the
+// lines of a UTF-8 text without their ends.
 // Throws Error "io-read", "json-syntax", "document-syntax", "limit-exceeded".
 Json read_document(const std::string& path, const std::string& format, const Limits& limits = {});
 
