@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -61,7 +62,9 @@ int doctor(const Options& options) {
   Progress progress(options.quiet, "opening");
   const auto source = open_whole(path, options);
   uint64_t bytes = 0;
-  for (const auto& tensor : source->manifest().tensors()) bytes += static_cast<uint64_t>(data_bytes(tensor));
+  std::set<std::string> counted;  // tensors that are tied are there once
+  for (const auto& tensor : source->manifest().tensors())
+    if (tensor.alias.empty() || counted.insert(tensor.alias).second) bytes += static_cast<uint64_t>(data_bytes(tensor));
   progress.end();
   say("this is", fmt::format("{}: {}, {}, {}{}", remap::printable(path), source->format(),
                              remap::count_text(source->manifest().size(), "tensor"), remap::human_bytes(bytes),

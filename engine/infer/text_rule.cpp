@@ -84,7 +84,7 @@ std::string drop_reason(const PatternRule& rule, const Problem& problem, const F
   for (const Ref ref : rule.refs)
     if (const auto& unread = problem.info(ref).unread)
       return fmt::format(", because: {}", quoted(fmt::format("open: it is not read: {}", unread->why)));
-  return ", because: \"open: nothing in the target holds these values\"";
+  return ", because: \"open: nothing of it was found in the target\"";
 }
 
 // What the keys of one rule are written with.

@@ -227,6 +227,10 @@ class Explainer {
   }
 
   void explain_unknown(const std::string& key) {
+    for (const NamedSource& source : sources_)
+      if (source.source->manifest().find(key) != Manifest::npos)
+        result_.near.push_back(fmt::format("the checkpoint has it, but not below {}, where the rules read",
+                                           rooted_.root.value_or("").empty() ? "the root" : "'" + *rooted_.root + "'"));
     std::vector<std::pair<size_t, std::string>> similar;
     const auto consider = [&](std::string_view other, const char* side) {
       similar.emplace_back(edit_distance(key, other), fmt::format("{} '{}'", side, other));
