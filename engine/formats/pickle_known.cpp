@@ -137,29 +137,6 @@ const KnownRow* find_row(const PickleGlobal& global) {
 
 bool is_plain_value(PickleKind kind) { return kind <= PickleKind::text; }
 
-// Python 2's strings are bytes: UTF-8, or else taken for Latin-1, as Python 3 does where it is asked to.
-std::string as_text(std::string_view bytes) {
-  bytes = utf8_prefix(bytes, PickleMeanings::kMaxName + 4);  // more than bounded() leaves, whatever ends there
-  if (is_pickle_text(bytes)) return std::string(bytes);
-  std::string text;
-  for (const char c : bytes) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x80) {
-      text += c;
-    } else {
-      text += static_cast<char>(0xc0 | byte >> 6);
-      text += static_cast<char>(0x80 | (byte & 0x3f));
-    }
-  }
-  return text;
-}
-
-// Cut, with `ref` to keep it apart from others that begin alike.
-std::string bounded(std::string_view text, PickleRef ref) {
-  if (text.size() <= PickleMeanings::kMaxName) return std::string(text);
-  return fmt::format("{}...<{}>", utf8_prefix(text, PickleMeanings::kMaxName - 1 - 3), ref);
-}
-
 }  // namespace
 
 PickleMeanings::PickleMeanings(const PickleGraph& graph) : graph_(graph) {
@@ -226,31 +203,6 @@ std::optional<int64_t> PickleMeanings::integer(PickleRef ref) const {
   const PickleView found = view(ref);
   if (found.meaning != Meaning::scalar || !graph_.is(found.ref, PickleKind::integer)) return std::nullopt;
   return graph_[found.ref].integer;
-}
-
-std::string PickleMeanings::key_text(PickleRef key) const {
-  const PickleView found = view(key);
-  switch (graph_.kind(found.ref)) {
-    case PickleKind::bytes: return bounded(as_text(graph_.text(found.ref)), found.ref);
-    case PickleKind::text:
-    case PickleKind::big_integer: return bounded(graph_.text(found.ref), found.ref);
-    case PickleKind::integer: return fmt::to_string(graph_[found.ref].integer);
-    case PickleKind::boolean: return graph_[found.ref].integer != 0 ? "True" : "False";
-    case PickleKind::none: return "None";
-    case PickleKind::real: return fmt::to_string(graph_[found.ref].real);
-    case PickleKind::tuple: {
-      std::string out = "(";
-      for (const PickleRef item : graph_.items(found.ref)) {
-        if (out.size() > 1) out += ", ";
-        const PickleKind kind = graph_.kind(item);  // no deeper: the key of a key is of no use to anyone
-        out += is_plain_value(kind) ? key_text(item) : fmt::format("<{}>", describe(kind));
-        if (out.size() > kMaxName) break;
-      }
-      return out + ")";
-    }
-    case PickleKind::global: return global_name(found.ref);
-    default: return fmt::format("<{} {}>", describe(graph_.kind(found.ref)), found.ref);  // the number keeps keys apart
-  }
 }
 
 PickleRef PickleMeanings::field(PickleRef dict, std::string_view name) const {
@@ -424,27 +376,6 @@ std::vector<PickleEntry> PickleMeanings::entries(const PickleView& mapping) cons
     append_entries(initial(object, mapping.row), out);
   }
   for (size_t i = 0; i + 1 < object.pairs.size(); i += 2) out.push_back({object.pairs[i], object.pairs[i + 1]});
-  return out;
-}
-
-std::vector<NamedEntry> PickleMeanings::named_entries(const PickleView& mapping) const {
-  std::vector<NamedEntry> out;
-  std::unordered_map<PickleRef, size_t> seen_refs;  // the same value again: no need to look at its text
-  std::unordered_map<std::string, size_t> seen;     // 1 and "1" are different keys
-  for (const auto& [key, value] : entries(mapping)) {
-    const auto [same, first_time] = seen_refs.emplace(key, out.size());
-    if (!first_time) {
-      out[same->second].value = value;
-      continue;
-    }
-    std::string text = key_text(key);
-    const auto [it, fresh] = seen.emplace((graph_.is(key, PickleKind::text) ? "t" : "o") + text, out.size());
-    same->second = it->second;
-    if (fresh)
-      out.push_back({std::move(text), value});
-    else
-      out[it->second].value = value;
-  }
   return out;
 }
 

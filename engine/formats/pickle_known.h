@@ -68,8 +68,9 @@ class PickleMeanings {
   explicit PickleMeanings(const PickleGraph& graph);
 
   PickleView view(PickleRef ref) const;
-  std::vector<PickleEntry> entries(const PickleView& mapping) const;       // as written: a key may occur twice
-  std::vector<NamedEntry> named_entries(const PickleView& mapping) const;  // keys as text; the last of equal keys wins
+  std::vector<PickleEntry> entries(const PickleView& mapping) const;  // as written: a key may occur twice
+  // Keys as text. Of keys that Python calls equal the last wins; others may have the same text (1 and "1").
+  std::vector<NamedEntry> named_entries(const PickleView& mapping) const;
   std::vector<PickleRef> items(const PickleView& sequence) const;
   PickleRef initial(const PickleObject& object, const KnownRow* row) const;  // what a mapping or sequence starts from
 
@@ -104,12 +105,19 @@ class PickleMeanings {
   bool extends_container(const PickleObject& object) const;
   PickleView view_object(PickleRef ref, PickleView& view) const;
   void append_entries(PickleRef ref, std::vector<PickleEntry>& out) const;
+  std::string key_text(PickleRef key, int levels) const;
+  std::string plain_identity(PickleRef key) const;
+  size_t identity_number(PickleRef key) const;
+  std::string identity(PickleRef key) const;  // the same of keys that Python calls equal, and of no others
 
   const PickleGraph& graph_;
   std::vector<const KnownRow*> row_by_global_;
   // Fields of large dicts by name: one dict may be the state of a million objects.
   using FieldIndex = std::unordered_map<std::string_view, PickleRef>;
   mutable std::unordered_map<PickleRef, FieldIndex> field_indexes_;
+  // Of keys that are long or made of others, which many dicts may share.
+  mutable std::unordered_map<PickleRef, size_t> identity_numbers_;
+  mutable std::unordered_map<std::string, size_t> identities_;
 };
 
 }  // namespace remap::formats

@@ -128,6 +128,10 @@ TEST_CASE("torch checkpoints cost what their size is") {
                                      "0}"s,
                                      "."));
            }},
+          {"one tuple, a key of many dicts",
+           [&](size_t n) {
+             return pickled(repeated("}h\1Nsa", n, "(" + std::string(n / 2, 'N') + "tq\1" + "0]", "."));
+           }},
           {"tensors under one path",
            [&](size_t n) {
              Pickle pickle;

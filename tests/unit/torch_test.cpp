@@ -753,6 +753,84 @@ TEST_CASE("keys are whole") {
   CHECK(id_of(error_of([&] { open_bytes(folder, with_key("a\xed\xb2\x80")); })) == "pickle-bad-text");
 }
 
+TEST_CASE("keys of a dict are one only where Python calls them equal") {
+  using Key = std::function<void(Pickle&)>;
+  struct Row {
+    const char* what;
+    Key first, second;
+    std::vector<std::string> keys;  // one: the second's tensor
+  };
+  const auto nested = [](int number) { return [=](Pickle& p) { p.integer(number) << "\x85\x85\x85\x85\x85\x85"; }; };
+  const auto member = [](const char* name) {  // of an enumeration
+    return [=](Pickle& p) { p.global("my", name).integer(1) << "\x85R"; };
+  };
+  const Key one = [](Pickle&p) { p.integer(1); }, long_text = [](Pickle&p) { p.text(std::string(300, 'k')); };
+  const std::vector<Row> rows = {
+      {"tuples in tuples",
+       [](Pickle& p) {
+         p.tuple({1, 2}).text("x") << "\x86";
+       },
+       [](Pickle& p) {
+         p.tuple({3, 4}).text("x") << "\x86";
+       },
+       {"((1, 2), x)", "((3, 4), x)"}},
+      {"a number and its text in tuples",
+       [](Pickle& p) { p.integer(0).text("a") << "\x86"; },
+       [](Pickle& p) { p.text("0").text("a") << "\x86"; },
+       {"(0, a)", "(0, a)#2"}},
+      {"tuples, nested deeper than they are written",
+       nested(1),
+       nested(2),
+       {"((((<a tuple>))))", "((((<a tuple>))))#2"}},
+      {"a number and bytes",
+       one,
+       [](Pickle& p) {
+         p << "C\1"
+           << "1";
+       },
+       {"1", "1#2"}},
+      {"a text and bytes",
+       [](Pickle& p) { p.text("1"); },
+       [](Pickle& p) {
+         p << "C\1"
+           << "1";
+       },
+       {"1", "1#2"}},
+      {"members of two enumerations", member("Color"), member("Shape"), {"1", "1#2"}},
+      {"a member and its value", member("Color"), one, {"1", "1#2"}},
+      {"objects in tuples",
+       [&](Pickle& p) { member("Color")(p), p << "\x85"; },
+       [&](Pickle& p) { member("Shape")(p), p << "\x85"; },
+       {"(1)", "(1)#2"}},
+      {"numbers that are none",
+       [](Pickle& p) { p << "G\x7f\xf8\0\0\0\0\0\0"s; },
+       [](Pickle& p) { p << "G\x7f\xf8\0\0\0\0\0\0"s; },
+       {"nan", "nan#2"}},
+      {"1 and 1.0", one, [](Pickle& p) { p << "G\x3f\xf0\0\0\0\0\0\0"s; }, {"1"}},
+      {"1 and True", one, [](Pickle& p) { p << "\x88"; }, {"1"}},
+      {"the same in tuples", [](Pickle& p) { p.integer(1) << "\x85"; }, [](Pickle& p) { p << "\x88\x85"; }, {"(1)"}},
+      {"2**63 and 2.0**63",
+       [](Pickle& p) { p << "\x8a\x09\0\0\0\0\0\0\0\x80\0"s; },
+       [](Pickle& p) { p << "G\x43\xe0\0\0\0\0\0\0"s; },
+       {"9223372036854775808"}},
+      {"one long text, twice", long_text, long_text, {std::string(300, 'k')}},
+  };
+  const TempFolder folder;
+  for (const Row& row : rows) {
+    INFO(row.what);
+    Pickle pickle;
+    pickle << "}(";
+    row.first(pickle);
+    pickle.tensor({.offset = 1, .shape = {1}, .strides = {1}});
+    row.second(pickle);
+    pickle.tensor({.offset = 2, .shape = {1}, .strides = {1}});
+    const auto source = open_bytes(folder, build_torch_zip(pickle.bytes() + "u."));
+    CHECK(keys(*source) == row.keys);
+    CHECK(tensor_values<float>(*source, row.keys.back()) == std::vector<float>{2});
+    if (row.keys.size() == 2) CHECK(tensor_values<float>(*source, row.keys.front()) == std::vector<float>{1});
+  }
+}
+
 TEST_CASE("paths that come out as one key are listed apart") {
   const TempFolder folder;
   const auto row = [&](int first) { return Pickle::Tensor{.offset = first, .shape = {1}, .strides = {1}}; };
