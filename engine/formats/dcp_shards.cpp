@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "base/json_members.h"
 #include "base/text.h"
 #include "formats/dcp_source.h"
 #include "formats/folder_files.h"
@@ -140,7 +141,8 @@ class ShardOpener {
     file.read([&] {
       const SafetensorsHeader header = parse_safetensors(file.bytes(), file.path(), options_.limits);
       const Json offsets = offsets_of(header, file.path());
-      for (const SafetensorsEntry& entry : header.entries) add_part(entry, offsets, file);
+      const JsonMembers members(offsets);
+      for (const SafetensorsEntry& entry : header.entries) add_part(entry, members, file);
       return true;
     });
   }
@@ -153,12 +155,12 @@ class ShardOpener {
     return offsets;
   }
 
-  void add_part(const SafetensorsEntry& entry, const Json& offsets, const MappedFile& file) {
+  void add_part(const SafetensorsEntry& entry, const JsonMembers<const Json>& offsets, const MappedFile& file) {
     const std::string& key = entry.info.key;
     const StoredForm stored = stored_form(entry.info);
     Box box{{}, stored.shape};
-    const auto said = offsets.find(key);
-    if (said == offsets.end() || !said->is_object() || !said->contains("saved_offsets") ||
+    const Json* said = offsets.find(key);
+    if (said == nullptr || !said->is_object() || !said->contains("saved_offsets") ||
         !(*said)["saved_offsets"].is_array())
       fail(file.path(), fmt::format("{} does not say where the part of '{}' begins", kOffsets, key));
     for (const Json& offset : (*said)["saved_offsets"]) {

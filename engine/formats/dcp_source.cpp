@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <zstd.h>
 
+#include "base/json_members.h"
 #include "base/text.h"
 #include "formats/dcp_metadata.h"
 #include "formats/folder_files.h"
@@ -75,6 +76,7 @@ class DcpOpener {
         add_object(key, entry);
     }
     add_common();
+    contents_.metadata = values_.take();
     add_document(contents_, contents_.path, "config.json", "config", limits_);
     contents_.remarks.insert(contents_.remarks.begin(), summary());
     return make_tiled_source(std::move(contents_));
@@ -273,7 +275,7 @@ class DcpOpener {
     add_tensors_of(item, key);
     Json value = item->listing.metadata;
     if (value.is_object() && value.size() == 1 && value.contains("$root")) value = value["$root"];
-    place_value(entry.path.empty() ? std::vector<std::string>{key} : entry.path, std::move(value));
+    values_.place(entry.path.empty() ? std::vector<std::string>{key} : entry.path, std::move(value));
   }
   void add_tensors_of(const TorchItemPtr& item, const std::string& key) {
     for (const ListedTensor& tensor : item->listing.tensors) {
@@ -296,18 +298,7 @@ class DcpOpener {
     contents_.files.push_back(file);
     const TorchItemPtr item = read_torch_item(std::move(file), limits_);
     add_tensors_of(item, "");
-    for (const auto& [name, value] : item->listing.metadata.items()) place_value({name}, value);
-  }
-  // Where the value stood before the planner flattened the dictionary.
-  void place_value(const std::vector<std::string>& path, Json value) {
-    Json* at = &contents_.metadata;
-    for (size_t i = 0; i + 1 < path.size(); ++i) {
-      Json& next = (*at)[path[i]];
-      if (next.is_null()) next = Json::object();
-      if (!next.is_object()) return;  // a value and a dict under one name: the value stays
-      at = &next;
-    }
-    if (!at->contains(path.back())) (*at)[path.back()] = std::move(value);
+    for (const auto& [name, value] : item->listing.metadata.items()) values_.place({name}, value);
   }
 
   std::string summary() const {
@@ -321,6 +312,7 @@ class DcpOpener {
   const Limits limits_;
   const std::vector<std::string> all_;
   TiledContents contents_;
+  JsonTree values_;  // what is not a tensor, where it stood before the planner flattened the dictionary
   DcpMetadata metadata_;
   std::map<std::string, size_t> file_at_;  // in contents_.files
   size_t data_files_ = 0;

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/json_members.h"
 #include "base/text.h"
 #include "formats/deepspeed_files.h"
 #include "formats/deepspeed_masters.h"
@@ -83,10 +84,11 @@ class StepOpener {
       fail(step_, fmt::format("there is no '*{}', which has the names and shapes of the tensors", kModelStates),
            "fetch the missing file");
     model_ = read(models.front().name);
+    JsonMembers metadata(contents_.metadata);
     for (const auto& [name, value] : model_->listing.metadata.items())
       if (name != "module" && name != "param_shapes" && name != "frozen_param_fragments" && name != "optimizer" &&
           name != "frozen_param_shapes")
-        contents_.metadata[name] = value;
+        metadata.set(name, value);
     if (optims.empty()) {
       if (models.front().of_rank)
         fail(step_, fmt::format("there is no '*{}': of stage 3, they hold the weights", kOptimStates),

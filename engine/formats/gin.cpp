@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/json_members.h"
 #include "formats/gin_value.h"
 
 namespace remap::formats {
@@ -180,9 +181,8 @@ GinConfig parse_gin(std::string_view text, const std::string& file, const Limits
   MacroResolver(parser, limits).run();
   GinConfig config;
   auto& values = config.values.get_ref<Json::object_t&>();
-  if (!parser.imports().empty()) values.Json::object_t::Container::emplace_back("$imports", parser.imports());
-  for (Binding& binding : parser.bindings())
-    values.Json::object_t::Container::emplace_back(binding.key, std::move(binding.value));
+  if (!parser.imports().empty()) append_member(values, "$imports", parser.imports());
+  for (Binding& binding : parser.bindings()) append_member(values, binding.key, std::move(binding.value));
   config.remarks = std::move(parser.remarks());
   return config;
 }

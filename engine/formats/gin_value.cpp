@@ -3,6 +3,8 @@
 #include <charconv>
 #include <optional>
 
+#include "base/json_members.h"
+
 namespace remap::formats {
 namespace {
 
@@ -80,7 +82,7 @@ class ValueParser {
     in_.skip(1);
     Json object = Json::object();
     auto& target = object.get_ref<Json::object_t&>();
-    for (auto& [key, item] : members) target.Json::object_t::Container::emplace_back(std::move(key), std::move(item));
+    for (auto& [key, item] : members) append_member(target, std::move(key), std::move(item));
     return object;
   }
 

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <set>
+#include <unordered_map>
 
 #include <fmt/format.h>
 
+#include "base/json_members.h"
 #include "formats/limit.h"
 
 namespace remap::formats {
@@ -30,6 +32,7 @@ class JoinedFiles final : public Source {
       for (size_t t = 0; t < manifest.size(); ++t) homes.emplace_back(inside(f, manifest[t].key), Home{f, t});
       add_metadata(files_[f]);
     }
+    pairs_.clear();
     for (auto& [name, value] : metadata.items()) metadata_[name] = std::move(value);
     std::sort(homes.begin(), homes.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
     std::vector<TensorInfo> infos;
@@ -87,16 +90,20 @@ class JoinedFiles final : public Source {
     Json said = file.source->metadata();
     // Shards repeat what safetensors files say of themselves; where they differ, the first one counts.
     if (as_they_are_ && said.contains("__metadata__")) {
-      Json& pairs = metadata_["__metadata__"];
-      if (pairs.is_null()) pairs = Json::object();
+      Json& pairs = object_in_metadata("__metadata__");
       for (const auto& [name, value] : said["__metadata__"].items())
-        if (!pairs.contains(name))
-          pairs[name] = value;
-        else if (pairs[name] != value)
+        if (const auto [known, fresh] = pairs_.try_emplace(name, value); fresh)
+          append_member(pairs, name, value);
+        else if (known->second != value)
           differing_.insert(name);
       said.erase("__metadata__");
     }
-    if (says_more_than_tensors(said)) metadata_["files"][file.name] = std::move(said);
+    if (says_more_than_tensors(said)) append_member(object_in_metadata("files"), file.name, std::move(said));
+  }
+  Json& object_in_metadata(const char* name) {
+    Json& object = metadata_[name];
+    if (object.is_null()) object = Json::object();
+    return object;
   }
   std::vector<std::string> of_all(std::vector<std::string> (Source::*what)() const) const {
     std::vector<std::string> all;
@@ -111,7 +118,8 @@ class JoinedFiles final : public Source {
   std::vector<Home> homes_;  // by index in the manifest
   Manifest manifest_;
   Json metadata_ = Json::object();
-  std::set<std::string> differing_;  // names of '__metadata__' that files have with different values
+  std::unordered_map<std::string, Json> pairs_;  // of '__metadata__', while files are added
+  std::set<std::string> differing_;              // names of '__metadata__' that files have with different values
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "base/json_members.h"
 #include "base/sorted_order.h"
 
 namespace remap::formats {
@@ -88,9 +89,7 @@ class Builder {
       parent.push_back(std::move(value));
       return &parent.back();
     }
-    auto& members = parent.get_ref<Json::object_t&>();
-    members.Json::object_t::Container::emplace_back(std::move(keys_.back()), std::move(value));
-    return &members.back().second;
+    return &append_member(parent, std::move(keys_.back()), std::move(value));
   }
   bool add(Json value) {
     put(std::move(value));

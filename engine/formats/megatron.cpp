@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/checked.h"
+#include "base/json_members.h"
 #include "base/text.h"
 #include "formats/dcp_source.h"
 #include "formats/folder_files.h"
@@ -189,9 +190,10 @@ class IterationOpener {
       contents_.held.push_back(files_.back().item);
     }
     const Json& metadata = files_.front().item->listing.metadata;
+    JsonMembers taken(contents_.metadata);
     for (const auto& [name, value] : metadata.items())
       if (!name.starts_with("model") && name != "optimizer" && name != "rng_state" && name != "opt_param_scheduler")
-        contents_.metadata[name] = value;
+        taken.set(name, value);
     const Json args = metadata.contains("args") && metadata["args"].is_object() ? metadata["args"] : Json::object();
     refuse_experts(args, folders);
     n_tensor_ = size_of(args, "tensor_model_parallel_size", "model_parallel_size", &File::tensor_rank);

@@ -43,8 +43,8 @@ class Reader {
     if (value == 0 || value > UINT32_MAX) fail_part(path_, fmt::format("'{}' is out of range", name));
     return static_cast<uint32_t>(value);
   }
-  std::string string(const Json& object, const char* name) const {
-    const Json& value = at(object, name);
+  std::string string(const Json& object, const char* name) const { return string_of(at(object, name), name); }
+  std::string string_of(const Json& value, std::string_view name) const {
     if (!value.is_string()) fail_part(path_, fmt::format("'{}' is not a string", name));
     return value.get<std::string>();
   }
@@ -52,7 +52,7 @@ class Reader {
     const Json& object = at(name);
     if (!object.is_object()) fail_part(path_, fmt::format("'{}' is not an object", name));
     std::map<std::string, std::string> all;
-    for (const auto& [key, value] : object.items()) all[key] = string(object, key.c_str());
+    for (const auto& [key, value] : object.items()) all.emplace(key, string_of(value, key));
     return all;
   }
 

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/json_members.h"
 #include "formats/array_tree.h"
 #include "formats/flax_leaves.h"
 #include "formats/folder_files.h"
@@ -175,10 +176,9 @@ class T5xSource final : public Source {
 
   void add_leaf(FlaxLeaf& leaf, const Limits& limits) {
     if (const auto* value = std::get_if<Json>(&leaf.value)) {
-      // Straight to the end of the list: looking keys up would be quadratic, and paths in one tree are distinct.
       Json& values = metadata_["values"];
       if (values.is_null()) values = Json::object();
-      values.get_ref<Json::object_t&>().Json::object_t::Container::emplace_back(leaf.key, *value);
+      append_member(values, leaf.key, *value);  // paths in one tree are distinct
     } else if (const auto* array = std::get_if<InlineArray>(&leaf.value)) {
       entries_.push_back({{leaf.key, array->dtype, array->shape}, inline_tiles(*array)});
     } else {

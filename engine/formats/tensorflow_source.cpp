@@ -10,6 +10,7 @@
 
 #include "base/checked.h"
 #include "base/crc32c.h"
+#include "base/json_members.h"
 #include "formats/folder_files.h"
 #include "formats/json_text.h"
 #include "formats/limit.h"
@@ -218,8 +219,7 @@ class BundleSource final : public Source {
       }
       Json& all = metadata_["strings"];
       if (all.is_null()) all = Json::object();
-      all.get_ref<Json::object_t&>().Json::object_t::Container::emplace_back(name,
-                                                                             strings_as_metadata(strings, entry.shape));
+      append_member(all, name, strings_as_metadata(strings, entry.shape));
       remarks_.push_back(
           fmt::format("{}: strings {}, listed as metadata, not as a tensor", name, to_string(entry.shape)));
       return true;

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/crc32c.h"
+#include "base/json_members.h"
 #include "formats/masked_crc.h"
 #include "remap/text.h"
 
@@ -91,9 +92,9 @@ Json parse_object_graph(std::string_view message, const BytePlace& place) {
   }
   std::stable_sort(names.begin(), names.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   Json variables = Json::object();
-  auto& list = variables.get_ref<Json::object_t&>();  // looking keys up would be quadratic
+  auto& list = variables.get_ref<Json::object_t&>();
   for (const auto& [key, name] : names)
-    if (list.empty() || list.back().first != key) list.Json::object_t::Container::emplace_back(key, name);
+    if (list.empty() || list.back().first != key) append_member(list, key, name);
   return Json{{"objects", n_objects}, {"variables", std::move(variables)}};
 }
 

@@ -5,17 +5,12 @@
 
 #include <fmt/format.h>
 
+#include "base/json_members.h"
 #include "formats/pickle_scalars.h"
 #include "formats/pickle_text.h"
 
 namespace remap::formats {
 namespace {
-
-// Appends to an object without the search for an equal key that Json's own functions make.
-void append_member(Json::object_t& object, std::string key, Json value) {
-  using Members = std::vector<std::pair<const std::string, Json>>;
-  static_cast<Members&>(object).emplace_back(std::move(key), std::move(value));
-}
 
 class MetadataWriter {
  public:

@@ -5,12 +5,14 @@
 #include <map>
 #include <optional>
 #include <sstream>
+#include <unordered_set>
 #include <vector>
 
 #include <fmt/format.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
+#include "base/json_members.h"
 #include "base/yaml_bytes.h"
 #include "formats/json_text.h"
 #include "remap/diagnostic.h"
@@ -101,7 +103,8 @@ class DocumentBuilder : public YAML::EventHandler {
     YAML::anchor_t anchor = 0;
     Json value;
     std::optional<std::string> key = {};
-    std::vector<Json> merged = {};  // under '<<'
+    std::unordered_set<std::string> names = {};  // of the members of a mapping
+    std::vector<Json> merged = {};               // under '<<'
     uint64_t n_nodes = 1;
   };
 
@@ -127,7 +130,7 @@ class DocumentBuilder : public YAML::EventHandler {
     stack_.pop_back();
     for (const Json& other : frame.merged)
       for (const auto& [name, value] : other.items())
-        if (!frame.value.contains(name)) frame.value[name] = value;
+        if (frame.names.insert(name).second) append_member(frame.value, name, value);
     if (frame.anchor != 0) anchored_[frame.anchor] = {frame.value, frame.n_nodes};
     put(frame.mark, std::move(frame.value), frame.n_nodes);
   }
@@ -147,8 +150,8 @@ class DocumentBuilder : public YAML::EventHandler {
     } else {
       const std::string key = *std::exchange(top.key, std::nullopt);
       if (key == "<<") return merge(mark, top, value);
-      if (top.value.contains(key)) fail(mark, fmt::format("'{}' is given twice in one mapping", key));
-      top.value[key] = std::move(value);
+      if (!top.names.insert(key).second) fail(mark, fmt::format("'{}' is given twice in one mapping", key));
+      append_member(top.value, key, std::move(value));
     }
   }
   void merge(const YAML::Mark& mark, Frame& into, const Json& value) {

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <unordered_set>
 
 #include <fmt/format.h>
 
+#include "base/json_members.h"
 #include "base/text.h"
 #include "lang/hole_scope.h"
 #include "lang/python_list.h"
@@ -230,17 +232,19 @@ Json python_list(const Call& c) {
 
 Json by_index(const Call& c) {
   Json object = Json::object();
-  for (size_t i = 0; i < c.list(0).size(); ++i) object[std::to_string(i)] = c.list(0)[i];
+  for (size_t i = 0; i < c.list(0).size(); ++i) append_member(object, std::to_string(i), c.list(0)[i]);
   return object;
 }
 
 Json index_of(const Call& c) {
   Json object = Json::object();
+  std::unordered_set<std::string_view> seen;
   for (size_t i = 0; i < c.list(0).size(); ++i) {
     const Json& entry = c.list(0)[i];
     if (!entry.is_string()) refuse("'index_of' needs a list of strings");
-    if (!object.emplace(entry.get<std::string>(), i).second)
-      refuse(fmt::format("{} is twice in the list", shown(entry)));
+    const auto& text = entry.get_ref<const std::string&>();
+    if (!seen.insert(text).second) refuse(fmt::format("{} is twice in the list", shown(entry)));
+    append_member(object, text, i);
   }
   return object;
 }
@@ -251,7 +255,8 @@ Json object(const Call& c) {
       !std::all_of(names.begin(), names.end(), [](const Json& x) { return x.is_string(); }))
     refuse("'object' needs a list of names and as many values");
   Json object = Json::object();
-  for (size_t i = 0; i < names.size(); ++i) object[names[i].get_ref<const std::string&>()] = values[i];
+  JsonMembers members(object);
+  for (size_t i = 0; i < names.size(); ++i) members.set(names[i].get_ref<const std::string&>(), values[i]);
   return object;
 }
 
@@ -260,12 +265,13 @@ Json inverted(const Call& c) {
   const Json& object = c.json(0);
   if (!object.is_object()) c.needs("an object", 0);
   Json inverse = Json::object();
+  std::unordered_set<std::string> seen;
   for (const auto& [name, value] : object.items()) {
     if (!value.is_string() && !value.is_number_integer())
       refuse(fmt::format("{} cannot be a name: 'inverted' needs strings or integers as values", shown(value)));
     const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
-    if (!inverse.emplace(text, value_of_hole(name)).second)
-      refuse(fmt::format("'inverted': {} is the value of two names", shown(value)));
+    if (!seen.insert(text).second) refuse(fmt::format("'inverted': {} is the value of two names", shown(value)));
+    append_member(inverse, text, value_of_hole(name));
   }
   return inverse;
 }
@@ -273,11 +279,12 @@ Json inverted(const Call& c) {
 Json listed(const Call& c) {
   const Json& object = c.json(0);
   if (!object.is_object()) c.needs("an object, such as a dim that a hole tells apart", 0);
-  std::vector<std::string> names;
-  for (const auto& [name, value] : object.items()) names.push_back(name);
-  std::sort(names.begin(), names.end(), natural_less);
+  std::vector<std::pair<std::string_view, const Json*>> members;
+  for (const auto& [name, value] : object.get_ref<const Json::object_t&>()) members.emplace_back(name, &value);
+  std::sort(members.begin(), members.end(),
+            [](const auto& a, const auto& b) { return natural_less(a.first, b.first); });
   Json list = Json::array();
-  for (const auto& name : names) list.push_back(object.at(name));
+  for (const auto& [name, value] : members) list.push_back(*value);
   return list;
 }
 

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "base/json_members.h"
 #include "lang/rules.h"
 
 namespace remap::lang {
@@ -72,8 +73,9 @@ std::optional<Json> instantiate(const Template& value, Scope& scope) {
     }
     case Template::Kind::object: {
       Json object = Json::object();
+      JsonMembers members(object);
       for (const auto& [name, field] : value.fields)
-        if (auto made = instantiate(field, scope)) object[name] = std::move(*made);
+        if (auto made = instantiate(field, scope)) members.set(name, std::move(*made));
       return object;
     }
   }

@@ -11,6 +11,7 @@
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
+#include "base/json_members.h"
 #include "base/text.h"
 #include "base/yaml_bytes.h"
 
@@ -378,7 +379,8 @@ Json to_json(const YamlNode& node) {
     }
     case YamlNode::Kind::map: {
       Json object = Json::object();
-      for (const auto& [key, value] : node.entries) object[key.text] = to_json(value);
+      JsonMembers members(object);
+      for (const auto& [key, value] : node.entries) members.set(key.text, to_json(value));
       return object;
     }
   }

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/json_members.h"
 #include "base/text.h"
 
 namespace remap::layout {
@@ -78,7 +79,7 @@ std::optional<Value> CheckpointScope::dim(const std::string& name) const {
   Json entries = Json::object();
   const std::string prefix = name + ".";
   for (auto it = dims.lower_bound(prefix); it != dims.end() && it->first.starts_with(prefix); ++it)
-    entries[it->first.substr(prefix.size())] = it->second;
+    append_member(entries, it->first.substr(prefix.size()), it->second);
   return entries.empty() ? std::nullopt : std::optional(Value::of(std::move(entries)));
 }
 

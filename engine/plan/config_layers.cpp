@@ -14,24 +14,27 @@ bool is_config_of_part(const std::string& name, const Json& value) {
 }
 
 void merge(Json& base, const Json& over) {
-  for (const auto& [name, value] : over.items()) {
-    const auto it = base.find(name);
-    if (it != base.end() && it->is_object() && is_config_of_part(name, value))
-      merge(*it, value);
+  JsonMembers members(base);
+  merge(members, over);
+}
+
+void merge(JsonMembers<Json>& base, const Json& over) {
+  for (const auto& [name, value] : over.items())
+    if (Json* known = base.find(name); known != nullptr && known->is_object() && is_config_of_part(name, value))
+      merge(*known, value);
     else
-      base[name] = value;
-  }
+      base.set(name, value);
 }
 
 void leave_out(Json& config, const Json& implied) {
-  for (const auto& [name, value] : implied.items()) {
-    const auto it = config.find(name);
-    if (it == config.end()) continue;
-    if (*it == value)
-      config.erase(name);
-    else if (it->is_object() && is_config_of_part(name, value))
-      leave_out(*it, value);
-  }
+  const JsonMembers of_class(implied);
+  erase_members(config, [&](const std::string& name, Json& value) {
+    const Json* known = of_class.find(name);
+    if (known == nullptr) return false;
+    if (value == *known) return true;
+    if (value.is_object() && is_config_of_part(name, *known)) leave_out(value, *known);
+    return false;
+  });
 }
 
 Json sorted_keys(const Json& value) {
@@ -44,7 +47,7 @@ Json sorted_keys(const Json& value) {
   std::map<std::string, const Json*> fields;
   for (const auto& [name, field] : value.items()) fields[name] = &field;
   Json object = Json::object();
-  for (const auto& [name, field] : fields) object[name] = sorted_keys(*field);
+  for (const auto& [name, field] : fields) append_member(object, name, sorted_keys(*field));
   return object;
 }
 
@@ -71,12 +74,13 @@ std::string meant(const std::vector<ConfigField>& fields, const lang::Schema& sc
 
 void add_unknown(const Json& config, const std::vector<ConfigField>& fields, const lang::Schema& schema,
                  const std::string& path, std::vector<UnknownField>& found) {
+  const JsonMembers members(config);
   for (const auto& [name, value] : config.items()) {
     const ConfigField* field = find_field(fields, name);
     if (!lang::common_fields().left_out_because(name).empty()) continue;
     if (!is_field(fields, name)) {
       const std::string near = meant(fields, schema, name);
-      found.push_back({path + name, config.contains(near) ? "" : near});
+      found.push_back({path + name, members.find(near) != nullptr ? "" : near});
     } else if (field != nullptr && !field->parts.empty() && value.is_object()) {
       add_unknown(value, field->parts, schema, path + name + ".", found);
     }
@@ -138,15 +142,14 @@ std::vector<std::string> take_out_code(Json& value, const std::string& path) {
     for (Json& item : value)
       for (auto& inner : take_out_code(item, path)) found.push_back(std::move(inner));
   if (!value.is_object()) return found;
-  for (auto it = value.begin(); it != value.end();) {
-    if (lang::common_fields().makes_code_load(it.key())) {
-      found.push_back(path + it.key());
-      it = value.erase(it);
-      continue;
+  erase_members(value, [&](const std::string& name, Json& inside) {
+    if (lang::common_fields().makes_code_load(name)) {
+      found.push_back(path + name);
+      return true;
     }
-    for (auto& inner : take_out_code(*it, path + it.key() + ".")) found.push_back(std::move(inner));
-    ++it;
-  }
+    for (auto& inner : take_out_code(inside, path + name + ".")) found.push_back(std::move(inner));
+    return false;
+  });
   return found;
 }
 

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "base/json_members.h"
 #include "lang/config_fields.h"
 #include "lang/schema.h"
 #include "remap/metadata.h"
@@ -14,6 +15,7 @@ namespace remap::plan {
 bool is_config_of_part(const std::string& name, const Json& value);
 // Fields of `over` replace those of `base`; configs of parts are merged field by field.
 void merge(Json& base, const Json& over);
+void merge(JsonMembers<Json>& base, const Json& over);
 // Removes the fields that equal what the class takes where they are not there.
 void leave_out(Json& config, const Json& implied);
 // The same value with the keys of every object in order.

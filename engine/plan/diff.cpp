@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/json_members.h"
 #include "remap/plan_diff.h"
 
 namespace remap {
@@ -35,15 +36,16 @@ void compare_fields(const std::string& file, const std::string& prefix, const Js
     changes.push_back({file, prefix, before, after});
     return;
   }
+  const JsonMembers old_members(before), new_members(after);
   for (const auto& [name, value] : before.items()) {
     const std::string field = prefix.empty() ? name : prefix + "." + name;
-    if (after.contains(name))
-      compare_fields(file, field, value, after[name], changes);
+    if (const Json* changed = new_members.find(name))
+      compare_fields(file, field, value, *changed, changes);
     else
       changes.push_back({file, field, value, std::nullopt});
   }
   for (const auto& [name, value] : after.items())
-    if (!before.contains(name))
+    if (old_members.find(name) == nullptr)
       changes.push_back({file, prefix.empty() ? name : prefix + "." + name, std::nullopt, value});
 }
 

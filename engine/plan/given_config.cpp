@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/json_members.h"
 #include "base/text.h"
 #include "lang/visit.h"
 #include "plan/config_layers.h"
@@ -43,9 +44,10 @@ std::set<std::string> asked_fields(const lang::RuleSet& rules) {
 
 void report_contradictions(const Json& given, const Json& facts, const std::string& path, const Place& place,
                            Diagnostics& diagnostics) {
+  const JsonMembers of_file(given);
   for (const auto& [name, fact] : facts.items()) {
-    const auto it = given.find(name);
-    if (it == given.end()) continue;
+    const Json* it = of_file.find(name);
+    if (it == nullptr) continue;
     if (is_config_of_part(name, fact) && it->is_object())
       report_contradictions(*it, fact, path + name + ".", place, diagnostics);
     else if (*it != fact)
@@ -73,8 +75,9 @@ Json given_config(const PlanInput& input, Diagnostics& diagnostics) {
   if (const auto code = take_out_code(given); !code.empty())
     diagnostics.warning("config-loads-code", config_place(input), fmt::format("left out: {}", quoted_names(code)),
                         "such a field makes a program that loads the model look for code to run; it is never written");
-  for (const auto& [name, value] : input.options.config.items())
-    if (!lang::common_fields().left_out_because(name).empty()) given.erase(name);
+  erase_members(given, [](const std::string& name, const Json&) {
+    return !lang::common_fields().left_out_because(name).empty();
+  });
   const std::string& model_type = input.schema ? input.schema->model_type : input.rules.model_type;
   if (!model_type.empty() && given.contains("model_type") && given["model_type"] != Json(model_type))
     diagnostics.error("config-contradiction", config_place(input),
@@ -89,10 +92,11 @@ void report_contradictions(const PlanInput& input, const Json& given, const Json
 void report_left_out(const PlanInput& input, const Json& config, Diagnostics& diagnostics) {
   if (!input.options.config.is_object()) return;
   std::map<std::string, std::vector<std::string>> by_reason;
+  const JsonMembers written(config);
   for (const auto& [name, value] : input.options.config.items()) {
     const std::string because = lang::common_fields().left_out_because(name);
-    if (!because.empty() && !lang::common_fields().makes_code_load(name) &&
-        (!config.contains(name) || !same_value(config[name], value)))
+    if (because.empty() || lang::common_fields().makes_code_load(name)) continue;
+    if (const Json* known = written.find(name); known == nullptr || !same_value(*known, value))
       by_reason[because].push_back(name);
   }
   for (const auto& [because, names] : by_reason)

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/json_members.h"
 #include "plan/config_layers.h"
 #include "plan/given_config.h"
 
@@ -17,8 +18,9 @@ const Json& object_in(const Json& metadata, const char* name) {
 }
 
 // In config.json, or by the class itself.
-bool is_written(const PlanInput& input, const Json& config, const std::string& name, const Json& value) {
-  if (config.contains(name)) return same_value(config[name], value);
+bool is_written(const PlanInput& input, const JsonMembers<const Json>& config, const std::string& name,
+                const Json& value) {
+  if (const Json* known = config.find(name)) return same_value(*known, value);
   if (!input.schema) return false;
   const auto& implied = input.schema->implied;
   return std::any_of(implied.begin(), implied.end(), [&](const auto& field) {
@@ -52,12 +54,13 @@ class SourceMetadata {
   void leave_config(const PlanInput& input, const Json& written, const Json& facts) {
     const Json& config = object_in(metadata_, "config");
     if (!config.contains("model_type") && !config.contains("architectures")) return;
+    const JsonMembers in_output(written), of_rules(facts);
     std::vector<std::string> lost;
     for (const auto& [name, value] : config.items()) {
       if (lang::common_fields().makes_code_load(name))
         code_.push_back(name + " in config.json");
-      else if (!facts.contains(name) && lang::common_fields().left_out_because(name).empty() &&
-               !is_written(input, written, name, value))
+      else if (of_rules.find(name) == nullptr && lang::common_fields().left_out_because(name).empty() &&
+               !is_written(input, in_output, name, value))
         lost.push_back(name);
     }
     say("of the checkpoint's config.json, which --config takes", lost);

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/json_members.h"
 #include "plan/config_layers.h"
 #include "plan/given_config.h"
 #include "plan/left_behind.h"
@@ -95,14 +96,15 @@ const std::vector<KnownField>& known_field_table() {
 Json evaluate_fields(const PlanInput& input, const std::vector<lang::Template::Field>& fields,
                      layout::CheckpointScope& scope, std::vector<std::string>& open, Diagnostics& diagnostics) {
   Json object = Json::object();
+  JsonMembers members(object);
   for (const auto& [name, field] : fields) {
     try {
       auto value = lang::instantiate(field, scope);
       if (!value) continue;
       if (!name.empty())
-        object[name] = std::move(*value);
+        members.set(name, std::move(*value));
       else if (value->is_object())
-        merge(object, *value);
+        merge(members, *value);
       else
         throw Error("expression-value", field.place,
                     fmt::format("the fields of config.json are an object; found {}", value->type_name()));

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/json_members.h"
 #include "base/parallel_for.h"
 #include "base/text.h"
 #include "remap/report.h"
@@ -264,8 +265,9 @@ Json json_without_tensors(const Plan& plan) {
   for (const auto& [name, value] : plan.variants) json["variants"][name] = value;
   json["dims"] = Json::object();
   for (const auto& dim : plan.dims)
-    json["dims"][dim.name] = {
-        {"value", dim.value}, {"origin", dim.origin}, {"rule", fmt::format("{}:{}", dim.place.file, dim.place.line)}};
+    append_member(
+        json["dims"], dim.name,
+        {{"value", dim.value}, {"origin", dim.origin}, {"rule", fmt::format("{}:{}", dim.place.file, dim.place.line)}});
   json["tensors"] = Json::array();
   Json dropped = Json::array();
   for (const auto& d : plan.dropped) {

@@ -1,4 +1,5 @@
 // Names, orders and checked sizes that everything else rests on.
+#include "base/json_members.h"
 #include "base/key_index.h"
 #include "base/parallel_for.h"
 #include "base/progress_counter.h"
@@ -130,6 +131,45 @@ TEST_CASE("an index of keys finds each, and nothing else, however it grew") {
       CHECK(index.find(text, text_of) == (it == known.end() ? KeyIndex::npos : it->second));
     }
   }
+}
+
+TEST_CASE("members of large objects are found, set and taken out, and keep their order") {
+  Json object = {{"b", 1}};
+  JsonMembers members(object);
+  members.set("a", 2);
+  members.set("b", 3);
+  CHECK(object.dump() == R"({"b":3,"a":2})");
+  CHECK(*members.find("a") == 2);
+  CHECK(members.find("c") == nullptr);
+  for (int i = 0; i < 100'000; ++i) members.set("k" + std::to_string(i), i);  // in the square of it: minutes
+  members.set("k77", "again");
+  CHECK(object.size() == 100'002);
+  const Json& fixed = object;
+  CHECK(*JsonMembers(fixed).find("k77") == "again");
+  CHECK(*JsonMembers(fixed).find("k99999") == 99999);
+  std::string asked;
+  erase_members(object, [&](const std::string& key, Json& value) {
+    if (key.size() == 1) asked += key;
+    if (key == "k5") value = "changed";
+    return key != "a" && key != "k5";
+  });
+  CHECK(asked == "ba");
+  CHECK(object.dump() == R"({"a":2,"k5":"changed"})");
+}
+
+TEST_CASE("a tree is filled by paths, and what stands in it stays") {
+  JsonTree tree;
+  tree.place({"a", "b"}, 1);
+  tree.place({"a"}, 2);
+  tree.place({"x"}, {{"y", 1}});
+  tree.place({"x", "z"}, 2);
+  tree.place({"x", "y"}, 5);
+  tree.place({"a", "b", "c"}, 1);  // below a number
+  tree.place({"n"}, nullptr);
+  tree.place({"n", "m"}, 1);
+  tree.place({"n", "m"}, 2);
+  CHECK(tree.take().dump() == R"({"a":{"b":1},"x":{"y":1,"z":2},"n":{"m":1}})");
+  CHECK(tree.take().dump() == "{}");
 }
 
 TEST_CASE("each of many is done once, by workers of their own, and the first that fails is what is thrown") {

@@ -7,6 +7,8 @@
 
 #include "lang/rules.h"
 #include "lang/schema.h"
+#include "plan/config_layers.h"
+#include "remap/document.h"
 #include "remap/format_rules.h"
 #include "remap/source.h"
 #include "support/catch.h"
@@ -213,6 +215,23 @@ TEST_CASE("indices and manifests cost what their size is") {
           {"one key again and again", [&](size_t n) { return repeated("k float32 [1]\n", n); }},
       },
       [](size_t n) { return repeated("layers.#.w float32 [1]\n", n); }, read_source);
+}
+
+TEST_CASE("fields of config.json cost what their number is") {
+  check(
+      {{"fields", [](size_t n) { return repeated("\"k#\":1,", n, "{", "\"z\":1}"); }},
+       {"fields of a part", [](size_t n) { return repeated("\"k#\":1,", n, R"({"text_config":{)", "\"z\":1}}"); }}},
+      [](size_t n) { return R"({"k":")" + std::string(n, 'x') + "\"}"; },
+      [](const std::string& path) {
+        const Json given = read_document(path, "json");
+        Json config = {{"text_config", {{"first", 1}}}};
+        plan::merge(config, given);
+        plan::merge(config, given);
+        Json rest = config;
+        plan::leave_out(rest, given);
+        plan::take_out_code(config);
+        if (!plan::same_value(config, config) || rest.size() > 2) throw Error("internal", {}, "fields were lost");
+      });
 }
 
 TEST_CASE("msgpack trees cost what their size is") {
