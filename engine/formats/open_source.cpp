@@ -313,6 +313,9 @@ std::unique_ptr<Source> open_by_kind_of_path(const std::string& path, const Open
   const auto index = formats::tensorflow_index_of(path);
   auto source = formats::open_file(path, index.value_or(path), options);
   if (index) return source;
+  const auto& notices = source->notices();
+  if (std::any_of(notices.begin(), notices.end(), [](const auto& n) { return n.id == "source-left-aside"; }))
+    return source;  // the file itself says that it is a part
   if (const std::string part = formats::one_of_several(fs::path(path).filename().string()); !part.empty())
     source->add_notice({Severity::note,
                         "source-left-aside",

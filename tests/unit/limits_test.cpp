@@ -217,6 +217,24 @@ TEST_CASE("indices and manifests cost what their size is") {
       [](size_t n) { return repeated("layers.#.w float32 [1]\n", n); }, read_source);
 }
 
+TEST_CASE("GGUF files cost what their size is") {
+  const auto file = [](size_t n, const std::function<std::string(size_t i)>& value) {
+    std::string pairs;
+    uint64_t count = 0;
+    for (; pairs.size() < n; ++count) {
+      const std::string key = "k" + std::to_string(count);
+      pairs += little<uint64_t>(key.size()) + key + value(count);
+    }
+    return "GGUF" + little<uint32_t>(3) + little<uint64_t>(0) + little(count) + pairs + std::string(32, '\0');
+  };
+  check(
+      {{"pairs", [&](size_t n) { return file(n, [](size_t) { return little<uint32_t>(0) + "x"; }); }}},
+      [&](size_t n) {
+        return file(n, [](size_t) { return little<uint32_t>(8) + little<uint64_t>(100) + std::string(100, 'x'); });
+      },
+      read_source);
+}
+
 TEST_CASE("fields of config.json cost what their number is") {
   check(
       {{"fields", [](size_t n) { return repeated("\"k#\":1,", n, "{", "\"z\":1}"); }},
