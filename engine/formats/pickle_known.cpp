@@ -68,8 +68,9 @@ const std::vector<KnownRow>& known_table() {
       {"torch._utils._rebuild_tensor_v3", tensor},
       {"torch._utils._rebuild_parameter", first_argument},
       {"torch._utils._rebuild_parameter_with_state", first_argument},
-      {"torch._utils._rebuild_device_tensor_from_cpu_tensor", first_argument},
-      {"torch._utils._rebuild_device_tensor_from_numpy", first_argument},
+      {"torch._utils._rebuild_device_tensor_from_cpu_tensor", cast_tensor},
+      {"torch._utils._rebuild_device_tensor_from_numpy", cast_tensor},
+      {"torch._utils._rebuild_xla_tensor", cast_tensor},
       {"torch._tensor._rebuild_from_type", tensor_from_type},
       {"torch._tensor._rebuild_from_type_v2", tensor_from_type},
       {"torch.tensor._rebuild_from_type", tensor_from_type},
@@ -332,6 +333,7 @@ PickleView PickleMeanings::view_object(PickleRef ref, PickleView& view) const {
     case Role::array_type: view.meaning = Meaning::scalar; break;
     case Role::tensor:
     case Role::tensor_from_type:
+    case Role::cast_tensor:
     case Role::unreadable_tensor:
     case Role::array: view.meaning = Meaning::tensor; break;
     case Role::class_first:

@@ -28,6 +28,7 @@ enum class Role : uint8_t {
   class_first,          // what its first argument would be, had it been made directly (copyreg's helpers)
   tensor,               // _rebuild_tensor and its later versions
   tensor_from_type,     // a tensor subclass: function, type, arguments
+  cast_tensor,          // a tensor or array, and the dtype that torch casts it to
   unreadable_tensor,    // `detail` says why
   array,                // numpy array
   array_scalar,

@@ -125,8 +125,11 @@ std::optional<ArrayType> read_array_type(const PickleMeanings& meanings, PickleR
   const PickleGraph& graph = meanings.graph();
   if (view.row == nullptr || view.row->role != Role::array_type) return std::nullopt;
   const PickleObject& object = graph.object(view.ref);
-  if (graph.argument(object, 0) == kNoValue) return std::nullopt;
-  std::string_view code = meanings.text(graph.argument(object, 0));
+  const PickleRef first = graph.argument(object, 0);
+  if (first == kNoValue) return std::nullopt;
+  if (graph.is(first, PickleKind::global))
+    return ArrayType{std::string(graph.global(first).name), {}};  // ml_dtypes.bfloat16
+  std::string_view code = meanings.text(first);
   char order = '|';
   if (!code.empty() && std::string_view("<>=|").find(code.front()) != std::string_view::npos) {
     order = code.front();

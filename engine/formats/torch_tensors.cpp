@@ -1,10 +1,12 @@
 #include "formats/torch_tensors.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include <fmt/format.h>
 
 #include "base/checked.h"
+#include "base/float_bits.h"
 #include "formats/pickle_scalars.h"
 #include "formats/pickle_text.h"
 #include "formats/torch_sharded.h"
@@ -27,6 +29,13 @@ std::vector<int64_t> contiguous_strides(const Shape& shape, bool column_major) {
     step *= std::max<int64_t>(shape[d], 1);
   }
   return strides;
+}
+
+bool is_permutation(Shape axes, size_t rank) {
+  std::sort(axes.begin(), axes.end());
+  bool is = axes.size() == rank;
+  for (size_t i = 0; is && i < rank; ++i) is = axes[i] == static_cast<int64_t>(i);
+  return is;
 }
 
 }  // namespace
@@ -99,10 +108,10 @@ TensorDecoder::Part TensorDecoder::find_part(const StorageId& id) const {
           id.part_elements * element_bytes};  // parts are inside the whole
 }
 
-// "conj" and "neg" mark views whose sign torch changes when it reads them: their bytes are not their values.
+// "conj" and "neg" mark views whose sign torch changes when it reads them: their bytes are not their values. That the
+// name is there is enough, whatever its value: torch does not look at it.
 bool TensorDecoder::is_set(PickleRef metadata, std::string_view name) const {
-  const PickleRef value = meanings_.field(metadata, name);
-  return meanings_.graph().is(value, PickleKind::boolean) && meanings_.graph()[value].integer != 0;
+  return meanings_.field(metadata, name) != kNoValue;
 }
 
 // --- what can be said of a tensor that is not read: nothing here fails ---
@@ -194,7 +203,7 @@ UnreadableTensor TensorDecoder::sparse(const std::vector<PickleRef>& arguments) 
   return out;
 }
 
-DecodedTensor TensorDecoder::decode(const PickleView& tensor) {
+DecodedTensor TensorDecoder::decode(const PickleView& tensor, int depth) {
   const PickleGraph& graph = meanings_.graph();
   if (graph.is(tensor.ref, PickleKind::persistent)) {
     const auto id = read_storage_id(graph, tensor.ref, contents_.origin);
@@ -211,7 +220,8 @@ DecodedTensor TensorDecoder::decode(const PickleView& tensor) {
   offset_ = object.offset;
   switch (tensor.row->role) {
     case Role::tensor: return decode_torch(*tensor.row, graph.items(object.arguments));
-    case Role::tensor_from_type: return decode_from_type(object);
+    case Role::tensor_from_type: return decode_from_type(object, depth);
+    case Role::cast_tensor: return decode_cast(graph.items(object.arguments), depth);
     case Role::array: return decode_array(object, *tensor.row);
     case Role::array_scalar: return decode_scalar(object);
     default: return unreadable(*tensor.row, graph.items(object.arguments), std::string(tensor.row->detail));
@@ -219,11 +229,11 @@ DecodedTensor TensorDecoder::decode(const PickleView& tensor) {
 }
 
 // (function, type, arguments, state): a subclass, which may be nested.
-DecodedTensor TensorDecoder::decode_from_type(const PickleObject& object) {
+DecodedTensor TensorDecoder::decode_from_type(const PickleObject& object, int depth) {
   const PickleGraph& graph = meanings_.graph();
   const std::vector<PickleRef>* arguments = &graph.items(object.arguments);
   std::string type = "a subclass";
-  for (int depth = 0; depth < 8; ++depth) {
+  for (int level = 0; level < 8; ++level) {
     if (arguments->size() < 3 || !graph.is((*arguments)[2], PickleKind::tuple))
       fail("torch-bad-tensor", "a tensor of a subclass lacks its function, type or arguments");
     const KnownRow* row = meanings_.row_of_callable((*arguments)[0]);
@@ -232,10 +242,11 @@ DecodedTensor TensorDecoder::decode_from_type(const PickleObject& object) {
     arguments = &graph.items(made_of);
     if (row == nullptr) break;
     if (row->role == Role::tensor) return decode_torch(*row, *arguments);
+    if (row->role == Role::cast_tensor) return decode_cast(*arguments, depth);
     if (row->role == Role::first_argument && !arguments->empty())  // a parameter of a subclass
       if (const PickleView inner = meanings_.view(arguments->front());
           inner.meaning == Meaning::tensor && inner.row->role != Role::tensor_from_type)
-        return decode(inner);
+        return decode(inner, depth + 1);
     if (row->role == Role::unreadable_tensor) {
       const bool wrapper = row->name.ends_with("_rebuild_wrapper_subclass");
       UnreadableTensor out = unreadable(
@@ -246,6 +257,44 @@ DecodedTensor TensorDecoder::decode_from_type(const PickleObject& object) {
     if (row->role != Role::tensor_from_type) break;
   }
   return UnreadableTensor{fmt::format("a {}, a kind of tensor that is not known", type)};
+}
+
+// (data, dtype, device, requires_grad), of a device without storages: what torch makes of data.to(dtype).
+DecodedTensor TensorDecoder::decode_cast(const std::vector<PickleRef>& arguments, int depth) {
+  static constexpr int kDeepest = 8;
+  const PickleView data = arguments.empty() ? PickleView{} : meanings_.view(arguments[0]);
+  if (data.meaning != Meaning::tensor || depth >= kDeepest)
+    return UnreadableTensor{"a tensor of another device, in a form that is not known"};
+  auto known = cast_from_.find(data.ref);
+  if (known == cast_from_.end()) known = cast_from_.emplace(data.ref, decode(data, depth + 1)).first;
+  const DecodedTensor from = known->second;
+  const auto* spec = std::get_if<TensorSpec>(&from);
+  if (spec == nullptr) return from;
+  const std::string name = arguments.size() > 1 ? known_dtype(arguments[1]) : "";
+  const auto dtype = parse_dtype(name);
+  if (dtype == spec->dtype) return from;
+  if (dtype != DType::bf16 || spec->dtype != DType::f32 || !spec->array)
+    return UnreadableTensor{fmt::format("kept as {}, which torch casts to {} when it reads it", long_name(spec->dtype),
+                                        name.empty() ? "a type that is not known" : name),
+                            name, spec->shape};
+  const auto cast = cast_.find(data.ref);
+  return cast != cast_.end() ? cast->second : cast_.emplace(data.ref, rounded(*spec)).first->second;
+}
+
+// An array of F32 as BF16, which numpy does not have: XLA's tensors were saved so.
+DecodedTensor TensorDecoder::rounded(const TensorSpec& spec) {
+  const TorchStorage& from = contents_.storages[spec.storage];
+  std::string bytes(from.size_bytes / 2, '\0');
+  for (size_t i = 0; i < from.size_bytes / 4; ++i) {
+    uint32_t number = 0;
+    std::memcpy(&number, from.memory + 4 * i, sizeof number);
+    const uint16_t half = bf16_of_f32(number);
+    std::memcpy(bytes.data() + 2 * i, &half, sizeof half);
+  }
+  TensorSpec out = spec;
+  out.dtype = DType::bf16;
+  keep_bytes(out, kNoValue, contents_.decoded.emplace_back(std::move(bytes)), false);
+  return out;
 }
 
 // (storage, offset, shape, strides[, requires_grad, hooks[, metadata]]); v3 has the dtype after the hooks.
@@ -344,20 +393,35 @@ std::string_view TensorDecoder::swapped(PickleRef ref, std::string_view bytes, i
 }
 
 // _reconstruct(type, (0,), b'b') with the state ([version,] shape, dtype, column-major, bytes), or _frombuffer(bytes,
-// dtype, shape, order).
+// dtype, shape, order[, axes]): order 'K' and axes are those of a transposed array, `shape` that of what it views.
 DecodedTensor TensorDecoder::decode_array(const PickleObject& object, const KnownRow& row) {
   const PickleGraph& graph = meanings_.graph();
   std::vector<PickleRef> parts;  // shape, dtype, order, bytes
   if (row.name.ends_with("_frombuffer")) {
     const auto& a = graph.items(object.arguments);
-    if (a.size() == 4) parts = {a[2], a[1], a[3], a[0]};
+    if (a.size() == 4 || a.size() == 5) parts = {a[2], a[1], a[3], a[0]};
   } else if (!object.states.empty() && graph.is(object.states.back(), PickleKind::tuple)) {
     const auto& state = graph.items(object.states.back());
     if (state.size() >= 4) parts.assign(state.end() - 4, state.end());
   }
   if (parts.size() != 4) return UnreadableTensor{"a numpy array without its state"};
+  std::optional<Shape> axes;
+  if (meanings_.text(parts[2]) == "K") {
+    const auto& a = graph.items(object.arguments);
+    axes = known_shape(a.size() == 5 && row.name.ends_with("_frombuffer") ? a[4] : kNoValue);
+    const auto shape = known_shape(parts[0]);
+    if (!axes || !shape || !is_permutation(*axes, shape->size()))
+      return UnreadableTensor{"a numpy array whose axes are in an order that is not known"};
+  }
+  const auto transposed = [&](const Shape& list) {
+    Shape out;
+    for (size_t i = 0; axes && i < list.size(); ++i) out.push_back(list[static_cast<size_t>((*axes)[i])]);
+    return axes ? out : list;
+  };
   const auto kind = [&](std::string why, const std::string& dtype) {
-    return UnreadableTensor{std::move(why), one_word(dtype), known_shape(parts[0])};
+    auto shape = known_shape(parts[0]);
+    if (shape) shape = transposed(*shape);
+    return UnreadableTensor{std::move(why), one_word(dtype), std::move(shape)};
   };
   const auto type = read_array_type(meanings_, parts[1]);
   if (!type || !type->dtype)
@@ -379,6 +443,8 @@ DecodedTensor TensorDecoder::decode_array(const PickleObject& object, const Know
     spec.strides = contiguous_strides(spec.shape, column_major);
   else
     spec.strides.assign(spec.shape.size(), 1);
+  spec.shape = transposed(spec.shape);
+  spec.strides = transposed(spec.strides);
   keep_bytes(spec, parts[3], *bytes, type->big_endian);
   return spec;
 }

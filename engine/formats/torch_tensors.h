@@ -55,11 +55,14 @@ class TensorDecoder {
 
   // `tensor` has the meaning `tensor`, or is a storage that stands alone. Throws "torch-bad-tensor",
   // "torch-bad-storage", "torch-unknown-storage", "limit-exceeded".
-  DecodedTensor decode(const PickleView& tensor);
+  DecodedTensor decode(const PickleView& tensor) { return decode(tensor, 0); }
 
  private:
   [[noreturn]] void fail(const char* id, const std::string& message) const;
-  DecodedTensor decode_from_type(const PickleObject& object);
+  DecodedTensor decode(const PickleView& tensor, int depth);  // `depth`: of tensors made of tensors
+  DecodedTensor decode_from_type(const PickleObject& object, int depth);
+  DecodedTensor decode_cast(const std::vector<PickleRef>& arguments, int depth);
+  DecodedTensor rounded(const TensorSpec& spec);
   DecodedTensor decode_torch(const KnownRow& row, const std::vector<PickleRef>& arguments);
   DecodedTensor decode_array(const PickleObject& object, const KnownRow& row);
   DecodedTensor decode_scalar(const PickleObject& object);
@@ -89,6 +92,7 @@ class TensorDecoder {
   std::unordered_map<PickleRef, std::optional<std::string_view>>
       array_bytes_;                                                // decoded once, however many arrays use them
   std::map<std::pair<PickleRef, int>, std::string_view> swapped_;  // with the bytes of each number turned round
+  std::unordered_map<PickleRef, DecodedTensor> cast_from_, cast_;  // what torch casts, and that as BF16
   uint64_t offset_ = 0;                                            // of the tensor in question, in the pickle
 };
 

@@ -502,6 +502,16 @@ TEST_CASE("tensors that are not read are listed with what is known of them") {
                  << "0123456789abcdef";
              }),
        "V8 [2], not read: a numpy array of 'V8'"},
+      {"a type of ml_dtypes",
+       [](Pickle& p) {
+         p.global("numpy.core.multiarray", "_reconstruct").global("numpy", "ndarray") << "K\0\x85"
+                                                                                         "C\1b\x87R(K\1"s;
+         p.tuple({2}).global("numpy", "dtype").global("ml_dtypes", "bfloat16") << "\x89\x88\x87R(K\3";
+         p.text("<") << "NNNK\2K\2K\x40tb\x89"
+                     << "C\4abcd"
+                     << "tb";
+       },
+       "BF16 [2], not read: a numpy array of 'bfloat16'"},
       {"a storage", [](Pickle& p) { p.storage({}); },
        "F32 [6], not read: a storage that stands alone, without a tensor"},
       {"a function nobody knows", call("my", "rebuild", [](Pickle& p) { p.tensor({}); }),
@@ -544,8 +554,8 @@ TEST_CASE("views whose sign torch changes when it reads them are read with that 
             .tuple(shape)
             .tuple(strides)
         << "\x89)}(";
-    for (const char* name : {"conj", "neg"})
-      if (std::string(mark).find(name) != std::string::npos) pickle.text(name) << "\x88";
+    for (const char* name : {"conj", "neg"})  // torch looks only at whether the name is there
+      if (std::string(mark).find(name) != std::string::npos) pickle.text(name) << (name[0] == 'c' ? "\x88" : "\x89");
     return open_bytes(folder, build_torch_zip(pickle.bytes() + "utRs."));
   };
   CHECK(tensor_values<float>(*view("FloatStorage", {3, 2}, {1, 3}, "neg"), "x") ==
@@ -620,6 +630,82 @@ TEST_CASE("big-endian arrays are read") {
   const auto source = open_bytes(folder, build_torch_zip(pickle.bytes() + "u."));
   CHECK(tensor_values<float>(*source, "a") == std::vector<float>{1, 2, 3, 4});
   CHECK(tensor_values<float>(*source, "b") == std::vector<float>{1, 2, 3, 4});
+}
+
+TEST_CASE("a transposed array of numpy 2.3 and later has its axes beside the order of its bytes") {
+  const TempFolder folder;
+  const auto read = [&](const char* order, const std::vector<int>& axes, const char* code = "f4") {
+    Pickle pickle(5);
+    std::string values;
+    for (int i = 0; i < 24; ++i) values += little(static_cast<float>(i));
+    pickle << "}";
+    pickle.text("x").global("numpy._core.numeric", "_frombuffer") << "(C" << std::string(1, 96) << values;
+    pickle.global("numpy", "dtype").text(code) << "\x89\x88\x87R";
+    pickle.tuple({2, 3, 4}).text(order);
+    if (!axes.empty()) pickle.tuple(axes);
+    return open_bytes(folder, build_torch_zip(pickle.bytes() + "tRs."));
+  };
+  // arange(24).reshape(2, 3, 4).transpose(2, 0, 1)
+  std::vector<float> expected;
+  for (int k = 0; k < 4; ++k)
+    for (int i = 0; i < 2; ++i)
+      for (int j = 0; j < 3; ++j) expected.push_back(static_cast<float>(12 * i + 4 * j + k));
+  const auto source = read("K", {2, 0, 1});
+  CHECK(source->manifest()[0].shape == Shape{4, 2, 3});
+  CHECK(tensor_values<float>(*source, "x") == expected);
+  CHECK(read("C", {})->manifest()[0].shape == Shape{2, 3, 4});
+  CHECK(describe(read("K", {2, 0, 1}, "O8")->manifest()[0]) == "O8 [4,2,3], not read: a numpy array of 'O8'");
+  for (const auto& axes : std::vector<std::vector<int>>{{}, {0, 1}, {0, 1, 1}, {0, 1, 3}, {-1, 0, 1}})
+    CHECK(describe(read("K", axes)->manifest()[0]) ==
+          "? ?, not read: a numpy array whose axes are in an order that is not known");
+}
+
+TEST_CASE("what a device without storages keeps as another type is read as what torch makes of it") {
+  const TempFolder folder;
+  const auto array = [](Pickle& p, const std::string& code, const std::string& bytes) {
+    p.global("numpy.core.numeric", "_frombuffer") << "(C" << std::string(1, static_cast<char>(bytes.size())) << bytes;
+    p.global("numpy", "dtype").text(code) << "\x89\x88\x87R";
+    p.tuple({static_cast<int>(bytes.size() / (code == "f4" ? 4 : 8))}).text("C") << "tR";
+  };
+  const auto open = [&](const char* function, const char* dtype, const std::function<void(Pickle&)>& data) {
+    Pickle pickle;
+    pickle << "}(";
+    for (const char* key : {"x", "y"}) {  // the data stands in the file once
+      pickle.text(key).global("torch._utils", function) << "(";
+      if (key == std::string("x"))
+        data(pickle), pickle << "q\1";
+      else
+        pickle << "h\1";
+      pickle.global("torch", dtype).text("xla:0") << "\x89tR";
+    }
+    return open_bytes(folder, build_torch_zip(pickle.bytes() + "u."));
+  };
+  std::string floats;
+  for (const float value : {1.0f, 1.00390625f, 3.0f, 1.01171875f}) floats += little(value);
+  const auto f4 = [&](Pickle& p) { array(p, "f4", floats); };
+  const auto as_bf16 = open("_rebuild_device_tensor_from_numpy", "bfloat16", f4);
+  for (const char* key : {"x", "y"}) {
+    CHECK(describe(as_bf16->manifest()[as_bf16->manifest().find(key)]) == "BF16 [4]");
+    CHECK(tensor_values<uint16_t>(*as_bf16, key) == std::vector<uint16_t>{0x3f80, 0x3f80, 0x4040, 0x3f82});
+  }
+  const auto as_it_is = open("_rebuild_device_tensor_from_numpy", "float32", f4);
+  CHECK(tensor_values<float>(*as_it_is, "y") == std::vector<float>{1, 1.00390625f, 3, 1.01171875f});
+  CHECK(as_it_is->manifest()[0].alias == "x");
+  CHECK(describe(open("_rebuild_xla_tensor", "float16", f4)->manifest()[0]) ==
+        "F16 [4], not read: kept as float32, which torch casts to float16 when it reads it");
+  CHECK(
+      describe(
+          open("_rebuild_device_tensor_from_numpy", "bfloat16", [&](Pickle& p) {
+            array(p, "f8", little(1.0) + little(2.0));
+          })->manifest()[0]) == "BF16 [2], not read: kept as float64, which torch casts to bfloat16 when it reads it");
+  const auto tensor = [](Pickle& p) { p.tensor({}); };
+  CHECK(tensor_values<float>(*open("_rebuild_device_tensor_from_cpu_tensor", "float32", tensor), "y") ==
+        std::vector<float>{0, 1, 2, 3, 4, 5});
+  CHECK(describe(open("_rebuild_device_tensor_from_cpu_tensor", "bfloat16", tensor)->manifest()[0]) ==
+        "BF16 [2,3], not read: kept as float32, which torch casts to bfloat16 when it reads it");
+  CHECK(describe(open("_rebuild_device_tensor_from_cpu_tensor", "float32", [](Pickle& p) {
+                   p << "N";
+                 })->manifest()[0]) == "? ?, not read: a tensor of another device, in a form that is not known");
 }
 
 TEST_CASE("a tensor that is all of a file is named as the file is") {
