@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "formats/json_text.h"
 #include "formats/limit.h"
+#include "formats/pickle_text.h"
 
 namespace remap::formats {
 namespace {
@@ -52,12 +53,12 @@ class LeafReader {
       fail(node, "an array's payload is not [shape, dtype, bytes]");
     InlineArray array;
     array.shape = shape_of(parts.items[0]);
-    array.dtype = dtype_of(parts.items[1]);
+    read_type(parts.items[1], array);
     if (!parts.items[2].is(Kind::binary))
       fail(node, fmt::format("an array's elements are {}; binary was expected", kind_name(parts.items[2].kind)));
     const std::string_view bytes = parts.items[2].data;
     const auto expected = bytes_needed(node, array);
-    if (bytes.size() != expected)
+    if (!array.other_type && bytes.size() != expected)
       fail(node, fmt::format("an array of {} {} needs {} bytes and has {}", long_name(array.dtype),
                              to_string(array.shape), expected, bytes.size()));
     array.runs = {bytes};
@@ -93,14 +94,21 @@ class LeafReader {
     return shape;
   }
 
-  DType dtype_of(const MsgpackNode& node) const {
+  // nullopt: not one whose bytes are read.
+  std::optional<DType> dtype_of(const MsgpackNode& node) const {
     if (!node.is(Kind::text) && !node.is(Kind::binary))
       fail(node, fmt::format("a dtype is {}; a name was expected", kind_name(node.kind)));
     const auto dtype = parse_dtype(node.data);
-    if (!dtype || is_sub_byte(*dtype))
-      fail(node,
-           fmt::format("the dtype '{}' is not known", is_utf8(node.data) ? utf8_prefix(node.data, 64) : "(not UTF-8)"));
-    return *dtype;
+    return dtype && !is_sub_byte(*dtype) ? dtype : std::nullopt;
+  }
+  void read_type(const MsgpackNode& node, InlineArray& array) const {
+    if (const auto dtype = dtype_of(node))
+      array.dtype = *dtype;
+    else
+      array.other_type = one_word(node.data);
+  }
+  static std::string type_name(const InlineArray& array) {
+    return array.other_type.value_or(std::string(long_name(array.dtype)));
   }
 
   // {"0": a, "1": b …} in numeric order; the file has "10" before "2".
@@ -137,15 +145,14 @@ class LeafReader {
       if (!parts[i]->is(Kind::extension))
         fail(*parts[i], fmt::format("chunk {} is {}; an array was expected", i, kind_name(parts[i]->kind)));
       const InlineArray chunk = inline_array(*parts[i]);
-      if (i == 0) array.dtype = chunk.dtype;
-      if (chunk.dtype != array.dtype)
-        fail(*parts[i],
-             fmt::format("chunk {} is {}, chunk 0 is {}", i, long_name(chunk.dtype), long_name(array.dtype)));
+      if (i == 0) array.dtype = chunk.dtype, array.other_type = chunk.other_type;
+      if (chunk.dtype != array.dtype || chunk.other_type != array.other_type)
+        fail(*parts[i], fmt::format("chunk {} is {}, chunk 0 is {}", i, type_name(chunk), type_name(array)));
       array.runs.push_back(chunk.runs.front());
       found += chunk.runs.front().size();  // bytes of this file, so the sum cannot wrap
     }
     const auto expected = bytes_needed(node, array);
-    if (found != expected)
+    if (!array.other_type && found != expected)
       fail(node, fmt::format("a chunked array of {} {} needs {} bytes, its {} chunks have {}", long_name(array.dtype),
                              to_string(array.shape), expected, parts.size(), found));
     return array;
@@ -168,7 +175,10 @@ class LeafReader {
     if (path == nullptr) path = node.find("path");
     if (path == nullptr || !path->is(Kind::text)) fail(node, "an array's spec has no 'path'");
     ArrayFolder array{folder_name(*path, path->data), {}, {}};
-    if (const MsgpackNode* dtype = node.find("dtype")) array.dtype = dtype_of(*dtype);
+    if (const MsgpackNode* dtype = node.find("dtype")) {
+      array.dtype = dtype_of(*dtype);
+      if (!array.dtype) fail(*dtype, fmt::format("the dtype '{}' is not known", one_word(dtype->data)));
+    }
     if (const MsgpackNode* shape = node.find("metadata")->find("shape")) array.shape = shape_of(*shape);
     return array;
   }
@@ -210,7 +220,7 @@ class LeafReader {
     switch (node.kind) {
       case Kind::nil: return nullptr;
       case Kind::boolean: return node.integer != 0;
-      case Kind::integer: return node.integer;
+      case Kind::integer: return node.is_unsigned ? Json(static_cast<uint64_t>(node.integer)) : Json(node.integer);
       case Kind::real: return node.real;
       case Kind::text:
         if (!is_utf8(node.data)) fail(node, "a string is not UTF-8");
@@ -259,10 +269,10 @@ void collect_flax_leaves(const MsgpackNode& node, const std::string& prefix, cha
 }
 
 std::optional<int64_t> flax_integer(const MsgpackNode& node, const std::string& file, const Limits& limits) {
-  if (node.is(Kind::integer)) return node.integer;
+  if (node.is(Kind::integer)) return node.is_unsigned ? std::nullopt : std::optional(node.integer);
   if (!node.is(Kind::extension)) return std::nullopt;
   const InlineArray array = LeafReader(file, limits).inline_array(node);
-  if (element_count(array.shape) != 1) return std::nullopt;
+  if (array.other_type || element_count(array.shape) != 1) return std::nullopt;
   const std::byte* bytes = reinterpret_cast<const std::byte*>(array.runs.front().data());
   if (array.dtype == DType::i32) {
     int32_t value;

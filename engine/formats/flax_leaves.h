@@ -24,6 +24,7 @@ namespace remap::formats {
 // The tensor's elements in row-major order: the runs one after another. A run holds whole elements.
 struct InlineArray {
   DType dtype = DType::f32;
+  std::optional<std::string> other_type = {};  // what the file calls its type, if that is none whose bytes are read
   Shape shape;
   std::vector<std::string_view> runs;
 };

@@ -24,14 +24,16 @@ class TreeBuilder : public msgpack::null_visitor {
       : bytes_(bytes), base_(base), limits_(limits), after_(base) {}
 
   const std::string& problem() const { return problem_; }
+  bool is_limit() const { return is_limit_; }  // of Limits: the file need not be damaged
   uint64_t problem_offset() const { return problem_offset_; }
   MsgpackNode take() { return std::move(root_); }
 
   bool visit_nil() { return scalar(Kind::nil) != nullptr; }
   bool visit_boolean(bool value) { return number(Kind::boolean, value ? 1 : 0, 0); }
   bool visit_positive_integer(uint64_t value) {
-    if (value > static_cast<uint64_t>(INT64_MAX)) return refuse("an integer above 2^63-1");
-    return number(Kind::integer, static_cast<int64_t>(value), 0);
+    if (!number(Kind::integer, static_cast<int64_t>(value), 0)) return false;
+    last_->is_unsigned = value > static_cast<uint64_t>(INT64_MAX);
+    return true;
   }
   bool visit_negative_integer(int64_t value) { return number(Kind::integer, value, 0); }
   bool visit_float32(float value) { return number(Kind::real, 0, static_cast<double>(value)); }
@@ -66,6 +68,10 @@ class TreeBuilder : public msgpack::null_visitor {
     problem_offset_ = after_;
     return false;
   }
+  bool refuse_limit(std::string problem) {
+    is_limit_ = true;
+    return refuse(std::move(problem));
+  }
   void stop(std::string problem, size_t offset) {
     problem_ = std::move(problem);
     problem_offset_ = base_ + offset;
@@ -76,7 +82,7 @@ class TreeBuilder : public msgpack::null_visitor {
       return nullptr;
     }
     if (++n_nodes_ > limits_.max_metadata_nodes) {
-      refuse(fmt::format("more than {} values (max_metadata_nodes)", limits_.max_metadata_nodes));
+      refuse_limit(fmt::format("more than {} values (max_metadata_nodes)", limits_.max_metadata_nodes));
       return nullptr;
     }
     MsgpackNode* node = &root_;
@@ -107,8 +113,8 @@ class TreeBuilder : public msgpack::null_visitor {
   bool add_key(std::string_view key) {
     if (key.empty()) return refuse("a map's key is empty");
     if (key.size() > limits_.max_key_bytes)
-      return refuse(fmt::format("a map's key has {} bytes; at most {} are read (max_key_bytes)", key.size(),
-                                limits_.max_key_bytes));
+      return refuse_limit(fmt::format("{} bytes of a map's key; at most {} are read (max_key_bytes)", key.size(),
+                                      limits_.max_key_bytes));
     if (!is_utf8(key)) return refuse("a map's key is not UTF-8");
     open_.back()->keys.push_back(key);
     advance(key);
@@ -141,7 +147,7 @@ class TreeBuilder : public msgpack::null_visitor {
   const Limits& limits_;
   uint64_t after_;  // offset behind the last payload
   uint64_t n_nodes_ = 0;
-  bool key_next_ = false;
+  bool key_next_ = false, is_limit_ = false;
   std::string problem_;
   uint64_t problem_offset_ = 0;
   MsgpackNode root_;
@@ -174,6 +180,8 @@ MsgpackNode parse_msgpack(std::string_view bytes, const std::string& file, uint6
   } catch (const msgpack::unpack_error& error) {
     fail(fmt::format("unable to read msgpack: {}", error.what()), builder.problem_offset());
   }
+  if (builder.is_limit())
+    throw Error("limit-exceeded", BytePlace{file, {}, builder.problem_offset()}, builder.problem());
   if (!builder.problem().empty())
     fail(fmt::format("unable to read msgpack: {}", builder.problem()), builder.problem_offset());
   if (!complete) fail("unable to read msgpack", base);

@@ -18,8 +18,9 @@ struct MsgpackNode {
 
   Kind kind = Kind::nil;
   int8_t extension_type = 0;
-  uint64_t offset = 0;  // of the value in the file; inside an array of numbers, that of the array
-  int64_t integer = 0;  // booleans: 0 or 1
+  uint64_t offset = 0;       // of the value in the file; inside an array of numbers, that of the array
+  int64_t integer = 0;       // booleans: 0 or 1
+  bool is_unsigned = false;  // an integer above 2^63-1, whose bits `integer` has
   double real = 0;
   std::string_view data;               // text, binary, or an extension's payload
   uint64_t data_offset = 0;            // of `data` in the file
@@ -30,7 +31,7 @@ struct MsgpackNode {
   bool is(Kind k) const { return kind == k; }
 };
 
-// Throws Error "t5x-msgpack" with the byte offset. `base` is the offset of bytes[0] in `file`.
+// Throws Error "t5x-msgpack" or "limit-exceeded" with the byte offset. `base` is the offset of bytes[0] in `file`.
 MsgpackNode parse_msgpack(std::string_view bytes, const std::string& file, uint64_t base, const Limits& limits);
 
 std::string_view kind_name(MsgpackNode::Kind kind);  // "a map"

@@ -89,11 +89,15 @@ class T5xSource final : public Source {
   const Manifest& manifest() const override { return manifest_; }
   const Json& metadata() const override { return metadata_; }
   std::vector<Box> tile_boxes(size_t index) const override {
+    require_read(manifest_[index], path());
     if (const auto* tiles = std::get_if<InlineTiles>(&entries_[index].home)) return tiles->boxes;
     return zarr_tiles(std::get<ZarrArray>(entries_[index].home));
   }
-  bool in_place(size_t index) const override { return std::holds_alternative<InlineTiles>(entries_[index].home); }
+  bool in_place(size_t index) const override {
+    return entries_[index].info.unread == nullptr && std::holds_alternative<InlineTiles>(entries_[index].home);
+  }
   TileView load(size_t index, size_t tile, TileBuffer& buffer) const override {
+    require_read(manifest_[index], path());
     if (const auto* array = std::get_if<ZarrArray>(&entries_[index].home)) return load_zarr_tile(*array, tile, buffer);
     const auto& tiles = std::get<InlineTiles>(entries_[index].home);
     const std::byte* data = tiles.data[tile];
@@ -179,7 +183,12 @@ class T5xSource final : public Source {
       Json& values = metadata_["values"];
       if (values.is_null()) values = Json::object();
       append_member(values, leaf.key, *value);  // paths in one tree are distinct
-    } else if (const auto* array = std::get_if<InlineArray>(&leaf.value)) {
+    } else if (const auto* array = std::get_if<InlineArray>(&leaf.value); array != nullptr && array->other_type) {
+      entries_.push_back(
+          {unread_tensor(leaf.key, fmt::format("an array of '{}', a type that is not read", *array->other_type),
+                         *array->other_type, array->shape),
+           InlineTiles{}});
+    } else if (array != nullptr) {
       entries_.push_back({{leaf.key, array->dtype, array->shape}, inline_tiles(*array)});
     } else {
       entries_.push_back(open_zarr(leaf, std::get<ArrayFolder>(leaf.value), limits));

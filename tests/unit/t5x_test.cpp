@@ -197,6 +197,38 @@ TEST_CASE("every kind of leaf is read") {
   CHECK(source->metadata()["step"] == 7);
 }
 
+TEST_CASE("arrays of types that are not read are listed, and hide no others") {
+  const TempFolder folder;
+  const std::string chunked =
+      mp::map({{"__msgpack_chunked_array__", mp::boolean(true)},
+               {"shape", mp::map({{"0", mp::integer(3)}})},
+               {"chunks", mp::map({{"0", mp::ndarray({2}, "int4", "ab")}, {"1", mp::ndarray({1}, "int4", "c")}})}});
+  const auto source = open_source(write_checkpoint(folder, classic(mp::map({{"w", ndarray({3, 4})},
+                                                                            {"x", mp::ndarray({2, 1}, "int4", "ab")},
+                                                                            {"y", chunked},
+                                                                            {"z", mp::ndarray({1}, "", "abcd")}}))),
+                                  target_only());
+  REQUIRE(source->manifest().size() == 4);
+  CHECK(tensor_values<float>(*source, "target/w") == std::vector<float>{3, 4});
+  CHECK(describe(source->manifest()[1]) == "int4 [2,1], not read: an array of 'int4', a type that is not read");
+  CHECK(describe(source->manifest()[2]) == "int4 [3], not read: an array of 'int4', a type that is not read");
+  CHECK(describe(source->manifest()[3]) == "? [1], not read: an array of '', a type that is not read");
+  CHECK_FALSE(source->in_place(1));
+  TileBuffer buffer;
+  CHECK(contains(error_of([&] { source->tile_boxes(1); }), "tensor-unread"));
+  CHECK(contains(error_of([&] { source->load(1, 0, buffer); }), "tensor-unread"));
+}
+
+TEST_CASE("integers of all sizes are kept") {
+  const TempFolder folder;
+  const auto source = open_source(write_checkpoint(
+      folder, classic(mp::map({{"seed", mp::integer(~uint64_t{0})}, {"n", mp::integer(uint64_t{1} << 62)}}))));
+  CHECK(source->metadata()["values"].dump() ==
+        R"({"target/seed":18446744073709551615,"target/n":4611686018427387904})");
+  const auto odd = write_checkpoint(folder, mp::map({{"version", mp::integer(~uint64_t{0})}}));
+  CHECK(contains(error_of([&] { open_source(odd); }), "t5x-version: 'version' is not an integer"));
+}
+
 TEST_CASE("an inline array is served from the file's mapping") {
   const TempFolder folder;
   const auto source = open_source(write_checkpoint(folder, classic(mp::map({{"x", ndarray({3, 4})}}))), target_only());
@@ -277,7 +309,10 @@ TEST_CASE("malformed trees are refused, saying how") {
        "t5x-msgpack: 'target/x': unable to read msgpack: the bytes end inside a value"},
       {"payload is not an array", in_target(mp::extension(1, mp::nil())),
        "an array's payload is not [shape, dtype, bytes]"},
-      {"unknown dtype", in_target(mp::ndarray({1}, "float31", "abcd")), "the dtype 'float31' is not known"},
+      {"unknown dtype of a folder", in_target(spec("target.a/", "file", "float31")),
+       "t5x-msgpack: 'target/x': the dtype 'float31' is not known"},
+      {"a key that is too long", in_target(mp::map({{std::string(5000, 'k'), mp::nil()}})),
+       "limit-exceeded: 5000 bytes of a map's key; at most 4096 are read (max_key_bytes)"},
       {"too few bytes", in_target(mp::ndarray({2}, "float32", "abcd")),
        "an array of float32 [2] needs 8 bytes and has 4"},
       {"too many bytes", in_target(mp::ndarray({0}, "float32", "abcd")), "needs 0 bytes and has 4"},
