@@ -7,6 +7,7 @@
 #include "remap/plan_diff.h"
 #include "remap/report.h"
 #include "report/fold.h"
+#include "report/json_text.h"
 #include "report/origin.h"
 
 namespace remap {
@@ -40,8 +41,8 @@ Line line_of(const PlanDiff& diff, const TensorChange& change) {
 
 std::string value_text(const std::optional<Json>& value) {
   if (!value) return "(not there)";
-  const std::string text = value->dump(-1, ' ', false, Json::error_handler_t::replace);
-  return text.size() > 80 ? text.substr(0, 77) + "…" : text;
+  const std::string text = report::one_line(*value);
+  return text.size() > 80 ? fmt::format("{}…", utf8_prefix(text, 77)) : text;
 }
 
 // Rows with a sign in front, as diff tools color them.

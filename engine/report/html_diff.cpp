@@ -6,6 +6,7 @@
 #include "remap/text.h"
 #include "report/fold.h"
 #include "report/html_page.h"
+#include "report/json_text.h"
 #include "report/origin.h"
 
 namespace remap {
@@ -78,7 +79,7 @@ std::string drops_and_fields(const PlanDiff& diff) {
                         drop.after ? "now dropped:" : "not dropped any more:", html_text(drop.key),
                         html_text((drop.after ? drop.after : drop.before)->because));
   const auto value = [](const std::optional<Json>& json) {
-    return json ? html_text(json->dump(-1, ' ', false, Json::error_handler_t::replace)) : std::string("(not there)");
+    return json ? html_text(report::one_line(*json)) : std::string("(not there)");
   };
   for (const auto& field : diff.fields)
     html += fmt::format("<li class=\"leaf changed\"><code>{}</code> {}: <del>{}</del> → <ins>{}</ins></li>\n",

@@ -6,6 +6,7 @@
 
 #include "base/sha256.h"
 #include "base/text.h"
+#include "report/json_text.h"
 
 namespace remap::report {
 namespace {
@@ -117,7 +118,7 @@ std::string html_left_out(size_t n_tensors, std::string_view which) {
 std::string html_json(const std::string& name, const Json& json, size_t depth) {
   if (!json.is_structured() || json.empty() || depth >= kMostDepth)
     return fmt::format("<li><span class=\"name\">{}</span> <code>{}</code></li>", html_text(name),
-                       html_text(json.dump(-1, ' ', false, kReplaceBytes)));
+                       html_text(one_line(json)));
   std::string html = fmt::format(
       "<li><details><summary><span class=\"name\">{}</span> <span class=\"sum\">{}</span>"
       "</summary><ul>",

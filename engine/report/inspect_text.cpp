@@ -7,6 +7,7 @@
 #include "remap/manifest_file.h"
 #include "remap/report.h"
 #include "report/fold.h"
+#include "report/json_text.h"
 #include "report/structure.h"
 
 namespace remap {
@@ -17,7 +18,7 @@ constexpr size_t kShortEntries = 40;
 constexpr size_t kShortText = 100;
 
 std::string one_line_of(const Json& json, bool whole) {
-  std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string text = report::one_line(json);
   return whole || text.size() <= kShortText ? text : fmt::format("{} …", utf8_prefix(text, kShortText));
 }
 

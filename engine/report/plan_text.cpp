@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "remap/report.h"
 #include "report/fold.h"
+#include "report/json_text.h"
 #include "report/origin.h"
 
 namespace remap {
@@ -18,9 +19,8 @@ namespace {
 
 using report::Line;
 
-constexpr auto kReplace = Json::error_handler_t::replace;  // file names can be any bytes
-
-std::string one_line(const Json& json) { return json.dump(-1, ' ', false, kReplace); }
+// File names can be any bytes.
+std::string json_line(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 const std::vector<size_t> kUnpadded = {0, 0, 0};  // limits of columns
 
@@ -311,16 +311,16 @@ std::string render_json_text(const Plan& plan) {
   std::string text = "{";
   for (const auto& [name, value] : json.items()) {
     text += text.size() == 1 ? "\n" : ",\n";
-    text += one_line(name) + ": ";
+    text += json_line(name) + ": ";
     const bool tensors = name == "tensors";
     const size_t n_lines = tensors ? plan.tensors.size() : value.is_array() ? value.size() : 0;
     if (n_lines == 0) {
-      text += one_line(value);
+      text += json_line(value);
       continue;
     }
     for (size_t i = 0; i < n_lines; ++i) {
       text += i == 0 ? "[\n " : ",\n ";
-      text += one_line(tensors ? tensor_json(plan, plan.tensors[i]) : value[i]);
+      text += json_line(tensors ? tensor_json(plan, plan.tensors[i]) : value[i]);
     }
     text += "\n]";
   }
@@ -335,36 +335,6 @@ std::string sums_text(const Plan& plan, const ParameterSums& sums) {
   return text;
 }
 
-namespace {
-
-// Puts `mark` and Python's word for it in place of every float that is none of JSON's numbers. Returns whether any is.
-bool mark_not_finite(Json& json, const std::string& mark) {
-  if (json.is_number_float() && !std::isfinite(json.get<double>())) {
-    const double value = json.get<double>();
-    json = mark + (std::isnan(value) ? "NaN" : value < 0 ? "-Infinity" : "Infinity");
-    return true;
-  }
-  bool any = false;
-  if (json.is_structured())
-    for (Json& part : json) any |= mark_not_finite(part, mark);
-  return any;
-}
-
-}  // namespace
-
-std::string json_file_text(const Json& json) {
-  const auto dumped = [](const Json& of) { return of.dump(2, ' ', false, kReplace) + "\n"; };
-  std::string text = dumped(json);
-  std::string mark = "float ";
-  while (text.find('"' + mark) != std::string::npos) mark += '.';
-  Json marked = json;
-  if (!mark_not_finite(marked, mark)) return text;
-  text = dumped(marked);
-  for (size_t at = 0; (at = text.find('"' + mark, at)) != std::string::npos;) {
-    text.erase(text.find('"', at + 1), 1);
-    text.erase(at, mark.size() + 1);
-  }
-  return text;
-}
+std::string json_file_text(const Json& json) { return report::indented(json) + "\n"; }
 
 }  // namespace remap
