@@ -40,6 +40,7 @@ TEST_CASE("tensors of a GGUF file lie one behind the other, with no more between
     const char* what;
     std::vector<std::string> tensors;
     const char* error;  // "": none
+    size_t data_bytes = 64;
   };
   const Row rows[] = {
       {"in order", {tensor("a", {4}, kF32, 0), tensor("b", {4}, kF32, 32)}, ""},
@@ -61,7 +62,8 @@ TEST_CASE("tensors of a GGUF file lie one behind the other, with no more between
        "'a' begins at byte 0 of the data, and 'b' before it ends at byte 1"},
       {"a hole between two",
        {tensor("a", {4}, kI8, 0), tensor("b", {4}, kI8, 64)},
-       "'b' begins at byte 64 of the data; byte 32 was expected, where 'a' before it ends"},
+       "'b' begins at byte 64 of the data; byte 32 was expected, where 'a' before it ends",
+       96},
       {"a hole before the first",
        {tensor("a", {4}, kI8, 32)},
        "'a' begins at byte 32 of the data; byte 0 was expected, where the data begins"},
@@ -79,7 +81,7 @@ TEST_CASE("tensors of a GGUF file lie one behind the other, with no more between
   const TempFolder folder;
   for (const Row& row : rows) {
     INFO(row.what);
-    const auto error = error_of([&] { open_source(folder.write("m.gguf", gguf({}, row.tensors))); });
+    const auto error = error_of([&] { open_source(folder.write("m.gguf", gguf({}, row.tensors, row.data_bytes))); });
     INFO(error);
     if (row.error == ""s)
       CHECK(error == "nothing was thrown");
