@@ -80,7 +80,7 @@ const std::vector<DiagnosticRow>& diagnostic_table() {
       {"output-dtype", error, "An element type cannot be stored in the output's format."},
       {"output-exists", error, "The output is there already."},
       {"output-holds-input", error, "The output would replace a file or folder that is read, or that holds one."},
-      {"output-in-use", warning, "Another run is writing the same output."},
+      {"output-in-use", warning, "Another run is writing the same output, or joining its parts."},
       {"output-leftover", note, "An earlier run was killed and left a hidden folder beside the output."},
       {"output-limit", error, "An output would exceed a limit of its format, or one that it is read by."},
       {"output-name", error, "A tensor or file name cannot be written to the output."},

@@ -55,31 +55,6 @@ std::string first_in(const std::string& folder, const std::string& name) {
   return fmt::format("'{}'", printable(names.empty() ? name : name + "/" + names.front()));
 }
 
-// The folder of the parts, for one process at a time. Some file systems know no locks.
-class Lock {
- public:
-  Lock(const std::string& folder, const FinishOptions& options) : fd_(open_descriptor(folder, O_RDONLY | O_DIRECTORY)) {
-    for (bool said = false; fd_ >= 0 && formats::lock_soon(fd_) == EWOULDBLOCK; said = true) {
-      if (options.cancel != nullptr && *options.cancel) throw Error("cancelled", {}, "stopped before it began");
-      if (!said && options.notice)
-        options.notice({Severity::warning,
-                        "output-in-use",
-                        at(folder),
-                        "another run joins these parts",
-                        {},
-                        "this one goes on when that one has ended"});
-    }
-  }
-  Lock(const Lock&) = delete;
-  Lock& operator=(const Lock&) = delete;
-  ~Lock() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-
- private:
-  int fd_;
-};
-
 // The shards are moved into OUT.parts/whole, which becomes OUT. What is moved of which parts is in OUT.parts/whole.json
 // before the first one is, and until the last part is removed: so a run that was killed can be gone on with, and what
 // it left of other parts is told from these.
@@ -91,7 +66,7 @@ class Finish {
         folder_(parts_folder(output)),
         whole_(folder_ + "/whole"),
         record_file_(folder_ + "/whole.json"),
-        lock_(folder_, options) {}
+        lock_(folder_, options.notice, options.cancel) {}
 
   Finished run() {
     read_parts();
@@ -199,7 +174,7 @@ class Finish {
     PartFile all = parts_.front().file;
     std::set<std::string> names;
     all.shards.clear();
-    for (const auto& [name, text] : all.texts) names.insert(name);
+    for (const auto& text : all.texts) names.insert(text.name);
     for (const Part& part : parts_)
       for (const auto& shard : part.file.shards) {
         if (!names.insert(shard.name).second)
@@ -215,14 +190,22 @@ class Finish {
     return all;
   }
 
+  // Those of it that are joined.
+  std::vector<PartFile::Shard> files_of(const Part& part) const {
+    std::vector<PartFile::Shard> files = part.file.shards;
+    if (&part == &parts_.front()) files.insert(files.end(), joined_.texts.begin(), joined_.texts.end());
+    return files;
+  }
+
   // By a run that was killed before it had removed what is left of the parts.
   bool is_joined() {
     if (!record_ || exists(whole_) || !is_folder(destination_.path)) return false;
-    for (const auto& shard : record_->shards) {
-      if (!exists(destination_.path + "/" + shard.name)) return false;
-      for (const Part& part : parts_)
-        if (exists(part.folder + "/" + shard.name)) return false;
-    }
+    for (const auto* files : {&record_->shards, &record_->texts})
+      for (const auto& file : *files) {
+        if (!exists(destination_.path + "/" + file.name)) return false;
+        for (const Part& part : parts_)
+          if (exists(part.folder + "/" + file.name)) return false;
+      }
     joined_ = *record_;
     return true;
   }
@@ -239,15 +222,16 @@ class Finish {
       stop_if_cancelled();
       if (const std::string why = formats::why_not_whole(path, shard); !why.empty())
         throw Error("parts-damaged", at(path), why, hint);
-      bytes_ += shard.size_bytes;
     };
+    for (const auto& shard : joined_.shards) bytes_ += shard.size_bytes;
     if (!folder.empty()) {
-      for (const auto& shard : joined_.shards)
-        check(folder + "/" + shard.name, shard, "remove the folder, and write the parts again");
+      for (const auto* files : {&joined_.shards, &joined_.texts})
+        for (const auto& shard : *files)
+          check(folder + "/" + shard.name, shard, "remove the folder, and write the parts again");
       return;
     }
     for (const Part& part : parts_)
-      for (const auto& shard : part.file.shards)
+      for (const auto& shard : files_of(part))
         check(where(part, shard), shard,
               fmt::format("write that part again, with --shard {}/{}", part.file.part.number, part.file.part.of));
   }
@@ -255,17 +239,16 @@ class Finish {
   void join() {
     begin_whole();
     std::set<std::string> names;
-    for (const auto& [name, text] : joined_.texts) names.insert(name);
-    for (const auto& shard : joined_.shards) names.insert(shard.name);
+    for (const auto* files : {&joined_.shards, &joined_.texts})
+      for (const auto& file : *files) names.insert(file.name);
     for (const std::string& name : names_in(whole_, FolderLink::refuse).names) {
       if (names.contains(name)) continue;
       if (::unlink((whole_ + "/" + name).c_str()) != 0)
         throw Error("parts-damaged", at(whole_), fmt::format("holds '{}', which is of no part", printable(name)),
                     "remove that");
     }
-    for (const auto& [name, text] : joined_.texts) write(whole_ + "/" + name, text);
     for (const Part& part : parts_)
-      for (const auto& shard : part.file.shards) {
+      for (const auto& shard : files_of(part)) {
         stop_if_cancelled();
         const std::string from = where(part, shard), to = whole_ + "/" + shard.name;
         if (from != to && std::rename(from.c_str(), to.c_str()) != 0) fail(from, errno);
@@ -340,7 +323,7 @@ class Finish {
   formats::Destination destination_;
   const FinishOptions& options_;
   std::string folder_, whole_, record_file_;
-  Lock lock_;
+  formats::PartsLock lock_;
   std::vector<Part> parts_;         // by number
   std::optional<PartFile> record_;  // of what `whole_` is put together
   PartFile joined_;                 // all parts in one

@@ -92,7 +92,7 @@ class GgufReader {
     if (n_parts_ <= 1) return {};
     return fmt::format(
         "by its 'split.count' and 'split.no', the file is part {} of {} of a model; the others were left aside",
-        part_ + 1, n_parts_);
+        static_cast<uint64_t>(part_) + 1, n_parts_);
   }
 
  private:

@@ -1,6 +1,7 @@
 #include "formats/json_text.h"
 
 #include <algorithm>
+#include <cctype>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -9,6 +10,7 @@
 
 #include "base/json_members.h"
 #include "base/sorted_order.h"
+#include "base/text.h"
 
 namespace remap::formats {
 namespace {
@@ -36,10 +38,11 @@ class Builder {
       : text_(text), origin_(origin), body_(body) {}
   Json take() { return std::move(root_); }
 
-  // `of_python`: the text is of a finite form.
-  void parse(bool of_python = false) {
-    of_python_ = of_python;
-    Json::sax_parse(text_.begin(), text_.end(), this);
+  void parse() { parse(text_); }
+  // `form`: the text, or what finite_form() makes of it, which is as long.
+  void parse(std::string_view form) {
+    of_python_ = form.data() != text_.data();
+    Json::sax_parse(form.begin(), form.end(), this);
     // The library takes a NUL for the end of the text.
     if (const size_t nul = text_.find('\0'); nul != std::string_view::npos)
       throw Error(origin_.id, place(nul), "not valid JSON: a byte 0");
@@ -157,6 +160,10 @@ Json parse_json_members(std::string_view text, const JsonOrigin& origin, const B
 
 namespace {
 
+bool in_a_word(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || std::string_view("_.+-").find(c) != std::string_view::npos;
+}
+
 std::string finite_form(std::string_view text) {
   static constexpr std::pair<std::string_view, std::string_view> kForms[] = {
       {"NaN", kNan}, {"Infinity", kInfinity}, {"-Infinity", kNegativeInfinity}};
@@ -167,13 +174,14 @@ std::string finite_form(std::string_view text) {
       ++i;
     } else if (finite[i] == '"') {
       in_string = !in_string;
-    } else if (!in_string && finite[i] == 'E') {
+    } else if (!in_string && i > 0 && finite[i] == 'E' && is_digit(finite[i - 1])) {
       finite[i] = 'e';
-    } else if (!in_string) {
+    } else if (!in_string && (i == 0 || !in_a_word(finite[i - 1]))) {
       for (const auto& [word, form] : kForms)
-        if (text.substr(i).starts_with(word)) {
+        if (const size_t end = i + word.size();
+            text.substr(i).starts_with(word) && (end == text.size() || !in_a_word(text[end]))) {
           finite.replace(i, word.size(), form);
-          i += word.size() - 1;
+          i = end - 1;
           break;
         }
     }
@@ -184,9 +192,8 @@ std::string finite_form(std::string_view text) {
 }  // namespace
 
 Json parse_python_json(std::string_view text, const JsonOrigin& origin) {
-  const std::string finite = finite_form(text);
-  Builder builder(finite, origin);
-  builder.parse(true);
+  Builder builder(text, origin);
+  builder.parse(finite_form(text));
   return builder.take();
 }
 

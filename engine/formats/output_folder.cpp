@@ -133,6 +133,7 @@ class OutputFolder::Impl {
         tensors, {options_.max_shard_bytes, options_.metadata, options_.source_offsets, options_.limits});
     find_places(tensors.size(), layout);
     for (const auto& file : layout.files) names_.insert(file.name);
+    if (is_part()) names_.insert(formats::kPartFile);
     const auto made = made_of(layout);
     if (is_part()) {
       check_parts_folder();
@@ -197,10 +198,10 @@ class OutputFolder::Impl {
                   fmt::format("'{}' is not the name of a file in a folder", name));
     if (!names_.insert(name).second)
       throw Error("output-name", at(destination_.path), fmt::format("the file '{}' would be written twice", name));
-    if (!is_part())
-      write_text(name, contents);
-    else if (options_.part.number == 1)
-      part_.texts[name] = contents;
+    if (is_there_ || options_.part.number != 1) return;  // the first part has them
+    write_text(name, contents);
+    const std::string sum = to_string(checksum(std::as_bytes(std::span(contents))));
+    part_.texts.push_back({name, contents.size(), contents.size(), sum});
   }
 
   void write_text(const std::string& name, const std::string& contents) const {
@@ -255,7 +256,14 @@ class OutputFolder::Impl {
       if (const int error = file.close(); error != 0) fail_write(error);
     }
     if (options_.sync) sync(partial_->folder());
-    if (is_part() && is_there()) return;  // by a task that was quicker
+    std::optional<formats::PartsLock> lock;
+    if (is_part()) {
+      lock.emplace(destination_.parent, options_.notice, nullptr);
+      if (mode_of(whole_.path))
+        throw Error("output-exists", at(whole_.path), "was joined meanwhile, of the parts that were there",
+                    "remove it, and write the parts again, if it is to be another one");
+      if (is_there()) return;  // by a task that was quicker
+    }
     const auto mode = mode_of(destination_.path);
     if (mode && options_.force) {
       check_replaceable(destination_.path, *mode, options_.inputs);
@@ -334,12 +342,13 @@ class OutputFolder::Impl {
     if (const std::string what = difference(there, part_); !what.empty())
       throw Error("output-exists", at(destination_.path), fmt::format("is there already, made of another {}", what),
                   "write it again with --force");
-    for (const auto& shard : there.shards)
-      if (const std::string why = formats::why_not_whole(destination_.path + "/" + shard.name, shard); !why.empty()) {
-        say("output-part-there", fmt::format("is written again: '{}' {}", shard.name, why));
-        options_.force = true;
-        return false;
-      }
+    for (const auto* files : {&there.shards, &there.texts})
+      for (const auto& file : *files)
+        if (const std::string why = formats::why_not_whole(destination_.path + "/" + file.name, file); !why.empty()) {
+          say("output-part-there", fmt::format("is written again: '{}' {}", file.name, why));
+          options_.force = true;
+          return false;
+        }
     files_.clear();
     files_.resize(part_.n_shards);
     is_there_ = true;

@@ -1,20 +1,25 @@
 #include "formats/part_file.h"
 
+#include <cerrno>
 #include <utility>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/checksum.h"
 #include "base/mapped_file.h"
+#include "base/open_descriptor.h"
 #include "formats/json_text.h"
 #include "formats/output_file.h"
+#include "formats/partial_folder.h"
 #include "remap/diagnostic.h"
 
 namespace remap::formats {
 namespace {
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 
 [[noreturn]] void fail_part(const std::string& path, const std::string& what) {
   throw Error("parts-damaged", BytePlace{path, {}, {}}, what,
@@ -70,16 +75,19 @@ std::string plain_name(const std::string& path, const std::string& name) {
 }  // namespace
 
 std::string part_text(const PartFile& file) {
-  Json shards = Json::array();
-  for (const auto& shard : file.shards)
-    shards.push_back({{"name", shard.name},
-                      {"size_bytes", shard.size_bytes},
-                      {"head_bytes", shard.head_bytes},
-                      {"head_sum", shard.head_sum}});
-  return Json{{"remap_part", kVersion},  {"part", file.part.number},  {"parts", file.part.of},
-              {"made_of", file.made_of}, {"n_shards", file.n_shards}, {"shards", std::move(shards)},
-              {"texts", file.texts}}
-             .dump(2) +
+  const auto list = [](const std::vector<PartFile::Shard>& shards) {
+    Json all = Json::array();
+    for (const auto& shard : shards)
+      all.push_back({{"name", shard.name},
+                     {"size_bytes", shard.size_bytes},
+                     {"head_bytes", shard.head_bytes},
+                     {"head_sum", shard.head_sum}});
+    return all;
+  };
+  return Json{{"remap_part", kVersion},   {"part", file.part.number},  {"parts", file.part.of},
+              {"made_of", file.made_of},  {"n_shards", file.n_shards}, {"shards", list(file.shards)},
+              {"texts", list(file.texts)}}
+             .dump(2, ' ', false, Json::error_handler_t::replace) +
          "\n";
 }
 
@@ -93,15 +101,37 @@ PartFile read_part_file(const std::string& path, const Limits& limits) {
   if (file.part.number > file.part.of) fail_part(path, fmt::format("is part {} of {}", file.part.number, file.part.of));
   file.made_of = in.strings("made_of");
   file.n_shards = in.number(json, "n_shards");
-  if (!in.at("shards").is_array()) fail_part(path, "'shards' is not a list");
-  for (const Json& shard : in.at("shards")) {
-    if (!shard.is_object()) fail_part(path, "a shard is not an object");
-    file.shards.push_back({plain_name(path, in.string(shard, "name")), in.number(shard, "size_bytes"),
-                           in.number(shard, "head_bytes"), in.string(shard, "head_sum")});
+  for (const auto& [name, shards] : {std::pair("shards", &file.shards), {"texts", &file.texts}}) {
+    if (!in.at(name).is_array()) fail_part(path, fmt::format("'{}' is not a list", name));
+    for (const Json& shard : in.at(name)) {
+      if (!shard.is_object()) fail_part(path, "a file is not an object");
+      shards->push_back({plain_name(path, in.string(shard, "name")), in.number(shard, "size_bytes"),
+                         in.number(shard, "head_bytes"), in.string(shard, "head_sum")});
+    }
   }
-  file.texts = in.strings("texts");
-  for (const auto& [name, text] : file.texts) plain_name(path, name);
   return file;
+}
+
+PartsLock::PartsLock(const std::string& folder, const std::function<void(const Diagnostic&)>& notice,
+                     const std::atomic<bool>* cancel)
+    : fd_(open_descriptor(folder, O_RDONLY | O_DIRECTORY)) {
+  for (bool said = false; fd_ >= 0 && lock_soon(fd_) == EWOULDBLOCK; said = true) {
+    if (cancel != nullptr && *cancel) {
+      ::close(fd_);
+      throw Error("cancelled", {}, "stopped before it began");
+    }
+    if (!said && notice)
+      notice({Severity::warning,
+              "output-in-use",
+              at(folder),
+              "another run joins these parts, or writes one",
+              {},
+              "this one goes on when that one has ended"});
+  }
+}
+
+PartsLock::~PartsLock() {
+  if (fd_ >= 0) ::close(fd_);
 }
 
 std::string difference(const PartFile& a, const PartFile& b) {

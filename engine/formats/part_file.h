@@ -1,10 +1,13 @@
 // part.json: what a part of an output says of itself. Private to formats.
 #pragma once
 
+#include <atomic>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "remap/diagnostic.h"
 #include "remap/limits.h"
 #include "remap/parts.h"
 
@@ -25,7 +28,7 @@ struct PartFile {
   std::map<std::string, std::string> made_of;  // name -> digest; the same in every part
   uint64_t n_shards = 0;                       // of all parts
   std::vector<Shard> shards;                   // of this one
-  std::map<std::string, std::string> texts;    // files beside the shards, by name; of the first part only
+  std::vector<Shard> texts;                    // files beside the shards, all header; of the first part only
   bool operator==(const PartFile&) const = default;
 };
 
@@ -33,6 +36,20 @@ std::string part_text(const PartFile& file);
 
 // Throws Error "parts-damaged" if it is not such a file, and what reading throws.
 PartFile read_part_file(const std::string& path, const Limits& limits);
+
+// The folder of the parts, for one process at a time: to write a part there, or to join them. Some file systems know no
+// locks. `notice` is told that another one is waited for; `cancel` becomes true to stop, with Error "cancelled".
+class PartsLock {
+ public:
+  PartsLock(const std::string& folder, const std::function<void(const Diagnostic&)>& notice,
+            const std::atomic<bool>* cancel);
+  PartsLock(const PartsLock&) = delete;
+  PartsLock& operator=(const PartsLock&) = delete;
+  ~PartsLock();
+
+ private:
+  int fd_;
+};
 
 // What the two are made of that is not the same, such as "source"; "" if all of it is.
 std::string difference(const PartFile& a, const PartFile& b);

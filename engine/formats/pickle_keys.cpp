@@ -41,6 +41,11 @@ std::string PickleMeanings::key_text(PickleRef key) const { return key_text(key,
 
 std::string PickleMeanings::key_text(PickleRef key, int levels) const {
   const PickleView found = view(key);
+  // Bytes, as older protocols write them: a text, and how it is encoded.
+  if (found.row != nullptr && found.row->role == Role::encoded)
+    if (const PickleRef text = graph_.argument(graph_.object(found.ref), 0);
+        text != kNoValue && graph_.is(text, PickleKind::text))
+      return bounded(graph_.text(text), text);
   switch (graph_.kind(found.ref)) {
     case PickleKind::bytes: return bounded(as_text(graph_.text(found.ref)), found.ref);
     case PickleKind::text:

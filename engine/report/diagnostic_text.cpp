@@ -20,24 +20,27 @@ constexpr size_t kMaxNotes = 20, kMaxKeys = 6;
 // The line with a caret below what is meant. Tabs stay tabs, so that the caret stands right whatever their width.
 std::string marked_line(const TextPlace& place, const std::string& hint) {
   if (place.line == 0 || place.column == 0) return "";
-  const std::string number = fmt::format("{:>5} | ", place.line);
-  std::string caret = "      | ";
+  std::string line = fmt::format("{:>5} | ", place.line), caret = "      | ";
+  const std::string& source = place.source_line;
   const size_t start = static_cast<size_t>(place.column) - 1;
-  for (size_t i = 0; i < start && i < place.source_line.size(); ++i) {
-    const char byte = place.source_line[i];
-    if (byte == '\t')
-      caret += '\t';
-    else if (!continues_character(byte))
-      caret += ' ';  // one column a character, not a byte
+  const size_t end =
+      std::min(static_cast<size_t>(std::max(place.end_column - 1, place.column)), std::max(source.size(), start + 1));
+  size_t n_columns = source.size() <= start ? 1 : 0;  // of what is meant
+  for (size_t i = 0; i < source.size();) {
+    size_t next = i + 1;
+    while (next < source.size() && continues_character(source[next])) ++next;
+    const std::string_view c = std::string_view(source).substr(i, next - i);
+    const std::string shown = c == "\t" ? "\t" : printable(c);
+    const size_t columns = shown == c ? 1 : shown.size();
+    line += shown;
+    if (i < start)
+      caret += c == "\t" ? std::string("\t") : std::string(columns, ' ');
+    else if (i < end)
+      n_columns += columns;
+    i = next;
   }
-  const size_t end = std::min(static_cast<size_t>(std::max(place.end_column - 1, place.column)),
-                              std::max(place.source_line.size(), start + 1));
-  caret += '^';
-  for (size_t i = start + 1; i < end; ++i) caret += '~';
-  std::string line = place.source_line;
-  std::replace_if(
-      line.begin(), line.end(), [](unsigned char c) { return c != '\t' && (c < 0x20 || c == 0x7f); }, '?');
-  return fmt::format("{}{}\n{}{}{}\n", number, line, caret, hint.empty() ? "" : " ", hint);
+  caret += '^' + std::string(std::max<size_t>(n_columns, 1) - 1, '~');
+  return fmt::format("{}\n{}{}{}\n", line, caret, hint.empty() ? "" : " ", hint);
 }
 
 std::string cut(const std::string& line, size_t width) {

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "remap/text.h"
+
 namespace remap::report {
 namespace {
 
@@ -27,16 +29,20 @@ std::string dumped(const Json& json, int indent) {
   Json marked = json;
   if (!mark_not_finite(marked, mark)) return text;
   text = dump(marked);
-  for (size_t at = 0; (at = text.find('"' + mark, at)) != std::string::npos;) {
-    text.erase(text.find('"', at + 1), 1);
-    text.erase(at, mark.size() + 1);
+  std::string shown;
+  const std::string begin = '"' + mark;
+  size_t done = 0;
+  for (size_t at; (at = text.find(begin, done)) != std::string::npos;) {
+    const size_t word = at + begin.size(), end = text.find('"', word);
+    shown.append(text, done, at - done).append(text, word, end - word);
+    done = end + 1;
   }
-  return text;
+  return shown.append(text, done);
 }
 
 }  // namespace
 
-std::string one_line(const Json& json) { return dumped(json, -1); }
+std::string one_line(const Json& json) { return printable(dumped(json, -1)); }
 std::string indented(const Json& json) { return dumped(json, 2); }
 
 }  // namespace remap::report

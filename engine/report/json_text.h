@@ -8,7 +8,7 @@
 
 namespace remap::report {
 
-// On one line.
+// On one line, with what a terminal would act on escaped.
 std::string one_line(const Json& json);
 
 // Two spaces a level.

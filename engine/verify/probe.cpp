@@ -225,14 +225,22 @@ std::vector<Sample> read_probe(const ModelFile& target, const Json& config, cons
     if (samples.size() != given->batch())
       file.fail(fmt::format("'{}' has {}, another input {}", spec.name, count_text(given->batch(), "sample"),
                             samples.size()));
-    const int64_t n_ids = is_ids ? number(spec, "vocab", config, INT64_MAX) : INT64_MAX;
+    if (given->each() == 0 && samples.size() > 0) file.fail(fmt::format("'{}' is empty", spec.name));
+    const auto choices = spec.kind == "choice" ? field(spec, "of", config) : std::nullopt;
+    const int64_t n_ids = choices  ? static_cast<int64_t>(choices->size())
+                          : is_ids ? number(spec, "vocab", config, INT64_MAX)
+                                   : INT64_MAX;
     for (const double value : given->values)
-      if (is_whole && (value < 0 || value >= static_cast<double>(n_ids)))
+      if (!std::isfinite(value))
+        file.fail(fmt::format("'{}' holds {}, which says nothing of a layout", spec.name, value));
+      else if (is_whole && (value < 0 || value >= static_cast<double>(n_ids)))
         file.fail(n_ids == INT64_MAX
                       ? fmt::format("'{}' holds {}; it counts from 0", spec.name, value)
                       : fmt::format("'{}' holds {}; the model knows 0 to {}", spec.name, value, n_ids - 1));
     const std::string mask_name = mask_of(spec.name);
     const auto mask = spec.mask.empty() ? std::nullopt : file.read(mask_name, 2, true);
+    if (mask && std::any_of(mask->values.begin(), mask->values.end(), [](double m) { return m != 0 && m != 1; }))
+      file.fail(fmt::format("'{}' holds numbers other than 0 and 1", mask_name));
     const size_t each = given->each();
     if (mask && (mask->batch() != given->batch() || mask->each() != each))
       file.fail(fmt::format("'{}' has the shape {}; with '{}' {} is expected", mask_name, to_string(mask->shape),
