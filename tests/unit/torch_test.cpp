@@ -882,6 +882,10 @@ TEST_CASE("keys of a dict are one only where Python calls them equal") {
            << "1";
        },
        {"1", "1#2"}},
+      {"a text and bytes of protocol 2",
+       [](Pickle& p) { p.text("1"); },
+       [](Pickle& p) { p.global("_codecs", "encode").text("1").text("latin1") << "\x86R"; },
+       {"1", "1#2"}},
       {"members of two enumerations", member("Color"), member("Shape"), {"1", "1#2"}},
       {"a member and its value", member("Color"), one, {"1", "1#2"}},
       {"objects in tuples",
