@@ -70,9 +70,11 @@ class Builder {
   }
   bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception& error) {
     // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error while …": keep what follows the
-    // place.
+    // place. "[json.exception.out_of_range.406] number overflow parsing '1e400'" has none.
     std::string_view message = error.what();
-    if (const size_t colon = message.find(": "); colon != std::string_view::npos) message.remove_prefix(colon + 2);
+    if (const size_t name = message.find("] "); message.starts_with('[') && name != message.npos)
+      message.remove_prefix(name + 2);
+    if (message.starts_with("parse error at")) message.remove_prefix(std::min(message.size(), message.find(": ") + 2));
     throw Error(origin_.id, place(position == 0 ? 0 : position - 1), fmt::format("not valid JSON: {}", message));
   }
 
