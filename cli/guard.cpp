@@ -41,8 +41,8 @@ int run(const std::function<int()>& body, const Options& options) {
       report(e.diagnostic(), options);
       return kFailed;
     }
-    const bool joins = options.command != nullptr && options.command->name == std::string_view("finish");
-    std::fputs(joins            ? "interrupted; run it again to go on\n"
+    const std::string& hint = e.diagnostic().hint;
+    std::fputs(!hint.empty()    ? ("interrupted; " + hint + "\n").c_str()
                : options.resume ? "interrupted; what was written is kept: run again with --resume\n"
                                 : "interrupted; nothing was written\n",
                stderr);

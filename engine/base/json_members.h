@@ -85,7 +85,6 @@ class JsonTree {
   Json take();  // the whole; the tree is empty afterwards
 
  private:
-  static constexpr size_t kNone = static_cast<size_t>(-1);
   struct Node {
     std::string key;
     bool is_open = true;  // an object whose members are nodes; else `value` is all there is

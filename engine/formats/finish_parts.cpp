@@ -25,6 +25,7 @@ namespace {
 
 using formats::at;
 using formats::exists;
+using formats::is_real_folder;
 using formats::PartFile;
 
 std::string parts_folder(const std::string& output) { return formats::parse_destination(output).path + ".parts"; }
@@ -42,11 +43,6 @@ std::string missing_from(const std::set<uint32_t>& there, uint32_t of) {
   const size_t more = runs.size() - std::min(runs.size(), kMostRuns);
   runs.resize(runs.size() - more);
   return fmt::format("{}{}", fmt::join(runs, ", "), more == 0 ? "" : " and others");
-}
-
-bool is_folder(const std::string& path) {
-  struct stat info {};
-  return ::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
 // "'part-2-of-3/notes'", or the name alone where there is nothing in it.
@@ -73,17 +69,20 @@ class Finish {
     read_record();
     if (exists(destination_.path)) {
       if (!is_joined()) return nothing_to_join();
-      check_shards(destination_.path);
+      for (const auto& file : joined_.files())
+        require_whole(destination_.path + "/" + file.name, file, "remove the folder, and write the parts again");
     } else {
       require_all();
       require_same();
       joined_ = all_parts();
       goes_on_ = record_ == joined_;
-      check_shards("");
+      require_files();
       join();
     }
     remove_parts();
-    return {joined_.part.of, joined_.shards.size(), bytes_};
+    uint64_t bytes = 0;
+    for (const auto& shard : joined_.shards) bytes += shard.size_bytes;
+    return {joined_.part.of, joined_.shards.size(), bytes};
   }
 
  private:
@@ -192,20 +191,17 @@ class Finish {
 
   // Those of it that are joined.
   std::vector<PartFile::Shard> files_of(const Part& part) const {
-    std::vector<PartFile::Shard> files = part.file.shards;
-    if (&part == &parts_.front()) files.insert(files.end(), joined_.texts.begin(), joined_.texts.end());
-    return files;
+    return &part == &parts_.front() ? part.file.files() : part.file.shards;
   }
 
   // By a run that was killed before it had removed what is left of the parts.
   bool is_joined() {
-    if (!record_ || exists(whole_) || !is_folder(destination_.path)) return false;
-    for (const auto* files : {&record_->shards, &record_->texts})
-      for (const auto& file : *files) {
-        if (!exists(destination_.path + "/" + file.name)) return false;
-        for (const Part& part : parts_)
-          if (exists(part.folder + "/" + file.name)) return false;
-      }
+    if (!record_ || exists(whole_) || !is_real_folder(destination_.path)) return false;
+    for (const auto& file : record_->files()) {
+      if (!exists(destination_.path + "/" + file.name)) return false;
+      for (const Part& part : parts_)
+        if (exists(part.folder + "/" + file.name)) return false;
+    }
     joined_ = *record_;
     return true;
   }
@@ -216,31 +212,25 @@ class Finish {
     return goes_on_ && !exists(own) && exists(moved) ? moved : own;
   }
 
-  // All in one folder, or each where it is.
-  void check_shards(const std::string& folder) {
-    const auto check = [&](const std::string& path, const PartFile::Shard& shard, const std::string& hint) {
-      stop_if_cancelled();
-      if (const std::string why = formats::why_not_whole(path, shard); !why.empty())
-        throw Error("parts-damaged", at(path), why, hint);
-    };
-    for (const auto& shard : joined_.shards) bytes_ += shard.size_bytes;
-    if (!folder.empty()) {
-      for (const auto* files : {&joined_.shards, &joined_.texts})
-        for (const auto& shard : *files)
-          check(folder + "/" + shard.name, shard, "remove the folder, and write the parts again");
-      return;
-    }
+  void require_whole(const std::string& path, const PartFile::Shard& file, const std::string& hint) const {
+    stop_if_cancelled();
+    if (const std::string why = formats::why_not_whole(path, file); !why.empty())
+      throw Error("parts-damaged", at(path), why, hint);
+  }
+
+  // Each where it is.
+  void require_files() const {
     for (const Part& part : parts_)
-      for (const auto& shard : files_of(part))
-        check(where(part, shard), shard,
-              fmt::format("write that part again, with --shard {}/{}", part.file.part.number, part.file.part.of));
+      for (const auto& file : files_of(part))
+        require_whole(
+            where(part, file), file,
+            fmt::format("write that part again, with --shard {}/{}", part.file.part.number, part.file.part.of));
   }
 
   void join() {
     begin_whole();
     std::set<std::string> names;
-    for (const auto* files : {&joined_.shards, &joined_.texts})
-      for (const auto& file : *files) names.insert(file.name);
+    for (const auto& file : joined_.files()) names.insert(file.name);
     for (const std::string& name : names_in(whole_, FolderLink::refuse).names) {
       if (names.contains(name)) continue;
       if (::unlink((whole_ + "/" + name).c_str()) != 0)
@@ -261,9 +251,9 @@ class Finish {
   // The folder that is moved into. What is in one of other parts is nobody's any more.
   void begin_whole() {
     const bool is_there = exists(whole_);
-    if (is_there && (!is_folder(whole_) || !record_))
+    if (is_there && (!is_real_folder(whole_) || !record_))
       throw Error("parts-damaged", at(whole_),
-                  is_folder(whole_) ? "is there, and nothing says of what it was put together" : "is not a folder",
+                  is_real_folder(whole_) ? "is there, and nothing says of what it was put together" : "is not a folder",
                   "remove it");
     if (!goes_on_) {
       if (is_there) formats::remove_flat_folder(whole_);
@@ -301,7 +291,7 @@ class Finish {
 
   void stop_if_cancelled() const {
     if (options_.cancel != nullptr && *options_.cancel)
-      throw Error("cancelled", {}, "stopped before the parts were joined");
+      throw Error("cancelled", {}, "stopped before the parts were joined", "run it again to go on");
   }
   void write(const std::string& path, const std::string& text) const {
     if (const int error = formats::write_text_file(path, text, O_TRUNC | O_NOFOLLOW, options_.sync); error != 0)
@@ -328,7 +318,6 @@ class Finish {
   std::optional<PartFile> record_;  // of what `whole_` is put together
   PartFile joined_;                 // all parts in one
   bool goes_on_ = false;            // `whole_` is put together of these
-  uint64_t bytes_ = 0;
 };
 
 }  // namespace

@@ -51,7 +51,7 @@ OutputFile::OutputFile(const Destination& destination, const std::string& path, 
     ::unlink(path.c_str());
   fd_ = open_descriptor(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0666);
   if (fd_ < 0 && (errno == ENOSPC || errno == EDQUOT))
-    throw Error("output-disk-full", at(destination.path), "there is no room for one more file in it",
+    throw Error("output-disk-full", at(destination.path), "its file system has no room for one more file",
                 "free some space, or remove files nobody needs, or choose another place");
   if (fd_ < 0)
     throw Error("io-write", at(destination.path), fmt::format("cannot create a file in it: {}", errno_text(errno)),

@@ -342,13 +342,12 @@ class OutputFolder::Impl {
     if (const std::string what = difference(there, part_); !what.empty())
       throw Error("output-exists", at(destination_.path), fmt::format("is there already, made of another {}", what),
                   "write it again with --force");
-    for (const auto* files : {&there.shards, &there.texts})
-      for (const auto& file : *files)
-        if (const std::string why = formats::why_not_whole(destination_.path + "/" + file.name, file); !why.empty()) {
-          say("output-part-there", fmt::format("is written again: '{}' {}", file.name, why));
-          options_.force = true;
-          return false;
-        }
+    for (const auto& file : there.files())
+      if (const std::string why = formats::why_not_whole(destination_.path + "/" + file.name, file); !why.empty()) {
+        say("output-part-there", fmt::format("is written again: '{}' {}", file.name, why));
+        options_.force = true;
+        return false;
+      }
     files_.clear();
     files_.resize(part_.n_shards);
     is_there_ = true;

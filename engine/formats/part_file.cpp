@@ -74,6 +74,12 @@ std::string plain_name(const std::string& path, const std::string& name) {
 
 }  // namespace
 
+std::vector<PartFile::Shard> PartFile::files() const {
+  std::vector<Shard> all = shards;
+  all.insert(all.end(), texts.begin(), texts.end());
+  return all;
+}
+
 std::string part_text(const PartFile& file) {
   const auto list = [](const std::vector<PartFile::Shard>& shards) {
     Json all = Json::array();
@@ -118,7 +124,7 @@ PartsLock::PartsLock(const std::string& folder, const std::function<void(const D
   for (bool said = false; fd_ >= 0 && lock_soon(fd_) == EWOULDBLOCK; said = true) {
     if (cancel != nullptr && *cancel) {
       ::close(fd_);
-      throw Error("cancelled", {}, "stopped before it began");
+      throw Error("cancelled", {}, "stopped before it began", "run it again to go on");
     }
     if (!said && notice)
       notice({Severity::warning,

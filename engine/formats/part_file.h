@@ -30,6 +30,8 @@ struct PartFile {
   std::vector<Shard> shards;                   // of this one
   std::vector<Shard> texts;                    // files beside the shards, all header; of the first part only
   bool operator==(const PartFile&) const = default;
+
+  std::vector<Shard> files() const;  // all of them: shards, then texts
 };
 
 std::string part_text(const PartFile& file);

@@ -136,13 +136,10 @@ bool remove_partial(const std::string& path) noexcept {
 
 // A folder of this user, not a link to one, and no folders in it: what a run makes.
 bool is_flat_folder(const std::string& path) {
-  const auto is_folder = [](const std::string& name, bool own) {
-    struct stat info {};
-    return ::lstat(name.c_str(), &info) == 0 && S_ISDIR(info.st_mode) && (!own || info.st_uid == ::geteuid());
-  };
+  struct stat info {};
   const auto names = own_names_in(path);
-  return is_folder(path, true) && std::none_of(names.begin(), names.end(),
-                                               [&](const auto& name) { return is_folder(path + "/" + name, false); });
+  return is_real_folder(path) && ::lstat(path.c_str(), &info) == 0 && info.st_uid == ::geteuid() &&
+         std::none_of(names.begin(), names.end(), [&](const auto& name) { return is_real_folder(path + "/" + name); });
 }
 
 uint64_t bytes_in(const std::string& folder) {
@@ -181,6 +178,11 @@ int lock_soon(int fd) {
     if (errno != EWOULDBLOCK || attempt == kAttempts) return errno;
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
+}
+
+bool is_real_folder(const std::string& path) {
+  struct stat info {};
+  return ::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
 void remove_flat_folder(const std::string& folder) noexcept {

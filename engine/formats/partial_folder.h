@@ -81,8 +81,9 @@ class PartialFolder {
   std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now(), flushed_ = begun_;
 };
 
-Place at(const std::string& path);     // for messages
-bool exists(const std::string& path);  // whatever it is; a link is not followed
+Place at(const std::string& path);             // for messages
+bool exists(const std::string& path);          // whatever it is; a link is not followed
+bool is_real_folder(const std::string& path);  // and not a link to one
 
 // Locks what is open there, for this process alone. 0, or the errno: EWOULDBLOCK if another one still has it after two
 // seconds, which a process that was killed may need to be gone.

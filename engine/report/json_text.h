@@ -1,4 +1,4 @@
-// A value as it is shown and written: what is no UTF-8 is replaced, and floats that are none of JSON's numbers are
+// A value as it is shown and written: what is not UTF-8 is replaced, and floats that are none of JSON's numbers are
 // written as Python writes them (NaN, Infinity).
 #pragma once
 
