@@ -63,7 +63,7 @@ int convert(const Options& options) {
   remap::Diagnostics diagnostics;
   remap::Request request = request_of(options);
   request.needs_data = true;
-  const auto conversion = remap::prepare(request, diagnostics);
+  const auto& conversion = kept(remap::prepare(request, diagnostics));
   print(diagnostics, options);
   if (!conversion) return kFailed;
 

@@ -10,7 +10,7 @@ namespace cli {
 
 int plan(const Options& options) {
   Progress progress(options.quiet, "opening and planning");
-  const auto planned = open_and_plan(options);
+  const auto& planned = kept(open_and_plan(options));
   if (!planned) return kFailed;
   const auto explained = [&](const std::vector<std::string>& keys) {
     return remap::explain(planned->rules, planned->sources, planned->options, &planned->plan, keys);

@@ -1,5 +1,6 @@
 #include "base/checksum.h"
 
+#include <cstring>
 #include <new>
 
 #include <fmt/format.h>
@@ -19,12 +20,26 @@ struct Checksum::State {
 
 Checksum::Checksum() : state_(std::make_unique<State>()) {}
 Checksum::~Checksum() = default;
-void Checksum::add(uint64_t value) { XXH3_128bits_update(state_->xxh, &value, sizeof value); }
+void Checksum::add(uint64_t value) {
+  char bytes[sizeof value];
+  std::memcpy(bytes, &value, sizeof value);
+  put({bytes, sizeof bytes});
+}
 void Checksum::add(std::string_view text) {
   add(uint64_t{text.size()});
-  XXH3_128bits_update(state_->xxh, text.data(), text.size());
+  put(text);
 }
-Sum128 Checksum::sum() const {
+void Checksum::put(std::string_view bytes) {
+  constexpr size_t kWorthACall = 16384;
+  waiting_ += bytes;
+  if (waiting_.size() >= kWorthACall) hash_waiting();
+}
+void Checksum::hash_waiting() {
+  XXH3_128bits_update(state_->xxh, waiting_.data(), waiting_.size());
+  waiting_.clear();
+}
+Sum128 Checksum::sum() {
+  hash_waiting();
   const XXH128_hash_t hash = XXH3_128bits_digest(state_->xxh);
   return {hash.low64, hash.high64};
 }

@@ -27,11 +27,14 @@ class Checksum {
   Checksum& operator=(const Checksum&) = delete;
   void add(uint64_t value);
   void add(std::string_view text);
-  Sum128 sum() const;
+  Sum128 sum();
 
  private:
+  void put(std::string_view bytes);
+  void hash_waiting();
   struct State;
   std::unique_ptr<State> state_;
+  std::string waiting_;  // bytes that are not hashed yet: it is slow to hash a few at a time
 };
 
 }  // namespace remap

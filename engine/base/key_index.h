@@ -4,6 +4,8 @@
 #include <bit>
 #include <cstdint>
 #include <functional>
+#include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -20,9 +22,28 @@ class KeyIndex {
   }
   template <typename TextOf>
   size_t find(std::string_view text, const TextOf& text_of) const {
-    if (slots_.empty()) return npos;
-    const uint64_t slot = slots_[place_of(text, hash_of(text), text_of)];
-    return slot == kFree ? npos : number_in(slot);
+    return slots_.empty() ? npos : number_at(place_of(text, hash_of(text), text_of));
+  }
+  // The same of many: visit(i, find(texts[i])). Each step asks for what the next one reads, so that it is not waited
+  // for; text_of.home(number) is where a text's std::string is.
+  template <typename TextOf, typename Visit>
+  void find_each(std::span<const std::string> texts, const TextOf& text_of, const Visit& visit) const {
+    std::vector<uint32_t> hashes;
+    hashes.reserve(texts.size());
+    for (const std::string& text : texts) hashes.push_back(hash_of(text));
+    if (!slots_.empty()) {
+      for (const uint32_t hash : hashes) __builtin_prefetch(slots_.data() + start_of(hash));
+      for (const uint32_t hash : hashes)
+        if (const size_t number = number_at(start_of(hash)); number != npos) __builtin_prefetch(text_of.home(number));
+      for (const uint32_t hash : hashes)
+        if (const size_t number = number_at(start_of(hash)); number != npos) __builtin_prefetch(text_of(number).data());
+    }
+    for (size_t i = 0; i < texts.size(); ++i)
+      visit(i, slots_.empty() ? npos : number_at(place_of(texts[i], hashes[i], text_of)));
+  }
+  // What add() of such a text reads first.
+  const void* home_of(std::string_view text) const {
+    return slots_.empty() ? nullptr : slots_.data() + start_of(hash_of(text));
   }
   // The number of the text, and whether it is the one given: false if the text was there before.
   template <typename TextOf>
@@ -40,6 +61,7 @@ class KeyIndex {
   static constexpr uint64_t kFree = ~uint64_t{0};
 
   static size_t number_in(uint64_t slot) { return static_cast<uint32_t>(slot); }
+  size_t number_at(size_t place) const { return slots_[place] == kFree ? npos : number_in(slots_[place]); }
   static uint32_t hash_of(std::string_view text) {
     return static_cast<uint32_t>(std::hash<std::string_view>()(text) >> 33);  // 31 bits: no slot in use looks free
   }

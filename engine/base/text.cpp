@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstring>
 
 #include <fmt/format.h>
 
@@ -97,6 +98,13 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
 
 size_t utf8_end(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
+    if (uint64_t eight; text.size() - i >= sizeof eight) {  // most texts are ASCII
+      std::memcpy(&eight, text.data() + i, sizeof eight);
+      if ((eight & 0x8080808080808080) == 0) {
+        i += sizeof eight;
+        continue;
+      }
+    }
     const auto byte = [&](size_t at) { return static_cast<unsigned char>(text[at]); };
     const unsigned char first = byte(i);
     const size_t length = first < 0x80   ? 1

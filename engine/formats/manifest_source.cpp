@@ -198,10 +198,9 @@ class JsonManifest {
     std::string problem;
     auto keys = expand_ranges(tensor.key, limits_.max_tensors - result.size(), problem);
     if (!keys) fail(fmt::format("the tensor '{}': {}", tensor.key, problem));
-    for (auto& key : *keys) {
-      tensor.key = std::move(key);
-      result.push_back(tensor);
-    }
+    if (result.capacity() < result.size() + keys->size()) result.reserve(2 * (result.size() + keys->size()));
+    tensor.key.clear();
+    for (auto& key : *keys) result.emplace_back(tensor).key = std::move(key);
   }
   TensorInfo tensor(const std::string& key, const Json& entry) {
     const std::string what = fmt::format("the tensor '{}'", key);

@@ -30,13 +30,13 @@ class PlainScanner {
   // A string of printable ASCII without escapes.
   bool take_text(std::string_view& found) {
     if (!take('"')) return false;
-    const size_t begin = at_;
-    while (at_ < text_.size() && text_[at_] != '"') {
-      if (text_[at_] < ' ' || text_[at_] > '~' || text_[at_] == '\\') return false;
-      ++at_;
-    }
-    found = text_.substr(begin, at_ - begin);
-    return take('"');
+    const size_t end = text_.find('"', at_);
+    if (end == std::string_view::npos) return false;
+    found = text_.substr(at_, end - at_);
+    at_ = end + 1;
+    bool plain = true;
+    for (const char c : found) plain &= c >= ' ' && c <= '~' && c != '\\';
+    return plain;
   }
   // [2,3]: whole numbers, none negative.
   bool take_sizes(Shape& sizes) {

@@ -1,12 +1,13 @@
 #include "formats/safetensors_source.h"
 
 #include <filesystem>
-#include <unordered_set>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "base/byte_reader.h"
 #include "base/checked.h"
+#include "base/key_index.h"
 #include "base/sorted_order.h"
 #include "formats/folder_files.h"
 #include "formats/json_text.h"
@@ -45,18 +46,21 @@ class HeaderParser {
     PlainScanner in(text);
     if (!in.take('{')) return false;
     constexpr size_t kUsualBytes = 64;  // of an entry
-    std::unordered_set<std::string_view> keys;
+    KeyIndex keys;
     keys.reserve(text.size() / kUsualBytes);
     result.entries.reserve(text.size() / kUsualBytes);
+    const auto key_of = [&](size_t i) -> std::string_view { return result.entries[i].info.key; };
+    bool has_metadata = false;
     Shape shape, offsets;
     SharedShape shared;
+    std::string_view dtype_before;
+    std::optional<DType> dtype;
     try {
       do {
         std::string_view key, dtype_text, metadata;
-        if (!in.take_text(key) || !in.take(':') || !keys.insert(key).second || keys.size() > limits_.max_tensors)
-          return false;
+        if (!in.take_text(key) || !in.take(':')) return false;
         if (key == "__metadata__") {
-          if (!in.take_object(metadata)) return false;
+          if (std::exchange(has_metadata, true) || !in.take_object(metadata)) return false;
           result.metadata = check_metadata(parse_json(metadata, {file_, "safetensors-header", kLengthBytes}));
           continue;
         }
@@ -64,9 +68,12 @@ class HeaderParser {
             !in.take_name("shape") || !in.take_sizes(shape) || !in.take(',') || !in.take_name("data_offsets") ||
             !in.take_sizes(offsets) || offsets.size() != 2 || !in.take('}'))
           return false;
-        const auto dtype = parse_dtype(dtype_text);
+        if (dtype_text != dtype_before) dtype = parse_dtype(dtype_before = dtype_text);
         if (!dtype || name(*dtype) != dtype_text || shape.size() > static_cast<size_t>(limits_.max_rank) ||
             key.size() > limits_.max_key_bytes)
+          return false;
+        if (result.entries.size() + has_metadata >= limits_.max_tensors ||
+            !keys.add(key, result.entries.size(), key_of).second)
           return false;
         if (!(shared == shape)) shared = shape;
         result.entries.push_back(entry_of(std::string(key), *dtype, shared, static_cast<uint64_t>(offsets[0]),
@@ -127,7 +134,7 @@ class HeaderParser {
     return entry_of(key, dtype, shape, begin, end);
   }
 
-  SafetensorsEntry entry_of(const std::string& key, DType dtype, const SharedShape& shape, uint64_t begin,
+  SafetensorsEntry entry_of(std::string key, DType dtype, const SharedShape& shape, uint64_t begin,
                             uint64_t end) const {
     if (begin > end) fail(fmt::format("tensor '{}': data_offsets [{},{}] run backwards", key, begin, end));
     if (end > data_bytes_)
@@ -135,14 +142,14 @@ class HeaderParser {
                   fmt::format("tensor '{}' ends at byte {} of the data, which has {} bytes", key, end, data_bytes_),
                   "the file is damaged or was not written completely; fetch it again");
     SafetensorsEntry entry;
-    entry.info = {key, dtype, shape};
+    entry.info = {std::move(key), dtype, shape};
     const auto expected = static_cast<uint64_t>(data_bytes(entry.info));
-    if (!is_whole_bytes(entry.info.dtype, entry.info.shape))
-      fail(fmt::format("tensor '{}': {} {} is not a whole number of bytes", key, name(entry.info.dtype),
-                       to_string(entry.info.shape)));
+    if (!is_whole_bytes(dtype, shape))
+      fail(fmt::format("tensor '{}': {} {} is not a whole number of bytes", entry.info.key, name(dtype),
+                       to_string(shape)));
     if (end - begin != expected)
-      fail(fmt::format("tensor '{}': {} {} needs {} bytes, its data_offsets [{},{}] span {}", key,
-                       name(entry.info.dtype), to_string(entry.info.shape), expected, begin, end, end - begin));
+      fail(fmt::format("tensor '{}': {} {} needs {} bytes, its data_offsets [{},{}] span {}", entry.info.key,
+                       name(dtype), to_string(shape), expected, begin, end, end - begin));
     entry.begin = data_begin_ + begin;
     return entry;
   }

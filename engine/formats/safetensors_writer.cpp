@@ -4,7 +4,6 @@
 #include <array>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "base/sorted_order.h"
 #include "base/text.h"
@@ -58,10 +57,19 @@ std::vector<std::vector<size_t>> shards_of(const std::vector<PlannedTensor>& ten
 uint64_t header_room(const Limits& limits) { return limits.max_header_bytes / 8 * 8; }
 
 // Almost every key is written as it is.
-std::string quoted(const std::string& text) {
-  const auto is_plain = [](char c) { return c >= ' ' && c < '\x7f' && c != '"' && c != '\\'; };
-  if (std::all_of(text.begin(), text.end(), is_plain)) return '"' + text + '"';
-  return nlohmann::json(text).dump();
+void append_quoted(std::string& json, const std::string& text) {
+  bool plain = true;
+  for (const char c : text) plain &= c >= ' ' && c < '\x7f' && c != '"' && c != '\\';
+  if (plain)
+    (json += '"').append(text) += '"';
+  else
+    json += nlohmann::json(text).dump();
+}
+
+template <typename Number>
+void append_number(std::string& json, Number number) {
+  const fmt::format_int text(number);
+  json.append(text.data(), text.size());
 }
 
 // "{"__metadata__":{…}": how every header begins.
@@ -69,14 +77,23 @@ std::string header_start(const std::map<std::string, std::string>& metadata) {
   auto pairs = metadata;
   pairs["format"] = "pt";
   std::string json = R"({"__metadata__":{)";
-  for (const auto& [name, text] : pairs)
-    json += fmt::format("{}{}:{}", json.back() == '{' ? "" : ",", quoted(name), quoted(text));
+  for (const auto& [name, text] : pairs) {
+    if (json.back() != '{') json += ',';
+    append_quoted(json, name);
+    json += ':';
+    append_quoted(json, text);
+  }
   return json + "}";
 }
 
-std::string header_entry(const PlannedTensor& tensor, uint64_t begin, uint64_t end) {
-  return fmt::format(R"(,{}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", quoted(tensor.key),
-                     name(tensor.dtype), fmt::join(tensor.shape, ","), begin, end);
+// ,"key":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}
+void append_entry(std::string& json, const PlannedTensor& tensor, uint64_t begin, uint64_t end) {
+  append_quoted(json += ',', tensor.key);
+  json.append(R"(:{"dtype":")").append(name(tensor.dtype)).append(R"(","shape":[)");
+  for (size_t d = 0; d < tensor.shape.size(); ++d) append_number(d == 0 ? json : json += ',', tensor.shape[d]);
+  append_number(json += R"(],"data_offsets":[)", begin);
+  append_number(json += ',', end);
+  json += "]}";
 }
 
 // The length of a header, at least `length`, with which most bytes of a file lie as in their sources; `offsets`: of its
@@ -109,7 +126,7 @@ SafetensorsFile lay_out_file(const std::vector<PlannedTensor>& tensors, std::vec
   for (const size_t t : members) {
     const uint64_t begin = end;
     end += data_bytes_of(tensors[t]);
-    json += header_entry(tensors[t], begin, end);
+    append_entry(json, tensors[t], begin, end);
     file.offsets_bytes.push_back(begin);
   }
   json += '}';
@@ -136,9 +153,11 @@ std::vector<std::vector<size_t>> cut_by_header(const std::vector<PlannedTensor>&
   for (const size_t t : members) data_bytes += data_bytes_of(tensors[t]);
   std::vector<std::vector<size_t>> cut;
   uint64_t used = room;
+  std::string entry;
   for (const size_t t : members) {
-    const uint64_t bytes =
-        header_entry(tensors[t], data_bytes, data_bytes).size();  // offsets have no more digits than this
+    entry.clear();
+    append_entry(entry, tensors[t], data_bytes, data_bytes);  // offsets have no more digits than this
+    const uint64_t bytes = entry.size();
     const uint64_t alone = start.size() + 1 + bytes;
     if (alone > room)
       fail_limit(fmt::format("the header of a file with '{}' alone would have {}; a safetensors header has at most {}",

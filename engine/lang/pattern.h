@@ -142,6 +142,8 @@ class Expansion {
             Scope* scope = nullptr);
   // The key for a source pattern's captures. Throws Error if a text has no translation, or an expression no value.
   std::string operator()(const Captures& captures) const;
+  // Whether there are expressions in it, so that one thread at a time may ask; else any may.
+  bool computes() const { return !kept_.empty(); }
 
  private:
   struct Part {

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/fetch.h"
 #include "base/sorted_order.h"
 #include "tensor/source_formats.h"
 
@@ -85,6 +86,15 @@ std::optional<std::string> normalised(std::string_view key, const std::vector<Sp
   return normal;
 }
 
+// Sorted, and none is there twice, which is how a manifest has them.
+bool strictly_rising(const std::vector<SourceKey>& keys) {
+  for (size_t i = 1; i < keys.size(); ++i) {
+    fetch_later(i, keys.size(), [&](size_t later) { return keys[later].key.data(); });
+    if (keys[i].key <= keys[i - 1].key) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 char separator_of(const lang::SourceSpec& spec, const Source& source) {
@@ -115,6 +125,7 @@ KeyTable::KeyTable(const lang::KeySpace& space, const std::vector<NamedSource>& 
     size_t outside = 0;
     keys_[s].reserve(manifest.size());
     for (size_t t = 0; t < manifest.size(); ++t) {
+      fetch_later(t, manifest.size(), [&](size_t later) { return inside[later].data(); });
       auto key = below(inside[t], root, separator);
       if (!key) {
         ++outside;
@@ -137,6 +148,7 @@ KeyTable::KeyTable(const lang::KeySpace& space, const std::vector<NamedSource>& 
                             other,
                         "look at the keys with 'remap inspect'");
     }
+    if (strictly_rising(keys_[s])) continue;
     reorder(keys_[s], sorted_order(keys_[s].size(),
                                    [&list = keys_[s]](size_t a, size_t b) { return list[a].key < list[b].key; }));
     for (size_t i = 1; i < keys_[s].size(); ++i)

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/fetch.h"
 #include "lang/key_space.h"
 #include "remap/plan.h"
 
@@ -44,9 +45,11 @@ class KeyTable {
   void match(size_t source, const lang::Matcher& matcher, Visit visit) const {
     const auto& list = keys_[source];
     lang::Captures captures;
-    for (auto it = lower_bound(source, matcher.literal_prefix());
-         it != list.end() && it->key.starts_with(matcher.literal_prefix()); ++it)
-      if (matcher.match(it->key, captures) && !visit(*it, captures)) return;
+    const auto first = static_cast<size_t>(lower_bound(source, matcher.literal_prefix()) - list.begin());
+    for (size_t i = first; i < list.size() && list[i].key.starts_with(matcher.literal_prefix()); ++i) {
+      fetch_later(i, list.size(), [&](size_t later) { return list[later].key.data(); });
+      if (matcher.match(list[i].key, captures) && !visit(list[i], captures)) return;
+    }
   }
 
  private:

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <re2/re2.h>
 
+#include "base/fetch.h"
+#include "base/parallel_for.h"
 #include "lang/hole_scope.h"
 #include "ops/cast.h"
 #include "plan/apply_steps.h"
@@ -54,6 +56,8 @@ class TensorBuilder {
       if (rule.kind != Rule::Kind::move) return;
       if (rule.gathers())
         build_joined(rule, r, matches.by_rule[r], replicas);
+      else if (rule.split)
+        build_parts(rule, r, matches.by_rule[r], replicas);
       else
         build_each(rule, r, matches.by_rule[r], replicas);
       for (DroppedTensor& part : cutter_.take_dropped()) {
@@ -85,8 +89,8 @@ class TensorBuilder {
     }
   }
 
-  static bool is_skipped(const Replicas& replicas, uint32_t r, const Match& match) {
-    return !replicas.skipped.empty() && replicas.skipped.contains({r, match.key});
+  static bool is_skipped(const Replicas& replicas, uint32_t r, const layout::SourceKey* key) {
+    return !replicas.skipped.empty() && replicas.skipped.contains({r, key});
   }
   // The parts of the tensor that one of the rule's keys names.
   template <typename Visit>
@@ -120,41 +124,82 @@ class TensorBuilder {
     SharedShape from, shape;
     Piece piece;
   };
-  static Made made_of(const SharedShape& from, const StridedView& view) {
+  // Shares with the one before what they have in common.
+  static Made made_of(const SharedShape& from, const StridedView& view, const std::optional<Made>& last) {
     const Shape shape = view.shape();
-    return {from, shape, view.piece(0, 0, std::vector<int64_t>(shape.size(), 0), axes_in_order(shape.size()))};
+    Made made = {from, shape, view.piece(0, 0, std::vector<int64_t>(shape.size(), 0), axes_in_order(shape.size()))};
+    if (last && last->shape == made.shape) made.shape = last->shape;
+    if (last && last->piece.axes == made.piece.axes) made.piece.axes = last->piece.axes;
+    return made;
+  }
+  void add_made(const Rule& rule, uint32_t r, std::string target, const layout::SourceKey& key, const Made& made) {
+    PlannedTensor* tensor = add_target(rule, r, std::move(target), target_dtype(rule, key), made.shape);
+    if (tensor == nullptr) return;
+    tensor->pieces.push_back(made.piece);
+    tensor->pieces.back().source = key.source;
+    tensor->pieces.back().tensor = key.tensor;
+    check_whole_bytes(rule, *tensor);
   }
 
-  // Without concat and stack, every part is a target. A tensor that is not split is made as the one before if it has
-  // its shape, and parts share what they have in common.
-  void build_each(const Rule& rule, uint32_t r, const RuleMatches& matches, const Replicas& replicas) {
+  // Every part is a target.
+  void build_parts(const Rule& rule, uint32_t r, const RuleMatches& matches, const Replicas& replicas) {
     if (matches.empty()) return;
     const lang::Expansion key_for = target_keys(rule);
     std::optional<Made> last;
-    const auto add = [&](const layout::SourceKey& key, const lang::Captures& captures, const Made& made) {
-      const DType dtype = target_dtype(rule, key);
-      PlannedTensor* tensor = add_target(rule, r, key_for(captures), dtype, made.shape);
-      if (tensor == nullptr) return;
-      tensor->pieces.push_back(made.piece);
-      tensor->pieces.back().source = key.source;
-      tensor->pieces.back().tensor = key.tensor;
-      check_whole_bytes(rule, *tensor);
-    };
     for (const Match& match : matches) {
-      if (is_skipped(replicas, r, match)) continue;
-      const SharedShape& from = input_.info(*match.key).shape;
-      if (!rule.split && !rule.slices() && last && last->from == from) {
-        add(*match.key, match.captures, *last);
-        continue;
-      }
+      if (is_skipped(replicas, r, match.key)) continue;
       cut_one(rule, match, [&](const Match&, const lang::Captures& captures, const StridedView& view) {
-        Made made = made_of(from, view);
-        if (last && last->shape == made.shape) made.shape = last->shape;
-        if (last && last->piece.axes == made.piece.axes) made.piece.axes = last->piece.axes;
-        add(*match.key, captures, made);
-        last = std::move(made);
+        last = made_of(input_.info(*match.key).shape, view, last);
+        add_made(rule, r, key_for(captures), *match.key, *last);
       });
     }
+  }
+
+  // Every tensor is one, made as the one before if it has its shape.
+  void build_each(const Rule& rule, uint32_t r, const RuleMatches& matches, const Replicas& replicas) {
+    if (matches.empty()) return;
+    std::vector<std::string> targets = keys_for_each(rule, r, matches, replicas);
+    std::optional<Made> last;
+    lang::Captures captures;
+    for (size_t i = 0; i < matches.size(); ++i) {
+      fetch_later(
+          i, matches.size(), [&](size_t later) { return &matches.key(later); }, 32);
+      fetch_later(i, matches.size(), [&](size_t later) { return &input_.info(matches.key(later)); });
+      fetch_later(i, matches.size(), [&](size_t later) { return targets_.home_of(targets[later]); });
+      const layout::SourceKey& key = matches.key(i);
+      if (is_skipped(replicas, r, &key)) continue;
+      const SharedShape& from = input_.info(key).shape;
+      bool fits = !rule.slices() && last && last->from == from;
+      if (!fits) {
+        matches.take(i, captures);
+        cut_one(rule, {&key, captures}, [&](const Match&, const lang::Captures&, const StridedView& view) {
+          last = made_of(from, view, last);
+          fits = true;
+        });
+      }
+      if (fits) add_made(rule, r, std::move(targets[i]), key, *last);
+    }
+  }
+  // The target's key for each match; "" for those that are skipped. Made on all cores, unless expressions are in it.
+  std::vector<std::string> keys_for_each(const Rule& rule, uint32_t r, const RuleMatches& matches,
+                                         const Replicas& replicas) const {
+    constexpr int64_t kWorkOfKey = 200;  // in parallel_for's unit
+    const lang::Expansion key_for = target_keys(rule);
+    std::vector<std::string> keys(matches.size());
+    const auto make = [&](int64_t begin, int64_t end) {
+      lang::Captures captures;
+      for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+        fetch_later(
+            i, matches.size(), [&](size_t later) { return &matches.key(later); }, 32);
+        fetch_later(i, matches.size(), [&](size_t later) { return matches.key(later).key.data(); });
+        if (is_skipped(replicas, r, &matches.key(i))) continue;
+        matches.take(i, captures);
+        keys[i] = key_for(captures);
+      }
+    };
+    const auto n = static_cast<int64_t>(keys.size());
+    key_for.computes() ? make(0, n) : parallel_for(n, n * kWorkOfKey, make);
+    return keys;
   }
 
   // stack and concat: what differs only in the holes that are joined along gives one target.
@@ -166,7 +211,7 @@ class TensorBuilder {
     };
     std::map<std::string, std::vector<JoinInput>> groups;
     for (const Match& one : matches) {
-      if (is_skipped(replicas, r, one)) continue;
+      if (is_skipped(replicas, r, one.key)) continue;
       cut_one(rule, one, [&](const Match& match, const lang::Captures& captures, StridedView view) {
         groups[key_for(captures)].push_back({match.key, &input_.info(*match.key), taken(rule.concat, captures),
                                              taken(rule.stack, captures), std::move(view)});

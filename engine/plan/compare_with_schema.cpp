@@ -1,6 +1,7 @@
 #include "plan/compare_with_schema.h"
 
 #include <algorithm>
+#include <span>
 
 #include <fmt/format.h>
 #include <re2/re2.h>
@@ -18,6 +19,21 @@ struct DemandedTensor {
   std::string key;
   Shape shape;
   const lang::SchemaTensor* origin;
+};
+
+// Demanded tensors that follow each other and differ by their keys only, to be looked up together.
+struct Alike {
+  std::vector<std::string> keys = std::vector<std::string>(64);  // the first n_keys of them; the others are room
+  size_t n_keys = 0;
+  Shape shape;
+  const lang::SchemaTensor* origin = nullptr;
+
+  bool is_full() const { return n_keys == keys.size(); }
+  std::span<const std::string> all() const { return {keys.data(), n_keys}; }
+  void add(std::string_view key, const Shape& its_shape, const lang::SchemaTensor& its_origin) {
+    if (n_keys == 0) shape = its_shape, origin = &its_origin;
+    keys[n_keys++] = key;
+  }
 };
 
 bool fits(const Shape& shape, const Shape& wanted) {
@@ -60,8 +76,8 @@ class Comparison {
         diagnostics_(diagnostics) {
     std::vector<bool> wanted(tensors_.size());
     const auto by_listed_name = spelt_otherwise();
-    const auto demand = [&](std::string_view key, const Shape& shape, const lang::SchemaTensor& origin) {
-      size_t given = targets.find(key);
+    const auto demand = [&](const std::string& key, const Shape& shape, const lang::SchemaTensor& origin,
+                            size_t given) {
       if (given == KeyIndex::npos)
         if (const auto it = by_listed_name.find(key); it != by_listed_name.end()) given = it->second;
       if (given != KeyIndex::npos) {
@@ -71,9 +87,20 @@ class Comparison {
       } else {
         missing_.push_back(demanded_.size());
       }
-      demanded_.push_back({std::string(key), shape, &origin});
+      demanded_.push_back({key, shape, &origin});
     };
-    lang::for_each_demanded(*input.schema, architecture, config, demand);
+    Alike alike;
+    const auto look_up = [&] {
+      targets.find_each(alike.all(),
+                        [&](size_t i, size_t given) { demand(alike.all()[i], alike.shape, *alike.origin, given); });
+      alike.n_keys = 0;
+    };
+    lang::for_each_demanded(*input.schema, architecture, config,
+                            [&](std::string_view key, const Shape& shape, const lang::SchemaTensor& origin) {
+                              if (alike.is_full() || &origin != alike.origin || shape != alike.shape) look_up();
+                              alike.add(key, shape, origin);
+                            });
+    look_up();
     for (size_t t = 0; t < wanted.size(); ++t) {
       if (wanted[t]) continue;
       const auto line = wrong_.find(line_of(rule_of(t).place));

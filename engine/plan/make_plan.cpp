@@ -1,6 +1,7 @@
 // Rules + manifests -> plan: the list of passes. Each reports all that it finds; what follows from a mistake is not
 // looked for.
 #include <algorithm>
+#include <future>
 
 #include <fmt/format.h>
 
@@ -140,15 +141,20 @@ std::optional<Plan> run_passes(const Rules::Impl& rules, const std::vector<Named
   check_output(input, targets, diagnostics);
   TargetConfig target = make_config(input, targets, scope, diagnostics);
   if (failed()) return std::nullopt;
+  constexpr size_t kWorthAThread = 10'000;  // tensors
+  const auto when = targets.tensors.size() < kWorthAThread ? std::launch::deferred : std::launch::async;
+  auto order = std::async(when, [&list = targets.tensors] {
+    return sorted_order(list.size(), [&](size_t a, size_t b) { return list[a].key < list[b].key; });
+  });
   SchemaCheck checked = check_schema(input, choices, active, targets, target, scope, diagnostics);
+  std::vector<uint32_t> by_key = order.get();
   if (failed()) return std::nullopt;
 
   Plan plan = described(input, computed);
   plan.variants = choices.variants;
   for (const auto& [name, dim] : dims.bound()) plan.dims.push_back(dim);
   plan.tensors = std::move(targets.tensors);
-  reorder(plan.tensors, sorted_order(plan.tensors.size(),
-                                     [&list = plan.tensors](size_t a, size_t b) { return list[a].key < list[b].key; }));
+  reorder(plan.tensors, std::move(by_key));
   plan.dropped = dropped_tensors(input, matches, replicas, twins, shared, parts);
   plan.rests = taken_for_the_rest(input, active, matches);
   plan.checks = scope.checks();

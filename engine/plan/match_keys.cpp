@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/fetch.h"
 #include "base/parallel_for.h"
 #include "lang/hole_scope.h"
 
@@ -216,7 +217,10 @@ Matches match_keys(const PlanInput& input, const Choices& choices, const ActiveR
     const auto n_parts = static_cast<int64_t>(parts.size());
     parallel_for(n_parts, n_parts * int64_t{kPartKeys} * kWorkOfKey, [&](int64_t first, int64_t last) {
       for (auto p = static_cast<size_t>(first); p < static_cast<size_t>(last); ++p)
-        for (size_t k = p * kPartKeys; k < std::min(keys.size(), (p + 1) * kPartKeys); ++k) parts[p].match(keys[k]);
+        for (size_t k = p * kPartKeys; k < std::min(keys.size(), (p + 1) * kPartKeys); ++k) {
+          fetch_later(k, keys.size(), [&](size_t later) { return keys[later].key.data(); });
+          parts[p].match(keys[k]);
+        }
     });
     for (Matching& part : parts) append(part, matches, diagnostics);
   }

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/fetch.h"
 #include "base/json_members.h"
 #include "base/parallel_for.h"
 #include "base/text.h"
@@ -65,7 +66,10 @@ class TensorLines {
   }
   size_t size() const { return plan_.tensors.size(); }
   void operator()(size_t t, Line& line) const {
-    const PlannedTensor& tensor = plan_.tensors[t];
+    const std::vector<PlannedTensor>& tensors = plan_.tensors;
+    fetch_later(t, tensors.size(), [&](size_t later) { return tensors[later].key.data(); });
+    fetch_later(t, tensors.size(), [&](size_t later) { return tensors[later].pieces.data(); });
+    const PlannedTensor& tensor = tensors[t];
     line.cells.resize(4);
     line.cells[0] = tensor.key;
     line.cells[1] = dtype_text(plan_, tensor);
@@ -168,6 +172,7 @@ std::string summary(const Plan& plan) {
   parallel_for(n_tensors, n_tensors * 100, [&](int64_t begin, int64_t end) {
     Total part;
     for (auto t = static_cast<size_t>(begin); t < static_cast<size_t>(end); ++t) {
+      fetch_later(t, plan.tensors.size(), [&](size_t later) { return plan.tensors[later].pieces.data(); });
       ++part.counts[report::kind_of(plan, plan.tensors[t])];
       part.n_padded += !plan.tensors[t].pieces.empty() && !plan.tensors[t].filled.empty();
       part.bytes += static_cast<uint64_t>(data_bytes(plan.tensors[t]));

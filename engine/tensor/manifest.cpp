@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "base/checked.h"
+#include "base/fetch.h"
 #include "base/sorted_order.h"
 #include "remap/diagnostic.h"
 
@@ -94,11 +95,12 @@ Manifest::Manifest() : tensors_(std::make_shared<const std::vector<TensorInfo>>(
 
 Manifest::Manifest(std::vector<TensorInfo> tensors, const std::string& file) {
   reorder(tensors, sorted_order(tensors.size(), [&](size_t a, size_t b) { return tensors[a].key < tensors[b].key; }));
-  const auto twice = std::adjacent_find(tensors.begin(), tensors.end(),
-                                        [](const TensorInfo& a, const TensorInfo& b) { return a.key == b.key; });
-  if (twice != tensors.end())
-    throw Error("manifest-duplicate-key", BytePlace{file, {}, {}},
-                fmt::format("the tensor '{}' is named twice", twice->key));
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    fetch_later(i, tensors.size(), [&](size_t j) { return tensors[j].key.data(); });
+    if (i > 0 && tensors[i].key == tensors[i - 1].key)
+      throw Error("manifest-duplicate-key", BytePlace{file, {}, {}},
+                  fmt::format("the tensor '{}' is named twice", tensors[i].key));
+  }
   share_shapes(tensors);
   tensors_ = std::make_shared<const std::vector<TensorInfo>>(std::move(tensors));
 }

@@ -1,4 +1,5 @@
 // Names, orders and checked sizes that everything else rests on.
+#include "base/checksum.h"
 #include "base/json_members.h"
 #include "base/key_index.h"
 #include "base/parallel_for.h"
@@ -14,6 +15,7 @@
 #include <atomic>
 #include <chrono>
 #include <random>
+#include <span>
 #include <thread>
 
 using namespace remap;
@@ -118,6 +120,20 @@ TEST_CASE("an index of keys finds each, and nothing else, however it grew") {
     index.reserve(reserved);
     const auto text_of = [&](size_t i) -> std::string_view { return texts[i]; };
     CHECK(index.find("", text_of) == KeyIndex::npos);
+    const auto find_each = [&](const std::vector<std::string>& asked) {
+      struct {
+        const std::vector<std::string>& texts;
+        std::string_view operator()(size_t i) const { return texts[i]; }
+        const void* home(size_t i) const { return &texts[i]; }
+      } const all{texts};
+      std::vector<size_t> found;
+      index.find_each(asked, all, [&](size_t i, size_t number) {
+        CHECK(i == found.size());
+        found.push_back(number);
+      });
+      return found;
+    };
+    CHECK(find_each({"", "layers.1.weight"}) == std::vector<size_t>{KeyIndex::npos, KeyIndex::npos});
     for (int i = 0; i < 4000; ++i) {
       const std::string text = "layers." + std::to_string(random() % 3000) + ".weight";
       const auto [place, fresh] = index.add(text, texts.size(), text_of);
@@ -125,12 +141,31 @@ TEST_CASE("an index of keys finds each, and nothing else, however it grew") {
       CHECK(place == known.at(text));
       if (fresh) texts.push_back(text);
     }
+    std::vector<std::string> asked;
+    std::vector<size_t> expected;
     for (int i = 0; i < 3100; ++i) {
       const std::string text = "layers." + std::to_string(i) + ".weight";
       const auto it = known.find(text);
-      CHECK(index.find(text, text_of) == (it == known.end() ? KeyIndex::npos : it->second));
+      expected.push_back(it == known.end() ? KeyIndex::npos : it->second);
+      asked.push_back(text);
+      CHECK(index.find(text, text_of) == expected.back());
     }
+    CHECK(find_each(asked) == expected);
   }
+}
+
+TEST_CASE("a checksum of values is that of their bytes, however many wait to be hashed") {
+  std::string bytes;
+  Checksum sum;
+  for (uint64_t i = 0; i < 20'000; ++i) {
+    const std::string text(i % 97, static_cast<char>('a' + i % 26));
+    sum.add(i);
+    sum.add(text);
+    for (const uint64_t value : {i, uint64_t{text.size()}})
+      for (int shift = 0; shift < 64; shift += 8) bytes += static_cast<char>(value >> shift & 0xff);
+    bytes += text;
+  }
+  CHECK(sum.sum() == checksum(std::as_bytes(std::span(bytes))));
 }
 
 TEST_CASE("members of large objects are found, set and taken out, and keep their order") {

@@ -8,6 +8,8 @@
 #include "plan/roots.h"
 #include "support/catch.h"
 
+#include <regex>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -248,6 +250,42 @@ TEST_CASE("rules that share a tensor take every element of it once") {
     plan::build_tensors(planning.input, {}, {true, true}, matches, {}, planning.scope, planning.diagnostics);
     CHECK(messages(planning.diagnostics) == row.messages);
   }
+}
+
+TEST_CASE("many keys, which several threads match and write, become what each of them is by itself") {
+  constexpr int kKeys = 60'000;
+  std::vector<MemoryTensor> tensors;
+  for (int i = 0; i < kKeys; ++i)
+    tensors.push_back({fmt::format("l.{}.{}", i, i % 3 == 0 ? "g" : "b"), DType::f32, {1 + i % 2}, {}});
+  tensors.push_back({"x.y", DType::f32, {1}, {}});
+  const std::string rules =
+      "maps: {norm: {g: weight, b: bias}}\n"
+      "rules: [{from: \"l.{n:int}.{p:norm}\", to: \"m.{n+1}.{p}\"}, {keep: x.y}]\n";
+  {
+    ToyPlanning planning(rules, tensors);
+    const auto matches = plan::match_keys(planning.input, {}, {true, true}, planning.scope, planning.diagnostics);
+    const auto targets =
+        plan::build_tensors(planning.input, {}, {true, true}, matches, {}, planning.scope, planning.diagnostics);
+    CHECK(messages(planning.diagnostics).empty());
+    REQUIRE(targets.tensors.size() == kKeys + 1);
+    size_t n_wrong = 0;
+    for (int i = 0; i < kKeys; ++i) {
+      const size_t place = targets.find(fmt::format("m.{}.{}", i + 1, i % 3 == 0 ? "weight" : "bias"));
+      if (place == KeyIndex::npos) {
+        ++n_wrong;
+        continue;
+      }
+      const PlannedTensor& tensor = targets.tensors[place];
+      const TensorInfo& from = planning.source.manifest()[tensor.pieces.at(0).tensor];
+      n_wrong += from.key != fmt::format("l.{}.{}", i, i % 3 == 0 ? "g" : "b") || tensor.shape != from.shape;
+    }
+    CHECK(n_wrong == 0);
+  }
+  // The first error is the one that is thrown, whichever thread comes to one first.
+  ToyPlanning planning(std::regex_replace(rules, std::regex("n.1"), "n-5"), tensors);
+  const auto matches = plan::match_keys(planning.input, {}, {true, true}, planning.scope, planning.diagnostics);
+  plan::build_tensors(planning.input, {}, {true, true}, matches, {}, planning.scope, planning.diagnostics);
+  CHECK(messages(planning.diagnostics) == Lines{"pattern-no-translation: '0' moved by -5 is not an index"});
 }
 
 TEST_CASE("replicas and twins hold the same values, or the user takes them as they are") {
