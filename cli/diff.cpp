@@ -47,11 +47,11 @@ std::vector<std::string> messages(const remap::Diagnostics& diagnostics) {
 
 // Those that are not `known` from the other rule file.
 void add(const remap::Diagnostics& found, const remap::Diagnostics& known, remap::Diagnostics& all) {
-  const auto line = [](const remap::Diagnostic& d) {
+  const auto line = [](const remap::Diagnostic& d) -> std::string_view {
     const auto* place = std::get_if<remap::TextPlace>(&d.place);
-    return place == nullptr ? std::string() : place->source_line;
+    return place == nullptr ? std::string_view() : place->source_line.str();
   };
-  std::set<std::tuple<std::string, std::string, std::string>> before;
+  std::set<std::tuple<std::string_view, std::string_view, std::string_view>> before;
   for (const auto& d : known.items()) before.emplace(d.id, d.message, line(d));
   for (const auto& d : found.items())
     if (!before.contains({d.id, d.message, line(d)})) all.add(d);

@@ -170,6 +170,16 @@ BytesRead read_all_at(int fd, uint64_t offset, std::span<std::byte> bytes) {
   return {done, 0};
 }
 
+uint64_t most_cached_bytes() {
+  const long pages = ::sysconf(_SC_PHYS_PAGES), page_bytes = ::sysconf(_SC_PAGESIZE);
+  return pages < 0 || page_bytes < 0 ? UINT64_MAX
+                                     : static_cast<uint64_t>(pages) * static_cast<uint64_t>(page_bytes) / 2;
+}
+
+void drop_cached(int fd, uint64_t offset, uint64_t length) {
+  static_cast<void>(::posix_fadvise(fd, static_cast<off_t>(offset), static_cast<off_t>(length), POSIX_FADV_DONTNEED));
+}
+
 std::string read_text_file(const std::string& path, uint64_t max_bytes, std::vector<FileRead>* read) {
   const MappedFile file(path);
   if (file.size() > max_bytes)

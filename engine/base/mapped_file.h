@@ -91,6 +91,13 @@ struct BytesRead {
 };
 BytesRead read_all_at(int fd, uint64_t offset, std::span<std::byte> bytes);
 
+// What is read and written once would take the place of everything else in the page cache if it is more than this: half
+// of the machine's memory.
+uint64_t most_cached_bytes();
+// Takes what is on the disk of a range of a file (length 0: to its end) out of the page cache. A hint, which may do
+// nothing.
+void drop_cached(int fd, uint64_t offset = 0, uint64_t length = 0);
+
 // "No such file or directory" for an errno value; thread-safe.
 std::string errno_text(int error_number);
 

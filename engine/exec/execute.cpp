@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "base/mapped_file.h"
 #include "base/progress_counter.h"
 #include "exec/blocks.h"
 #include "exec/check_plan.h"
@@ -42,6 +43,7 @@ class Run {
         pieces_(tensors),
         memory_(blocks_.largest_bytes()),
         open_(blocks_, sink, memory_, options.open_bytes),
+        once_(total_bytes(tensors) > options.max_cached_bytes.value_or(most_cached_bytes())),
         progress_(options.progress, total_bytes(tensors)),
         is_held_(blocks_.size()) {
     if (sink.shares()) share_runs();
@@ -125,7 +127,7 @@ class Run {
 
   // Jobs are begun in order: when one fails those before it have begun, and end; the first error is thrown.
   void do_jobs() {
-    exec::Filler filler(tensors_, sources_, pieces_);
+    exec::Filler filler(tensors_, sources_, pieces_, once_);
     TileBuffer buffer;
     for (size_t job = next_job_++; job < first_failure_.load(); job = next_job_++) {
       if (is_cancelled()) return;
@@ -231,6 +233,7 @@ class Run {
   exec::PieceIndex pieces_;
   exec::BlockMemory memory_;
   exec::OpenBlocks open_;
+  const bool once_;
   ProgressCounter progress_;
   // Of each block: whether tiles go into it; whether the sink has it from a run before.
   std::vector<bool> is_shared_, is_held_;

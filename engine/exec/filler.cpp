@@ -118,7 +118,10 @@ uint64_t Filler::fill(const std::vector<Stretch>& stretches, std::byte* out) {
         break;
       length += size_of(stretches[next]);
     }
-    if (next == i + 1 || read_all_at(from.fd, from.offset_bytes, {at, length}).n_bytes != length)
+    const bool at_once = next > i + 1 && read_all_at(from.fd, from.offset_bytes, {at, length}).n_bytes == length;
+    if (at_once && once_)
+      drop_cached(from.fd, from.offset_bytes, length);
+    else if (!at_once)
       for (length = 0; i < next; ++i)
         length += fill(stretches[i], out + (stretches[i].offset_bytes - stretches[0].offset_bytes));
     filled += length;
@@ -230,7 +233,7 @@ void Filler::copy(const TileView& view, const ops::CopyRegion& region, DType to,
     const auto begin = static_cast<uint64_t>(region.source_offset * element_bytes);
     std::byte* const at = out + region.target_offset * element_bytes;
     if (view.fd >= 0 && length >= kWorthReadingBytes)
-      return read_file_bytes(view, view.offset_bytes + begin, at, static_cast<uint64_t>(length));
+      return read_file_bytes(view, view.offset_bytes + begin, at, static_cast<uint64_t>(length), once_);
     std::memcpy(at, view.data + begin, static_cast<size_t>(length));
   } else if (contiguous && view.fd >= 0) {
     return cast_from_file(view, region, to, out);
@@ -248,7 +251,7 @@ void Filler::cast_from_file(const TileView& view, const ops::CopyRegion& region,
   for (int64_t begin = 0; begin < count; begin += kCastElements) {
     const int64_t n = std::min(kCastElements, count - begin);
     read_file_bytes(view, view.offset_bytes + static_cast<uint64_t>((region.source_offset + begin) * from_bytes),
-                    scratch_.data(), static_cast<uint64_t>(n * from_bytes));
+                    scratch_.data(), static_cast<uint64_t>(n * from_bytes), once_);
     ops::strided_cast(out, to, scratch_.data(), opened_.dtype,
                       ops::normalised({region.target_offset + begin, 0, {{n, 1, 1}}}));
   }

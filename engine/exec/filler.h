@@ -46,8 +46,10 @@ class PieceIndex {
 // One thread's. The tensors, sources and the index must outlive it.
 class Filler {
  public:
-  Filler(const std::vector<PlannedTensor>& tensors, const std::vector<const Source*>& sources, const PieceIndex& index)
-      : tensors_(tensors), sources_(sources), index_(index) {}
+  // `once`: what is read of files is not left in the page cache.
+  Filler(const std::vector<PlannedTensor>& tensors, const std::vector<const Source*>& sources, const PieceIndex& index,
+         bool once)
+      : tensors_(tensors), sources_(sources), index_(index), once_(once) {}
   ~Filler() { let_go(); }
   Filler(const Filler&) = delete;
   Filler& operator=(const Filler&) = delete;
@@ -89,6 +91,7 @@ class Filler {
   const std::vector<PlannedTensor>& tensors_;
   const std::vector<const Source*>& sources_;
   const PieceIndex& index_;
+  const bool once_;
   Opened opened_;
   TileBuffer unused_;
   std::vector<std::byte> scratch_;

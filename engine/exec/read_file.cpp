@@ -7,8 +7,10 @@
 
 namespace remap::exec {
 
-void read_file_bytes(const TileView& view, uint64_t offset, std::byte* out, uint64_t length) {
+void read_file_bytes(const TileView& view, uint64_t offset, std::byte* out, uint64_t length, bool once) {
   const BytesRead read = read_all_at(view.fd, offset, {out, length});
+  constexpr uint64_t kWorthDropping = 65536;
+  if (once && length >= kWorthDropping) drop_cached(view.fd, offset, length);
   if (read.n_bytes == length) return;
   const Place place = view.file == nullptr ? Place{} : BytePlace{*view.file, {}, offset + read.n_bytes};
   if (read.error != 0)

@@ -9,7 +9,7 @@
 namespace remap::exec {
 
 // Reads `length` bytes of the file that a tile is in. Throws Error "io-read", or "io-truncated" if the file ends
-// before.
-void read_file_bytes(const TileView& view, uint64_t offset, std::byte* out, uint64_t length);
+// before. `once`: they are not left in the page cache.
+void read_file_bytes(const TileView& view, uint64_t offset, std::byte* out, uint64_t length, bool once);
 
 }  // namespace remap::exec

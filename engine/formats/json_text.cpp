@@ -213,7 +213,7 @@ TextPlace text_place(const std::string& file, std::string_view text, uint64_t of
                   column + static_cast<int>(std::min<uint64_t>(length, 1'000'000)),
                   {}};
   constexpr size_t kMaxLine = 400;  // a minified file is one line
-  if (line.size() <= kMaxLine) place.source_line = line;
+  if (line.size() <= kMaxLine) place.source_line = std::string(line);
   return place;
 }
 

@@ -155,11 +155,14 @@ class OutputFolder::Impl {
     check_destination(destination_, options_);  // an earlier run's may have been put back
     formats::check_space(whole_, layout, needed_bytes_, held_bytes());
     create_files(layout);
-    if (partial_->whole().empty()) return;
+    if (!partial_->is_taken_over()) return;
     uint64_t bytes = 0;
     for (const auto& block : partial_->whole()) bytes += block.length;
-    say("output-resumed", fmt::format("a run was killed when {} of {} were written; what is whole of it is kept",
-                                      human_bytes(bytes), human_bytes(needed_bytes_)));
+    if (bytes == 0)
+      say("output-leftover", "a run was killed before any of it was recorded as whole: all of it is written again");
+    else
+      say("output-resumed", fmt::format("a run was killed when {} of {} were written; what is whole of it is kept",
+                                        human_bytes(bytes), human_bytes(needed_bytes_)));
   }
   // Files are closed before they are removed.
   ~Impl() { files_.clear(); }
@@ -251,8 +254,10 @@ class OutputFolder::Impl {
     if (is_there_) return;
     if (is_part()) write_text(formats::kPartFile, formats::part_text(part_));
     // All at the end: handing blocks to the disk as they are made (sync_file_range) takes four times as long on ext4.
+    const bool is_large = needed_bytes_ > options_.max_cached_bytes.value_or(most_cached_bytes());
     for (OutputFile& file : files_) {
       if (const int error = options_.sync ? file.sync() : 0; error != 0) fail_write(error);
+      if (options_.sync && file.fd() >= 0 && is_large) drop_cached(file.fd());
       if (const int error = file.close(); error != 0) fail_write(error);
     }
     if (options_.sync) sync(partial_->folder());

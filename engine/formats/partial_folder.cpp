@@ -333,6 +333,7 @@ PartialFolder::PartialFolder(const Destination& destination, const PartialOption
 bool PartialFolder::take_over(Left& left) {
   if (!is_flat_folder(left.path + "/new")) return false;
   path_ = left.path;
+  taken_over_ = true;
   journal_ = std::exchange(left.journal, -1);
   whole_ = blocks_in(left.text, left.records);
   // A last line that was cut short would be one with the next.

@@ -54,6 +54,8 @@ class PartialFolder {
 
   std::string folder() const { return path_ + "/new"; }    // where the output is written
   std::string replaced() const { return path_ + "/old"; }  // where an output may wait that is replaced
+  // Whether it is what an earlier run left, which is gone on with.
+  bool is_taken_over() const { return taken_over_; }
   // Of an earlier run, sorted; what the files hold there may still be anything.
   const std::vector<WholeBlock>& whole() const { return whole_; }
 
@@ -74,7 +76,7 @@ class PartialFolder {
   const PartialOptions options_;
   std::string path_;
   int journal_ = -1;
-  bool keep_ = false;
+  bool keep_ = false, taken_over_ = false;
   std::vector<WholeBlock> whole_;
   std::mutex mutex_;
   std::string unwritten_;

@@ -72,8 +72,7 @@ class HeaderParser {
         if (!dtype || name(*dtype) != dtype_text || shape.size() > static_cast<size_t>(limits_.max_rank) ||
             key.size() > limits_.max_key_bytes)
           return false;
-        if (result.entries.size() + has_metadata >= limits_.max_tensors ||
-            !keys.add(key, result.entries.size(), key_of).second)
+        if (result.entries.size() >= limits_.max_tensors || !keys.add(key, result.entries.size(), key_of).second)
           return false;
         if (!(shared == shape)) shared = shape;
         result.entries.push_back(entry_of(std::string(key), *dtype, shared, static_cast<uint64_t>(offsets[0]),
@@ -82,7 +81,7 @@ class HeaderParser {
     } catch (const Error&) {
       return false;  // the other one finds it too, and in its turn
     }
-    return in.take('}') && in.is_at_end();
+    return result.entries.size() + has_metadata <= limits_.max_tensors && in.take('}') && in.is_at_end();
   }
 
   SafetensorsHeader parse_any(std::string_view text) const {

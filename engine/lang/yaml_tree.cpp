@@ -24,9 +24,12 @@ SourceText::SourceText(std::string file, std::string text) : file_(std::move(fil
 }
 
 TextPlace SourceText::place(int line, int column, int length) const {
-  constexpr size_t kMaxLine = 10'000;  // a longer one is not shown, and not kept with every place in it
+  constexpr size_t kMaxLine = 10'000;  // a longer one is not shown
   const std::string_view text = this->line(line);
-  return {file_, line, column, column + std::max(length, 1), std::string(text.size() <= kMaxLine ? text : "")};
+  const std::lock_guard lock(mutex_);
+  SharedText& shown = shown_[line];
+  if (shown.empty() && text.size() <= kMaxLine) shown = std::string(text);
+  return {file_, line, column, column + std::max(length, 1), shown};
 }
 
 std::string_view SourceText::line(int number) const {

@@ -3,7 +3,9 @@
 // (yaml-cpp would make 8 of 010 and true of yes).
 #pragma once
 
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,7 +15,7 @@
 
 namespace remap::lang {
 
-// The text of one rule or schema file; gives places in it.
+// The text of one rule or schema file; gives places in it, to several threads.
 class SourceText {
  public:
   SourceText(std::string file, std::string text);
@@ -26,6 +28,8 @@ class SourceText {
  private:
   std::string file_, text_;
   std::vector<size_t> line_starts_;
+  mutable std::mutex mutex_;
+  mutable std::map<int, SharedText> shown_;  // the lines that places were given in
 };
 
 struct YamlNode {

@@ -1,6 +1,7 @@
 #include "plan/build_tensors.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include <fmt/format.h>
 #include <re2/re2.h>
@@ -158,7 +159,9 @@ class TensorBuilder {
   // Every tensor is one, made as the one before if it has its shape.
   void build_each(const Rule& rule, uint32_t r, const RuleMatches& matches, const Replicas& replicas) {
     if (matches.empty()) return;
-    std::vector<std::string> targets = keys_for_each(rule, r, matches, replicas);
+    const lang::Expansion key_for = target_keys(rule);
+    std::vector<std::string> targets(matches.size());
+    const size_t n_made = key_for.computes() ? 0 : expand_all(key_for, r, matches, replicas, targets);
     std::optional<Made> last;
     lang::Captures captures;
     for (size_t i = 0; i < matches.size(); ++i) {
@@ -177,29 +180,38 @@ class TensorBuilder {
           fits = true;
         });
       }
-      if (fits) add_made(rule, r, std::move(targets[i]), key, *last);
+      if (!fits) continue;
+      if (i >= n_made) {
+        matches.take(i, captures);
+        targets[i] = key_for(captures);
+      }
+      add_made(rule, r, std::move(targets[i]), key, *last);
     }
   }
-  // The target's key for each match; "" for those that are skipped. Made on all cores, unless expressions are in it.
-  std::vector<std::string> keys_for_each(const Rule& rule, uint32_t r, const RuleMatches& matches,
-                                         const Replicas& replicas) const {
+  // The target's key for each match that is not skipped, made on all cores; how many there are before one that has
+  // none, which is the caller's to report.
+  static size_t expand_all(const lang::Expansion& key_for, uint32_t r, const RuleMatches& matches,
+                           const Replicas& replicas, std::vector<std::string>& keys) {
     constexpr int64_t kWorkOfKey = 200;  // in parallel_for's unit
-    const lang::Expansion key_for = target_keys(rule);
-    std::vector<std::string> keys(matches.size());
-    const auto make = [&](int64_t begin, int64_t end) {
+    std::atomic<size_t> n_made = keys.size();
+    const auto n = static_cast<int64_t>(keys.size());
+    parallel_for(n, n * kWorkOfKey, [&](int64_t begin, int64_t end) {
       lang::Captures captures;
-      for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+      for (auto i = static_cast<size_t>(begin); i < std::min(static_cast<size_t>(end), n_made.load()); ++i) {
         fetch_later(
             i, matches.size(), [&](size_t later) { return &matches.key(later); }, 32);
         fetch_later(i, matches.size(), [&](size_t later) { return matches.key(later).key.data(); });
         if (is_skipped(replicas, r, &matches.key(i))) continue;
         matches.take(i, captures);
-        keys[i] = key_for(captures);
+        try {
+          keys[i] = key_for(captures);
+        } catch (const Error&) {
+          size_t before = n_made;
+          while (i < before && !n_made.compare_exchange_weak(before, i)) continue;
+        }
       }
-    };
-    const auto n = static_cast<int64_t>(keys.size());
-    key_for.computes() ? make(0, n) : parallel_for(n, n * kWorkOfKey, make);
-    return keys;
+    });
+    return n_made;
   }
 
   // stack and concat: what differs only in the holes that are joined along gives one target.

@@ -50,15 +50,16 @@ std::string cut(const std::string& line, size_t width) {
 // Of a very long line, the part that is meant.
 TextPlace cut(TextPlace place) {
   constexpr size_t kBefore = 80;
-  if (place.column > 0 && place.source_line.size() > kMaxWidth && static_cast<size_t>(place.column) > kMaxWidth / 2) {
-    const size_t column = std::min(static_cast<size_t>(place.column) - 1, place.source_line.size());
-    const size_t from = utf8_prefix(place.source_line, column - kBefore).size();
-    const std::string_view mark = "…";
-    place.source_line = std::string(mark) + place.source_line.substr(from);
-    const int moved = static_cast<int>(from) - static_cast<int>(mark.size());
-    place.column -= moved;
-    place.end_column -= moved;
-  }
+  const std::string& line = place.source_line;
+  if (place.column == 0 || line.size() <= kMaxWidth) return place;
+  const auto column = static_cast<size_t>(place.column) - 1;
+  const bool is_far = column + 1 > kMaxWidth / 2;
+  const size_t from = is_far ? utf8_prefix(line, std::min(column, line.size()) - kBefore).size() : 0;
+  const std::string_view mark = is_far ? "…" : "", part = utf8_prefix(std::string_view(line).substr(from), kMaxWidth);
+  const int moved = static_cast<int>(from) - static_cast<int>(mark.size());
+  place.source_line = fmt::format("{}{}{}", mark, part, from + part.size() < line.size() ? "…" : "");
+  place.column -= moved;
+  place.end_column -= moved;
   return place;
 }
 
@@ -204,7 +205,10 @@ std::string others_text(const std::vector<const Diagnostic*>& members, const std
 
 }  // namespace
 
-std::string render_text(const Diagnostic& d) { return text_of(d, d.place); }
+std::string render_text(const Diagnostic& d) {
+  const auto* text = std::get_if<TextPlace>(&d.place);
+  return text_of(d, text == nullptr ? d.place : cut(*text));
+}
 
 std::vector<FoldedFinding> fold_findings(const Diagnostics& diagnostics) {
   struct Group {

@@ -21,7 +21,7 @@ std::string render_text(const Explanation& explanation) {
       text += fmt::format("{}\n  {}{}{}\n", printable(rule.target), printable(rule.what),
                           rule.source.empty() ? "" : " ← ", printable(rule.source));
     text += fmt::format("  by {}: {}\n{:>5} | {}\n", to_string(Place(rule.place)), rule.summary, rule.place.line,
-                        rule.place.source_line);
+                        rule.place.source_line.str());
     std::vector<std::string> captures;
     for (const auto& [name, value] : rule.captures) captures.push_back(fmt::format("{} = {}", name, value));
     if (!captures.empty()) text += fmt::format("  {}\n", printable(join(captures, ", ")));

@@ -49,7 +49,7 @@ std::string file_of(const Place& place) {
 // Columns count bytes here, and characters where others read them.
 int character_column(const TextPlace& place, int column) {
   const auto before = static_cast<size_t>(std::max(column - 1, 0));
-  const std::string_view inside = std::string_view(place.source_line).substr(0, before);
+  const std::string_view inside = std::string_view(place.source_line.str()).substr(0, before);
   return static_cast<int>(1 + utf8_length(inside) + before - inside.size());
 }
 
@@ -94,7 +94,9 @@ Json sarif_result(const Diagnostic& d) {
       location["region"]["startColumn"] = character_column(*t, t->column);
       location["region"]["endColumn"] = character_column(*t, t->end_column);
     }
-    if (!t->source_line.empty()) location["region"]["snippet"] = {{"text", t->source_line}};
+    constexpr size_t kMaxSnippet = 400;  // a line may have as many findings as bytes
+    const std::string& line = t->source_line;
+    if (!line.empty() && line.size() <= kMaxSnippet) location["region"]["snippet"] = {{"text", line}};
   }
   result["locations"] = Json::array({{{"physicalLocation", std::move(location)}}});
   return result;

@@ -5,6 +5,8 @@
 // half of what was asked for. "stall": the Nth call never ends, so that whoever kills the process finds it in the
 // middle. "kill": the process ends where the Nth call would begin.
 // mmap fails as storage does: the second half of the Nth mapping of a file cannot be read.
+// REMAP_CALLS: a file that gets a line for every write, when it is done, and for every fsync and rename, before it is.
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
@@ -17,6 +19,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -67,6 +70,19 @@ Function next(const char* name) {
   return reinterpret_cast<Function>(::dlsym(RTLD_NEXT, name));
 }
 
+// "CALL PATH", of whatever has this descriptor.
+void note(const char* call, int fd, const char* path = nullptr) {
+  static const char* const calls = std::getenv("REMAP_CALLS");
+  if (calls == nullptr) return;
+  char link[32], name[1024] = "", line[1100];
+  std::snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  if (path == nullptr && ::readlink(link, name, sizeof name - 1) < 0) return;
+  const int length = std::snprintf(line, sizeof line, "%s %s\n", call, path == nullptr ? name : path);
+  const int file = ::open(calls, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+  ::syscall(SYS_write, file, line, std::min(static_cast<size_t>(length), sizeof line - 1));
+  ::close(file);
+}
+
 template <typename Go>
 ssize_t transfer(const char* call, size_t length, const Go& go) {
   bool is_short = false;
@@ -99,18 +115,23 @@ ssize_t pread64(int fd, void* data, size_t length, off64_t offset) { return prea
 
 ssize_t pwrite(int fd, const void* data, size_t length, off_t offset) {
   static const auto real = next<ssize_t (*)(int, const void*, size_t, off_t)>("pwrite");
-  return transfer("pwrite", length, [&](size_t n) { return real(fd, data, n, offset); });
+  const ssize_t done = transfer("pwrite", length, [&](size_t n) { return real(fd, data, n, offset); });
+  note("write", fd);
+  return done;
 }
 ssize_t pwrite64(int fd, const void* data, size_t length, off64_t offset) { return pwrite(fd, data, length, offset); }
 
 ssize_t write(int fd, const void* data, size_t length) {
   static const auto real = next<ssize_t (*)(int, const void*, size_t)>("write");
   if (fd <= 2) return real(fd, data, length);
-  return transfer("write", length, [&](size_t n) { return real(fd, data, n); });
+  const ssize_t done = transfer("write", length, [&](size_t n) { return real(fd, data, n); });
+  note("write", fd);
+  return done;
 }
 
 int fsync(int fd) {
   static const auto real = next<int (*)(int)>("fsync");
+  note("fsync", fd);
   return plain("fsync", [&] { return real(fd); });
 }
 
@@ -122,10 +143,12 @@ int fallocate64(int fd, int mode, off64_t offset, off64_t length) { return fallo
 
 int renameat2(int from_fd, const char* from, int to_fd, const char* to, unsigned flags) noexcept {
   static const auto real = next<int (*)(int, const char*, int, const char*, unsigned)>("renameat2");
+  note("rename", -1, to);
   return plain("rename", [&] { return real(from_fd, from, to_fd, to, flags); });
 }
 int rename(const char* from, const char* to) noexcept {
   static const auto real = next<int (*)(const char*, const char*)>("rename");
+  note("rename", -1, to);
   return plain("rename", [&] { return real(from, to); });
 }
 

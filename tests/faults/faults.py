@@ -84,10 +84,12 @@ class Faults:
     def start(self, *more, **how):
         return self.start_command(self.command(*more, **{key: how.pop(key) for key in ("source", "out") if key in how}), **how)
 
-    def start_command(self, command, fault=None, limit=None):
+    def start_command(self, command, fault=None, limit=None, calls=None):
         environment = dict(os.environ)
         if fault:
             environment.update(LD_PRELOAD=self.shim, REMAP_FAULT=fault)
+        if calls:
+            environment.update(LD_PRELOAD=self.shim, REMAP_CALLS=str(calls))
 
         def prepare():
             for number in (signal.SIGINT, signal.SIGHUP):  # ignored below nohup, and by what a shell starts in the background
@@ -303,6 +305,38 @@ class Faults:
             return "absent", None
         return once
 
+    def synced(self, replaces):
+        """What has the output's name is on the disk: its files, then their folder, before it gets the name; and the name, after it did."""
+        def once(_):
+            self.clear()
+            calls = self.folder / "calls"
+            calls.unlink(missing_ok=True)
+            if replaces:
+                self.out.mkdir()
+            code, said = self.run(*(["--force"] if replaces else []), calls=calls)
+            lines = [line.split(" ", 1) for line in calls.read_text().splitlines()]
+            named = max((i for i, (call, path) in enumerate(lines) if call == "rename" and path == str(self.out)), default=None)
+            if code != 0 or named is None:
+                return self.state(), f"{code}: {said}"
+            wrong = []
+            written = {path for call, path in lines[:named] if call == "write" and Path(path).name in self.right}
+            if {Path(path).name for path in written} != set(self.right):
+                wrong.append(f"written were {sorted(written)}")
+            folders = {str(Path(path).parent) for path in written}
+            last = {}
+            for path in written | folders:
+                is_write = [i for i, line in enumerate(lines) if line == ["write", path]]
+                is_sync = [i for i, line in enumerate(lines) if line == ["fsync", path] and i < named]
+                last[path] = is_sync[-1] if is_sync else None
+                if not is_sync or (is_write and is_write[-1] > is_sync[-1]):
+                    wrong.append(f"'{path}' is not synced before it has its name")
+            if not wrong and any(last[str(Path(path).parent)] < last[path] for path in written):
+                wrong.append("the folder is synced before its files")
+            if ["fsync", str(self.out.parent)] not in lines[named:]:
+                wrong.append("the folder that holds the output is not synced")
+            return self.state(), "; ".join(wrong) or None
+        return once
+
     def all(self, n):
         self.count("kill -9 at a random time, then --resume", n(120), self.kill(signal.SIGKILL, False))
         self.count("kill -9 again and again, then --resume", n(80), self.kill(signal.SIGKILL, True))
@@ -310,6 +344,8 @@ class Faults:
         self.count("kill -9, then a run without --resume", n(20), self.kill_then_plain)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             self.count(f"{number.name}, then --resume", n(20), self.kill(number, False))
+        self.count("the order of writing, syncing and naming", 2, self.synced(False))
+        self.count("the same over an existing output", 2, self.synced(True))
         self.count("finish killed at a change, called again", 30, self.finish_killed(False))
         self.count("finish killed, the parts written again", 30, self.finish_killed(True))
         self.count("a full disk", n(50), self.full_disk)

@@ -135,8 +135,9 @@ TEST_CASE("one finding alone is bounded, too") {
 
 TEST_CASE("a very long line is cut around what is meant, between characters") {
   TextPlace place = at(7, 3001);
-  place.source_line = std::string(3000, 'x');
-  for (int i = 0; i < 300; ++i) place.source_line += "ü";
+  std::string line(3000, 'x');
+  for (int i = 0; i < 300; ++i) line += "ü";
+  place.source_line = line;
   Diagnostics one;
   one.error("plan-layout", place, "here");
   const std::string text = render_text(one);

@@ -95,6 +95,27 @@ TEST_CASE("tensors of a GGUF file lie one behind the other, with no more between
   CHECK(tensor_values<int8_t>(*open_source(folder.write("m.gguf", wide)), "b") == std::vector<int8_t>{64});
 }
 
+TEST_CASE("attack: a GGUF tensor whose bytes or rows cannot be counted (CVE-2026-33298, CVE-2026-27940)") {
+  const uint64_t half = uint64_t{1} << 62, root = uint64_t{1} << 32, most = ~uint64_t{0};
+  const TempFolder folder;
+  for (const auto& dims : std::vector<std::vector<uint64_t>>{
+           {half, 8}, {root, root}, {root, root, 4}, {most, most}, {most}, {half, 0, half}, {1, half}})
+    for (const uint32_t type : {kF32, kQ8, kI8, kUnknown})
+      for (const uint64_t offset : {uint64_t{0}, most - 31, half}) {
+        // Nothing of such a tensor is taken for read, and nothing is read outside of the file.
+        const std::string error = error_of([&] {
+          const auto source = open_source(folder.write("m.gguf", gguf({}, {tensor("a", dims, type, offset)})));
+          for (size_t i = 0; i < source->manifest().size(); ++i)
+            if (source->manifest()[i].unread == nullptr && element_count(source->manifest()[i].shape) > 0)
+              throw std::runtime_error("it is read");
+        });
+        CAPTURE(dims, type, offset, error);
+        CHECK(!contains(error, "it is read"));
+        if (type != kUnknown && offset != 0)
+          CHECK((contains(error, "gguf-bad-file: ") || contains(error, "tensor-shape-overflow: ")));
+      }
+}
+
 TEST_CASE("types of GGUF that are not read are listed as what they are") {
   const TempFolder folder;
   const auto source = open_source(

@@ -292,6 +292,8 @@ TEST_CASE("rule files cost what their size is") {
           {"one line", [](size_t n) { return repeated("a#, ", n, kRules + "let: {x: [", "z]}\n"); }},
           {"one line of mistakes",
            [](size_t n) { return repeated("{odd: #}, ", n, kRules + "rules: [", "{odd: 1}]\n"); }},
+          {"lines of mistakes, as long as are shown",
+           [](size_t n) { return repeated("  - {" + repeated(", , ", 9'000) + "}\n", n, kRules + "rules:\n"); }},
           {"one line of anchors", [](size_t n) { return repeated("&a# x, ", n, kRules + "rules: [", "z]\n"); }},
           {"sections", [](size_t n) { return repeated("odd#: 1\n", n, kRules); }},
           {"names", [](size_t n) { return repeated("  n#: 1\n", n, kRules + "let:\n"); }},

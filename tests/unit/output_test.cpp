@@ -6,11 +6,14 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <optional>
 
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mapped_file.h"
 #include "formats/safetensors_writer.h"
 #include "remap/diagnostic.h"
 #include "remap/execute.h"
@@ -646,6 +649,50 @@ TEST_CASE("a write that fails later is an error, and nothing is left") {
     CHECK(error.message == "writing failed: File too large");
   }
   CHECK(folder.names() == std::vector<std::string>{"source", "source/model.safetensors"});
+}
+
+TEST_CASE("a large source and output are not left in the page cache; smaller ones are") {
+  const TemporaryFolder folder;
+  std::vector<std::byte> numbers(8 << 20);
+  for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<std::byte>(i * 7 % 251);
+  std::vector<test::MemoryTensor> tensors = {{"a", DType::u8, {8 << 20}, numbers}};
+  for (int i = 0; i < 400; ++i)  // which are read by the dozen
+    tensors.push_back({"b." + std::to_string(i), DType::u8, {10'000}, {numbers.begin(), numbers.begin() + 10'000}});
+  const test::MemorySource made(std::move(tensors));
+  write_identity(made, folder / "source", {}, {}, 1);
+  const std::string in = folder / "source/model.safetensors", out = folder / "out/model.safetensors";
+  const auto cached_pages = [](const std::string& path) {
+    const MappedFile file(path);
+    std::vector<unsigned char> in_core(file.size() / 4096 + 1);
+    REQUIRE(::mincore(const_cast<std::byte*>(file.bytes().data()), file.size(), in_core.data()) == 0);
+    return std::count_if(in_core.begin(), in_core.end(), [](unsigned char page) { return (page & 1) != 0; });
+  };
+  const auto write = [&](std::optional<uint64_t> most) {
+    std::filesystem::remove_all(folder / "out");
+    const auto source = open_source(in);
+    const auto plan = identity(*source);
+    OutputOptions options;
+    ExecOptions exec;
+    options.max_cached_bytes = exec.max_cached_bytes = most;
+    OutputFolder output(folder / "out", plan, options);
+    execute(plan, {source.get()}, output, exec);
+    output.commit();
+  };
+  {
+    const MappedFile file(in);
+    drop_cached(file.fd());
+  }
+  if (cached_pages(in) > 100) {
+    WARN("this file system keeps all that it holds in memory");
+    return;
+  }
+  write({});
+  CHECK(cached_pages(in) > 2000);
+  CHECK(cached_pages(out) > 2000);
+  write(1 << 20);
+  CHECK(cached_pages(in) < 100);
+  CHECK(cached_pages(out) < 100);
+  CHECK((read_file(in) == read_file(out)));
 }
 
 TEST_CASE("metadata stands in every file, beside the format") {

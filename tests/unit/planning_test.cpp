@@ -281,11 +281,24 @@ TEST_CASE("many keys, which several threads match and write, become what each of
     }
     CHECK(n_wrong == 0);
   }
-  // The first error is the one that is thrown, whichever thread comes to one first.
-  ToyPlanning planning(std::regex_replace(rules, std::regex("n.1"), "n-5"), tensors);
-  const auto matches = plan::match_keys(planning.input, {}, {true, true}, planning.scope, planning.diagnostics);
-  plan::build_tensors(planning.input, {}, {true, true}, matches, {}, planning.scope, planning.diagnostics);
-  CHECK(messages(planning.diagnostics) == Lines{"pattern-no-translation: '0' moved by -5 is not an index"});
+  // The first key that becomes none ends the rule, whichever thread comes to one first; those before it are made.
+  for (const int first : {0, 7}) {
+    CAPTURE(first);
+    std::vector<MemoryTensor> some = tensors;
+    std::erase_if(some, [&](const MemoryTensor& t) { return t.key.size() < 9 && t.key[0] == 'l'; });  // below 10,000
+    some.push_back({fmt::format("l.{}.q", first), DType::f32, {1}, {}});
+    some.push_back({"l.9.q", DType::f32, {1}, {}});
+    const auto before = std::count_if(some.begin(), some.end(),
+                                      [&](const MemoryTensor& t) { return t.key < fmt::format("l.{}.q", first); });
+    const std::string body = std::regex_replace(rules, std::regex("n.1"), "n-10");
+    ToyPlanning planning(std::regex_replace(body, std::regex("b: bias"), "b: bias, q: q"), some);
+    const auto matches = plan::match_keys(planning.input, {}, {true, true}, planning.scope, planning.diagnostics);
+    const auto targets =
+        plan::build_tensors(planning.input, {}, {true, true}, matches, {}, planning.scope, planning.diagnostics);
+    CHECK(messages(planning.diagnostics) ==
+          Lines{fmt::format("pattern-no-translation: '{}' moved by -10 is not an index", first)});
+    CHECK(static_cast<long>(targets.tensors.size()) == before + 1);
+  }
 }
 
 TEST_CASE("replicas and twins hold the same values, or the user takes them as they are") {

@@ -8,14 +8,34 @@
 
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
 namespace remap {
 
 enum class Severity { error, warning, note };
+
+// A text that many values share: a long line may have thousands of places.
+class SharedText {
+ public:
+  SharedText() = default;
+  SharedText(std::string text) : text_(std::make_shared<const std::string>(std::move(text))) {}
+  SharedText(const char* text) : SharedText(std::string(text)) {}
+  const std::string& str() const {
+    static const std::string none;
+    return text_ == nullptr ? none : *text_;
+  }
+  operator const std::string&() const { return str(); }
+  bool empty() const { return str().empty(); }
+  friend bool operator==(const SharedText& a, const SharedText& b) { return a.text_ == b.text_ || a.str() == b.str(); }
+
+ private:
+  std::shared_ptr<const std::string> text_;  // null: an empty one
+};
 
 // A range in a text file. Lines and columns count from 1; columns count UTF-8 bytes. `end_column` is one past the last.
 // `source_line` is the text of the line, so that a caret can be drawn without opening the file again.
@@ -24,7 +44,7 @@ struct TextPlace {
   int line = 0;
   int column = 0;
   int end_column = 0;
-  std::string source_line;
+  SharedText source_line;
   bool operator==(const TextPlace&) const = default;
 };
 

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "remap/plan.h"
@@ -29,6 +30,9 @@ struct ExecOptions {
   uint64_t block_bytes = uint64_t{1} << 20;
   // Blocks that several tiles fill are kept in memory up to this size; beyond it they are read back and written again.
   uint64_t open_bytes = uint64_t{48} << 20;
+  // Where more than this is written, what is read of files does not stay in the page cache, which would lose all else
+  // that it holds. Absent: half of the machine's memory.
+  std::optional<uint64_t> max_cached_bytes = {};
 };
 
 // The sources that a plan names, in its order: what Piece::source indexes. `given` holds all of them.

@@ -56,6 +56,9 @@ struct OutputOptions {
   // bytes of each tensor are, if they lie there as they are.
   bool clone = false;
   std::vector<std::optional<uint64_t>> source_offsets = {};
+  // The files of a larger output do not stay in the page cache once they are synced. Absent: half of the machine's
+  // memory.
+  std::optional<uint64_t> max_cached_bytes = {};
 };
 
 // Throws Error "output-holds-input" if `path` exists and is one of `inputs` or holds one (or a part of one, if it is a
