@@ -120,7 +120,7 @@ uint64_t Filler::fill(const std::vector<Stretch>& stretches, std::byte* out) {
     }
     const bool at_once = next > i + 1 && read_all_at(from.fd, from.offset_bytes, {at, length}).n_bytes == length;
     if (at_once && once_)
-      drop_cached(from.fd, from.offset_bytes, length);
+      drop_read(from.fd, from.offset_bytes, length);
     else if (!at_once)
       for (length = 0; i < next; ++i)
         length += fill(stretches[i], out + (stretches[i].offset_bytes - stretches[0].offset_bytes));
