@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include "base/fetch.h"
 #include "lang/hole_scope.h"
 
 namespace remap::plan {
@@ -38,11 +37,8 @@ void state_shapes(const PlanInput& input, const lang::Rule& rule, const RuleMatc
   const bool each = names_holes(rule);
   lang::Captures captures;
   for (size_t begin = 0, end = 1; begin < matches.size(); begin = end++) {
-    for (; !each && end < matches.size() && shape_of(end) == shape_of(begin); ++end) {
-      fetch_later(
-          end, matches.size(), [&](size_t later) { return &matches.key(later); }, 32);
-      fetch_later(end, matches.size(), [&](size_t later) { return &shape_of(later); });
-    }
+    for (; !each && end < matches.size() && shape_of(end) == shape_of(begin); ++end)
+      matches.fetch_later(end, [&](const layout::SourceKey& key) { return &input.info(key).shape; });
     const SharedShape& shape = shape_of(begin);
     if (shape.size() != rule.shape->size()) {
       for (size_t i = begin; i < end; ++i)

@@ -165,9 +165,7 @@ class TensorBuilder {
     std::optional<Made> last;
     lang::Captures captures;
     for (size_t i = 0; i < matches.size(); ++i) {
-      fetch_later(
-          i, matches.size(), [&](size_t later) { return &matches.key(later); }, 32);
-      fetch_later(i, matches.size(), [&](size_t later) { return &input_.info(matches.key(later)); });
+      matches.fetch_later(i, [&](const layout::SourceKey& key) { return &input_.info(key); });
       fetch_later(i, matches.size(), [&](size_t later) { return targets_.home_of(targets[later]); });
       const layout::SourceKey& key = matches.key(i);
       if (is_skipped(replicas, r, &key)) continue;
@@ -198,9 +196,7 @@ class TensorBuilder {
     parallel_for(n, n * kWorkOfKey, [&](int64_t begin, int64_t end) {
       lang::Captures captures;
       for (auto i = static_cast<size_t>(begin); i < std::min(static_cast<size_t>(end), n_made.load()); ++i) {
-        fetch_later(
-            i, matches.size(), [&](size_t later) { return &matches.key(later); }, 32);
-        fetch_later(i, matches.size(), [&](size_t later) { return matches.key(later).key.data(); });
+        matches.fetch_later(i, [](const layout::SourceKey& key) { return key.key.data(); });
         if (is_skipped(replicas, r, &matches.key(i))) continue;
         matches.take(i, captures);
         try {

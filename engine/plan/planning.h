@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/fetch.h"
 #include "base/key_index.h"
 #include "lang/rules.h"
 #include "lang/schema.h"
@@ -81,6 +82,14 @@ class RuleMatches {
   size_t size() const { return keys_.size(); }
   bool empty() const { return keys_.empty(); }
   const layout::SourceKey& key(size_t i) const { return *keys_[i]; }
+  // In a loop over them, at i: what stands at address_of(key) of a later one will be needed (base/fetch.h).
+  template <typename AddressOf>
+  void fetch_later(size_t i, const AddressOf& address_of) const {
+    constexpr size_t kStepsToKey = 32;
+    remap::fetch_later(
+        i, size(), [&](size_t later) { return keys_[later]; }, kStepsToKey);
+    remap::fetch_later(i, size(), [&](size_t later) { return address_of(key(later)); });
+  }
   void take(size_t i, lang::Captures& captures) const {
     matcher_->take(keys_[i]->key, parts_.data() + i * matcher_->n_groups(), captures);
   }

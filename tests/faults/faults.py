@@ -306,7 +306,7 @@ class Faults:
         return once
 
     def synced(self, replaces):
-        """What has the output's name is on the disk: its files, then their folder, before it gets the name; and the name, after it did."""
+        """On the disk are the output's files, then their folder, before it gets its name; then the name."""
         def once(_):
             self.clear()
             calls = self.folder / "calls"
@@ -315,7 +315,7 @@ class Faults:
                 self.out.mkdir()
             code, said = self.run(*(["--force"] if replaces else []), calls=calls)
             lines = [line.split(" ", 1) for line in calls.read_text().splitlines()]
-            named = max((i for i, (call, path) in enumerate(lines) if call == "rename" and path == str(self.out)), default=None)
+            named = max((i for i, line in enumerate(lines) if line == ["rename", str(self.out)]), default=None)
             if code != 0 or named is None:
                 return self.state(), f"{code}: {said}"
             wrong = []
