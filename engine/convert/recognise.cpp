@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/parallel_for.h"
 #include "plan/load_rules.h"
 
 namespace remap::convert {
@@ -74,12 +75,16 @@ struct Candidate {
 
 // A user's files are read whole, so that their mistakes are reported.
 std::vector<Candidate> all_rules(const Request& request, Diagnostics& diagnostics) {
+  constexpr size_t kWorkOfAHead = 1'000'000;
+  const auto names = Rules::known(request.rule_folders);
+  std::vector<std::optional<Rules>> rules(names.size());
+  parallel_each(names.size(), static_cast<int64_t>(names.size() * kWorkOfAHead),
+                [&] { return [&](size_t i) { rules[i] = plan::load_head(names[i], request.rule_folders); }; });
   std::vector<Candidate> all;
-  for (const auto& name : Rules::known(request.rule_folders)) {
-    auto rules = plan::load_head(name, request.rule_folders);
-    const bool is_head = rules.has_value();
-    if (!is_head) rules = Rules::load(name, diagnostics, request.rule_folders, request.limits);
-    if (rules) all.push_back({name, std::move(*rules), is_head});
+  for (size_t i = 0; i < names.size(); ++i) {
+    const bool is_head = rules[i].has_value();
+    if (!is_head) rules[i] = Rules::load(names[i], diagnostics, request.rule_folders, request.limits);
+    if (rules[i]) all.push_back({names[i], std::move(*rules[i]), is_head});
   }
   return all;
 }

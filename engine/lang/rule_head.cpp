@@ -5,10 +5,12 @@
 
 namespace remap::lang {
 
-std::string head_of(std::string_view text) {
-  // All that a condition under 'recognise' may lead to.
+std::string head_of(std::string_view text, bool with_names) {
+  // All that a condition under 'recognise' may lead to; behind `kNames` what it has names for.
   constexpr std::array<std::string_view, 11> kHead = {
-      "remap", "family", "title", "source", "sources", "target", "recognise", "variants", "let", "normalise", "maps"};
+      "remap", "family", "title", "source", "sources", "recognise", "normalise", "target", "variants", "let", "maps"};
+  constexpr size_t kNames = 7;
+  const auto end_of_head = kHead.begin() + (with_names ? kHead.size() : kNames);
   std::string head;
   bool wanted = true;
   for (size_t at = 0; at < text.size();) {
@@ -16,7 +18,7 @@ std::string head_of(std::string_view text) {
     const std::string_view line = text.substr(at, end - at), name = line.substr(0, line.find(':'));
     at = end;
     const bool begins = name.size() < line.size() && name.find_first_of(" #-\"'\n") == std::string_view::npos;
-    if (begins) wanted = std::find(kHead.begin(), kHead.end(), name) != kHead.end();
+    if (begins) wanted = std::find(kHead.begin(), end_of_head, name) != end_of_head;
     if (wanted)
       head += line;
     else

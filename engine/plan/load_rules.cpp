@@ -182,13 +182,16 @@ std::optional<Rules> plan::load_head(const std::string& name, const std::vector<
     if (fs::exists(folder / (name + ".yaml"), ignored)) return std::nullopt;
   const Text text = built_in_text(lang::built_in_rules(), name);
   if (!text) return std::nullopt;
-  Diagnostics diagnostics;
-  auto set = lang::parse_rules(std::make_shared<lang::SourceText>(text->file(), lang::head_of(text->text())),
-                               diagnostics, true);
-  if (!set) return std::nullopt;
-  auto impl = std::make_shared<Rules::Impl>();
-  impl->set = std::move(*set);
-  return Rules::of(std::move(impl));
+  for (const bool with_names : {false, true}) {
+    Diagnostics diagnostics;
+    const auto head = std::make_shared<lang::SourceText>(text->file(), lang::head_of(text->text(), with_names));
+    auto set = lang::parse_rules(head, diagnostics, true);
+    if (!set || (!with_names && (!set->recognise || !set->unknown_names.empty()))) continue;
+    auto impl = std::make_shared<Rules::Impl>();
+    impl->set = std::move(*set);
+    return Rules::of(std::move(impl));
+  }
+  return std::nullopt;
 }
 
 Rules Rules::of(std::shared_ptr<const Impl> impl) {

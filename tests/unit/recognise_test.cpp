@@ -75,10 +75,12 @@ TEST_CASE("the head of a rule file keeps its lines, and none of what recognition
   const std::string text =
       "# about\nremap: 1\nnotes:\n- {when: 'true', say: x}\nfamily: a\nrules:\n- {from: a, to: b}\n"
       "recognise: >-\n  exists('a')\nconfig: {a: 1}\nmaps:\n- x\n";
-  CHECK(lang::head_of(text) ==
+  CHECK(lang::head_of(text, true) ==
         "# about\nremap: 1\n\n\nfamily: a\nrules: []\n\nrecognise: >-\n  exists('a')\n\nmaps:\n- x\n");
-  CHECK(lang::head_of("") == "");
-  CHECK(lang::head_of("title: a") == "title: a");
+  CHECK(lang::head_of(text, false) ==
+        "# about\nremap: 1\n\n\nfamily: a\nrules: []\n\nrecognise: >-\n  exists('a')\n\n\n\n");
+  CHECK(lang::head_of("", true) == "");
+  CHECK(lang::head_of("title: a", false) == "title: a");
 }
 
 TEST_CASE("every bundled checkpoint is recognised as its own family and as no other") {
