@@ -146,7 +146,8 @@ uint64_t bytes_in(const std::string& folder) {
   uint64_t bytes = 0;
   for (const auto& name : own_names_in(folder)) {
     struct stat info {};
-    if (::lstat((folder + "/" + name).c_str(), &info) == 0) bytes += static_cast<uint64_t>(info.st_blocks) * 512;
+    if (::lstat((folder + "/" + name).c_str(), &info) == 0 && S_ISREG(info.st_mode))
+      bytes += static_cast<uint64_t>(info.st_blocks) * 512;
   }
   return bytes;
 }

@@ -146,6 +146,7 @@ def report(figures, name, place, goal):
 def measure(programs, options, at_once=False):
     """programs: name → (command, output). The outputs are removed. `at_once`: no pause between runs, and none is repeated."""
     figures = {name: {"seconds": [], "memory_mib": None} for name in programs}
+    at_once = at_once or options.tiny
     try:
         # What runs in Python takes gigabytes, which the host then takes back: it has its turns after the others.
         in_python = {name for name, (command, _) in programs.items() if command[0] in (options.python, sys.executable)}

@@ -87,9 +87,14 @@ class MemoryFile {
 class Folder {
  public:
   Folder() {
-    std::string name = (std::filesystem::is_directory("/dev/shm") ? "/dev/shm" : "/tmp") + std::string("/fuzz-XXXXXX");
-    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make a temporary folder");
-    path_ = name;
+    for (const std::filesystem::path& place :
+         {std::filesystem::path("/dev/shm"), std::filesystem::temp_directory_path()}) {
+      std::string name = place / "fuzz-XXXXXX";
+      if (::mkdtemp(name.data()) == nullptr) continue;
+      path_ = name;
+      return;
+    }
+    throw std::runtime_error("cannot make a temporary folder");
   }
   ~Folder() {
     std::error_code ignored;

@@ -3,10 +3,10 @@
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
-import time
 
 
 def find():
@@ -31,13 +31,15 @@ class Browser:
                                         stderr=subprocess.DEVNULL)
         os.close(to_browser), os.close(from_browser)
         self.buffer, self.number, self.events = b"", 0, []
-        page = next(t for t in self.call("Target.getTargets")["targetInfos"] if t["type"] == "page")
-        self.session = self.call("Target.attachToTarget", targetId=page["targetId"], flatten=True)["sessionId"]
+        page = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self.session = self.call("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(domain + ".enable")
 
     def receive(self):
         while b"\0" not in self.buffer:
+            if not select.select([self.read_end], [], [], 300)[0]:
+                raise RuntimeError("the browser says nothing")
             got = os.read(self.read_end, 1 << 20)
             if not got:
                 raise RuntimeError("the browser has ended")
@@ -63,13 +65,22 @@ class Browser:
         """Loads the file and returns what went wrong: exceptions, messages of the console, requests but for itself."""
         self.events = []
         address = "file://" + os.path.abspath(path)
-        self.call("Page.navigate", url=address)
-        end = time.time() + 60
-        while not any(e.get("method") == "Page.loadEventFired" for e in self.events):
-            if time.time() > end:
-                raise RuntimeError(f"{path} does not load")
-            self.events.append(self.receive())
+        frame = self.call("Page.navigate", url=address)["frameId"]
+        named, loaded = False, False  # the event of the page before may come late
+        for event in self.events_to_come():
+            method, params = event.get("method"), event.get("params", {})
+            named = named or method == "Page.frameNavigated" and params["frame"]["id"] == frame and params["frame"]["url"] == address
+            loaded = loaded or named and method == "Page.loadEventFired"
+            if loaded:
+                break
         return self.wrong(address)
+
+    def events_to_come(self):
+        """Those that came with the last answer, then the next ones."""
+        yield from list(self.events)
+        while True:
+            self.events.append(self.receive())
+            yield self.events[-1]
 
     def wrong(self, address=""):
         faults = []

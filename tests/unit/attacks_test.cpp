@@ -15,6 +15,7 @@
 #include "support/source_values.h"
 #include "support/temp_folder.h"
 #include "support/torch_files.h"
+#include "support/yardstick.h"
 #include "support/zarr_files.h"
 
 using namespace remap;
@@ -76,7 +77,7 @@ void check(const std::vector<Attack>& attacks) {
     INFO(result.text.substr(0, 2000));
     CHECK(contains(result.text, attack.must_say));
     CHECK(listing(outer.path()) == before);
-    CHECK(result.seconds < 20);
+    CHECK(result.seconds < 10 * full_checkpoint_seconds());
     if (kMeasuresMemory) CHECK(result.peak_bytes < (256u << 20));
   }
 }
@@ -485,7 +486,7 @@ TEST_CASE("attack: rule files sent for review (CVE-2022-25857)") {
     const ChildResult result = in_child([&] { return id_and_message(row.rules); });
     INFO(result.text);
     CHECK(contains(result.text, row.must_say));
-    CHECK(result.seconds < 20);
+    CHECK(result.seconds < 10 * full_checkpoint_seconds());
     if (kMeasuresMemory) CHECK(result.peak_bytes < (256u << 20));
   }
 }

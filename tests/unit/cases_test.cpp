@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -116,12 +117,17 @@ std::string without_rounding(const std::string& got, const std::string& wanted) 
   return text;
 }
 
+// What would change what the cases see.
+constexpr const char* kUnset = "REMAP_RULES_DIR GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE PYTHONPYCACHEPREFIX";
+
 Section run(const Section& wanted, const fs::path& folder,
             const std::string& environment = "PATH='" + program_folder() + "':\"$PATH\"") {
   Section got = wanted;
   std::ofstream(folder / ".command") << wanted.title << "\n";  // a file, so that the command may hold quotes
+  ::signal(SIGPIPE, SIG_DFL);  // whoever began the tests may ignore it, and a shell cannot take that back
   const std::string command =
-      "cd '" + folder.string() + "' && " + environment + " TERM=dumb sh .command >.stdout 2>.stderr </dev/null";
+      "cd '" + folder.string() + "' && unset " + kUnset + " && " + environment +
+      " LC_ALL=C TERM=dumb GIT_CONFIG_GLOBAL=/dev/null sh .command >.stdout 2>.stderr </dev/null";
   const int status = std::system(command.c_str());
   got.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   const auto end_line = [](std::string text) { return text.empty() || text.back() == '\n' ? text : text + "\n"; };

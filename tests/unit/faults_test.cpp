@@ -25,7 +25,7 @@ using remap::test::TempFolder;
 
 namespace {
 
-constexpr size_t kPage = 4096;
+const auto kPage = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
 
 std::string error_of(const std::function<void()>& body) {
   try {

@@ -16,6 +16,7 @@
 #include "support/source_values.h"
 #include "support/temp_folder.h"
 #include "support/torch_files.h"
+#include "support/yardstick.h"
 #include "support/zarr_files.h"
 
 using namespace remap;
@@ -25,7 +26,8 @@ namespace mp = remap::test::msgpack;
 
 namespace {
 
-constexpr size_t kSmall = 1 << 17, kLarge = 4 * kSmall;
+// With sanitizers, where no memory is measured and all takes ten times as long, the files are smaller.
+constexpr size_t kSmall = kMeasuresMemory ? 1 << 17 : 1 << 15, kLarge = 4 * kSmall;
 
 struct Hostile {
   const char* what;
@@ -50,20 +52,26 @@ void check(const std::vector<Hostile>& rows, const std::function<std::string(siz
   const TempFolder folder;
   const auto run = [&](const std::string& bytes) {
     const std::string path = folder.write("file", bytes);
-    return in_child([&] { return outcome([&] { use(path); }); }, 120, uint64_t{4} << 30);
+    return in_child([&] { return outcome([&] { use(path); }); }, uint64_t{4} << 30);
   };
   const ChildResult plain = run(harmless(kLarge));
   INFO("harmless: " << plain.text << ", " << plain.seconds << " s, " << plain.peak_bytes << " bytes");
   REQUIRE(plain.text == "nothing was thrown");
   for (const Hostile& row : rows) {
-    const ChildResult small = run(row.make(kSmall)), large = run(row.make(kLarge));
+    ChildResult small = run(row.make(kSmall)), large = run(row.make(kLarge));
+    // A moment at which the machine was busy is no finding: what grows with the square does so again.
+    const auto grows = [&] { return large.seconds >= 10 * small.seconds + full_checkpoint_seconds() / 5; };
+    for (int again = 0; again < 2 && grows(); ++again) {
+      small = run(row.make(kSmall));
+      large = run(row.make(kLarge));
+    }
     INFO(row.what << ": " << small.text << ", " << small.seconds << " s, " << small.peak_bytes
                   << " bytes; four times as large: " << large.text << ", " << large.seconds << " s, "
                   << large.peak_bytes << " bytes");
     CHECK(!contains(small.text, "signal"));
     CHECK(!contains(large.text, "signal"));
-    CHECK(large.seconds < 10 * small.seconds + 0.2);
-    CHECK(large.seconds < 20 * plain.seconds + 1);
+    CHECK(!grows());
+    CHECK(large.seconds < 20 * plain.seconds + full_checkpoint_seconds());
     if (kMeasuresMemory) CHECK(large.peak_bytes < 10 * plain.peak_bytes + 100 * kLarge);
   }
 }
