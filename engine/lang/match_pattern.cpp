@@ -75,8 +75,7 @@ std::vector<PatternToken> resolved(const KeyPattern& pattern, const VariantValue
 }
 
 const std::string& translated(const Tables& tables, const std::string& table, const std::string& text) {
-  for (const auto& [key, value] : tables.at(table))
-    if (key == text) return value;
+  if (const std::string* value = tables.at(table).find(text)) return *value;
   throw Error("pattern-no-translation", {}, fmt::format("maps.{} has no entry for '{}'", table, text));
 }
 

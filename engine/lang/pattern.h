@@ -15,10 +15,13 @@
 //   re:EXPRESSION       a whole RE2 expression; the target says \1 … \9 for its groups
 #pragma once
 
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "lang/expression.h"
@@ -29,8 +32,29 @@ class RE2;
 
 namespace remap::lang {
 
-// maps: name -> (key -> value), in file order.
-using Table = std::vector<std::pair<std::string, std::string>>;
+// A table of 'maps': key -> value, in file order.
+class Table {
+ public:
+  Table() = default;
+  Table(std::initializer_list<std::pair<std::string, std::string>> entries) {
+    for (const auto& [key, value] : entries) add(key, value);
+  }
+  void add(std::string key, std::string value) {
+    places_.try_emplace(key, entries_.size());
+    entries_.emplace_back(std::move(key), std::move(value));
+  }
+  const std::string* find(const std::string& key) const {  // nullptr: none
+    const auto place = places_.find(key);
+    return place == places_.end() ? nullptr : &entries_[place->second].second;
+  }
+  bool empty() const { return entries_.empty(); }
+  auto begin() const { return entries_.begin(); }
+  auto end() const { return entries_.end(); }
+
+ private:
+  std::vector<std::pair<std::string, std::string>> entries_;
+  std::unordered_map<std::string, size_t> places_;
+};
 using Tables = std::map<std::string, Table>;
 
 // The numbers that a hole takes: from `first` to `last`, or all from `first` on.

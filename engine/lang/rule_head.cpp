@@ -6,7 +6,8 @@
 namespace remap::lang {
 
 std::string head_of(std::string_view text, bool with_names) {
-  // All that a condition under 'recognise' may lead to; behind `kNames` what it has names for.
+  // Everything that a condition under 'recognise' can depend on. The sections from kNames on are needed only if it
+  // names a value that the file computes, and 'target' if there is no condition.
   constexpr std::array<std::string_view, 11> kHead = {
       "remap", "family", "title", "source", "sources", "recognise", "normalise", "target", "variants", "let", "maps"};
   constexpr size_t kNames = 7;

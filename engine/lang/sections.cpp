@@ -26,7 +26,7 @@ void parse_tables(NodeReader& in, RuleSet& set, const YamlNode& node) {
     if (!in.expect_map(entries, "a table")) continue;
     Table table;
     for (const auto& [key, value] : entries.entries)
-      if (const auto text = in.text_of(value, "an entry")) table.emplace_back(key.text, *text);
+      if (const auto text = in.text_of(value, "an entry")) table.add(key.text, *text);
     if (table.empty()) in.error("rule-wrong-type", entries, "a table needs entries");
     set.tables.emplace(name.text, std::move(table));
   }

@@ -133,8 +133,9 @@ class TensorBuilder {
     if (last && last->piece.axes == made.piece.axes) made.piece.axes = last->piece.axes;
     return made;
   }
-  void add_made(const Rule& rule, uint32_t r, std::string target, const layout::SourceKey& key, const Made& made) {
-    PlannedTensor* tensor = add_target(rule, r, std::move(target), target_dtype(rule, key), made.shape);
+  void add_made(const Rule& rule, uint32_t r, std::string target, DType dtype, const layout::SourceKey& key,
+                const Made& made) {
+    PlannedTensor* tensor = add_target(rule, r, std::move(target), dtype, made.shape);
     if (tensor == nullptr) return;
     tensor->pieces.push_back(made.piece);
     tensor->pieces.back().source = key.source;
@@ -151,7 +152,8 @@ class TensorBuilder {
       if (is_skipped(replicas, r, match.key)) continue;
       cut_one(rule, match, [&](const Match&, const lang::Captures& captures, const StridedView& view) {
         last = made_of(input_.info(*match.key).shape, view, last);
-        add_made(rule, r, key_for(captures), *match.key, *last);
+        const DType dtype = target_dtype(rule, *match.key);  // what is wrong with it is said even if it has no key
+        add_made(rule, r, key_for(captures), dtype, *match.key, *last);
       });
     }
   }
@@ -179,11 +181,12 @@ class TensorBuilder {
         });
       }
       if (!fits) continue;
+      const DType dtype = target_dtype(rule, key);
       if (i >= n_made) {
         matches.take(i, captures);
         targets[i] = key_for(captures);
       }
-      add_made(rule, r, std::move(targets[i]), key, *last);
+      add_made(rule, r, std::move(targets[i]), dtype, key, *last);
     }
   }
   // The target's key for each match that is not skipped, made on all cores; how many there are before one that has
@@ -253,7 +256,7 @@ class TensorBuilder {
 
   void build_fill(const Rule& rule, uint32_t r, const lang::Captures& loops) {
     const std::string key = fixed_key(rule.to, loops);
-    const DType dtype = rule.cast ? *rule.cast : choices_.dtype ? *choices_.dtype : main_dtype(targets_.tensors);
+    const DType dtype = rule.cast ? *rule.cast : choices_.dtype ? *choices_.dtype : main_dtype_.of(targets_.tensors);
     const LoopsInScope names(scope_, loops);
     const Shape shape = evaluate_shape(*rule.shape, scope_);
     std::optional<FilledPart> counted;
@@ -323,6 +326,7 @@ class TensorBuilder {
   Diagnostics& diagnostics_;
   TensorCutter cutter_;
   Targets targets_;
+  MainDtype main_dtype_;  // of the targets so far
 };
 
 }  // namespace

@@ -15,13 +15,13 @@ bool PlanInput::has_data() const {
   return std::all_of(sources.begin(), sources.end(), [](const NamedSource& s) { return s.source->has_data(); });
 }
 
-DType main_dtype(const std::vector<PlannedTensor>& tensors) {
-  std::map<DType, int64_t> bytes;
-  for (const auto& tensor : tensors)
-    if (is_floating(tensor.dtype)) bytes[tensor.dtype] += data_bytes(tensor);
+DType MainDtype::of(const std::vector<PlannedTensor>& tensors) {
+  for (; n_seen_ < tensors.size(); ++n_seen_)
+    if (const PlannedTensor& tensor = tensors[n_seen_]; is_floating(tensor.dtype))
+      bytes_[tensor.dtype] += data_bytes(tensor);
   const auto most =
-      std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-  return most == bytes.end() ? DType::f32 : most->first;
+      std::max_element(bytes_.begin(), bytes_.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  return most == bytes_.end() ? DType::f32 : most->first;
 }
 
 std::string note_of(const lang::Rule& rule) {

@@ -177,8 +177,15 @@ struct SharedOnce {
   std::vector<DroppedTensor> dropped;
 };
 
-// The floating-point dtype that most bytes of the targets have.
-DType main_dtype(const std::vector<PlannedTensor>& tensors);
+// The floating-point dtype that most bytes of the targets have. Targets are looked at once, as they come to a list.
+class MainDtype {
+ public:
+  DType of(const std::vector<PlannedTensor>& tensors);  // the list of the calls before, and what was appended
+
+ private:
+  size_t n_seen_ = 0;
+  std::map<DType, int64_t> bytes_;
+};
 
 // "rules/x.yaml:4:5: from → to", as a note.
 std::string note_of(const lang::Rule& rule);

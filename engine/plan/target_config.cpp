@@ -121,7 +121,7 @@ Json evaluate_fields(const PlanInput& input, const std::vector<lang::Template::F
 TargetConfig make_config(const PlanInput& input, const Targets& targets, layout::CheckpointScope& scope,
                          Diagnostics& diagnostics) {
   TargetConfig target;
-  const DType dtype = main_dtype(targets.tensors);
+  const DType dtype = MainDtype().of(targets.tensors);
   scope.target_dtype = std::string(long_name(dtype));
   const auto evaluated = [&](const auto& fields) {
     return evaluate_fields(input, fields, scope, target.open, diagnostics);

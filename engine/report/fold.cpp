@@ -170,12 +170,15 @@ void part_into_products(const Group& group, Members members, std::vector<Members
       values_with[std::move(rest)].insert(value);
     }
     if (values_with.size() == 1) continue;
+    std::map<int64_t, size_t> part_of;
+    size_t n_parts = 0;
     for (const auto& [rest, values] : values_with) {
-      Members some;
-      for (const size_t m : members)
-        if (values.contains(group.value(m, p))) some.push_back(m);
-      part_into_products(group, std::move(some), products);
+      for (const int64_t value : values) part_of[value] = n_parts;
+      ++n_parts;
     }
+    std::vector<Members> parts(n_parts);
+    for (const size_t m : members) parts[part_of.at(group.value(m, p))].push_back(m);
+    for (Members& part : parts) part_into_products(group, std::move(part), products);
     return;
   }
   products.push_back(std::move(members));

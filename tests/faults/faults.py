@@ -138,6 +138,7 @@ class Faults:
                 time.sleep(0.0002)
         except PermissionError:
             time.sleep(part * self.seconds)
+            return
         except OSError:  # it has just ended
             return
         time.sleep(max(0, part - 1) * self.seconds)

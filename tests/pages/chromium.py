@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import pathlib
 import select
 import shutil
 import subprocess
@@ -64,12 +65,14 @@ class Browser:
     def open(self, path):
         """Loads the file and returns what went wrong: exceptions, messages of the console, requests but for itself."""
         self.events = []
-        address = "file://" + os.path.abspath(path)
-        frame = self.call("Page.navigate", url=address)["frameId"]
+        address = pathlib.Path(path).absolute().as_uri()
+        answer = self.call("Page.navigate", url=address)
+        if answer.get("errorText"):
+            raise RuntimeError(f"{path} does not load: {answer['errorText']}")
         named, loaded = False, False  # the event of the page before may come late
         for event in self.events_to_come():
             method, params = event.get("method"), event.get("params", {})
-            named = named or method == "Page.frameNavigated" and params["frame"]["id"] == frame and params["frame"]["url"] == address
+            named = named or method == "Page.frameNavigated" and params["frame"]["url"] == address
             loaded = loaded or named and method == "Page.loadEventFired"
             if loaded:
                 break

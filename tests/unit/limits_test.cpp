@@ -2,6 +2,7 @@
 // one of the larger size, in processes of their own. Only ratios are compared, and generously: what grows with the
 // square of its size misses them by far.
 #include <functional>
+#include <sstream>
 
 #include <fmt/format.h>
 
@@ -10,9 +11,12 @@
 #include "plan/config_layers.h"
 #include "remap/document.h"
 #include "remap/format_rules.h"
+#include "remap/plan.h"
+#include "remap/report.h"
 #include "remap/source.h"
 #include "support/catch.h"
 #include "support/child.h"
+#include "support/memory_source.h"
 #include "support/source_values.h"
 #include "support/temp_folder.h"
 #include "support/torch_files.h"
@@ -58,18 +62,18 @@ void check(const std::vector<Hostile>& rows, const std::function<std::string(siz
   INFO("harmless: " << plain.text << ", " << plain.seconds << " s, " << plain.peak_bytes << " bytes");
   REQUIRE(plain.text == "nothing was thrown");
   for (const Hostile& row : rows) {
+    INFO(row.what);
     ChildResult small = run(row.make(kSmall)), large = run(row.make(kLarge));
+    CHECK(!contains(small.text, "signal"));
+    CHECK(!contains(large.text, "signal"));
     // A moment at which the machine was busy is no finding: what grows with the square does so again.
     const auto grows = [&] { return large.seconds >= 10 * small.seconds + full_checkpoint_seconds() / 5; };
     for (int again = 0; again < 2 && grows(); ++again) {
       small = run(row.make(kSmall));
       large = run(row.make(kLarge));
     }
-    INFO(row.what << ": " << small.text << ", " << small.seconds << " s, " << small.peak_bytes
-                  << " bytes; four times as large: " << large.text << ", " << large.seconds << " s, "
-                  << large.peak_bytes << " bytes");
-    CHECK(!contains(small.text, "signal"));
-    CHECK(!contains(large.text, "signal"));
+    INFO(small.text << ", " << small.seconds << " s, " << small.peak_bytes << " bytes; four times as large: "
+                    << large.text << ", " << large.seconds << " s, " << large.peak_bytes << " bytes");
     CHECK(!grows());
     CHECK(large.seconds < 20 * plain.seconds + full_checkpoint_seconds());
     if (kMeasuresMemory) CHECK(large.peak_bytes < 10 * plain.peak_bytes + 100 * kLarge);
@@ -88,6 +92,20 @@ void read_rules(const std::string& path) {
   const auto text = std::make_shared<lang::SourceText>(path, read_file(path));
   lang::parse_rules(text, diagnostics);
   lang::parse_schema(text, diagnostics);
+}
+
+// A rule file, and keys as many as it has lines that begin with "#": what stands behind it is a key's.
+void plan_and_print(const std::string& path) {
+  std::vector<MemoryTensor> tensors;
+  std::istringstream lines(read_file(path));
+  for (std::string line; std::getline(lines, line);)
+    if (line.starts_with('#')) tensors.push_back({line.substr(1), DType::f32, {}, {}});
+  const MemorySource source(std::move(tensors));
+  Diagnostics diagnostics;
+  const auto rules = Rules::load(path, diagnostics);
+  const auto plan = rules ? make_plan(*rules, {{"", &source}}, {}, diagnostics) : std::nullopt;
+  if (!plan) throw Error(diagnostics.items().front());
+  (void)render_text(*plan);
 }
 
 const std::string kRules = "remap: 1\nfamily: toy\nsource: {root: \"\"}\n";
@@ -163,6 +181,40 @@ TEST_CASE("torch checkpoints cost what their size is") {
            }},
       },
       numbered, read_source);
+}
+
+TEST_CASE("plans cost what their size is") {
+  const std::string head = "remap: 1\nfamily: toy\nsource: {root: \"\"}\n", keep = "rules: [{keep: '**'}]\n";
+  check(
+      {
+          {"numbers that have nothing to do with each other",
+           [&](size_t n) {
+             std::string text = head + keep;
+             for (uint32_t i = 0; text.size() < n; ++i) text += fmt::format("#g.x{}_{}.w\n", i * 2'654'435'761U, i);
+             return text;
+           }},
+          {"a table of all keys",
+           [&](size_t n) {
+             std::string table = "maps:\n  t:\n", keys;
+             for (size_t i = 0; table.size() + keys.size() < n; ++i) {
+               table += fmt::format("    k{}: v{}\n", i, i);
+               keys += fmt::format("#k{}\n", i);
+             }
+             return head + table + "rules: [{from: '{x}', to: '{x:t}'}]\n" + keys;
+           }},
+          {"constants",
+           [&](size_t n) {
+             return head +
+                    fmt::format("rules: [{{to: 'c.{{i}}', each: {{i: range({})}}, fill: 0, shape: [1]}}]\n", n / 32) +
+                    std::string(n, '\n');
+           }},
+      },
+      [&](size_t n) {
+        std::string text = head + keep;
+        for (size_t i = 0; text.size() < n; ++i) text += fmt::format("#layers.{}.w\n", i);
+        return text;
+      },
+      plan_and_print);
 }
 
 TEST_CASE("safetensors files cost what their size is") {

@@ -267,7 +267,10 @@ TEST_CASE("places where nothing can be written are refused") {
   for (const char* name : {"", ".", "..", "/", "a/.."}) CHECK(error_of([&] { write_one(name); }).id == "output-name");
   // Root may write anywhere, so it steps down for a moment, where there is anybody else.
   const bool root = ::geteuid() == 0;
-  if (root && ::seteuid(65534) != 0) return;
+  if (root && ::seteuid(65534) != 0) {
+    WARN("there is nobody else to be: not tried");
+    return;
+  }
   if (root) REQUIRE(::seteuid(0) == 0);
   ::chmod(folder.path().c_str(), 0555);
   if (root) REQUIRE(::seteuid(65534) == 0);
@@ -689,11 +692,13 @@ TEST_CASE("a large source and output are not left in the page cache; smaller one
     WARN("this file system keeps all that it holds in memory");
     return;
   }
+  const auto all = static_cast<std::ptrdiff_t>(std::filesystem::file_size(in) / 4096);
   write({});
-  const auto in_kept = cached_pages(in), out_kept = cached_pages(out);
+  CHECK(cached_pages(in) > all / 2);
+  CHECK(cached_pages(out) > all / 2);
   write(1 << 20);
-  CHECK(cached_pages(in) <= in_kept / 4);
-  CHECK(cached_pages(out) <= out_kept / 4);
+  CHECK(cached_pages(in) < all / 4);
+  CHECK(cached_pages(out) < all / 4);
   CHECK((read_file(in) == read_file(out)));
 }
 

@@ -14,6 +14,7 @@
 #include "remap/values.h"
 #include "remap/verify.h"
 #include "support/catch.h"
+#include "support/exchanged.h"
 #include "support/memory_sink.h"
 #include "support/memory_source.h"
 
@@ -93,8 +94,10 @@ using Change = std::function<void(Conversion&)>;
 
 // Of the rules: the plan follows them, so only the forward pass can tell.
 Change exchange_in_map(const std::string& map, size_t a, size_t b) {
-  return
-      [=](Conversion& c) { std::swap(c.rules->set.tables.at(map)[a].second, c.rules->set.tables.at(map)[b].second); };
+  return [=](Conversion& c) {
+    lang::Table& table = c.rules->set.tables.at(map);
+    table = test::exchanged(table, a, b);
+  };
 }
 lang::Rule& rule_from(Conversion& c, const std::string& from) {
   const auto it = std::find_if(c.rules->set.rules.begin(), c.rules->set.rules.end(),
