@@ -74,7 +74,8 @@ class Faults:
             if code != 0:
                 raise SystemExit("an undisturbed run fails: " + said)
         self.right = digest(self.out)
-        self.bytes = sum(p.stat().st_size for p in self.out.iterdir())
+        sizes = [p.stat().st_size for p in self.out.iterdir()]
+        self.bytes, self.largest = sum(sizes), max(sizes)
         self.clear()
 
     def command(self, *more, source=None, out=None):
@@ -264,7 +265,7 @@ class Faults:
         disk.mkdir(exist_ok=True)
         mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", disk]
         if shutil.which("mount") is None or subprocess.run(mount, stderr=subprocess.DEVNULL).returncode != 0:  # not everybody may
-            code, said = self.run(limit=self.random.randrange(1, 1_000_000))
+            code, said = self.run(limit=self.random.randrange(1, self.largest))
             return self.state(), None if code == 2 and "output-disk-full" in said and self.state() == "absent" else said
         try:
             # Space may be there when the run begins, and gone when it writes.

@@ -54,9 +54,9 @@ struct Input {
   Bytes bytes;
 };
 
-// The input being run; kept where a signal handler can reach it, and where it is written to if it fails.
+// The input being run, and the file that it is written to if it fails; kept where a signal handler can reach them.
 const Input* current = nullptr;
-std::string failed_input = "failed-input";
+std::string failed_input;
 
 void write_all(int fd, const void* data, size_t size) {
   const auto* p = static_cast<const char*>(data);

@@ -69,12 +69,11 @@ class Browser:
         answer = self.call("Page.navigate", url=address)
         if answer.get("errorText"):
             raise RuntimeError(f"{path} does not load: {answer['errorText']}")
-        named, loaded = False, False  # the event of the page before may come late
+        named = False  # the page before may say late that it has loaded
         for event in self.events_to_come():
             method, params = event.get("method"), event.get("params", {})
             named = named or method == "Page.frameNavigated" and params["frame"]["url"] == address
-            loaded = loaded or named and method == "Page.loadEventFired"
-            if loaded:
+            if named and method == "Page.loadEventFired":
                 break
         return self.wrong(address)
 

@@ -173,16 +173,16 @@ TEST_CASE("docs/formats.md says of each format what is true of its example") {
   }
 }
 
-}  // namespace remap
-
 TEST_CASE("a checkpoint whose family nobody named is held against every rule file") {
   for (const auto& [family, path] :
        {std::pair{"roberta", REMAP_TEST_DATA "/roberta/source/model.2019.pt"},
         std::pair{"switch_transformers", REMAP_TEST_DATA "/switch/source/checkpoint_1200"}}) {
-    remap::Diagnostics found;
-    const auto conversion = remap::prepare({.checkpoint = path}, found);
-    INFO(remap::render_text(found));
+    Diagnostics found;
+    const auto conversion = prepare({.checkpoint = path}, found);
+    INFO(render_text(found));
     REQUIRE(conversion);
     CHECK(conversion->rules.family() == family);
   }
 }
+
+}  // namespace remap
